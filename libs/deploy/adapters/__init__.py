@@ -1,0 +1,1 @@
+"""Touches: one adapter a port, each over one library; never decides."""

@@ -1,0 +1,1 @@
+"""Decides: values and pure functions; never does I/O, never reads a clock."""

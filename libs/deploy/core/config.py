@@ -1,0 +1,124 @@
+"""What the configuration files say, as values; never reads a file (that is `adapters.sources`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where the edge sends to a service: a host name ("" is any) and a path prefix."""
+
+    path: str = "/"
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """When a replica counts as healthy; the vocabulary of Nomad's update stanza. Times in seconds."""
+
+    path: str = "/readyz"
+    interval_s: float = 10.0
+    successes: int = 2
+    min_healthy_s: float = 1.0
+    startup_deadline_s: float = 60.0
+    drain_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service as its `service.toml` and the environment's override say."""
+
+    name: str
+    image: str
+    port: int = 8080
+    metrics_port: int = 9100
+    replicas: int = 1
+    memory: str = "256m"
+    source: str = ""
+    route: Route = field(default_factory=Route)
+    health: Health = field(default_factory=Health)
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HostConfig:
+    """A host and how it is reached.
+
+    `url` is where users reach its edge; `metrics_address` is `host:port` of its Prometheus as the
+    environment's Prometheus reaches it.
+    """
+
+    name: str
+    address: str
+    url: str
+    metrics_address: str
+    port: int = 22
+    user: str = "deploy"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An ECR registry.
+
+    `endpoint_url` is the AWS API (None: AWS's own). `push_via` is `host:port` under which this machine
+    reaches the registry when its name can't be resolved here (None: its name). `credentials` is an AWS
+    shared credentials file (None: botocore's own chain, web identity included).
+    """
+
+    account: str
+    region: str
+    endpoint_url: str | None = None
+    push_via: str | None = None
+    credentials: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The registry's host name, as it stands in image references."""
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Ports of the edge on each host: `http_port` public, `preview_port` on the host's loopback."""
+
+    http_port: int = 80
+    preview_port: int = 8081
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How metrics leave a host: TLS files and a password file on this machine, and who collects.
+
+    `prometheus_url` is the environment's Prometheus as this machine reaches it.
+    """
+
+    prometheus_url: str
+    ca: str
+    cert: str
+    key: str
+    password_file: str
+    user: str = "prometheus"
+    port: int = 9443
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment file, with paths made absolute."""
+
+    name: str
+    hosts: tuple[HostConfig, ...]
+    registry: Registry
+    known_hosts: str
+    ssh_key: str
+    metrics: Metrics | None = None
+    edge: Edge = field(default_factory=Edge)
+    keep_releases: int = 5
+    allow_dirty: bool = False
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts' names, in the file's order."""
+        return tuple(host.name for host in self.hosts)

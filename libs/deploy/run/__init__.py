@@ -1,0 +1,1 @@
+"""Carries out: use cases over ports; never prints, never imports an adapter."""

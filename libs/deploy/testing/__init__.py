@@ -1,0 +1,1 @@
+"""Simulators of the ports, with state that can be told to break."""
