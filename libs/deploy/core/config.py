@@ -81,10 +81,14 @@ class Registry:
 
 @dataclass(frozen=True)
 class Edge:
-    """Ports of the edge on each host: `http_port` public, `preview_port` on the host's loopback."""
+    """Ports of the edge on each host: `http_port` public, `preview_port` on the host's loopback.
+
+    `subnet` is the /16 of the network that edge and replicas share on each host.
+    """
 
     http_port: int = 80
     preview_port: int = 8081
+    subnet: str = "10.213.0.0/16"
 
 
 @dataclass(frozen=True)

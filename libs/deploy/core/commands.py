@@ -1,0 +1,182 @@
+"""Argv lists and the few scripts that hosts run, with the paths they use; never runs one.
+
+Scripts are fixed texts whose values come as arguments, never by pasting. Secrets go over stdin.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Sequence
+
+from deploy.core.releases import Release
+
+ROOT = "/srv/py-cicd"
+LOCK, EFFECTS, TOKEN, HOLDER = (f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json"))
+LEDGER = f"{ROOT}/ledger.jsonl"
+NETWORK = "py-cicd"
+EDGE = "py-cicd-edge-edge-1"
+EDGE_CONF = f"{ROOT}/edge/conf"
+ROUTES = f"{EDGE_CONF}/routes.conf"
+TARGETS = f"{ROOT}/metrics/conf/targets"
+
+LOCK_TAKEN = 75
+STRAGGLERS = 76
+FENCED = 77
+NGINX_REFUSED = 65
+LOGIN_REFUSED = 66
+
+# $1 lock, $2 effects, $3 token file, $4 holder file, $5 token, $6 who holds it (JSON).
+# Whoever has the lock waits for what a dead deployer's last effect still does, then writes its own token, so that
+# an effect of anybody else is refused from here on. `cat` ends with the connection, and the lock with it.
+_HOLD = """
+mkdir -p "${1%/*}" || exit 1
+exec flock --exclusive --nonblock --conflict-exit-code 75 "$1" sh -c '
+flock --exclusive --timeout 50 --conflict-exit-code 76 "$2" sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
+printf "%s\\n" "$6" > "$4"
+echo held
+exec cat > /dev/null' hold "$@"
+"""
+
+# $1 token file, $2 token, then the command. The shared lock on `effects` is this effect's mark of being alive.
+_EFFECT = '[ "$(cat "$1")" = "$2" ] || exit 77; shift 2; exec "$@"'
+
+# $1 folder. A tar on stdin becomes the folder, whole or not at all.
+_PLACE = 'rm -rf "$1.new" && mkdir -p "$1.new" && tar -x -C "$1.new" && sync "$1.new" && rm -rf "$1" && mv -T "$1.new" "$1"'
+
+# $1 folder. A tar on stdin is laid over the folder.
+_OVERLAY = 'mkdir -p "$1" && tar -x -C "$1"'
+
+# $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull.
+_PULL = """
+rm -rf "$1".*
+login=$(mktemp -d "$1.XXXXXX") || exit 1
+trap 'rm -rf "$login"' EXIT
+trap 'exit 1' HUP INT TERM
+export DOCKER_CONFIG="$login"
+docker login --username "$2" --password-stdin "$3" >/dev/null || exit 66
+shift 3
+for image in "$@"; do docker pull --quiet "$image" || exit 1; done
+"""
+
+# $1 conf folder, $2 edge container; routes.conf on stdin. nginx judges the text before it replaces what runs.
+_ROUTES = """
+cd "$1" || exit 1
+cat > routes.next.conf && sed 's/routes[.]conf/routes.next.conf/' nginx.conf > nginx.next.conf || exit 1
+docker exec "$2" nginx -t -q -c /etc/nginx/py-cicd/nginx.next.conf || exit 65
+sync routes.next.conf && mv routes.next.conf routes.conf && rm nginx.next.conf || exit 1
+docker kill --signal HUP "$2" >/dev/null
+"""
+
+# $1 ledger; the line on stdin.
+_APPEND = 'mkdir -p "${1%/*}" && cat >> "$1" && sync "$1"'
+
+
+def hold(token: str, holder: str) -> list[str]:
+    """Takes the host's lock and keeps it until stdin ends; prints `held`. 75: taken, 76: effects still run."""
+    return ["sh", "-c", _HOLD, "hold", LOCK, EFFECTS, TOKEN, HOLDER, token, holder]
+
+
+def effect(token: str, argv: Sequence[str], timeout_s: float) -> list[str]:
+    """Wraps a command that changes something: refused (77) unless `token` holds the lock, ended by its limit."""
+    guard = ["sh", "-c", _EFFECT, "effect", TOKEN, token, *argv]
+    return ["flock", "--shared", EFFECTS, "timeout", "--kill-after=5", f"{timeout_s:g}", *guard]
+
+
+def place(folder: str) -> list[str]:
+    """Makes a folder from a tar on stdin, whole or not at all."""
+    return ["sh", "-c", _PLACE, "place", folder]
+
+
+def overlay(folder: str) -> list[str]:
+    """Lays a tar on stdin over a folder."""
+    return ["sh", "-c", _OVERLAY, "overlay", folder]
+
+
+def append_ledger() -> list[str]:
+    """Adds stdin to the ledger and syncs it."""
+    return ["sh", "-c", _APPEND, "append", LEDGER]
+
+
+def create_network(subnet: str) -> list[str]:
+    """Makes the network that edge and replicas share; Docker gives addresses of its own from x.y.252.0/22."""
+    start = ".".join(subnet.split(".")[:2])
+    dynamic = ["--ip-range", f"{start}.252.0/22", "--gateway", f"{start}.255.254"]
+    return ["docker", "network", "create", "--driver", "bridge", "--subnet", subnet, *dynamic, NETWORK]
+
+
+def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
+    """Logs in with the password on stdin, pulls, forgets the login. 66: login refused."""
+    return ["sh", "-c", _PULL, "pull", f"{ROOT}/login", user, registry, *images]
+
+
+def replace_routes() -> list[str]:
+    """Gives the edge the routes.conf on stdin. 65: nginx refused it and nothing changed."""
+    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, EDGE]
+
+
+def edge_processes() -> list[str]:
+    """Lists the edge's processes: pid and title."""
+    return ["docker", "top", EDGE, "-eo", "pid,args"]
+
+
+def release_folder(service: str, release: str) -> str:
+    """Names the folder of a release on a host."""
+    return f"{ROOT}/services/{service}/releases/{release}"
+
+
+def start_replicas(release: Release) -> list[str]:
+    """Starts what of a release doesn't run yet; never recreates what does."""
+    folder = release_folder(release.service, release.id)
+    return [*_compose(release.project, folder), "up", "--detach", "--no-recreate", "--quiet-pull"]
+
+
+def check_compose(release: Release) -> list[str]:
+    """Lets compose judge a release's files without starting anything."""
+    return [*_compose(release.project, release_folder(release.service, release.id)), "config", "--quiet"]
+
+
+def stop_replicas(service: str, release: str) -> list[str]:
+    """Stops and removes a release's containers, each within its own grace period."""
+    return ["docker", "compose", "--project-name", f"{service}-{release}", "down"]
+
+
+def start_part(name: str) -> list[str]:
+    """Starts the edge or the host's Prometheus and waits for it to run."""
+    return [*_compose(f"py-cicd-{name}", f"{ROOT}/{name}"), "up", "--detach", "--wait", "--wait-timeout", "60"]
+
+
+def inspect(names: Iterable[str]) -> list[str]:
+    """Prints a JSON list of containers."""
+    return ["docker", "inspect", *names]
+
+
+def logs(container: str, *, tail: int) -> list[str]:
+    """Prints a container's last lines."""
+    return ["docker", "logs", "--tail", str(tail), container]
+
+
+def remove_folders(folders: Iterable[str]) -> list[str]:
+    """Removes folders and all in them."""
+    return ["rm", "-rf", *folders]
+
+
+def remove_images(images: Iterable[str]) -> list[str]:
+    """Removes images by reference; one that is in use stays."""
+    return ["docker", "image", "rm", *images]
+
+
+def tar_of(files: Iterable[tuple[str, str, int]]) -> bytes:
+    """Packs (path, text, mode) as a tar, in memory."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, text, mode in files:
+            content = text.encode()
+            info = tarfile.TarInfo(path)
+            info.size, info.mode = len(content), mode
+            archive.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _compose(project: str, folder: str) -> list[str]:
+    return ["docker", "compose", "--project-name", project, "--project-directory", folder]

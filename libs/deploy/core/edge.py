@@ -1,0 +1,163 @@
+"""What the edge of a host routes, as a value, and its nginx text; never touches nginx.
+
+Two services on one host name share a server block, so all routes of a host are one text.
+
+The text's first line carries the value itself, so that one file, replaced atomically, is both what nginx runs
+and what the next deploy observes: there is no second record of what is live.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+HEADER = "# py-cicd edge: "
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One release's replicas on this host: `servers` are `address:port`, no other release's until pruned.
+
+    Addresses, not names: a reload, a restart of the edge or a reboot then waits for no resolver (docs/adr/0004).
+    """
+
+    release: str
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EdgeRoute:
+    """A service at the edge.
+
+    `live` and `candidate` name one of `upstreams` or are "". `host` "" is any host name.
+    """
+
+    service: str
+    path: str
+    host: str
+    live: str = ""
+    candidate: str = ""
+    upstreams: tuple[Upstream, ...] = ()
+
+    def offer(self, upstream: Upstream) -> EdgeRoute:
+        """Returns the route with this upstream as its candidate."""
+        others = tuple(u for u in self.upstreams if u.release != upstream.release)
+        return replace(self, candidate=upstream.release, upstreams=(*others, upstream))
+
+    def point(self, release: str) -> EdgeRoute:
+        """Returns the route with `release` live; all upstreams stay, for the way back."""
+        return replace(self, live=release)
+
+    def settle(self) -> EdgeRoute:
+        """Returns the route with nothing but the live release."""
+        kept = tuple(u for u in self.upstreams if u.release == self.live)
+        return replace(self, candidate="", upstreams=kept)
+
+
+@dataclass(frozen=True)
+class EdgeState:
+    """All routes of one host's edge, ordered by service."""
+
+    routes: tuple[EdgeRoute, ...] = ()
+
+    def route(self, service: str) -> EdgeRoute | None:
+        """Returns the service's route, None if the edge doesn't know it."""
+        return next((route for route in self.routes if route.service == service), None)
+
+    def live(self, service: str) -> str:
+        """Returns the service's live release, "" if there is none."""
+        route = self.route(service)
+        return route.live if route else ""
+
+    def with_route(self, route: EdgeRoute) -> EdgeState:
+        """Returns the state with the service's route replaced or added."""
+        others = [other for other in self.routes if other.service != route.service]
+        return EdgeState(tuple(sorted([*others, route], key=lambda each: each.service)))
+
+
+def parse_edge(text: str) -> EdgeState:
+    """Reads the value back from the text's first line. A text without one (by hand) has no routes."""
+    first = text.partition("\n")[0]
+    if not first.startswith(HEADER):
+        return EdgeState()
+    return EdgeState(tuple(_route(each) for each in json.loads(first.removeprefix(HEADER))["routes"]))
+
+
+def _route(data: dict[str, Any]) -> EdgeRoute:
+    upstreams = tuple(Upstream(each["release"], tuple(each["servers"])) for each in data["upstreams"])
+    return EdgeRoute(**{**data, "upstreams": upstreams})
+
+
+def render_edge(state: EdgeState, *, preview_port: int = 8081) -> str:
+    """Writes routes.conf: an upstream a release, a public and a preview server a host name."""
+    blocks = [HEADER + _dump(state)]
+    for route in state.routes:
+        blocks += [_upstream(route.service, upstream) for upstream in route.upstreams]
+    hosts = sorted({"", *(route.host for route in state.routes)})
+    for host in hosts:
+        routes = [route for route in state.routes if route.host == host]
+        blocks.append(_server(host, "80", "", ((route, route.live) for route in routes)))
+        preview = ((route, route.candidate or route.live) for route in routes)
+        blocks.append(_server(host, str(preview_port), _inside(generation_of(state)), preview))
+    return "\n\n".join(blocks) + "\n"
+
+
+def generation_of(state: EdgeState) -> str:
+    """Names a state; the preview listener answers it, so that a reload that took effect can be told."""
+    return hashlib.sha256(_dump(state).encode()).hexdigest()[:16]
+
+
+def upstream_name(service: str, release: str) -> str:
+    """Names a release's upstream and zone, the same over every reload."""
+    return f"{service}_{release}".replace("-", "_")
+
+
+def _upstream(service: str, upstream: Upstream) -> str:
+    name = upstream_name(service, upstream.release)
+    servers = "".join(f"    server {each} max_fails=1 fail_timeout=2s;\n" for each in upstream.servers)
+    return (
+        f"upstream {name} {{\n    zone {name} 128k;\n{servers}"
+        "    keepalive 64;\n    # Shorter than gunicorn's keep-alive (75 s), or a POST meets a closed connection.\n"
+        "    keepalive_timeout 60s;\n}"
+    )
+
+
+def _dump(state: EdgeState) -> str:
+    return json.dumps(asdict(state), separators=(",", ":"), sort_keys=True)
+
+
+def _inside(generation: str) -> str:
+    """What only the preview listener answers."""
+    return (
+        "    location = /-/nginx {\n        access_log off;\n        stub_status;\n    }\n"
+        "    location = /-/generation {\n        access_log off;\n        default_type text/plain;\n"
+        f'        return 200 "{generation}";\n    }}\n'
+    )
+
+
+def _server(host: str, port: str, inside: str, targets: Iterable[tuple[EdgeRoute, str]]) -> str:
+    name = f"server_name {host};" if host else "server_name _;"
+    default = "" if host else " default_server"
+    found = sorted(targets, key=lambda target: target[0].path)
+    locations = "".join(_location(route, release) for route, release in found)
+    if not any(route.path == "/" for route, _ in found):
+        locations += "    location / {\n        return 404;\n    }\n"
+    health = (
+        "    location = /-/health {\n        access_log off;\n        default_type text/plain;\n"
+        '        return 200 "ok\\n";\n    }\n'
+    )
+    return f"server {{\n    listen {port}{default};\n    {name}\n{health}{inside}{locations}}}"
+
+
+def _location(route: EdgeRoute, release: str) -> str:
+    if not release:
+        body = "        return 503;\n"
+    else:
+        body = (
+            f'        set $edge_service "{route.service}";\n        set $edge_release "{release}";\n'
+            f"        proxy_pass http://{upstream_name(route.service, release)};\n"
+        )
+    return f"    location {route.path} {{\n{body}    }}\n"

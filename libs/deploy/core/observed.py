@@ -1,0 +1,93 @@
+"""What was seen on the hosts, in one snapshot; never looks itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deploy.core.edge import EdgeState
+from deploy.core.ledger import Entry, last_sequence, last_turn, verified
+from deploy.core.releases import Release, sequence_of
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that we started. `health` is "" where the image has no health check."""
+
+    id: str
+    name: str
+    service: str
+    release: str
+    replica: str
+    state: str
+    health: str
+    address: str
+    restarts: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """True if it runs and its health check, if any, passes."""
+        return self.state == "running" and self.health in ("", "healthy")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One host. `problem` is not "" when it couldn't be looked at; all else is then empty.
+
+    `images` are the references by digest that the engine holds; `parts` the images (by reference) and
+    config hashes that the edge and the host's Prometheus run with, by container name.
+    """
+
+    host: str
+    problem: str = ""
+    engine_version: str = ""
+    compose_version: str = ""
+    disk_free_bytes: int = 0
+    network: bool = False
+    images: frozenset[str] = frozenset()
+    containers: tuple[Container, ...] = ()
+    releases: tuple[Release, ...] = ()
+    edge: EdgeState = field(default_factory=EdgeState)
+    parts: tuple[tuple[str, str], ...] = ()
+    ledger: tuple[Entry, ...] = ()
+
+    def replicas(self, service: str, release: str) -> tuple[Container, ...]:
+        """Returns the containers of a release, by name."""
+        found = (c for c in self.containers if c.service == service and c.release == release)
+        return tuple(sorted(found, key=lambda container: container.name))
+
+    def live(self, service: str) -> Release | None:
+        """Returns the record of the live release: what the edge names, None if it names none we know."""
+        return self.release(service, self.edge.live(service))
+
+    def release(self, service: str, identity: str) -> Release | None:
+        """Returns a release's record, None if the host holds none of that id."""
+        found = (r for r in self.releases if r.service == service and r.id == identity)
+        return next(found, None)
+
+    def part(self, name: str) -> str:
+        """Returns what the edge ("edge") or the host's Prometheus ("metrics") runs with, "" if it doesn't."""
+        return dict(self.parts).get(name, "")
+
+    def running_releases(self, service: str) -> tuple[str, ...]:
+        """Returns the ids of all releases with containers here, oldest first."""
+        found = {c.release for c in self.containers if c.service == service}
+        return tuple(sorted(found, key=sequence_of))
+
+
+def next_sequence(observed: tuple[Observed, ...]) -> int:
+    """Returns the sequence of the next release: one more than any host's ledger has given."""
+    return 1 + max((last_sequence(host.ledger) for host in observed), default=0)
+
+
+def next_turn(observed: tuple[Observed, ...]) -> int:
+    """Returns the number of the next operation on this fleet."""
+    return 1 + max((last_turn(host.ledger) for host in observed), default=0)
+
+
+def last_verified(observed: tuple[Observed, ...], service: str) -> str:
+    """Returns the id of the release that was last seen answering from outside, "" if none ever was.
+
+    A host that was cut off before it wrote so may lag: the latest turn of any host counts.
+    """
+    entries = [entry for host in observed for entry in verified(host.ledger, service)]
+    return max(entries, key=lambda entry: entry.turn).release if entries else ""

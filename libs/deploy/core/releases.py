@@ -1,0 +1,196 @@
+"""A release: one immutable record of image, config, env, compose and edge; never changed once written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from ipaddress import ip_network
+from typing import Any
+
+from deploy.core.config import Service
+from deploy.core.edge import Upstream
+
+ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
+MOST_REPLICAS = 63
+
+
+@dataclass(frozen=True)
+class Release:
+    """What runs, whole.
+
+    `revision` is the checkout's HEAD ("unknown" without git), `image` is `name@sha256:...`, `config_hash`
+    covers the service's settings and env, `compose` and `replica` are the texts that start it.
+    """
+
+    id: str
+    sequence: int
+    service: str
+    revision: str
+    image: str
+    config_hash: str
+    replicas: int
+    port: int
+    metrics_port: int
+    addresses: tuple[str, ...]
+    compose: str
+    replica: str
+    tool_version: str
+    who: str
+    when: str
+    why: str = ""
+    dirty: bool = False
+
+    @property
+    def project(self) -> str:
+        """The compose project that it runs as on every host."""
+        return f"{self.service}-{self.id}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its replicas' container names, which no other container ever bears."""
+        return replica_names(self.service, self.sequence, self.replicas)
+
+    @property
+    def upstream(self) -> Upstream:
+        """How the edge reaches it."""
+        return Upstream(self.id, tuple(f"{address}:{self.port}" for address in self.addresses))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who makes a release, from what, when (UTC, ISO 8601) and why."""
+
+    revision: str
+    dirty: bool
+    who: str
+    when: str
+    why: str
+    tool_version: str
+
+
+def replica_names(service: str, sequence: int, count: int) -> tuple[str, ...]:
+    """Names replicas after the release's sequence, which a host's ledger never gives twice."""
+    return tuple(f"{service}-r{sequence:06d}-{number}" for number in range(1, count + 1))
+
+
+def replica_addresses(subnet: str, sequence: int, count: int) -> tuple[str, ...]:
+    """Gives each replica an address in a /16 that no other release has for the next thousand releases.
+
+    Raises ValueError for more than 63 replicas on a host. Addresses from x.y.250.0 up are left to Docker.
+    """
+    if count > MOST_REPLICAS:
+        raise ValueError(f"at most {MOST_REPLICAS} replicas on a host, not {count}")
+    first = ip_network(subnet).network_address + (sequence % 1000) * (MOST_REPLICAS + 1)
+    return tuple(str(first + number) for number in range(1, count + 1))
+
+
+def release_id(sequence: int, revision: str, *, dirty: bool) -> str:
+    """Makes an id such as `r000042-3f9c2ab`, lower case, ordered by sequence."""
+    return f"r{sequence:06d}-{revision[:7]}{'-dirty' if dirty else ''}"
+
+
+def sequence_of(release: str) -> int:
+    """Returns an id's sequence. Raises ValueError for what is no release id."""
+    found = ID.fullmatch(release)
+    if not found:
+        raise ValueError(f"{release!r} is no release id (like r000042-3f9c2ab)")
+    return int(found["sequence"])
+
+
+def config_hash(service: Service, replica: str) -> str:
+    """Hashes all that configures a replica but not how many there are; `replica` is replica.yml's text."""
+    settings = {key: value for key, value in asdict(service).items() if key not in ("replicas", "image")}
+    text = json.dumps({"service": settings, "replica": replica}, sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_release(
+    service: Service, image: str, sequence: int, replica: str, origin: Origin, *, subnet: str
+) -> Release:
+    """Makes the record of a new release of `service` from an image digest."""
+    addresses = replica_addresses(subnet, sequence, service.replicas)
+    identity = release_id(sequence, origin.revision, dirty=origin.dirty)
+    hashed = config_hash(service, replica)
+    return Release(
+        id=identity,
+        sequence=sequence,
+        service=service.name,
+        revision=origin.revision,
+        image=image,
+        config_hash=hashed,
+        replicas=service.replicas,
+        port=service.port,
+        metrics_port=service.metrics_port,
+        addresses=addresses,
+        compose=render_compose(service, identity, sequence, addresses, revision=origin.revision, hashed=hashed),
+        replica=replica,
+        tool_version=origin.tool_version,
+        who=origin.who,
+        when=origin.when,
+        why=origin.why,
+        dirty=origin.dirty,
+    )
+
+
+def render_compose(
+    service: Service, release: str, sequence: int, addresses: tuple[str, ...], *, revision: str, hashed: str
+) -> str:
+    """Writes a release's compose file: one service a replica, each extending replica.yml.
+
+    One compose service a replica gives each its own alias on the shared network, and no alias that two
+    releases share. The image comes in as IMAGE, through the release's .env file, as it does by hand. The file
+    is JSON, which is YAML: no value can be misread. `$` is doubled for compose.
+    """
+    health = service.health
+    told = {
+        "SERVICE": service.name,
+        "RELEASE": release,
+        "REVISION": revision,
+        "CONFIG_HASH": hashed,
+        "PORT": str(service.port),
+        "METRICS_PORT": str(service.metrics_port),
+    }
+    names = replica_names(service.name, sequence, service.replicas)
+    services = {
+        name: {
+            "extends": {"file": "replica.yml", "service": "replica"},
+            "container_name": name,
+            "mem_limit": service.memory,
+            "stop_grace_period": f"{health.drain_s + 10:g}s",
+            "environment": {**service.env, **told, "REPLICA": name},
+            "healthcheck": {
+                "test": ["CMD", "/usr/local/bin/healthcheck", str(service.port), health.path],
+                "interval": f"{health.interval_s:g}s",
+                "start_period": f"{health.startup_deadline_s:g}s",
+            },
+            "networks": {"edge": {"ipv4_address": address}},
+            "labels": {
+                "py-cicd.service": service.name,
+                "py-cicd.release": release,
+                "py-cicd.name": name,
+            },
+        }
+        for name, address in zip(names, addresses, strict=True)
+    }
+    document = {
+        "name": f"{service.name}-{release}",
+        "services": services,
+        "networks": {"edge": {"name": "py-cicd", "external": True}},
+    }
+    return json.dumps(document, indent=2).replace("$", "$$") + "\n"
+
+
+def dump_release(release: Release) -> str:
+    """Writes the record as one line of JSON."""
+    return json.dumps(asdict(release), sort_keys=True)
+
+
+def parse_release(line: str) -> Release:
+    """Reads a record. Raises ValueError if it isn't one."""
+    data: dict[str, Any] = json.loads(line)
+    try:
+        return Release(**{**data, "addresses": tuple(data["addresses"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"not a release record: {error}") from error

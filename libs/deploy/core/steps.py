@@ -1,0 +1,236 @@
+"""The steps a plan is made of, as data; each says on which host and because of what; never does anything."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from deploy.core.edge import EdgeRoute
+from deploy.core.releases import Release
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stack that each host runs beside its services (the edge, its Prometheus).
+
+    `files` are (path under the part's folder, text, mode); `seeds` the same, but only written where they are
+    missing. The running container bears `key`; where it bears another, the part is started anew.
+    """
+
+    name: str
+    image: str
+    files: tuple[tuple[str, str, int], ...]
+    seeds: tuple[tuple[str, str, int], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Names image and files by content."""
+        return hashlib.sha256(repr((self.image, self.files)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class PrepareHost:
+    """Makes the folders and the network."""
+
+    host: str
+    because: str
+
+
+@dataclass(frozen=True)
+class PullImages:
+    """Pulls by digest, with a login that lives no longer than the pull."""
+
+    host: str
+    images: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True)
+class WriteRelease:
+    """Writes the release's folder aside and renames it."""
+
+    host: str
+    release: Release
+    because: str
+
+
+@dataclass(frozen=True)
+class StartPart:
+    """Starts the edge or the host's Prometheus with these files."""
+
+    host: str
+    part: Part
+    because: str
+
+
+@dataclass(frozen=True)
+class StartReplicas:
+    """Starts a release's replicas beside whatever runs."""
+
+    host: str
+    release: Release
+    because: str
+
+
+@dataclass(frozen=True)
+class AwaitHealthy:
+    """Waits until every replica has been healthy for a while; ends early when one crash-loops. In seconds."""
+
+    host: str
+    release: Release
+    deadline_s: float
+    min_healthy_s: float
+    because: str
+
+
+@dataclass(frozen=True)
+class WriteTargets:
+    """Tells the host's Prometheus which replicas there are: (release, its track) pairs."""
+
+    host: str
+    service: str
+    targets: tuple[tuple[Release, str], ...]
+    because: str
+
+
+@dataclass(frozen=True)
+class OfferCandidate:
+    """Adds the candidate's upstream to the edge, on the preview route only."""
+
+    host: str
+    route: EdgeRoute
+    release: Release
+    because: str
+
+
+@dataclass(frozen=True)
+class VerifyPreview:
+    """Asks the preview route until every replica of the candidate has answered well `successes` times."""
+
+    host: str
+    release: Release
+    route: EdgeRoute
+    successes: int
+    because: str
+
+
+@dataclass(frozen=True)
+class PointTraffic:
+    """Names another upstream at the edge; done when fresh connections are answered by it."""
+
+    host: str
+    route: EdgeRoute
+    release: Release
+    because: str
+
+
+@dataclass(frozen=True)
+class VerifyOutside:
+    """Asks the public URL until every replica has answered with this release and config hash."""
+
+    host: str
+    release: Release
+    route: EdgeRoute
+    because: str
+
+
+@dataclass(frozen=True)
+class RecordLive:
+    """Writes into the host's ledger that the release answered from outside; the way back is now to it."""
+
+    host: str
+    release: Release
+    because: str
+
+
+@dataclass(frozen=True)
+class SettleEdge:
+    """Takes what is no longer served out of the edge's text."""
+
+    host: str
+    route: EdgeRoute
+    because: str
+
+
+@dataclass(frozen=True)
+class AwaitDrained:
+    """Waits until the nginx workers that an earlier reload told to end have ended. Time in seconds."""
+
+    host: str
+    deadline_s: float
+    because: str
+
+
+@dataclass(frozen=True)
+class StopReplicas:
+    """Stops and removes a release's replicas, gracefully; its folder stays."""
+
+    host: str
+    service: str
+    release: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Removes the folders of these releases and the images that only they used."""
+
+    host: str
+    service: str
+    releases: tuple[str, ...]
+    images: tuple[str, ...]
+    because: str
+
+
+Step = (
+    PrepareHost
+    | PullImages
+    | WriteRelease
+    | StartPart
+    | StartReplicas
+    | AwaitHealthy
+    | WriteTargets
+    | OfferCandidate
+    | VerifyPreview
+    | PointTraffic
+    | VerifyOutside
+    | RecordLive
+    | SettleEdge
+    | AwaitDrained
+    | StopReplicas
+    | Prune
+)
+
+
+def name_of(step: Step) -> str:
+    """Returns the step's imperative name."""
+    return type(step).__name__
+
+
+def describe(step: Step) -> str:
+    """Writes a step as one readable line: what, with what, and why."""
+    match step:
+        case PullImages(images=images):
+            what = " ".join(_short(image) for image in images)
+        case StartPart(part=part):
+            what = part.name
+        case WriteRelease(release=release) | StartReplicas(release=release) | AwaitHealthy(release=release):
+            what = f"{release.service} {release.id} x{release.replicas}"
+        case OfferCandidate(release=release) | VerifyPreview(release=release):
+            what = f"{release.service} {release.id}"
+        case PointTraffic(release=release) | VerifyOutside(release=release) | RecordLive(release=release):
+            what = f"{release.service} {release.id}"
+        case StopReplicas(service=service, release=identity):
+            what = f"{service} {identity}"
+        case WriteTargets(service=service, targets=targets):
+            what = " ".join([service, *(f"{release.id}={track}" for release, track in targets)])
+        case Prune(releases=releases):
+            what = " ".join(releases)
+        case _:
+            what = ""
+    return f"{step.host}: {name_of(step)}{' ' if what else ''}{what} ({step.because})"
+
+
+def _short(image: str) -> str:
+    name, _, digest = image.partition("@sha256:")
+    return f"{name.rsplit('/', 1)[-1]}@{digest[:12]}"

@@ -1,0 +1,77 @@
+"""Does a plan's steps in order and reports events; holds no decisions and takes nothing back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+
+from deploy.core.ports import Clock
+from deploy.core.rollout import Phase, Plan
+from deploy.core.steps import Step
+from deploy.run.events import Listener, PhaseBegun, StepBegun, StepDone, StepFailed
+
+Perform = Callable[[Step], None]
+
+
+class PhaseFailedError(Exception):
+    """A phase did not end; `errors` are those of its hosts, in order. `reversible` is the phase's."""
+
+    def __init__(self, phase: Phase, errors: Sequence[BaseException]) -> None:
+        super().__init__(f"{phase.name}: {errors[0]}")
+        self.phase = phase
+        self.errors = tuple(errors)
+
+
+def execute(plan: Plan, perform: Perform, clock: Clock, tell: Listener, *, most_hosts: int = 16) -> None:
+    """Carries a plan out, phase by phase. Raises PhaseFailedError; an interrupt counts as a failure."""
+    for number, phase in enumerate(plan.phases, 1):
+        tell(PhaseBegun(phase.name, number, len(plan.phases), len(phase.steps)))
+        _run_phase(phase, perform, clock, tell, 1 if phase.one_by_one else most_hosts)
+
+
+def _run_phase(phase: Phase, perform: Perform, clock: Clock, tell: Listener, most_hosts: int) -> None:
+    stop = threading.Event()
+
+    def run_host(steps: Sequence[Step]) -> None:
+        for step in steps:
+            if stop.is_set():
+                return
+            try:
+                _run_step(step, perform, clock, tell)
+            except BaseException:
+                stop.set()
+                raise
+
+    by_host = _by_host(phase.steps)
+    with ThreadPoolExecutor(max_workers=max(1, min(most_hosts, len(by_host)))) as pool:
+        futures = [pool.submit(run_host, steps) for steps in by_host.values()]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt as interrupt:
+            stop.set()
+            raise PhaseFailedError(phase, [interrupt, *_errors(futures)]) from interrupt
+    if errors := _errors(futures):
+        raise PhaseFailedError(phase, errors)
+
+
+def _run_step(step: Step, perform: Perform, clock: Clock, tell: Listener) -> None:
+    begun = clock.monotonic()
+    tell(StepBegun(step))
+    try:
+        perform(step)
+    except Exception as error:
+        tell(StepFailed(step, clock.monotonic() - begun, error))
+        raise
+    tell(StepDone(step, clock.monotonic() - begun))
+
+
+def _by_host(steps: Sequence[Step]) -> Mapping[str, list[Step]]:
+    found: dict[str, list[Step]] = {}
+    for step in steps:
+        found.setdefault(step.host, []).append(step)
+    return found
+
+
+def _errors(futures: Sequence[Future[None]]) -> list[BaseException]:
+    return [error for future in futures if (error := future.exception()) is not None]

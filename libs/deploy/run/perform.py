@@ -1,0 +1,175 @@
+"""Turns one step into what happens on a host; never decides which step comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from deploy.core import commands
+from deploy.core.config import Environment, HostConfig
+from deploy.core.edge import EdgeRoute, EdgeState, render_edge
+from deploy.core.ledger import Entry, dump_entry
+from deploy.core.monitoring import render_targets
+from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Probe
+from deploy.core.releases import Release, dump_release
+from deploy.core.steps import (
+    AwaitDrained,
+    AwaitHealthy,
+    OfferCandidate,
+    Part,
+    PointTraffic,
+    PrepareHost,
+    Prune,
+    PullImages,
+    RecordLive,
+    SettleEdge,
+    StartPart,
+    StartReplicas,
+    Step,
+    StopReplicas,
+    VerifyOutside,
+    VerifyPreview,
+    WriteRelease,
+    WriteTargets,
+)
+from deploy.errors import CommandError, RegistryAuthError, RegistryError, VerifyError
+from deploy.run import edges, replicas
+from deploy.run.guard import HeldHost, last_line
+from deploy.run.waiting import wait_until
+
+VERIFY_DEADLINE_S = 30.0
+PULL_DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What performing needs beside the host: the environment, where images come from, eyes, a clock."""
+
+    environment: Environment
+    registry: ImageRegistry
+    probe: Probe
+    clock: Clock
+    entry: Callable[[], Entry]
+
+    def host(self, name: str) -> HostConfig:
+        """Returns a host's configuration. Raises StopIteration for an unknown name."""
+        return next(host for host in self.environment.hosts if host.name == name)
+
+
+def perform(step: Step, held: HeldHost, outside: Outside) -> None:
+    """Does one step, to its end. Raises a ShipError that says what failed."""
+    host, clock = held.host, outside.clock
+    preview_port = outside.environment.edge.preview_port
+    match step:
+        case PrepareHost():
+            held.must(commands.create_network(outside.environment.edge.subnet), "making the network")
+        case PullImages(images=images):
+            _pull(held, outside.registry, images)
+        case WriteRelease(release=release):
+            _write_release(held, release)
+        case StartPart(part=part):
+            _start_part(held, part, preview_port)
+        case StartReplicas(release=release):
+            held.must(commands.check_compose(release), "docker compose config")
+            held.must(commands.start_replicas(release), f"starting {release.project}", timeout_s=120)
+        case AwaitHealthy():
+            replicas.await_healthy(host, clock, step)
+        case WriteTargets(service=service, targets=targets):
+            _write_targets(held, service, targets)
+        case OfferCandidate(route=route) | PointTraffic(route=route) | SettleEdge(route=route):
+            edges.set_route(held, clock, route, preview_port=preview_port)
+        case VerifyPreview(release=release, route=route, successes=successes):
+            _verify(release, successes, _preview(host, preview_port, route), clock, f"{host.name}'s preview route")
+        case VerifyOutside(release=release, route=route):
+            url = outside.host(host.name).url
+            _verify(release, 1, _public(outside.probe, url, route), clock, url)
+        case RecordLive():
+            append_entry(held, outside.entry())
+        case AwaitDrained(deadline_s=deadline_s):
+            edges.await_drained(host, clock, deadline_s=deadline_s)
+        case StopReplicas(service=service, release=identity):
+            held.must(commands.stop_replicas(service, identity), f"stopping {service} {identity}", timeout_s=180)
+        case Prune(service=service, releases=identities, images=images):
+            _prune(held, service, identities, images)
+        case _:
+            assert_never(step)
+
+
+def append_entry(held: HeldHost, entry: Entry) -> None:
+    """Adds an entry to the host's ledger, sealed to the line before."""
+    last = held.host.run(["tail", "-n", "1", commands.LEDGER]).stdout.rstrip("\n")
+    line = dump_entry(entry, last) + "\n"
+    held.must(commands.append_ledger(), "writing the ledger", stdin=line.encode())
+
+
+def _pull(held: HeldHost, registry: ImageRegistry, images: tuple[str, ...]) -> None:
+    name, user, password = registry.login()
+    argv = commands.pull(user, name, images)
+    done = held.effect(argv, stdin=password.encode() + b"\n", timeout_s=PULL_DEADLINE_S)
+    if done.code == commands.LOGIN_REFUSED:
+        raise RegistryAuthError(f"{held.name}: {name} refused the login: {last_line(done)}")
+    if done.code != 0:
+        raise RegistryError(f"{held.name}: pulling failed: {last_line(done)}", hint="what ran before still runs")
+
+
+def _write_release(held: HeldHost, release: Release) -> None:
+    files = (
+        ("release.json", dump_release(release) + "\n", 0o644),
+        ("compose.yml", release.compose, 0o644),
+        ("replica.yml", release.replica, 0o644),
+        (".env", f"IMAGE={release.image}\n", 0o644),
+    )
+    folder = commands.release_folder(release.service, release.id)
+    held.must(commands.place(folder), "writing the release", stdin=commands.tar_of(files))
+
+
+def _start_part(held: HeldHost, part: Part, preview_port: int) -> None:
+    folder = f"{commands.ROOT}/{part.name}"
+    seeds = tuple(seed for seed in part.seeds if held.host.read(f"{folder}/{seed[0]}") is None)
+    environment = (".env", f"PART_IMAGE={part.image}\nPART_KEY={part.key}\n", 0o644)
+    tar = commands.tar_of((*part.files, *seeds, environment))
+    held.must(commands.overlay(folder), f"writing {part.name}'s files", stdin=tar)
+    held.must(commands.start_part(part.name), f"starting {part.name}", timeout_s=90)
+
+
+def _write_targets(held: HeldHost, service: str, targets: tuple[tuple[Release, str], ...]) -> None:
+    text = render_targets(held.name, targets)
+    tar = commands.tar_of(((f"{service}.json", text, 0o644),))
+    held.must(commands.overlay(commands.TARGETS), "writing scrape targets", stdin=tar)
+
+
+def _prune(held: HeldHost, service: str, releases: tuple[str, ...], images: tuple[str, ...]) -> None:
+    folders = [commands.release_folder(service, release) for release in releases]
+    held.must(commands.remove_folders(folders), "removing old releases")
+    if images:
+        held.effect(commands.remove_images(images))  # one that is in use, or gone already, is no failure
+
+
+def _preview(host: Host, port: int, route: EdgeRoute) -> Callable[[], Answer]:
+    headers = {"Host": route.host} if route.host else None
+    return lambda: host.fetch(port, _version(route), headers=headers)
+
+
+def _public(probe: Probe, url: str, route: EdgeRoute) -> Callable[[], Answer]:
+    return lambda: probe.get(url.rstrip("/") + _version(route))
+
+
+def _version(route: EdgeRoute) -> str:
+    return route.path.rstrip("/") + "/version"
+
+
+def _verify(release: Release, successes: int, ask: Callable[[], Answer], clock: Clock, where: str) -> None:
+    roll = edges.Roll(release, successes)
+
+    def all_answered() -> bool:
+        for _ in range(4 * len(release.names) * successes):
+            if not roll.missing:
+                return True
+            roll.take(ask())
+        return not roll.missing
+
+    if not wait_until(all_answered, clock, deadline_s=VERIFY_DEADLINE_S, every_s=0.2):
+        raise VerifyError(
+            f"{where}: {', '.join(roll.missing)} did not answer as {release.id} (last: {roll.last})"
+        )

@@ -1,0 +1,75 @@
+"""Waits for replicas to be healthy and says why they aren't; never starts or stops one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.core import commands
+from deploy.core.observed import Container
+from deploy.core.ports import Clock, Host
+from deploy.core.releases import Release
+from deploy.core.steps import AwaitHealthy
+from deploy.errors import UnhealthyError
+from deploy.run.observe import container_of
+from deploy.run.waiting import wait_until
+
+
+@dataclass
+class _Watch:
+    """What the last look saw, and since when all replicas were ready."""
+
+    host: Host
+    clock: Clock
+    release: Release
+    seen: tuple[Container, ...] = ()
+    ready_since: float | None = None
+
+    def look(self) -> None:
+        """Looks once. Raises UnhealthyError for a replica that can't become healthy."""
+        done = self.host.run(commands.inspect(self.release.names))
+        inspected: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+        self.seen = tuple(container_of(each) for each in inspected)
+        for container in self.seen:
+            if container.restarts > 0 or container.state in ("exited", "dead", "restarting"):
+                raise UnhealthyError(diagnosis(self.host, container.name, "ends again and again"))
+        all_ready = len(self.seen) == len(self.release.names) and all(each.ready for each in self.seen)
+        if not all_ready:
+            self.ready_since = None
+        elif self.ready_since is None:
+            self.ready_since = self.clock.monotonic()
+
+    def steady(self, min_healthy_s: float) -> bool:
+        """Looks, and returns whether all have been ready for so long."""
+        self.look()
+        return self.ready_since is not None and self.clock.monotonic() - self.ready_since >= min_healthy_s
+
+
+def await_healthy(host: Host, clock: Clock, step: AwaitHealthy) -> None:
+    """Waits as the step says. Raises UnhealthyError with the replica's last words."""
+    watch = _Watch(host, clock, step.release)
+    if wait_until(lambda: watch.steady(step.min_healthy_s), clock, deadline_s=step.deadline_s):
+        return
+    ready = {each.name for each in watch.seen if each.ready}
+    late = next((name for name in step.release.names if name not in ready), step.release.names[0])
+    raise UnhealthyError(diagnosis(host, late, f"is not healthy after {step.deadline_s:g} s"))
+
+
+def diagnosis(host: Host, container: str, what: str) -> str:
+    """Says what is wrong with a replica, with its health check's output, exit code and last log lines."""
+    lines = [f"{host.name}: {container} {what}"]
+    inspected = json.loads(host.run(commands.inspect([container])).stdout or "[]")
+    if inspected:
+        state = inspected[0]["State"]
+        if state.get("OOMKilled"):
+            lines.append("it was killed for using more memory than it may (OOM)")
+        elif state.get("ExitCode"):
+            lines.append(f"its last exit code is {state['ExitCode']}")
+        checks = (state.get("Health") or {}).get("Log") or []
+        if checks and checks[-1].get("Output", "").strip():
+            lines.append(f"health check: {checks[-1]['Output'].strip().splitlines()[-1]}")
+    said = host.run(commands.logs(container, tail=10))
+    words = [line for line in (said.stdout + said.stderr).splitlines() if line.strip()]
+    lines += [f"log: {line[:300]}" for line in words[-10:]]
+    return "\n  ".join(lines)
