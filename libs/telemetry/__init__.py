@@ -1,0 +1,8 @@
+"""What every service tells about itself: one call instruments a Flask app; it never decides what a service does."""
+
+from telemetry.catalog import Metric
+from telemetry.identity import Identity
+from telemetry.instrument import Telemetry, instrument
+from telemetry.settings import Settings, SettingsError
+
+__all__ = ["Identity", "Metric", "Settings", "SettingsError", "Telemetry", "instrument"]

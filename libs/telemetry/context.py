@@ -1,0 +1,63 @@
+"""The ids that tie a request's log lines, metrics and trace together; it never trusts their form."""
+
+import random
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+# What may come from outside and go into logs and headers as it is.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+# https://www.w3.org/TR/trace-context/#traceparent-header; a later version may append fields.
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """Not frozen, for speed: one is made on each request. Nobody writes to it."""
+
+    request_id: str
+    trace_id: str
+    parent_span_id: str | None = None
+    sampled: bool = True
+
+
+CURRENT: ContextVar[RequestContext | None] = ContextVar("request", default=None)
+
+
+def parse_traceparent(header: str) -> tuple[str, str, bool] | None:
+    """(trace id, parent span id, sampled), or None for what the standard says to ignore."""
+    match = _TRACEPARENT.fullmatch(header)
+    if match is None:
+        return None
+    version, trace_id, span_id, flags, rest = match.groups()
+    if version == "ff" or (version == "00" and rest) or not trace_id.strip("0"):
+        return None
+    if not span_id.strip("0"):
+        return None
+    return trace_id, span_id, bool(int(flags, 16) & 1)
+
+
+def read_context(environ: Mapping[str, Any]) -> RequestContext:
+    """Takes the ids of a WSGI environ, and makes those that are missing or malformed."""
+    request_id = environ.get("HTTP_X_REQUEST_ID", "")
+    if not _REQUEST_ID.fullmatch(request_id):
+        request_id = ""
+    traceparent = environ.get("HTTP_TRACEPARENT")
+    parent = parse_traceparent(traceparent) if traceparent else None
+    if parent is not None:
+        trace_id, span_id, sampled = parent
+        return RequestContext(request_id or trace_id, trace_id, span_id, sampled)
+    # nginx's request id has the form of a trace id: then one id finds all three.
+    trace_id = request_id if _is_trace_id(request_id) else _new_trace_id()
+    return RequestContext(request_id or trace_id, trace_id)
+
+
+def _is_trace_id(text: str) -> bool:
+    return bool(_TRACE_ID.fullmatch(text)) and bool(text.strip("0"))
+
+
+def _new_trace_id() -> str:
+    return f"{random.getrandbits(128) or 1:032x}"  # noqa: S311 - an id, not a secret

@@ -1,0 +1,30 @@
+"""`/livez`, `/readyz` and `/version` of any service; they never look beyond this process."""
+
+from flask import Flask, Response, jsonify
+
+from telemetry.identity import Identity
+from telemetry.lifecycle import Lifecycle
+
+PROBE_ROUTES = frozenset({"/livez", "/readyz"})
+
+
+def add_probes(app: Flask, identity: Identity, lifecycle: Lifecycle) -> None:
+    def livez() -> Response:
+        return _uncached(jsonify(status="alive"))
+
+    def readyz() -> tuple[Response, int]:
+        readiness = lifecycle.judge()
+        answer = jsonify(status=readiness.phase, waiting_for=readiness.waiting_for)
+        return _uncached(answer), 200 if readiness.ready else 503
+
+    def version() -> Response:
+        return _uncached(jsonify(identity.as_dict()))
+
+    app.add_url_rule("/livez", "telemetry.livez", livez)
+    app.add_url_rule("/readyz", "telemetry.readyz", readyz)
+    app.add_url_rule("/version", "telemetry.version", version)
+
+
+def _uncached(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response

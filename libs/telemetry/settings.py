@@ -1,0 +1,83 @@
+"""The environment of a replica, read once and checked as a whole; it never reads a file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_LONGEST_DRAIN_S = 25.0  # leaves requests in flight 5 of gunicorn's 30 s
+
+
+class SettingsError(ValueError):
+    """The environment can't be used; every problem is listed."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Ports are TCP ports, 0 takes a free one. `drain_notice_s` is how long a stopping replica
+    goes on taking requests while `/readyz` already answers 503."""
+
+    bind_address: str = "0.0.0.0"  # noqa: S104 - inside a container the edge reaches it by address
+    port: int = 8080
+    metrics_port: int = 9100
+    log_level: str = "info"
+    drain_notice_s: float = 2.0
+    traces_wanted: bool = False
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises SettingsError with all problems at once."""
+        problems: list[str] = []
+        settings = cls(
+            bind_address=environ.get("BIND_ADDRESS") or cls.bind_address,
+            port=_port(environ, "PORT", cls.port, problems),
+            metrics_port=_port(environ, "METRICS_PORT", cls.metrics_port, problems),
+            log_level=_log_level(environ, problems),
+            drain_notice_s=_drain_notice_s(environ, problems),
+            traces_wanted=_traces_wanted(environ),
+        )
+        if settings.port and settings.port == settings.metrics_port:
+            problems.append(f"METRICS_PORT: must differ from PORT, both are {settings.port}")
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+
+def _port(environ: Mapping[str, str], name: str, default: int, problems: list[str]) -> int:
+    text = environ.get(name) or str(default)
+    if text.isascii() and text.isdigit() and int(text) <= 65535:
+        return int(text)
+    problems.append(f"{name}: should be a port from 0 to 65535, is {text!r}")
+    return default
+
+
+def _log_level(environ: Mapping[str, str], problems: list[str]) -> str:
+    level = (environ.get("LOG_LEVEL") or "info").lower()
+    if level not in LOG_LEVELS:
+        problems.append(f"LOG_LEVEL: should be one of {', '.join(LOG_LEVELS)}, is {level!r}")
+    return level
+
+
+def _drain_notice_s(environ: Mapping[str, str], problems: list[str]) -> float:
+    text = environ.get("DRAIN_NOTICE_S") or str(Settings.drain_notice_s)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_DRAIN_S:
+        problems.append(f"DRAIN_NOTICE_S: should be 0 to {_LONGEST_DRAIN_S:g} seconds, is {text!r}")
+    return seconds
+
+
+def _traces_wanted(environ: Mapping[str, str]) -> bool:
+    """The names are OpenTelemetry's own:
+    https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    return bool(
+        environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    )

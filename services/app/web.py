@@ -1,0 +1,28 @@
+"""Puts the service together (`app.web:create_app()` for gunicorn); it holds no routes itself."""
+
+from flask import Flask
+
+from app.api import add_api
+from app.assets import add_assets
+from app.errors import add_errors
+from app.headers import add_security_headers
+from app.pages import add_pages
+from app.sampler import Sampler
+from telemetry import instrument
+
+
+def create_app() -> Flask:
+    """Starts the sampler, so it is called in the process that serves."""
+    app = Flask("app", static_folder=None)
+    sampler = Sampler()
+    add_pages(app, sampler)
+    add_api(app, sampler)
+    add_assets(app)
+    add_errors(app)
+    add_security_headers(app)
+    telemetry = instrument(app)
+    telemetry.ready_when("sampler", sampler.fresh)
+    app.jinja_env.globals["identity"] = telemetry.identity
+    app.extensions["sampler"] = sampler
+    sampler.start()
+    return app
