@@ -66,7 +66,7 @@ def render_compose(image: str, *, port: int, key: str) -> str:
         "volumes": [f"./conf:{CONFIG_FOLDER}:ro", f"data:{DATA_FOLDER}"],
         "ports": [f"{port}:{port}"],
         "networks": ["edge"],
-        "labels": {"py-cicd.part": CONTAINER, "py-cicd.key": key},
+        "labels": {"py-cicd.name": CONTAINER, "py-cicd.key": key},
     }
     return _dump(
         {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from deploy.core.edge import EdgeRoute
@@ -19,13 +18,9 @@ class Part:
 
     name: str
     image: str
+    key: str
     files: tuple[tuple[str, str, int], ...]
     seeds: tuple[tuple[str, str, int], ...] = ()
-
-    @property
-    def key(self) -> str:
-        """Names image and files by content."""
-        return hashlib.sha256(repr((self.image, self.files)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""The command line: finds the verb, runs it, and turns its end into one document and one exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from deploy.cli import deploy_verb, down, history, images, logs, plan, status, up
+from deploy.cli.console import Console
+from deploy.cli.verbs import Verb
+from deploy.cli.wiring import Wiring
+from deploy.errors import ConfigError, ShipError, UsageError
+from deploy.run.deploy import RevertedError
+
+VERBS: tuple[Verb, ...] = (
+    up.VERB,
+    down.VERB,
+    images.BUILD,
+    images.PUBLISH,
+    plan.VERB,
+    deploy_verb.VERB,
+    status.VERB,
+    history.VERB,
+    logs.VERB,
+)
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def parser() -> ArgumentParser:
+    """Makes the parser of all verbs."""
+    top = _Parser(prog="ship", description="Builds, publishes and rolls out the services of this repository.")
+    found = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    for verb in VERBS:
+        epilog = f"example:\n  {verb.example}"
+        one = found.add_parser(
+            verb.name, help=verb.help, description=verb.help, epilog=epilog, formatter_class=RawDescriptionHelpFormatter
+        )
+        one.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else there")
+        one.add_argument("--env", default="sandbox", metavar="NAME", help="environment (default: sandbox)")
+        one.add_argument("--sandbox", default="sandbox", metavar="NAME", help="another sandbox than your usual one")
+        verb.add(one)
+        one.set_defaults(found=verb)
+    return top
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command line; returns its exit code."""
+    console = Console.for_stream(os.environ)
+    as_json = "--json" in argv
+    try:
+        arguments = parser().parse_args(argv)
+        document = _run(arguments, console)
+    except KeyboardInterrupt:
+        return _fail(ShipError("interrupted", hint="run the same command again: it does what is left"), as_json, console)
+    except ShipError as error:
+        return _fail(error, as_json, console)
+    _print(document, arguments.found, as_json)
+    return int(document["exit_code"])
+
+
+def _run(arguments: Namespace, console: Console) -> dict[str, Any]:
+    verb: Verb = arguments.found
+    with Wiring.here(arguments.env, arguments.sandbox, console.say) as wiring:
+        return {"ok": True, "exit_code": 0, "error": None, **verb.run(arguments, wiring, console)}
+
+
+def _print(document: dict[str, Any], verb: Verb, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(document))
+    elif text := verb.show(document):
+        print(text)
+
+
+def _fail(error: ShipError, as_json: bool, console: Console) -> int:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    for line in (f"error: {error.message}", *(f"  {problem}" for problem in problems)):
+        print(line, file=sys.stderr)
+    if error.hint:
+        print(f"next: {error.hint}", file=sys.stderr)
+    if as_json:
+        said = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": said}
+        if problems:
+            said["problems"] = list(problems)
+        if isinstance(error, RevertedError):
+            document |= {"release": error.release, "previous": error.previous, "outcome": "reverted"}
+        print(json.dumps(document | ({"steps": console.steps} if console.steps else {})))
+    return error.exit_code

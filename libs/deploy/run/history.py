@@ -1,0 +1,43 @@
+"""Reads what the hosts' ledgers say of a service; never writes to one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from deploy.core.ledger import Entry
+from deploy.core.ports import Host
+from deploy.run.observe import observe
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One turn of the fleet: what was begun and how it ended ("interrupted" if no host says)."""
+
+    entry: Entry
+    hosts: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Returns it for JSON."""
+        return {**asdict(self.entry), "hosts": list(self.hosts)}
+
+
+def history(hosts: Sequence[Host], service: str) -> tuple[Operation, ...]:
+    """Returns all operations on a service, oldest first, gathered from all hosts."""
+    turns: dict[int, Operation] = {}
+    for host in observe(hosts):
+        for entry in host.ledger:
+            if entry.service == service:
+                turns[entry.turn] = _merged(turns.get(entry.turn), entry, host.host)
+    return tuple(turns[turn] for turn in sorted(turns))
+
+
+def _merged(known: Operation | None, entry: Entry, host: str) -> Operation:
+    if entry.event == "begun":
+        entry = replace(entry, outcome="interrupted")
+    if known is None:
+        return Operation(entry, (host,))
+    hosts = known.hosts if host in known.hosts else (*known.hosts, host)
+    better = known.entry if entry.outcome == "interrupted" else replace(entry, when=known.entry.when)
+    return Operation(better, hosts)
