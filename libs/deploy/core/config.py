@@ -95,7 +95,8 @@ class Edge:
 class Metrics:
     """How metrics leave a host: TLS files and a password file on this machine, and who collects.
 
-    `prometheus_url` is the environment's Prometheus as this machine reaches it.
+    `prometheus_url` is the environment's Prometheus as this machine reaches it; `interval_s` is how often every
+    replica is scraped and every host collected.
     """
 
     prometheus_url: str
@@ -105,6 +106,7 @@ class Metrics:
     password_file: str
     user: str = "prometheus"
     port: int = 9443
+    interval_s: int = 15
 
 
 @dataclass(frozen=True)

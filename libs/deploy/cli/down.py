@@ -1,0 +1,25 @@
+"""`ship down`: removes all that `up` made, and nothing else."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import sandbox
+from deploy.cli.console import Console
+from deploy.cli.verbs import Document, Verb
+from deploy.cli.wiring import Wiring
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    known = sandbox.path(arguments.sandbox) is not None
+    with console.doing(f"removing the sandbox {arguments.sandbox}"):
+        sandbox.destroy(arguments.sandbox, console.say)
+    stopped = wiring.stop_engine_if_ours() if not sandbox.names() else False
+    return {"sandbox": arguments.sandbox, "removed": known, "engine_stopped": stopped}
+
+
+def _show(document: Document) -> str:
+    return f"sandbox {document['sandbox']}: " + ("removed" if document["removed"] else "there was none")
+
+
+VERB = Verb("down", "removes all that `up` made, and nothing else", "ship down", _run, show=_show)

@@ -1,0 +1,179 @@
+"""The only place that names all adapters: makes what a verb needs, when it needs it; holds no logic."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import bcrypt
+import sandbox
+from deploy import __version__
+from deploy.adapters import bases, sources
+from deploy.adapters.clock import SystemClock
+from deploy.adapters.ecr import EcrRegistry
+from deploy.adapters.engine import Engine
+from deploy.adapters.git import Checkout
+from deploy.adapters.probe import HttpProbe
+from deploy.adapters.prometheus import Prometheus
+from deploy.adapters.ssh import SshHost
+from deploy.core.config import Environment, Service
+from deploy.core.parts import edge_part, metrics_part
+from deploy.core.ports import Host, Say
+from deploy.core.releases import Origin
+from deploy.core.steps import Part
+from deploy.errors import ConfigError, ShipError, UsageError
+from deploy.run.deploy import Request, World
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass
+class Wiring:
+    """What one call of the command line works with. Adapters are made at first use and closed at the end."""
+
+    env: str
+    sandbox_name: str
+    say: Say
+
+    @classmethod
+    @contextmanager
+    def here(cls, env: str, sandbox_name: str, say: Say) -> Iterator[Wiring]:
+        """Yields a wiring whose connections are closed afterwards."""
+        wiring = cls(env, sandbox_name, say)
+        try:
+            yield wiring
+        finally:
+            wiring._close()
+
+    clock = SystemClock()
+    probe = HttpProbe()
+
+    @cached_property
+    def services(self) -> dict[str, Service]:
+        """All services of this checkout, by name."""
+        return dict(sources.load_services(ROOT))
+
+    def environment(self) -> Environment:
+        """The environment that was named, read at every call: `up` makes it on its way."""
+        return sources.load_environment(self._environment_file())
+
+    def _environment_file(self) -> Path:
+        if self.env.endswith(".toml"):
+            return Path(self.env)
+        if self.env == "sandbox":
+            if (found := sandbox.path(self.sandbox_name)) is None:
+                raise UsageError(f"there is no sandbox {self.sandbox_name}", hint="./ship up --yes")
+            return found
+        path = ROOT / "deploy" / "environments" / f"{self.env}.toml"
+        if not path.exists():
+            known = ", ".join(sorted({"sandbox", *(each.stem for each in path.parent.glob("*.toml"))}))
+            raise UsageError(f"there is no environment {self.env}", hint=f"one of: {known}")
+        return path
+
+    def service(self, name: str) -> Service:
+        """The service of that name as the environment has it. Raises UsageError for an unknown one."""
+        if name not in self.services:
+            raise UsageError(f"there is no service {name}", hint=f"one of: {', '.join(sorted(self.services))}")
+        return sources.for_environment(self.services[name], self.environment())
+
+    def names(self, asked: Sequence[str]) -> list[str]:
+        """The services that were named, all if none was."""
+        for name in asked:
+            self.service(name)
+        return list(asked) or sorted(self.services)
+
+    @cached_property
+    def _hosts(self) -> tuple[Host, ...]:
+        environment = self.environment()
+        return tuple(
+            SshHost(host, known_hosts=environment.known_hosts, key=environment.ssh_key) for host in environment.hosts
+        )
+
+    def hosts(self) -> tuple[Host, ...]:
+        """The environment's hosts, connected at first use."""
+        return self._hosts
+
+    @cached_property
+    def registry(self) -> EcrRegistry:
+        """The environment's registry."""
+        return EcrRegistry(self.environment().registry)
+
+    def metrics(self) -> Prometheus:
+        """The environment's Prometheus. Raises ConfigError where it has none."""
+        metrics = self.environment().metrics
+        if metrics is None:
+            raise ConfigError(f"environment {self.env} has no [metrics]")
+        return Prometheus(metrics.prometheus_url)
+
+    def urls(self) -> dict[str, str]:
+        """Where people look."""
+        environment = self.environment()
+        urls = {name: environment.hosts[0].url for name in sorted(self.services)}
+        return {**urls, "prometheus": environment.metrics.prometheus_url} if environment.metrics else urls
+
+    def world(self) -> World:
+        """Everything outside that a deploy touches."""
+        return World(self.environment(), self.hosts(), self.registry, self.probe, self.clock)
+
+    @cached_property
+    def checkout(self) -> Checkout:
+        """This checkout's revision and state."""
+        return Checkout(ROOT)
+
+    def request(self, name: str, image: str | None, replicas: int | None, *, why: str = "") -> Request:
+        """What a deploy of this service asks for; builds and publishes the image unless one is named."""
+        service = self.service(name)
+        if replicas is not None:
+            service = replace(service, replicas=replicas)
+        environment = self.environment()
+        if image is None and self.checkout.dirty and not environment.allow_dirty:
+            raise UsageError(
+                f"the checkout has changes that are not committed; {environment.name} takes committed source only",
+                hint="commit them, or deploy to the sandbox",
+            )
+        reference = self._published(image) if image else self.publish(name)
+        origin = Origin(
+            revision=self.checkout.revision,
+            dirty=image is None and self.checkout.dirty,
+            who=sources.who(),
+            when=self.clock.now(),
+            why=why,
+            tool_version=__version__,
+        )
+        replica = sources.read_text(ROOT / "deploy" / "replica.yml")
+        return Request(service, reference, replica, self._parts(environment), origin, pipeline=sources.pipeline())
+
+    def _published(self, image: str) -> str:
+        self.registry.require(image)
+        return image
+
+    def _parts(self, environment: Environment) -> tuple[Part, ...]:
+        deploy = ROOT / "deploy"
+        edge = edge_part(
+            self._base_digest("edge"),
+            sources.read_text(deploy / "edge.yml"),
+            sources.read_text(deploy / "nginx" / "nginx.conf"),
+            environment.edge,
+        )
+        metrics = environment.metrics
+        if metrics is None:
+            return (edge,)
+        password = sources.read_text(Path(metrics.password_file)).strip()
+        return (
+            edge,
+            metrics_part(
+                self._base_digest("prometheus"),
+                metrics,
+                cert=sources.read_text(Path(metrics.cert)),
+                key=sources.read_text(Path(metrics.key)),
+                password=password,
+                password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
+                interval_s=metrics.interval_s,
+            ),
+        )

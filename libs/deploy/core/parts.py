@@ -1,0 +1,43 @@
+"""The stacks that every host runs beside its services, as parts; never starts one."""
+
+from __future__ import annotations
+
+import hashlib
+
+from deploy.core.config import Edge, Metrics
+from deploy.core.edge import EdgeState, render_edge
+from deploy.core.monitoring import render_compose, render_prometheus, render_web
+from deploy.core.steps import Part
+
+
+def edge_part(image: str, edge_yml: str, nginx_conf: str, edge: Edge) -> Part:
+    """Makes the edge from deploy/edge.yml and deploy/nginx/nginx.conf as they stand."""
+    ports = f"EDGE_HTTP_PORT={edge.http_port}\nEDGE_PREVIEW_PORT={edge.preview_port}\n"
+    files = (
+        ("compose.yml", edge_yml, 0o644),
+        ("conf/nginx.conf", nginx_conf, 0o644),
+        ("part.env", f"{ports}EDGE_CONF=./conf\n", 0o644),
+    )
+    # What is routed belongs to the services; a new edge answers 503 until the first release is live.
+    seeds = (("conf/routes.conf", render_edge(EdgeState(), preview_port=edge.preview_port), 0o644),)
+    return Part("edge", image, _key(image, files), files, seeds)
+
+
+def metrics_part(
+    image: str, metrics: Metrics, *, cert: str, key: str, password: str, password_hash: str, interval_s: int
+) -> Part:
+    """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
+    identity = _key(image, (cert, key, password, metrics.user, metrics.port, interval_s))
+    files = (
+        ("compose.yml", render_compose(image, port=metrics.port, key=identity), 0o644),
+        ("part.env", "", 0o644),
+        ("conf/prometheus.yml", render_prometheus(interval_s=interval_s), 0o644),
+        ("conf/web.yml", render_web(metrics.user, password_hash), 0o600),
+        ("conf/tls.crt", cert, 0o644),
+        ("conf/tls.key", key, 0o600),
+    )
+    return Part("metrics", image, identity, files)
+
+
+def _key(image: str, what: object) -> str:
+    return hashlib.sha256(repr((image, what)).encode()).hexdigest()[:16]

@@ -1,0 +1,31 @@
+"""Waits until Prometheus sees every replica; never starts a scrape."""
+
+from __future__ import annotations
+
+from deploy.core.ports import Clock, MetricsQuery
+from deploy.errors import MetricsError
+from deploy.run.waiting import wait_until
+
+DEADLINE_S = 60.0
+UP = 'up{job="replicas",track="stable"}'
+
+
+def await_scraped(metrics: MetricsQuery, wanted: int, clock: Clock) -> None:
+    """Waits until exactly so many replicas are up, none is down. Raises MetricsError with what was seen."""
+    last = "nothing"
+
+    def all_up() -> bool:
+        nonlocal last
+        try:
+            values = [value for _, value in metrics.query(UP)]
+        except MetricsError as error:
+            last = error.message
+            return False
+        last = f"{sum(value == 1 for value in values)} of {len(values)} replicas up"
+        return len(values) == wanted and all(value == 1 for value in values)
+
+    if not wait_until(all_up, clock, deadline_s=DEADLINE_S, every_s=0.5):
+        raise MetricsError(
+            f"Prometheus does not see all {wanted} replicas after {DEADLINE_S:g} s: {last}",
+            hint="./ship status shows the replicas; they serve all the same",
+        )
