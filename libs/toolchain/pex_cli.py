@@ -1,0 +1,35 @@
+"""Builds from PyPI the Pex program that Pants would fetch from a code host; it never fetches it.
+
+Pex names the same bytes on every machine, so pants.toml pins their sha and Pants checks it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from toolchain.pieces import Piece
+from toolchain.running import run, tool_environment
+
+# --no-strip-pex-env: without it Pex resolves into a cache outside Pants' own.
+HOW = ("--no-compile", "--disable-cache", "--no-strip-pex-env", "--include-tools")
+
+
+def pex_cli_piece(lock: Path, python: Path) -> Piece:
+    """The folder that holds `pex`; `python` is that of an environment with Pex in it."""
+
+    def make(aside: Path, home: Path) -> None:
+        output = ["-o", str(aside / "pex")]
+        env = {**tool_environment(os.environ), "TMPDIR": str(aside), "PYTHONHASHSEED": "0"}
+        argv = [str(python), "-m", "pex", "-r", str(lock), "-c", "pex", *HOW, *output]
+        run(argv, "build the Pex program", cwd=aside, env=env)
+
+    return Piece(
+        group="tools",
+        name="pex",
+        title="the Pex program for Pants",
+        inputs=("1", lock.read_text(), *HOW),
+        download_mb=10,
+        seconds=13,
+        make=make,
+    )

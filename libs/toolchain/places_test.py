@@ -1,0 +1,11 @@
+"""Tests of the folders."""
+
+from pathlib import Path
+
+from toolchain.places import find_places
+
+
+def test_xdg_variables_move_cache_and_state() -> None:
+    places = find_places({"HOME": "/h", "XDG_CACHE_HOME": "/c", "XDG_STATE_HOME": "relative"})
+    assert places.cache == Path("/c/py-cicd")
+    assert places.state == Path("/h/.local/state/py-cicd")
