@@ -1,4 +1,4 @@
-"""What every service tells about itself: one call instruments a Flask app; it never decides what a service does."""
+"""What every service tells about itself, by one call; it never decides what a service does."""
 
 from telemetry.catalog import Metric
 from telemetry.identity import Identity

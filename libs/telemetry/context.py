@@ -1,4 +1,4 @@
-"""The ids that tie a request's log lines, metrics and trace together; it never trusts their form."""
+"""The ids that tie a request's log lines, metrics and trace together; no form is ever trusted."""
 
 import random
 import re
@@ -60,4 +60,4 @@ def _is_trace_id(text: str) -> bool:
 
 
 def _new_trace_id() -> str:
-    return f"{random.getrandbits(128) or 1:032x}"  # noqa: S311 - an id, not a secret
+    return f"{random.getrandbits(128) or 1:032x}"

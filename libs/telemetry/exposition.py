@@ -23,7 +23,7 @@ class _Handler(MetricsHandler):
     server_version = "telemetry"
     sys_version = ""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         if self.path.partition("?")[0] == "/metrics":
             super().do_GET()
         else:

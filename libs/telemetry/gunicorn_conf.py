@@ -116,7 +116,7 @@ def post_worker_init(worker: Any) -> None:
         exposition.serve(listener, telemetry.metrics.registry)
 
 
-def worker_exit(server: Any, worker: Any) -> None:
+def worker_exit(_server: Any, worker: Any) -> None:
     telemetry = worker.telemetry()
     if telemetry is not None:
         telemetry.close()

@@ -10,7 +10,8 @@ from typing import TextIO
 from telemetry.context import CURRENT
 from telemetry.identity import Identity
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
+# ASCII only: some readers take U+2028 for the end of a line.
+_ENCODE = json.JSONEncoder(default=str, separators=(",", ":")).encode
 _UNCONFIGURED = Identity("unknown", "unknown", "unknown", "unknown", "unknown")
 
 
@@ -54,9 +55,7 @@ class _CountingHandler(logging.StreamHandler[TextIO]):
             self._count(record.levelname)
 
 
-def json_handler(
-    identity: Identity, count: Callable[[str], None] | None = None
-) -> logging.Handler:
+def json_handler(identity: Identity, count: Callable[[str], None] | None = None) -> logging.Handler:
     """`count` is told the level of every line."""
     handler = _CountingHandler(sys.stdout, count)
     handler.setFormatter(JsonFormatter(identity))

@@ -18,7 +18,7 @@ from telemetry.catalog import Metric
 from telemetry.identity import Identity
 
 # `_created` samples double the exposition, and Prometheus 3.5 has no use for them.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 UNMATCHED = "unmatched"  # the route of a path that no rule matches
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

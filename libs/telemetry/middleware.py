@@ -94,7 +94,7 @@ class Exchange:
             "client": client_of(environ),
             "user_agent": environ.get("HTTP_USER_AGENT", ""),
         }
-        # Made by hand: Logger.log looks for the caller's file and line, as dear as the rest together.
+        # Made by hand: Logger.log looks for the caller's line, as dear as the rest together.
         exc_info = (type(error), error, error.__traceback__) if error else None
         record = logging.LogRecord(_log.name, level, "", 0, "request", (), exc_info)
         record.fields = fields

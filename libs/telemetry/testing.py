@@ -32,6 +32,7 @@ class Server:
     """A running gunicorn; `lines` grows with every line it prints."""
 
     process: subprocess.Popen[str]
+    reader: Thread = field(init=False)
     lines: list[str] = field(default_factory=list)
     port: int = 0
     metrics_port: int = 0
@@ -54,11 +55,18 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        return self.process.wait(_DEADLINE_S)
+        """The exit code; from then on `lines` is whole."""
+        code = self.process.wait(_DEADLINE_S)
+        self.reader.join(_DEADLINE_S)
+        return code
 
-    def _ask(
-        self, port: int, method: str, path: str, headers: Mapping[str, str] | None
-    ) -> Answer:
+    def end(self) -> None:
+        """Kills what still runs and lets go of the pipe."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.wait()
+
+    def _ask(self, port: int, method: str, path: str, headers: Mapping[str, str] | None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_DEADLINE_S)
         try:
             connection.request(method, path, headers=dict(headers or {}))
@@ -72,9 +80,7 @@ def start(app: str, environ: Mapping[str, str], arguments: tuple[str, ...] = ())
     """Starts `app` ("module:factory()") and returns at once. The child sees this process's import
     path, `environ` and nothing else that services read."""
     child_environ = {
-        "PATH": os.environ.get("PATH", ""),
-        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-        "PYTHONUNBUFFERED": "1",
+        **importable_environ(),
         "BIND_ADDRESS": "127.0.0.1",
         "PORT": "0",
         "METRICS_PORT": "0",
@@ -89,8 +95,18 @@ def start(app: str, environ: Mapping[str, str], arguments: tuple[str, ...] = ())
         text=True,
     )
     server = Server(process)
-    Thread(target=_collect, args=(server,), daemon=True).start()
+    server.reader = Thread(target=_collect, args=(server,), daemon=True)
+    server.reader.start()
     return server
+
+
+def importable_environ() -> dict[str, str]:
+    """The environment of a child that finds the modules this process finds, and no more."""
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 @contextmanager
@@ -101,9 +117,7 @@ def running(app: str, environ: Mapping[str, str]) -> Iterator[Server]:
         wait_until(lambda: _find_ports(server) and _ready(server), server)
         yield server
     finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.process.wait()
+        server.end()
 
 
 def wait_until(condition: Callable[[], bool], server: Server | None = None) -> None:
@@ -120,7 +134,9 @@ def wait_until(condition: Callable[[], bool], server: Server | None = None) -> N
 
 def _collect(server: Server) -> None:
     assert server.process.stdout is not None
-    server.lines.extend(iter(server.process.stdout.readline, ""))
+    with server.process.stdout as printed:
+        for line in printed:
+            server.lines.append(line)
 
 
 def _find_ports(server: Server) -> bool:

@@ -94,7 +94,7 @@ def add_assets(app: Flask) -> None:
 
 def _respond(asset: Asset, cache_control: str) -> Response:
     response = Response(asset.content, content_type=asset.content_type)
-    if "gzip" in request.accept_encodings:
+    if request.accept_encodings["gzip"] > 0:
         response.data = asset.compressed
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding"

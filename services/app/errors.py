@@ -17,7 +17,7 @@ def add_errors(app: Flask) -> None:
                 response.headers[name] = value
         return response
 
-    def crash(error: InternalServerError) -> Response:
+    def crash(_error: InternalServerError) -> Response:
         return answer(InternalServerError())
 
     app.register_error_handler(HTTPException, answer)

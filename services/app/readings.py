@@ -53,13 +53,14 @@ class Process:
 
 def read_totals() -> Totals:
     net = psutil.net_io_counters()
-    disk = psutil.disk_io_counters()  # None where the kernel shows no disk
+    disk = psutil.disk_io_counters()
+    # Either is None, whatever the type stubs say, where the kernel shows no card or no disk.
     return Totals(
         at_s=time.monotonic(),
-        net_sent=net.bytes_sent if net else 0,
-        net_recv=net.bytes_recv if net else 0,
-        disk_read=disk.read_bytes if disk else 0,
-        disk_write=disk.write_bytes if disk else 0,
+        net_sent=getattr(net, "bytes_sent", 0),
+        net_recv=getattr(net, "bytes_recv", 0),
+        disk_read=getattr(disk, "read_bytes", 0),
+        disk_write=getattr(disk, "write_bytes", 0),
     )
 
 

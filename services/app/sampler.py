@@ -70,7 +70,7 @@ class Sampler:
             wait_s = self._interval_s
             try:
                 before = self._look(before)
-            except Exception:
+            except (psutil.Error, OSError):
                 # One look that fails is a gap; readiness notices when they go on failing.
                 _log.exception("sampling failed")
 

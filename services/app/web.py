@@ -1,6 +1,7 @@
 """Puts the service together (`app.web:create_app()` for gunicorn); it holds no routes itself."""
 
 from flask import Flask
+from telemetry import instrument
 
 from app.api import add_api
 from app.assets import add_assets
@@ -8,13 +9,19 @@ from app.errors import add_errors
 from app.headers import add_security_headers
 from app.pages import add_pages
 from app.sampler import Sampler
-from telemetry import instrument
 
 
 def create_app() -> Flask:
     """Starts the sampler, so it is called in the process that serves."""
-    app = Flask("app", static_folder=None)
     sampler = Sampler()
+    app = assemble(sampler)
+    sampler.start()
+    return app
+
+
+def assemble(sampler: Sampler) -> Flask:
+    """The service around a sampler that somebody else starts."""
+    app = Flask("app", static_folder=None)
     add_pages(app, sampler)
     add_api(app, sampler)
     add_assets(app)
@@ -23,6 +30,4 @@ def create_app() -> Flask:
     telemetry = instrument(app)
     telemetry.ready_when("sampler", sampler.fresh)
     app.jinja_env.globals["identity"] = telemetry.identity
-    app.extensions["sampler"] = sampler
-    sampler.start()
     return app

@@ -2,6 +2,7 @@
 import { inBytes } from "./format.js";
 
 const KEPT = 60;
+const FEWEST = 15; // a young curve fills its width after this many values
 const WIDTH = 120;
 const HEIGHT = 32;
 
@@ -17,13 +18,14 @@ class Curve {
     this.values.push(value);
     if (this.values.length > KEPT) this.values.shift();
     const top = this.ceiling ?? Math.max(...this.values, 1);
-    const from = KEPT - this.values.length;
+    const span = Math.max(this.values.length, FEWEST) - 1;
+    const from = span + 1 - this.values.length;
     const points = this.values.map((each, index) => {
-      const x = ((from + index) / (KEPT - 1)) * WIDTH;
+      const x = ((from + index) / span) * WIDTH;
       const y = HEIGHT - 1 - (each / top) * (HEIGHT - 3);
       return `${x.toFixed(1)},${y.toFixed(1)}`;
     });
-    const first = (from / (KEPT - 1)) * WIDTH;
+    const first = (from / span) * WIDTH;
     this.line.setAttribute("points", points.join(" "));
     this.area.setAttribute("points", `${first},${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}`);
   }

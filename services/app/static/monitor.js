@@ -70,7 +70,7 @@ function showWho(headers) {
       chip.dataset.release = from;
       chip.classList.toggle("latest", name === replica);
       const times = document.createElement("span");
-      times.textContent = `${count} ×`;
+      times.textContent = `${count}×`;
       chip.append(name, " ", times);
       return chip;
     }),

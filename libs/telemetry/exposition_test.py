@@ -1,0 +1,49 @@
+"""The metrics listener stands alone."""
+
+import http.client
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from telemetry import exposition
+
+
+def ask(port: int, path: str, accept: str = "text/plain") -> tuple[int, str, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={"Accept": accept})
+    response = connection.getresponse()
+    answer = response.status, response.headers["Content-Type"], response.read().decode()
+    connection.close()
+    return answer
+
+
+@pytest.fixture
+def port() -> int:
+    registry = CollectorRegistry()
+    Counter("seen_total", "Seen.", registry=registry).inc(3, {"trace_id": "abc"})
+    listener = exposition.listen("127.0.0.1", 0)
+    exposition.serve(listener, registry)
+    port: int = listener.getsockname()[1]
+    return port
+
+
+def test_metrics_are_served(port: int) -> None:
+    status, _, body = ask(port, "/metrics")
+    assert status == 200
+    assert "seen_total 3.0" in body
+
+
+def test_exemplars_come_with_openmetrics(port: int) -> None:
+    _, content_type, body = ask(port, "/metrics", "application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert '# {trace_id="abc"} 3.0' in body
+
+
+def test_nothing_else_is_served(port: int) -> None:
+    assert ask(port, "/")[0] == 404
+    assert ask(port, "/metrics/x")[0] == 404
+
+
+def test_a_taken_port_is_an_error(port: int) -> None:
+    with pytest.raises(OSError, match="in use"):
+        exposition.listen("127.0.0.1", port)

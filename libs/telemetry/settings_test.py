@@ -1,0 +1,64 @@
+"""The environment is checked as a whole."""
+
+import pytest
+
+from telemetry.identity import Identity
+from telemetry.settings import Settings, SettingsError
+
+
+def test_defaults_are_the_contract() -> None:
+    settings = Settings.from_environ({})
+    assert (settings.port, settings.metrics_port) == (8080, 9100)
+    assert (settings.log_level, settings.traces_wanted) == ("info", False)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    environ = {"PORT": "http", "METRICS_PORT": "70000", "LOG_LEVEL": "loud", "DRAIN_NOTICE_S": "-1"}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ(environ)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "PORT",
+        "METRICS_PORT",
+        "LOG_LEVEL",
+        "DRAIN_NOTICE_S",
+    ]
+
+
+def test_metrics_never_share_the_apps_port() -> None:
+    with pytest.raises(SettingsError, match="must differ from PORT"):
+        Settings.from_environ({"PORT": "9100"})
+
+
+@pytest.mark.parametrize("text", ["nan", "26", "soon", "²"])
+def test_a_drain_notice_is_a_bounded_number(text: str) -> None:
+    with pytest.raises(SettingsError, match="DRAIN_NOTICE_S"):
+        Settings.from_environ({"DRAIN_NOTICE_S": text})
+
+
+def test_traces_follow_opentelemetrys_variables() -> None:
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    assert Settings.from_environ(endpoint).traces_wanted
+    assert not Settings.from_environ({**endpoint, "OTEL_SDK_DISABLED": "true"}).traces_wanted
+
+
+def test_identity_is_what_was_told() -> None:
+    told = {
+        "SERVICE": "shop",
+        "RELEASE": "r000007-abc",
+        "REVISION": "abc",
+        "CONFIG_HASH": "sha256:1",
+        "REPLICA": "shop-r000007-2",
+    }
+    assert Identity.from_environ(told, "other").as_dict() == {
+        "service": "shop",
+        "release": "r000007-abc",
+        "revision": "abc",
+        "config_hash": "sha256:1",
+        "replica": "shop-r000007-2",
+    }
+
+
+def test_an_untold_identity_says_so() -> None:
+    identity = Identity.from_environ({}, "shop")
+    assert (identity.service, identity.release, identity.revision) == ("shop", "unknown", "unknown")
+    assert identity.replica

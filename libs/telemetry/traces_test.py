@@ -1,0 +1,125 @@
+"""Spans as they leave the process; the exporter keeps them instead of sending."""
+
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+from flask import Flask
+from opentelemetry import trace
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from telemetry.identity import Identity
+from telemetry.metrics import ServiceMetrics
+from telemetry.middleware import Middleware
+from telemetry.testing import running
+from telemetry.traces import RequestTracer
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+IDENTITY = Identity("shop", "r1", "abc", "unknown", "shop-1")
+
+
+class KeptSpans(SpanExporter):
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.spans.extend(spans)
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Nothing to close."""
+
+
+def spans_of(path: str, headers: dict[str, str]) -> list[ReadableSpan]:
+    app = Flask("shop")
+
+    @app.get("/item/<int:number>")
+    def item(number: int) -> str:
+        with trace.get_tracer("shop").start_as_current_span("look up"):
+            return f"item {number}"
+
+    @app.get("/broken")
+    def broken() -> str:
+        raise RuntimeError("broken")
+
+    kept = KeptSpans()
+    tracer = RequestTracer(IDENTITY, kept)
+    metrics = ServiceMetrics(IDENTITY, "unknown", lambda: True)
+    app.wsgi_app = Middleware(app.wsgi_app, IDENTITY, metrics, tracer)  # type: ignore[method-assign]
+    app.test_client().get(path, headers=headers).close()
+    tracer.close()
+    return kept.spans
+
+
+def trace_id_of(span: ReadableSpan) -> str:
+    assert span.context is not None
+    return f"{span.context.trace_id:032x}"
+
+
+def test_a_request_is_a_span_of_its_callers_trace() -> None:
+    (span,) = spans_of("/item/7", {"traceparent": f"00-{TRACE}-{SPAN}-01"})
+    assert span.name == "GET /item/<int:number>"
+    assert trace_id_of(span) == TRACE
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == SPAN
+    attributes = dict(span.attributes or {})
+    assert attributes["http.route"] == "/item/<int:number>"
+    assert attributes["http.response.status_code"] == 200
+    assert span.resource.attributes["service.instance.id"] == "shop-1"
+
+
+def test_a_trace_begun_here_bears_the_request_id() -> None:
+    (span,) = spans_of("/item/7", {"X-Request-Id": TRACE})
+    assert trace_id_of(span) == TRACE
+    assert span.parent is None
+
+
+def test_an_unsampled_caller_is_followed() -> None:
+    assert spans_of("/item/7", {"traceparent": f"00-{TRACE}-{SPAN}-00"}) == []
+
+
+def test_a_crash_marks_its_span() -> None:
+    (span,) = spans_of("/broken", {})
+    assert span.status.status_code is trace.StatusCode.ERROR
+
+
+class Collector(HTTPServer):
+    """The receiving end of OTLP over HTTP, as far as spans go."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _CollectorHandler)
+        self.names: list[str] = []
+        Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _CollectorHandler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        message = ExportTraceServiceRequest.FromString(body)
+        for resource in message.resource_spans:
+            for scope in resource.scope_spans:
+                self.server.names.extend(span.name for span in scope.spans)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
+        """Quiet."""
+
+
+def test_the_last_spans_are_sent_before_the_worker_ends() -> None:
+    collector = Collector()
+    endpoint = f"http://127.0.0.1:{collector.server_port}"
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "DRAIN_NOTICE_S": "0"}
+    with running("telemetry.served_fixture:make_app()", environ) as server:
+        server.get("/item/7")
+        server.terminate()
+        assert server.wait() == 0
+    assert "GET /item/<int:number>" in collector.names
+    collector.shutdown()
+    collector.server_close()
