@@ -1,0 +1,1 @@
+"""What a user and an operator would see: browser journeys and the integration tests on a real stack."""

@@ -1,0 +1,79 @@
+"""The fixtures of journeys and integration tests: a browser, a page that is watched, a stack of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from e2e.chromium import FLAGS, find_chromium
+from e2e.target import Target, output_folder, read_target
+from e2e.witness import Witness
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Target:
+    """What SHIP_E2E_URL names, else a stack that is made for these tests."""
+    told = read_target()
+    if told is not None:
+        return told
+    stack = request.getfixturevalue("stack")
+    return Target(stack.url, stack.release)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[{"viewport": {"width": 1280, "height": 800}}], ids=["desktop"])
+def context(
+    request: pytest.FixtureRequest, browser: Browser, target: Target
+) -> Iterator[BrowserContext]:
+    """A browser of its own for each journey. A failed one leaves its trace."""
+    with browser.new_context(base_url=target.url, reduced_motion="reduce", **request.param) as context:
+        context.tracing.start(screenshots=True, snapshots=True)
+        yield context
+        kept = output_folder() / f"{_file_name(request)}.zip" if _failed(request) else None
+        context.tracing.stop(path=kept)
+
+
+@pytest.fixture
+def witness(context: BrowserContext, target: Target) -> Witness:
+    return Witness(context, target.url)
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, context: BrowserContext, witness: Witness) -> Iterator[Page]:
+    """A watched page. Whatever the journey, it must end without a problem that the witness saw."""
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    yield page
+    if _failed(request) or witness.problems:
+        page.screenshot(path=output_folder() / f"{_file_name(request)}.png", full_page=True)
+    assert not witness.problems
+
+
+def _failed(request: pytest.FixtureRequest) -> bool:
+    return bool(request.node.stash.get(_FAILED, True))
+
+
+def _file_name(request: pytest.FixtureRequest) -> str:
+    return re.sub(r"[^\w.-]+", "-", str(request.node.name)).strip("-")

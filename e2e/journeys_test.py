@@ -1,0 +1,249 @@
+"""What users do, in a real browser, against any environment: SHIP_E2E_URL names it, else a stack is made."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from typing import Literal
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+
+from e2e.load import replicas_seen
+from e2e.pages import AnyPage, HomePage, InfoPage, MonitorPage
+from e2e.target import Target
+from e2e.witness import MARKS, Witness
+
+SCREEN = (1280, 800)
+PHONE_SCREEN = (360, 740)
+PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+on_a_phone = pytest.mark.parametrize("context", [pytest.param(PHONE, id="phone")], indirect=True)
+
+
+def test_a_visitor_walks_through_all_pages(page: Page, target: Target) -> None:
+    home, info, monitor = HomePage(page), InfoPage(page), MonitorPage(page)
+    home.open()
+    assert home.current == "Home"
+    for each, name, heading in ((info, "System", "System"), (monitor, "Monitor", "Live monitor")):
+        each.follow(name)
+        expect(each.heading).to_have_text(heading)
+        assert page.url == target.url + each.path
+        assert each.current == name
+    home.follow("Home")
+    expect(page).to_have_title(re.compile("^Home"))
+
+
+def test_every_address_for_programs_answers_json(page: Page, target: Target) -> None:
+    home = HomePage(page)
+    home.open()
+    routes = home.routes()
+    assert set(routes) == {"/api/monitor", "/api/process", "/version", "/readyz", "/livez"}
+    for route in routes:
+        answer = page.request.get(route)
+        assert answer.ok, route
+        assert isinstance(answer.json(), dict), route
+    monitor = page.request.get("/api/monitor").json()
+    assert {"cpu", "mem", "disk", "net_sent", "net_recv", "disk_read", "disk_write"} <= set(monitor)
+    process = page.request.get("/api/process").json()["processes"][0]
+    assert {"pid", "name", "memory_percent", "num_threads", "cpu_times"} <= set(process)
+
+
+def test_the_system_page_says_what_runs_and_on_what(page: Page, target: Target) -> None:
+    info = InfoPage(page)
+    info.open()
+    release = info.facts("Release")
+    assert release["Release"] == info.release
+    assert release["Replica"] == info.replica
+    assert re.fullmatch(r"\d+", info.facts("CPU")["Threads"])
+    assert "B of " in info.facts("Memory and disk")["Memory"]
+    assert info.facts("Host and platform")["Kernel"].startswith("Linux")
+    expect(info.interfaces.filter(has_text="127.0.0.1")).to_have_count(1)
+
+
+def test_the_monitor_moves(page: Page) -> None:
+    monitor = MonitorPage(page)
+    monitor.open()
+    expect(monitor.state).to_have_text("Live")
+    monitor.set_interval(-1)
+    expect(monitor.rows.first).to_be_visible()
+    expect(monitor.gauge("CPU")).to_have_attribute("aria-valuetext", re.compile(r"^\d+ percent$"))
+    before, cells = monitor.readings(), monitor.cells("CPU time")
+    expect(monitor.updates).to_have_text(re.compile(r"^([4-9]|\d\d)$"))
+    _until(lambda: monitor.readings()["sampled_at"] != before["sampled_at"])
+    moved = {"cpu", "net_sent", "net_recv", "disk_write", "disk_read", "mem"}
+    _until(lambda: any(monitor.readings()[name] != before[name] for name in moved))
+    _until(lambda: monitor.cells("CPU time") != cells)
+
+
+def test_the_slider_sets_the_time_between_updates(page: Page) -> None:
+    page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/monitor" in request.url else None)
+    monitor = MonitorPage(page)
+    monitor.open()
+    expect(monitor.updates).to_have_text("1")
+    page.clock.pause_at(time.time() + 3600)  # from here on time passes only as told
+    monitor.set_interval(3)
+    expect(monitor.interval).to_have_text("5 s")
+    expect(monitor.slider).to_have_attribute("aria-valuetext", "5 seconds")
+    for _ in range(2):
+        shown, before = monitor.updates.inner_text(), len(asked)
+        page.clock.run_for(4_900)
+        assert len(asked) == before
+        page.clock.run_for(200)
+        expect(monitor.updates).not_to_have_text(shown)
+        assert len(asked) == before + 1
+
+
+def test_a_paused_monitor_stands_still_and_goes_on(page: Page) -> None:
+    monitor = MonitorPage(page)
+    monitor.open()
+    expect(monitor.state).to_have_text("Live")
+    monitor.pause.click()
+    expect(monitor.pause).to_have_attribute("aria-pressed", "true")
+    expect(monitor.state).to_have_text("Paused")
+    monitor.pause.click()
+    expect(monitor.state).to_have_text("Live")
+
+
+def test_the_table_sorts_by_mouse_and_by_keyboard(page: Page) -> None:
+    monitor = MonitorPage(page)
+    monitor.open()
+    expect(monitor.rows.first).to_be_visible()
+    monitor.pause.click()
+    assert monitor.column("Memory").order == "descending"
+    pid, name = monitor.column("PID"), monitor.column("Name")
+    pid.button.click()
+    expect(pid.heading).to_have_attribute("aria-sort", "ascending")
+    assert monitor.column("Memory").order == ""
+    pids = [int(each) for each in monitor.cells("PID")]
+    assert pids == sorted(pids)
+    pid.button.press("Enter")
+    expect(pid.heading).to_have_attribute("aria-sort", "descending")
+    assert [int(each) for each in monitor.cells("PID")] == pids[::-1]
+    page.keyboard.press("Tab")
+    expect(name.button).to_be_focused()
+    page.keyboard.press("Space")
+    expect(name.heading).to_have_attribute("aria-sort", "ascending")
+    names = [each.lower() for each in monitor.cells("Name")]
+    assert names[0] <= names[-1]
+
+
+def test_the_table_is_filtered_by_what_is_typed(page: Page) -> None:
+    monitor = MonitorPage(page)
+    monitor.open()
+    expect(monitor.rows.first).to_be_visible()
+    monitor.pause.click()
+    pid = monitor.cells("PID")[0]
+    monitor.filter.fill(pid)
+    expect(monitor.rows).to_have_count(1)
+    monitor.filter.fill("no process bears this name")
+    expect(monitor.rows).to_have_count(0)
+
+
+def test_the_release_and_every_replica_are_seen(page: Page, target: Target, witness: Witness) -> None:
+    seen = replicas_seen(target.url, wanted=target.replicas)
+    assert len(seen) >= target.replicas
+    releases = set()
+    for path, heading in (("/", HomePage), ("/info", InfoPage), ("/monitor", MonitorPage)):
+        shown: AnyPage = heading(page)
+        shown.open()
+        assert page.url == target.url + path
+        assert shown.replica in seen
+        releases.add(shown.release)
+    assert len(releases | witness.releases) == 1
+    if target.release:
+        assert releases == {target.release}
+    version = page.request.get("/version").json()
+    assert set(version) == {"service", "release", "revision", "config_hash", "replica"}
+    assert version["release"] in releases
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/monitor", "/api/process", "/livez", "/readyz", "/version", "/favicon.ico", "/nowhere"]
+)
+def test_every_answer_says_who_gave_it(target: Target, path: str) -> None:
+    status, headers, _ = _get(target, path, {"X-Request-Id": "journey-0123456789abcdef"})
+    assert status == (404 if path == "/nowhere" else 200)
+    assert not [name for name in MARKS if not headers.get(name)]
+    assert headers["x-request-id"] == "journey-0123456789abcdef"
+    _, others, _ = _get(target, path, {})
+    assert re.fullmatch(r"[\w.-]{8,64}", others["x-request-id"])
+
+
+def test_the_edge_publishes_no_metrics(target: Target) -> None:
+    for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics"):
+        status, _, body = _get(target, path, {})
+        assert status == 404, path
+        assert "# HELP" not in body
+
+
+def test_a_page_that_is_not_there_says_so(page: Page, witness: Witness) -> None:
+    witness.expected_statuses.add(404)
+    page.goto("/nowhere")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Not Found")
+    page.get_by_role("link", name="Go to the home page").click()
+    expect(page).to_have_title(re.compile("^Home"))
+
+
+@on_a_phone
+def test_it_works_on_a_phone(page: Page) -> None:
+    home, info, monitor = HomePage(page), InfoPage(page), MonitorPage(page)
+    for each in (home, info, monitor):
+        each.open()
+        assert each.overflow <= 0, each.path
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Monitor").tap()
+    expect(monitor.state).to_have_text("Live")
+    monitor.column("PID").button.tap()
+    expect(monitor.column("PID").heading).to_have_attribute("aria-sort", "ascending")
+
+
+@pytest.mark.parametrize("path", ["/", "/info", "/monitor", "/nowhere"])
+def test_nobody_is_shut_out(page: Page, witness: Witness, path: str) -> None:
+    witness.expected_statuses.add(404)
+    page.goto(path)
+    if path == "/monitor":
+        expect(MonitorPage(page).rows.first).to_be_visible()
+    page.evaluate(Axe().axe_script)
+    for width, height in (SCREEN, PHONE_SCREEN):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert _violations(page) == [], f"{path} {width} pixels wide, {scheme}"
+
+
+def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
+    HomePage(page).open()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _violations(page: Page) -> list[str]:
+    found = page.evaluate("axe.run({resultTypes: ['violations']}).then((result) => result.violations)")
+    return [f"{each['id']}: {node['html']} {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+
+def _get(target: Target, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
+    parts = urlsplit(target.url)
+    connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        named = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, named, response.read().decode(errors="replace")
+    finally:
+        connection.close()
