@@ -2,6 +2,7 @@
 
 It opens at first use. A lost connection stays lost until `close()`: a lock that was held through it
 is gone, so no later command may slip through on a new one; the next run observes and plans anew.
+"""
 
 from __future__ import annotations
 
@@ -58,11 +59,11 @@ class SshHost:
     """Host over paramiko, safe to use from several threads."""
 
     def __init__(
-        self, config: HostConfig, *, known_hosts: str, ssh_key: str, connect_timeout_s: float = 10.0
+        self, config: HostConfig, *, known_hosts: str, key: str, connect_timeout_s: float = 10.0
     ) -> None:
         self._config = config
         self._known_hosts = known_hosts
-        self._ssh_key = ssh_key
+        self._ssh_key = key
         self._connect_timeout_s = connect_timeout_s
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(SESSIONS)
