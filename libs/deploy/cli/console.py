@@ -65,11 +65,22 @@ class Console:
                 self.say(f"{self._phase} {describe(step)}: {seconds:.1f} s")
             case StepFailed(step=step, seconds=seconds, error=error):
                 self._remember(step.host, type(step).__name__, step.because, seconds, "failed")
-                self.say(self._paint("31", f"{self._phase} {describe(step)}: failed after {seconds:.1f} s: {error}"))
+                self.say(
+                    self._paint(
+                        "31",
+                        f"{self._phase} {describe(step)}: failed after {seconds:.1f} s: {error}",
+                    )
+                )
 
     def _remember(self, host: str, step: str, because: str, seconds: float, outcome: str) -> None:
         self.steps.append(
-            {"host": host, "step": step, "because": because, "seconds": round(seconds, 3), "outcome": outcome}
+            {
+                "host": host,
+                "step": step,
+                "because": because,
+                "seconds": round(seconds, 3),
+                "outcome": outcome,
+            }
         )
 
     def _paint(self, code: str, text: str) -> str:

@@ -12,13 +12,19 @@ from deploy.run.deploy import Outcome, deploy
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
-    parser.add_argument("--image", metavar="REF@DIGEST", help="an image that is published (default: build this checkout)")
+    parser.add_argument(
+        "--image",
+        metavar="REF@DIGEST",
+        help="an image that is published (default: build this checkout)",
+    )
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas on each host")
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.request(arguments.service, arguments.image, arguments.replicas, why=arguments.why)
+    request = wiring.request(
+        arguments.service, arguments.image, arguments.replicas, why=arguments.why
+    )
     return document_of(deploy(request, wiring.world(), console.tell), console)
 
 
@@ -41,4 +47,11 @@ def show(document: Document) -> str:
     return f"{document['service']}: {document['release']} is live ({document['seconds']:.1f} s)"
 
 
-VERB = Verb("deploy", "rolls a release out to every host, or takes all of them back", "ship deploy app", _run, _add, show)
+VERB = Verb(
+    "deploy",
+    "rolls a release out to every host, or takes all of them back",
+    "ship deploy app",
+    _run,
+    _add,
+    show,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 import sandbox
+
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
@@ -19,7 +20,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 
 def _show(document: Document) -> str:
-    return f"sandbox {document['sandbox']}: " + ("removed" if document["removed"] else "there was none")
+    return f"sandbox {document['sandbox']}: " + (
+        "removed" if document["removed"] else "there was none"
+    )
 
 
 VERB = Verb("down", "removes all that `up` made, and nothing else", "ship down", _run, show=_show)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from typing import Any
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.history import history
+
+HEADINGS = ("TURN", "WHEN", "VERB", "RELEASE", "REVISION", "OUTCOME", "SECONDS", "WHO", "WHY")
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -16,32 +20,45 @@ def _add(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     wiring.service(arguments.service)
-    return {"service": arguments.service, "releases": [each.document() for each in history(wiring.hosts(), arguments.service)]}
+    return {
+        "service": arguments.service,
+        "releases": [each.document() for each in history(wiring.hosts(), arguments.service)],
+    }
 
 
 def _show(document: Document) -> str:
-    rows = [("TURN", "WHEN", "VERB", "RELEASE", "REVISION", "OUTCOME", "SECONDS", "WHO", "WHY")]
-    for each in document["releases"]:
-        rows.append(
-            (
-                str(each["turn"]),
-                each["when"],
-                each["verb"],
-                each["release"],
-                each["revision"][:12],
-                each["outcome"],
-                f"{each['seconds']:.1f}",
-                each["who"],
-                each["why"],
-            )
-        )
-    return table(rows) if len(rows) > 1 else f"{document['service']}: no release yet; ./ship deploy {document['service']}"
+    if not document["releases"]:
+        return f"{document['service']}: no release yet; ./ship deploy {document['service']}"
+    return table([HEADINGS, *(_row(each) for each in document["releases"])])
+
+
+def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        str(each["turn"]),
+        each["when"],
+        each["verb"],
+        each["release"],
+        each["revision"][:12],
+        each["outcome"],
+        f"{each['seconds']:.1f}",
+        each["who"],
+        each["why"],
+    )
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
     """Lays rows out in columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
-VERB = Verb("history", "lists the releases of a service: when, who, what, outcome", "ship history app", _run, _add, _show)
+VERB = Verb(
+    "history",
+    "lists the releases of a service: when, who, what, outcome",
+    "ship history app",
+    _run,
+    _add,
+    _show,
+)

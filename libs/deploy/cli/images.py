@@ -17,13 +17,21 @@ def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     built = [wiring.build(name) for name in wiring.names(arguments.service)]
     return {
         "images": [
-            {"service": each.service, "id": each.id, "size": each.size_bytes, "revision": each.revision} for each in built
+            {
+                "service": each.service,
+                "id": each.id,
+                "size": each.size_bytes,
+                "revision": each.revision,
+            }
+            for each in built
         ]
     }
 
 
 def _show_built(document: Document) -> str:
-    return "\n".join(f"{e['service']}: {e['id']} {e['size'] / 1e6:.1f} MB" for e in document["images"])
+    return "\n".join(
+        f"{e['service']}: {e['id']} {e['size'] / 1e6:.1f} MB" for e in document["images"]
+    )
 
 
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
@@ -35,7 +43,19 @@ def _show_published(document: Document) -> str:
     return "\n".join(each["image"] for each in document["images"])
 
 
-BUILD = Verb("build", "builds the services' images and prints id and size", "ship build app", _build, _add, _show_built)
+BUILD = Verb(
+    "build",
+    "builds the services' images and prints id and size",
+    "ship build app",
+    _build,
+    _add,
+    _show_built,
+)
 PUBLISH = Verb(
-    "publish", "pushes what the registry lacks and prints name@digest", "ship publish app", _publish, _add, _show_published
+    "publish",
+    "pushes what the registry lacks and prints name@digest",
+    "ship publish app",
+    _publish,
+    _add,
+    _show_published,
 )

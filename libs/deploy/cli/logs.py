@@ -16,7 +16,12 @@ from deploy.run.logs import LogLine, logs
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
-    parser.add_argument("--since", default="10m", metavar="T", help="how far back: 90s, 10m, 2h, or a time (default: 10m)")
+    parser.add_argument(
+        "--since",
+        default="10m",
+        metavar="T",
+        help="how far back: 90s, 10m, 2h, or a time (default: 10m)",
+    )
     parser.add_argument("--grep", default="", metavar="RE", help="only lines that match")
 
 
@@ -27,7 +32,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     except re.error as error:
         raise UsageError(f"--grep: {arguments.grep!r} is no regular expression: {error}") from error
     count = 0
-    for line in logs(wiring.hosts(), arguments.service, since=arguments.since, follow=arguments.follow):
+    for line in logs(
+        wiring.hosts(), arguments.service, since=arguments.since, follow=arguments.follow
+    ):
         if wanted.search(line.text):
             count += 1
             print(_text(line, as_json=arguments.json), flush=True)
@@ -40,4 +47,10 @@ def _text(line: LogLine, *, as_json: bool) -> str:
     return f"{line.host} {line.replica} | {line.text}"
 
 
-VERB = Verb("logs", "prints all replicas' logs, each line with its replica", "ship logs app -f --grep error", _run, _add)
+VERB = Verb(
+    "logs",
+    "prints all replicas' logs, each line with its replica",
+    "ship logs app -f --grep error",
+    _run,
+    _add,
+)

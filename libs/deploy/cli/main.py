@@ -36,16 +36,31 @@ class _Parser(ArgumentParser):
 
 def parser() -> ArgumentParser:
     """Makes the parser of all verbs."""
-    top = _Parser(prog="ship", description="Builds, publishes and rolls out the services of this repository.")
+    top = _Parser(
+        prog="ship", description="Builds, publishes and rolls out the services of this repository."
+    )
     found = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
     for verb in VERBS:
         epilog = f"example:\n  {verb.example}"
         one = found.add_parser(
-            verb.name, help=verb.help, description=verb.help, epilog=epilog, formatter_class=RawDescriptionHelpFormatter
+            verb.name,
+            help=verb.help,
+            description=verb.help,
+            epilog=epilog,
+            formatter_class=RawDescriptionHelpFormatter,
         )
-        one.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else there")
-        one.add_argument("--env", default="sandbox", metavar="NAME", help="environment (default: sandbox)")
-        one.add_argument("--sandbox", default="sandbox", metavar="NAME", help="another sandbox than your usual one")
+        one.add_argument(
+            "--json", action="store_true", help="one JSON document on stdout, nothing else there"
+        )
+        one.add_argument(
+            "--env", default="sandbox", metavar="NAME", help="environment (default: sandbox)"
+        )
+        one.add_argument(
+            "--sandbox",
+            default="sandbox",
+            metavar="NAME",
+            help="another sandbox than your usual one",
+        )
         verb.add(one)
         one.set_defaults(found=verb)
     return top
@@ -59,7 +74,11 @@ def main(argv: Sequence[str]) -> int:
         arguments = parser().parse_args(argv)
         document = _run(arguments, console)
     except KeyboardInterrupt:
-        return _fail(ShipError("interrupted", hint="run the same command again: it does what is left"), as_json, console)
+        return _fail(
+            ShipError("interrupted", hint="run the same command again: it does what is left"),
+            as_json,
+            console,
+        )
     except ShipError as error:
         return _fail(error, as_json, console)
     _print(document, arguments.found, as_json)
@@ -91,6 +110,10 @@ def _fail(error: ShipError, as_json: bool, console: Console) -> int:
         if problems:
             said["problems"] = list(problems)
         if isinstance(error, RevertedError):
-            document |= {"release": error.release, "previous": error.previous, "outcome": "reverted"}
+            document |= {
+                "release": error.release,
+                "previous": error.previous,
+                "outcome": "reverted",
+            }
         print(json.dumps(document | ({"steps": console.steps} if console.steps else {})))
     return error.exit_code

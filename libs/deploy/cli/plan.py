@@ -13,7 +13,11 @@ from deploy.run.deploy import plan
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
-    parser.add_argument("--image", metavar="REF@DIGEST", help="an image that is published (default: build this checkout)")
+    parser.add_argument(
+        "--image",
+        metavar="REF@DIGEST",
+        help="an image that is published (default: build this checkout)",
+    )
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas on each host")
 
 
@@ -21,17 +25,35 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.request(arguments.service, arguments.image, arguments.replicas)
     found = plan(request, wiring.world())
     steps = [
-        {"host": step.host, "phase": phase.name, "step": name_of(step), "because": step.because, "line": describe(step)}
+        {
+            "host": step.host,
+            "phase": phase.name,
+            "step": name_of(step),
+            "because": step.because,
+            "line": describe(step),
+        }
         for phase in found.phases
         for step in phase.steps
     ]
     release = found.release.id if found.release else None
-    return {"service": found.service, "release": release, "previous": found.previous or None, "steps": steps,
-            "lines": list(found.lines())}
+    return {
+        "service": found.service,
+        "release": release,
+        "previous": found.previous or None,
+        "steps": steps,
+        "lines": list(found.lines()),
+    }
 
 
 def _show(document: Document) -> str:
     return "\n".join(document["lines"]) or "nothing to do"
 
 
-VERB = Verb("plan", "shows the steps a deploy would take, with their causes", "ship plan app", _run, _add, _show)
+VERB = Verb(
+    "plan",
+    "shows the steps a deploy would take, with their causes",
+    "ship plan app",
+    _run,
+    _add,
+    _show,
+)

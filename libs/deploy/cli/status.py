@@ -20,7 +20,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = wiring.names([arguments.service] if arguments.service else [])
     environment = wiring.environment()
     found = status(environment, wiring.hosts(), tuple(wiring.service(name) for name in names))
-    urls = {name: environment.hosts[0].url for name in names}
+    urls = dict.fromkeys(names, environment.hosts[0].url)
     if environment.metrics:
         urls["prometheus"] = environment.metrics.prometheus_url
     return {"environment": environment.name, "urls": urls, "services": found}
@@ -44,8 +44,17 @@ def _show(document: Document) -> str:
 def _headline(service: dict[str, Any]) -> str:
     replicas = f"{service['replicas']['ready']}/{service['replicas']['wanted']} replicas ready"
     lock = service["lock"]
-    held = f", locked by {lock.get('who', 'somebody')} since {lock.get('since', '?')}" if lock else ""
+    held = (
+        f", locked by {lock.get('who', 'somebody')} since {lock.get('since', '?')}" if lock else ""
+    )
     return f"{service['name']}: {service['release'] or 'nothing live'}, {replicas}{held}"
 
 
-VERB = Verb("status", "shows what runs where, wanted against seen", "ship status app --json", _run, _add, _show)
+VERB = Verb(
+    "status",
+    "shows what runs where, wanted against seen",
+    "ship status app --json",
+    _run,
+    _add,
+    _show,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 import sandbox
+
 from deploy.cli.console import Console
 from deploy.cli.deploy_verb import document_of
 from deploy.cli.verbs import Document, Verb
@@ -16,7 +17,12 @@ from deploy.run.monitored import await_scraped
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="install what is missing without asking")
-    parser.add_argument("--hosts", type=int, metavar="N", help="hosts of the sandbox (default: 1, or as many as there are)")
+    parser.add_argument(
+        "--hosts",
+        type=int,
+        metavar="N",
+        help="hosts of the sandbox (default: 1, or as many as there are)",
+    )
     parser.add_argument("--no-e2e", action="store_true", help="leave the browser journeys out")
 
 
@@ -24,11 +30,15 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if arguments.env != "sandbox":
         raise UsageError("up is for a sandbox", hint=f"./ship deploy SERVICE --env {arguments.env}")
     hosts = arguments.hosts or sandbox.host_count(arguments.sandbox) or 1
-    with console.doing("step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"):
+    with console.doing(
+        "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
+    ):
         sandbox.create(arguments.sandbox, hosts, console.say, base_image=wiring.base_image)
     services = []
     for name in wiring.names([]):
-        with console.doing(f"step 2 of 5: {name}, built and published", usually="5 s, the first time 90 s"):
+        with console.doing(
+            f"step 2 of 5: {name}, built and published", usually="5 s, the first time 90 s"
+        ):
             request = wiring.request(name, None, None)
         with console.doing(f"step 3 of 5: {name}, rolled out to {hosts} host(s)", usually="20 s"):
             services.append(document_of(deploy(request, wiring.world(), console.tell), console))
@@ -39,14 +49,23 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if not arguments.no_e2e and any(each["outcome"] != "unchanged" for each in services):
         with console.doing("step 5 of 5: the journeys in a browser", usually="15 s"):
             wiring.run_journeys(url)
-    return {"sandbox": arguments.sandbox, "hosts": hosts, "services": services, "urls": wiring.urls()}
+    return {
+        "sandbox": arguments.sandbox,
+        "hosts": hosts,
+        "services": services,
+        "urls": wiring.urls(),
+    }
 
 
 def _show(document: Document) -> str:
-    done = [f"{each['service']}: {each['release']} {each['outcome']}" for each in document["services"]]
+    done = [
+        f"{each['service']}: {each['release']} {each['outcome']}" for each in document["services"]
+    ]
     urls = [f"{name}: {url}" for name, url in document["urls"].items()]
     nothing = all(each["outcome"] == "unchanged" for each in document["services"])
     return "\n".join([*(["nothing to do, all is as wanted"] if nothing else []), *done, *urls])
 
 
-VERB = Verb("up", "brings the whole stack up on this machine", "ship up --yes --hosts 2", _run, _add, _show)
+VERB = Verb(
+    "up", "brings the whole stack up on this machine", "ship up --yes --hosts 2", _run, _add, _show
+)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import bcrypt
 import sandbox
+from toolchain.engine import stop_if_ours
+
 from deploy import __version__
-from deploy.adapters import bases, sources
+from deploy.adapters import sources
+from deploy.adapters.bases import Bases
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
-from deploy.adapters.engine import Engine
 from deploy.adapters.git import Checkout
 from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
@@ -72,14 +74,18 @@ class Wiring:
             return found
         path = ROOT / "deploy" / "environments" / f"{self.env}.toml"
         if not path.exists():
-            known = ", ".join(sorted({"sandbox", *(each.stem for each in path.parent.glob("*.toml"))}))
+            known = ", ".join(
+                sorted({"sandbox", *(each.stem for each in path.parent.glob("*.toml"))})
+            )
             raise UsageError(f"there is no environment {self.env}", hint=f"one of: {known}")
         return path
 
     def service(self, name: str) -> Service:
         """The service of that name as the environment has it. Raises UsageError for an unknown one."""
         if name not in self.services:
-            raise UsageError(f"there is no service {name}", hint=f"one of: {', '.join(sorted(self.services))}")
+            raise UsageError(
+                f"there is no service {name}", hint=f"one of: {', '.join(sorted(self.services))}"
+            )
         return sources.for_environment(self.services[name], self.environment())
 
     def names(self, asked: Sequence[str]) -> list[str]:
@@ -92,7 +98,8 @@ class Wiring:
     def _hosts(self) -> tuple[Host, ...]:
         environment = self.environment()
         return tuple(
-            SshHost(host, known_hosts=environment.known_hosts, key=environment.ssh_key) for host in environment.hosts
+            SshHost(host, known_hosts=environment.known_hosts, key=environment.ssh_key)
+            for host in environment.hosts
         )
 
     def hosts(self) -> tuple[Host, ...]:
@@ -114,8 +121,12 @@ class Wiring:
     def urls(self) -> dict[str, str]:
         """Where people look."""
         environment = self.environment()
-        urls = {name: environment.hosts[0].url for name in sorted(self.services)}
-        return {**urls, "prometheus": environment.metrics.prometheus_url} if environment.metrics else urls
+        urls = dict.fromkeys(sorted(self.services), environment.hosts[0].url)
+        return (
+            {**urls, "prometheus": environment.metrics.prometheus_url}
+            if environment.metrics
+            else urls
+        )
 
     def world(self) -> World:
         """Everything outside that a deploy touches."""
@@ -126,7 +137,9 @@ class Wiring:
         """This checkout's revision and state."""
         return Checkout(ROOT)
 
-    def request(self, name: str, image: str | None, replicas: int | None, *, why: str = "") -> Request:
+    def request(
+        self, name: str, image: str | None, replicas: int | None, *, why: str = ""
+    ) -> Request:
         """What a deploy of this service asks for; builds and publishes the image unless one is named."""
         service = self.service(name)
         if replicas is not None:
@@ -147,7 +160,14 @@ class Wiring:
             tool_version=__version__,
         )
         replica = sources.read_text(ROOT / "deploy" / "replica.yml")
-        return Request(service, reference, replica, self._parts(environment), origin, pipeline=sources.pipeline())
+        return Request(
+            service,
+            reference,
+            replica,
+            self._parts(environment),
+            origin,
+            pipeline=sources.pipeline(),
+        )
 
     def _published(self, image: str) -> str:
         self.registry.require(image)
@@ -177,3 +197,48 @@ class Wiring:
                 interval_s=metrics.interval_s,
             ),
         )
+
+    @cached_property
+    def engine(self) -> Engine:
+        """This machine's Docker engine."""
+        return Engine()
+
+    @cached_property
+    def bases(self) -> Bases:
+        """The base images of this checkout."""
+        return Bases(ROOT / "deploy" / "base", sources.cache_folder(), self.engine, self.say)
+
+    def run_journeys(self, url: str) -> None:
+        """Runs the browser journeys against a URL. Raises ShipError with where the evidence lies."""
+        kept = ROOT / "dist" / "e2e"
+        argv = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+            "e2e/journeys_test.py",
+        ]
+        paths = f"{ROOT}:{ROOT / 'libs'}:{ROOT / 'services'}"
+        environ = {
+            **os.environ,
+            "SHIP_E2E_URL": url,
+            "SHIP_E2E_KEEP": str(kept),
+            "PYTHONPATH": paths,
+        }
+        done = subprocess.run(argv, cwd=ROOT, env=environ, stdout=sys.stderr, check=False)
+        if done.returncode != 0:
+            raise ShipError(
+                "the browser journeys failed; the release is live",
+                hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
+            )
+
+    def stop_engine_if_ours(self) -> bool:
+        """Stops the Docker engine if set-up started it. Returns whether it did."""
+        return stop_if_ours()
+
+    def _close(self) -> None:
+        for host in self.__dict__.get("_hosts", ()):
+            host.close()
