@@ -1,0 +1,59 @@
+"""Compiles the requirements to hash-pinned locks with uv; no lock names a download address."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.chain import Chain
+from toolchain.environments import uv_environment
+from toolchain.interpreters import PYTHON_39, PYTHON_313, Interpreter
+from toolchain.running import run
+
+
+@dataclass(frozen=True)
+class Lock:
+    """One lock; paths are relative to the folder of the locks."""
+
+    requirements: str
+    lock: str
+    interpreter: Interpreter = PYTHON_313
+    agrees_with: str | None = None  # another lock whose versions this one takes
+
+
+DEFAULT = Lock("requirements.txt", "default.lock")
+TOOLS = ("bootstrap", "coverage", "dockerfile", "mypy", "pex", "pytest", "ruff")
+LOCKS = (
+    DEFAULT,
+    *(Lock(f"tools/{t}.txt", f"tools/{t}.lock", agrees_with=DEFAULT.lock) for t in TOOLS),
+    Lock("tools/pants.txt", "tools/pants.lock", PYTHON_39),
+)
+STYLE = ("--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "-q")
+
+
+def compile_command(lock: Lock, chain: Chain, *, upgrade: bool) -> list[str]:
+    """uv's argument list for one lock."""
+    locks = chain.places.locks
+    python = str(chain.python(lock.interpreter))
+    agree = ["-c", str(locks / lock.agrees_with)] if lock.agrees_with else []
+    return [
+        *(str(chain.uv), "pip", "compile", *STYLE),
+        *("--python", python, "--python-version", lock.interpreter.version),
+        *agree,
+        *(["--upgrade"] if upgrade else []),
+        *(str(locks / lock.requirements), "-o", str(locks / lock.lock)),
+    ]
+
+
+def compile_locks(chain: Chain, *, upgrade: bool) -> list[Path]:
+    """Write all locks anew and return those that changed; without `upgrade` pins are kept."""
+    changed = []
+    for lock in LOCKS:
+        path = chain.places.locks / lock.lock
+        before = path.read_text() if path.exists() else ""
+        argv = compile_command(lock, chain, upgrade=upgrade)
+        run(argv, f"lock {lock.requirements}", env=uv_environment(os.environ))
+        if path.read_text() != before:
+            changed.append(path)
+    return changed
