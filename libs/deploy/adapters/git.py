@@ -1,0 +1,46 @@
+"""What git knows of a checkout; never changes it, and does without git or without `.git`."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+UNKNOWN = "unknown"
+
+
+class Checkout:
+    """A folder that may be a git checkout."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def is_one(self) -> bool:
+        """Whether git is there, the folder lies in a checkout and that has a commit."""
+        return self.revision != UNKNOWN
+
+    @property
+    def revision(self) -> str:
+        """HEAD's full revision, `unknown` without one."""
+        return self._git("rev-parse", "--verify", "HEAD") or UNKNOWN
+
+    @property
+    def dirty(self) -> bool:
+        """Whether tracked files differ from HEAD or untracked ones lie about; False without git."""
+        return bool(self._git("status", "--porcelain"))
+
+    @property
+    def toplevel(self) -> Path | None:
+        """The checkout's root folder, None without one."""
+        found = self._git("rev-parse", "--show-toplevel")
+        return Path(found) if found else None
+
+    def _git(self, *arguments: str) -> str:
+        """Returns what git prints, nothing when it fails or isn't there."""
+        # --no-optional-locks: a status in one process must not make a commit in another fail.
+        argv = ["git", "--no-optional-locks", "-C", str(self._root), *arguments]
+        try:
+            done = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        return done.stdout.strip() if done.returncode == 0 else ""
