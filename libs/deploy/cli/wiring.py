@@ -14,12 +14,14 @@ from pathlib import Path
 import bcrypt
 import sandbox
 from toolchain.engine import stop_if_ours
+from toolchain.places import find_places
 
 from deploy import __version__
 from deploy.adapters import sources
 from deploy.adapters.bases import Bases
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
+from deploy.adapters.engine import Engine
 from deploy.adapters.git import Checkout
 from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
@@ -206,7 +208,7 @@ class Wiring:
     @cached_property
     def bases(self) -> Bases:
         """The base images of this checkout."""
-        return Bases(ROOT / "deploy" / "base", sources.cache_folder(), self.engine, self.say)
+        return Bases(ROOT / "deploy" / "base", find_places(os.environ).cache, self.engine, self.say)
 
     def run_journeys(self, url: str) -> None:
         """Runs the browser journeys against a URL. Raises ShipError with where the evidence lies."""

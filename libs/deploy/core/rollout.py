@@ -123,7 +123,8 @@ def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
 
 def plan_clear(service: str, observed: tuple[Observed, ...]) -> Plan:
     """Plans the way back where nothing was ever verified: nothing live, nothing left of the attempt."""
-    switch, tidy = [], []
+    switch: list[Step] = []
+    tidy: list[Step] = []
     for host in observed:
         route = host.edge.route(service)
         if route is not None and route.upstreams:

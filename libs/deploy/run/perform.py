@@ -127,7 +127,8 @@ def _write_release(held: HeldHost, release: Release) -> None:
 def _start_part(held: HeldHost, part: Part, preview_port: int) -> None:
     folder = f"{commands.ROOT}/{part.name}"
     seeds = tuple(seed for seed in part.seeds if held.host.read(f"{folder}/{seed[0]}") is None)
-    environment = (".env", f"PART_IMAGE={part.image}\nPART_KEY={part.key}\n", 0o644)
+    told = next((text for path, text, _ in part.files if path == "part.env"), "")
+    environment = (".env", f"PART_IMAGE={part.image}\nPART_KEY={part.key}\n{told}", 0o644)
     tar = commands.tar_of((*part.files, *seeds, environment))
     held.must(commands.overlay(folder), f"writing {part.name}'s files", stdin=tar)
     held.must(commands.start_part(part.name), f"starting {part.name}", timeout_s=90)
