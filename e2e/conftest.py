@@ -9,10 +9,17 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from e2e.chromium import FLAGS, find_chromium
+from e2e.stack import Clone, Stack, terminated_as_interrupt
 from e2e.target import Target, output_folder, read_target
 from e2e.witness import Witness
 
+# What changes the stack for good comes last, in whatever order the files are given.
+_LAST = ("hosts_test.py",)
 _FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name in _LAST)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,6 +43,26 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 
 @pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A sandbox of the tests' own with the checkout deployed; removed however they end."""
+    stack = Stack.named("test", tmp_path_factory.mktemp("ship"))
+    with terminated_as_interrupt():
+        try:
+            stack.ship("up", "--yes", "--no-e2e").must()
+            yield stack
+        finally:
+            stack.ship("down")
+            left = stack.remains()
+    assert left == []
+
+
+@pytest.fixture(scope="session")
+def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone of the checkout, at a path with a space, that deploys to the same sandbox."""
+    return Clone.of(stack.ship.root, tmp_path_factory.mktemp("clone") / "a clone")
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
@@ -48,7 +75,9 @@ def context(
     request: pytest.FixtureRequest, browser: Browser, target: Target
 ) -> Iterator[BrowserContext]:
     """A browser of its own for each journey. A failed one leaves its trace."""
-    with browser.new_context(base_url=target.url, reduced_motion="reduce", **request.param) as context:
+    with browser.new_context(
+        base_url=target.url, reduced_motion="reduce", **request.param
+    ) as context:
         context.tracing.start(screenshots=True, snapshots=True)
         yield context
         kept = output_folder() / f"{_file_name(request)}.zip" if _failed(request) else None
@@ -61,7 +90,9 @@ def witness(context: BrowserContext, target: Target) -> Witness:
 
 
 @pytest.fixture
-def page(request: pytest.FixtureRequest, context: BrowserContext, witness: Witness) -> Iterator[Page]:
+def page(
+    request: pytest.FixtureRequest, context: BrowserContext, witness: Witness
+) -> Iterator[Page]:
     """A watched page. Whatever the journey, it must end without a problem that the witness saw."""
     page = context.new_page()
     page.set_default_timeout(10_000)

@@ -83,7 +83,10 @@ def test_the_monitor_moves(page: Page) -> None:
 def test_the_slider_sets_the_time_between_updates(page: Page) -> None:
     page.clock.install()
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "/api/monitor" in request.url else None)
+    page.on(
+        "request",
+        lambda request: asked.append(request.url) if "/api/monitor" in request.url else None,
+    )
     monitor = MonitorPage(page)
     monitor.open()
     expect(monitor.updates).to_have_text("1")
@@ -146,7 +149,9 @@ def test_the_table_is_filtered_by_what_is_typed(page: Page) -> None:
     expect(monitor.rows).to_have_count(0)
 
 
-def test_the_release_and_every_replica_are_seen(page: Page, target: Target, witness: Witness) -> None:
+def test_the_release_and_every_replica_are_seen(
+    page: Page, target: Target, witness: Witness
+) -> None:
     seen = replicas_seen(target.url, wanted=target.replicas)
     assert len(seen) >= target.replicas
     releases = set()
@@ -165,7 +170,17 @@ def test_the_release_and_every_replica_are_seen(page: Page, target: Target, witn
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api/monitor", "/api/process", "/livez", "/readyz", "/version", "/favicon.ico", "/nowhere"]
+    "path",
+    [
+        "/",
+        "/api/monitor",
+        "/api/process",
+        "/livez",
+        "/readyz",
+        "/version",
+        "/favicon.ico",
+        "/nowhere",
+    ],
 )
 def test_every_answer_says_who_gave_it(target: Target, path: str) -> None:
     status, headers, _ = _get(target, path, {"X-Request-Id": "journey-0123456789abcdef"})
@@ -233,8 +248,14 @@ def _until(happened: Callable[[], bool]) -> None:
 
 
 def _violations(page: Page) -> list[str]:
-    found = page.evaluate("axe.run({resultTypes: ['violations']}).then((result) => result.violations)")
-    return [f"{each['id']}: {node['html']} {node['failureSummary']}" for each in found for node in each["nodes"]]
+    found = page.evaluate(
+        "axe.run({resultTypes: ['violations']}).then((result) => result.violations)"
+    )
+    return [
+        f"{each['id']}: {node['html']} {node['failureSummary']}"
+        for each in found
+        for node in each["nodes"]
+    ]
 
 
 def _get(target: Target, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:

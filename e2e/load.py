@@ -122,7 +122,9 @@ class Load:
     At most `workers` are under way; where that is not enough the rest start late, and the answer says so.
     """
 
-    def __init__(self, url: str, path: str = "/version", *, rate: float = 40, workers: int = 16) -> None:
+    def __init__(
+        self, url: str, path: str = "/version", *, rate: float = 40, workers: int = 16
+    ) -> None:
         self._url, self._path, self._rate = url, path, rate
         self._answers: list[Answer] = []
         self._turn = itertools.count()
@@ -142,7 +144,10 @@ class Load:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._ended.set()
         for thread in self._threads:
@@ -178,7 +183,9 @@ def saturate(url: str, path: str, *, seconds: float, workers: int = 8) -> Report
     return Report(tuple(answers))
 
 
-def replicas_seen(url: str, *, wanted: int, path: str = "/version", within_s: float = 15.0) -> frozenset[str]:
+def replicas_seen(
+    url: str, *, wanted: int, path: str = "/version", within_s: float = 15.0
+) -> frozenset[str]:
     """The replicas that answer on fresh connections, asked until `wanted` were seen or the time is over."""
     return frozenset(_seen(Connection(url), path, wanted, time.monotonic() + within_s))
 

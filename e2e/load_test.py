@@ -34,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/once":
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name upstream
         del format, args
 
 
@@ -59,7 +59,9 @@ class _Server(ThreadingHTTPServer):
 @pytest.fixture
 def server() -> Iterator[_Server]:
     with _Server() as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         yield server
         server.released.set()
         server.shutdown()
@@ -78,7 +80,9 @@ def test_half_of_the_requests_use_a_fresh_connection(server: _Server) -> None:
     report = load.report
     assert not report.lost
     assert {answer.fresh for answer in report.answers} == {True, False}
-    assert len(server.connections) <= len(report.answers) // 2 + 1 + 2  # the fresh ones, and one a worker
+    assert (
+        len(server.connections) <= len(report.answers) // 2 + 1 + 2
+    )  # the fresh ones, and one a worker
 
 
 def test_what_fails_is_lost_and_never_sent_again(server: _Server) -> None:

@@ -44,7 +44,9 @@ class AnyPage:
     def overflow(self) -> int:
         """How many pixels the page is wider than the window."""
         return int(
-            self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            self.page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
         )
 
 
@@ -67,11 +69,15 @@ class InfoPage(AnyPage):
     def facts(self, section: str) -> Mapping[str, str]:
         """The names and values under a heading."""
         rows = self.page.get_by_role("region", name=section, exact=True).locator("dl > div")
-        return {row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows.all()}
+        return {
+            row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows.all()
+        }
 
     @property
     def interfaces(self) -> Locator:
-        return self.page.get_by_role("region", name="Table of network interfaces").locator("tbody tr")
+        return self.page.get_by_role("region", name="Table of network interfaces").locator(
+            "tbody tr"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""A second host, then nothing at all; it comes last, since it takes the stack away."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from e2e.load import replicas_seen
+from e2e.stack import Stack
+
+
+def test_a_second_host_doubles_the_replicas(stack: Stack) -> None:
+    before = stack.service()
+    document = stack.ship("up", "--yes", "--hosts", "2", "--no-e2e").must().document
+    assert document["hosts"] == 2
+    service = stack.service()
+    assert service["replicas"] == {"wanted": 10, "ready": 10}
+    assert {each["phase"] for each in service["hosts"]} == {"live"}
+    assert service["hosts"][0]["replicas"] == before["hosts"][0]["replicas"]
+    for host in service["hosts"]:
+        wanted = {each["name"] for each in host["replicas"]}
+        assert replicas_seen(host["url"], wanted=5) == wanted
+    up = stack.query('up{service="app"} == 1')
+    assert Counter(each["metric"]["host"] for each in up) == {"host-1": 5, "host-2": 5}
+    assert {each["metric"]["release"] for each in up} == {service["release"]}
+
+
+def test_down_leaves_nothing(stack: Stack) -> None:
+    assert stack.remains()
+    assert stack.ship("down").must().document["removed"] is True
+    assert stack.remains() == []
+    assert stack.ship("down").must().document["removed"] is False
