@@ -13,7 +13,7 @@ import pytest
 from telemetry.testing import Answer, Server, running, start, wait_until
 
 APP = "telemetry.served_fixture:make_app()"
-NOTICE = {"DRAIN_NOTICE_S": "1", "SERVICE": "shop", "RELEASE": "r1"}
+NOTICE = {"DRAIN_NOTICE_S": "2", "SERVICE": "shop", "RELEASE": "r1"}
 
 
 def refused(server: Server) -> bool:
@@ -96,7 +96,7 @@ def test_what_the_kernel_has_accepted_is_served() -> None:
         wait_until(lambda: server.get("/readyz").status == 503, server)
         os.kill(pid, signal.SIGSTOP)
         waiting = [pool.submit(server.get, f"/item/{number}") for number in range(5)]
-        over = time.monotonic() + 1.2
+        over = time.monotonic() + 2.2
         wait_until(lambda: time.monotonic() > over, server)
         os.kill(pid, signal.SIGCONT)
         assert [each.result().status for each in waiting] == [200] * 5

@@ -11,7 +11,7 @@ ENVIRON = {
     "REVISION": "3f9c2ab",
     "CONFIG_HASH": "sha256:1",
     "REPLICA": "app-r000042-1",
-    "DRAIN_NOTICE_S": "1",
+    "DRAIN_NOTICE_S": "2",
 }
 
 
