@@ -26,17 +26,19 @@ class Chain:
     def all(self) -> tuple[Piece, ...]:
         """In the order in which they can be made."""
         pythons = (self.python_39, self.python_313)
-        return (self.installers, *pythons, self.ship, self.pants, self.pex_venv, self.pex_cli)
+        tools = (self.pants, self.pex_venv, self.pex_cli, self.ruff)
+        return (self.installers, *pythons, self.ship, *tools)
 
     @property
     def for_pants(self) -> tuple[Piece, ...]:
         """What `./pants` needs: all but the libraries of ship."""
-        return tuple(piece for piece in self.all if piece.name != environments.SHIP.name)
+        pythons = (self.python_39, self.python_313)
+        return (self.installers, *pythons, self.pants, self.pex_venv, self.pex_cli)
 
     @property
-    def missing(self) -> tuple[Piece, ...]:
-        """What set-up has to make."""
-        return tuple(piece for piece in self.all if not piece.is_whole(self.places.cache))
+    def for_ship(self) -> tuple[Piece, ...]:
+        """What a verb needs that builds nothing."""
+        return (self.installers, self.python_313, self.ship)
 
     @property
     def installers(self) -> Piece:
@@ -73,6 +75,11 @@ class Chain:
         """The Pex program for Pants."""
         lock = self.places.locks / environments.PEX.lock
         return pex_cli_piece(lock, self.venv_python(self.pex_venv))
+
+    @property
+    def ruff(self) -> Piece:
+        """The environment of ruff, for people: Pants 2.17 can't make today's ruff format."""
+        return self._venv(environments.RUFF, PYTHON_313)
 
     @property
     def uv(self) -> Path:

@@ -1,36 +1,88 @@
-"""The first argument says which program: `ship`, `pants` or the variables of Pants for a shell."""
+"""The first argument says which program: `ship`, `pants`, or the variables of Pants for a shell."""
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
-from toolchain.bringing import bring_all
+from toolchain import doctor, locks, verify
 from toolchain.build import pants_variables, start_pants
 from toolchain.chain import Chain
-from toolchain.errors import ToolchainError
+from toolchain.errors import ToolchainError, UsageError
 from toolchain.places import find_places
+from toolchain.preparing import Setup, prepare, should_ask
+from toolchain.progress import Task
+from toolchain.running import tool_environment
 
-USAGE = "usage: ship VERB ... | pants GOAL ... | pants-variables"
+USAGE = (
+    "usage: python3 libs/toolchain (ship VERB | pants GOAL | pants-variables | lock [--upgrade])"
+)
+# What a verb of `deploy.cli` needs beyond its libraries; `up` needs the whole machine set up.
+BUILDING = ("build", "publish", "plan", "deploy", "affected", "monitor")
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Return the exit code, where the process has not become another program."""
-    chain = Chain(find_places(environ))
+    setup = Setup.here(Chain(find_places(environ)), environ)
     try:
-        match list(argv):
-            case ["pants", *args]:
-                bring_all(chain.for_pants, chain.places)
-                start_pants(chain, args, environ)
-            case ["pants-variables"]:
-                bring_all(chain.for_pants, chain.places)
-                for name, value in pants_variables(chain, environ).items():
-                    print(f"export {name}={shlex.quote(value)}")
-            case _:
-                print(USAGE, file=sys.stderr)
-                return 2
+        return _main(setup, argv, environ)
     except ToolchainError as error:
-        print(error, file=sys.stderr)
+        _tell(error, as_json="--json" in argv)
         return error.exit_code
+    except KeyboardInterrupt:
+        again = "the same command again finishes the job"
+        _tell(ToolchainError("Interrupted.", "What was complete stays.", again), "--json" in argv)
+        return 1
+
+
+def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    chain = setup.chain
+    match list(argv):
+        case ["ship", "doctor", *args]:
+            return doctor.doctor(setup, args, environ)
+        case ["ship", "test", *args]:
+            return verify.verify(setup, args, environ)
+        case ["ship", "lock", *args] | ["lock", *args]:
+            prepare(setup.tasks_for(chain.all), ask=should_ask(args, environ))
+            return locks.relock(chain, args)
+        case ["ship", *args]:
+            prepare(tasks_of_verb(setup, args), ask=should_ask(args, environ))
+            start_ship(chain, args, environ)
+        case ["pants", *args]:
+            prepare(setup.tasks_for(chain.for_pants), ask=False)
+            start_pants(chain, args, environ)
+        case ["pants-variables"]:
+            prepare(setup.tasks_for(chain.for_pants), ask=False)
+            for name, value in pants_variables(chain, environ).items():
+                print(f"export {name}={shlex.quote(value)}")
+        case _:
+            raise UsageError(USAGE, "Nothing was done.", "./ship --help")
     return 0
+
+
+def tasks_of_verb(setup: Setup, args: Sequence[str]) -> list[Task]:
+    """What the verb lacks: a help text needs the libraries alone, `up` the whole machine."""
+    chain = setup.chain
+    verb = args[0] if args else ""
+    if verb == "up" and "--help" not in args and "-h" not in args:
+        return setup.tasks_for_all()
+    return setup.tasks_for(chain.all if verb in BUILDING else chain.for_ship)
+
+
+def start_ship(chain: Chain, args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Become the command line of the deploy library, in the caller's own folder."""
+    python = str(chain.venv_python(chain.ship))
+    env = {**tool_environment(environ), "PYTHONPATH": str(chain.places.checkout / "libs")}
+    sys.stdout.flush()
+    # -P: a file of the caller's folder must never stand in for a library.
+    os.execve(python, [python, "-P", "-m", "deploy.cli", *args], env)
+
+
+def _tell(error: ToolchainError, as_json: bool) -> None:
+    print(error, file=sys.stderr)
+    if as_json:
+        named = {"type": type(error).__name__, "message": error.failed, "hint": error.next_command}
+        print(json.dumps({"ok": False, "exit_code": error.exit_code, "error": named}))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,3 +59,17 @@ def compile_locks(chain: Chain, *, upgrade: bool) -> list[Path]:
         if path.read_text() != before:
             changed.append(path)
     return changed
+
+
+def relock(chain: Chain, argv: Sequence[str]) -> int:
+    """`ship lock`: compile all locks and say which changed."""
+    parser = argparse.ArgumentParser(prog="ship lock", description=__doc__)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest allowed versions")
+    parser.add_argument("--yes", action="store_true", help="don't ask before set-up")
+    args = parser.parse_args(argv)
+    changed = compile_locks(chain, upgrade=args.upgrade)
+    for path in changed:
+        print(f"changed: {path.relative_to(chain.places.checkout)}")
+    if not changed:
+        print("nothing to do, the locks fit the requirements")
+    return 0

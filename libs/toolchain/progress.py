@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
-from toolchain.pieces import Piece
+
+@dataclass(frozen=True)
+class Task:
+    """One thing that set-up does; size and seconds are estimates for people."""
+
+    title: str
+    download_mb: int
+    seconds: int
+    do: Callable[[], object]
 
 
-@dataclass
-class Progress:
-    """Counts the pieces of one set-up and the seconds that their estimates leave."""
-
-    pieces: Sequence[Piece]
-    out: TextIO = field(default_factory=lambda: sys.stderr)
-    done: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    def begin(self, piece: Piece) -> None:
-        """Announce the piece that is made now."""
-        left = sum(each.seconds for each in self.pieces[self.done :])
-        place = f"[{self.done + 1}/{len(self.pieces)}]"
-        size = f"{piece.download_mb} MB to download"
-        print(f"{place} {piece.title}: {size}, about {left} s left", file=self.out, flush=True)
-        self.done += 1
-
-    def end(self) -> None:
-        """Announce how long it all took."""
-        seconds = time.monotonic() - self.started
-        print(f"set up in {seconds:.0f} s", file=self.out, flush=True)
+def carry_out(tasks: Sequence[Task], out: TextIO | None = None) -> None:
+    """Do the tasks in order, each with its place, its size and what all the rest will take."""
+    out = out or sys.stderr
+    started = time.monotonic()
+    for number, task in enumerate(tasks, start=1):
+        left = sum(each.seconds for each in tasks[number - 1 :])
+        size = f" ({task.download_mb} MB)" if task.download_mb else ""
+        print(
+            f"[{number}/{len(tasks)}] {task.title}{size}, about {left} s left", file=out, flush=True
+        )
+        task.do()
+    if tasks:
+        print(f"set up in {time.monotonic() - started:.0f} s", file=out, flush=True)

@@ -1,0 +1,177 @@
+"""`ship test`: set-up, lint and check, the tests, then those that need an engine, one at a time.
+
+It ends with `N passed, N failed` alone on a line, counted from the reports of what really ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from toolchain.build import pants_command, pants_environment
+from toolchain.chain import Chain
+from toolchain.preparing import Setup, prepare, should_ask
+from toolchain.reports import Tally, read_reports
+
+EXAMPLE = "examples: ./ship test; ./ship test libs/deploy::; ./ship test --changed-since main"
+# What an integration test needs of the caller's environment: the engine, the tools, the folders.
+PASSED_ON = (
+    *("CI", "DOCKER_HOST", "HOME", "LANG", "PATH", "SHIP_ROOT", "SHIP_CHROMIUM", "SHIP_E2E_KEEP"),
+    *("SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_CACHE_HOME", "XDG_STATE_HOME", "http_proxy"),
+    *("https_proxy", "no_proxy", "PIP_INDEX_URL", "PY_CICD_DEBIAN_MIRROR"),
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which targets: named ones, or what changed since a revision, or all."""
+
+    targets: tuple[str, ...]
+    changed_since: str | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What stands before the goals."""
+        if self.changed_since is None:
+            return ()
+        return (f"--changed-since={self.changed_since}", "--changed-dependents=transitive")
+
+    @property
+    def specs(self) -> tuple[str, ...]:
+        """What stands after the goals; Pants takes no names beside --changed-since."""
+        return () if self.changed_since is not None else self.targets or ("::",)
+
+    @property
+    def integration_tags(self) -> str:
+        """Targets tagged `long` run only when they are named."""
+        return '["integration"]' if self.targets else '["integration", "-long"]'
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the verb."""
+    parser = argparse.ArgumentParser(prog="ship test", description=__doc__, epilog=EXAMPLE)
+    parser.add_argument("targets", nargs="*", metavar="TARGETS", help="default: everything (::)")
+    parser.add_argument(
+        "--changed-since", metavar="REF", help="only what a change since REF reaches"
+    )
+    parser.add_argument(
+        "--no-integration", action="store_true", help="leave out what needs an engine"
+    )
+    parser.add_argument("--yes", action="store_true", help="don't ask before set-up")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--env", default="sandbox", metavar="NAME", help="no effect here")
+    return parser
+
+
+def verify(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Return 0 when lint, check and every test that was selected passed."""
+    args = parser().parse_args(argv)
+    if args.targets and args.changed_since:
+        parser().error("TARGETS and --changed-since exclude each other")
+    selection = Selection(tuple(args.targets), args.changed_since)
+    prepare(setup.tasks_for_all(), ask=should_ask(argv, environ))
+    runner = Runner(setup.chain, environ, quiet_stdout=args.json)
+    reports = setup.chain.places.checkout / "dist" / "test" / "reports"
+    shutil.rmtree(reports, ignore_errors=True)
+    broken = run_stages(runner, selection, integration=not args.no_integration)
+    tally = read_reports(reports)
+    exit_code = 1 if broken or tally.failed else 0
+    print(render(tally, broken), file=sys.stderr if args.json else sys.stdout, flush=True)
+    if args.json:
+        print(json.dumps(document(tally, broken, exit_code)))
+    return exit_code
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Calls Pants with its output visible, and hears what it exits with."""
+
+    chain: Chain
+    environ: Mapping[str, str]
+    quiet_stdout: bool
+
+    def run(self, args: Sequence[str], **extra: str) -> int:
+        """Run to the end; Ctrl-C goes to Pants too, which ends its tests, and we wait for that."""
+        process = subprocess.Popen(
+            pants_command(self.chain, args),
+            cwd=self.chain.places.checkout,
+            env={**self._env, **extra},
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr if self.quiet_stdout else None,
+        )
+        interrupted = False
+        while True:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+                continue
+            if interrupted:
+                raise KeyboardInterrupt
+            return code
+
+    def lists(self, args: Sequence[str]) -> bool:
+        """Whether Pants prints any target."""
+        argv = pants_command(self.chain, args)
+        done = subprocess.run(
+            argv,
+            cwd=self.chain.places.checkout,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        return done.returncode != 0 or bool(done.stdout.strip())
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return pants_environment(self.chain, self.environ)
+
+
+def run_stages(runner: Runner, selection: Selection, *, integration: bool) -> list[str]:
+    """Run all stages, also after one that failed, and return the names of those that did."""
+    options, specs = selection.options, selection.specs
+    # The tag filter of pants.toml would keep lint and check from the integration tests, too.
+    stages = {"lint and check": ["--tag=[]", *options, "lint", "check", *specs]}
+    stages["tests"] = [*options, "test", *specs]
+    broken = [name for name, args in stages.items() if runner.run(args) != 0]
+    tagged = [f"--tag={selection.integration_tags}", *options]
+    only_tests = ["--filter-target-type=python_test", "list"]
+    if not integration or not runner.lists([*tagged, *only_tests, *specs]):
+        return broken
+    extra = f"--test-extra-env-vars={json.dumps(PASSED_ON)}"
+    # A daemon of its own settings would end the one that the other calls share, and a test calls
+    # Pants itself, which waits for a daemon that is busy: so this call has none.
+    code = runner.run(
+        [*tagged, "test", "--force", extra, *specs],
+        PANTS_PANTSD="false",
+        PANTS_PROCESS_EXECUTION_LOCAL_PARALLELISM="1",
+        SHIP_ROOT=str(runner.chain.places.checkout),
+    )
+    return [*broken, *(["integration tests"] if code != 0 else [])]
+
+
+def render(tally: Tally, broken: Sequence[str]) -> str:
+    """Which stages and cases failed, then the count alone on the last line."""
+    lines = [f"failed: {stage}" for stage in broken]
+    for suite in tally.suites:
+        lines += [f"failed: {name}" for name in suite.failed]
+        lines += [f"skipped, which counts as failed: {name}" for name in suite.skipped]
+    return "\n".join([*lines, tally.line])
+
+
+def document(tally: Tally, broken: Sequence[str], exit_code: int) -> dict[str, object]:
+    """The JSON document of the verb."""
+    error = None
+    if exit_code:
+        named = ", ".join(broken) or "skipped tests"
+        message = f"{named}: {tally.line}"
+        error = {"type": "TestsFailedError", "message": message, "hint": "./ship test TARGET"}
+    counts = {"passed": tally.passed, "failed": tally.failed}
+    suites = [asdict(suite) for suite in tally.suites]
+    return {"ok": not exit_code, "exit_code": exit_code, "error": error, **counts, "suites": suites}
