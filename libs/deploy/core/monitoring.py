@@ -14,12 +14,11 @@ from deploy.core.config import Environment, Metrics
 from deploy.core.releases import Release
 
 CONFIG_FOLDER = "/etc/prometheus"
-DATA_FOLDER = "/prometheus"
+# No folder of the image's: the volume then is root's, as whom Prometheus runs here (see render_compose).
+DATA_FOLDER = "/var/lib/metrics"
 PROJECT = "py-cicd-metrics"
 CONTAINER = "metrics"
 
-# Federated series must not lose what happened between two looks: the collector looks as often as the scraper.
-SCRAPE_INTERVAL_S = 15
 HOST_RETENTION = ("2h", "256MB")
 ENVIRONMENT_RETENTION = ("15d", "2GB")
 
@@ -78,7 +77,7 @@ def render_compose(image: str, *, port: int, key: str) -> str:
     ).replace("$", "$$")
 
 
-def render_prometheus(*, interval_s: int = SCRAPE_INTERVAL_S) -> str:
+def render_prometheus(*, interval_s: int) -> str:
     """Writes a host's prometheus.yml: every replica that the target files name."""
     discovery = {"files": [f"{CONFIG_FOLDER}/targets/*.json"], "refresh_interval": "5s"}
     return _config(interval_s, [{"job_name": "replicas", "file_sd_configs": [discovery]}])
@@ -113,7 +112,7 @@ def render_targets(host: str, releases: Iterable[tuple[Release, str]]) -> str:
     )
 
 
-def render_environment(environment: Environment, *, interval_s: int = SCRAPE_INTERVAL_S) -> str:
+def render_environment(environment: Environment) -> str:
     """Writes the environment's prometheus.yml, with its CA and password beside it in CONFIG_FOLDER.
 
     Series keep the labels that the host gave. Their times are the host's; a series that the host no longer
@@ -123,12 +122,10 @@ def render_environment(environment: Environment, *, interval_s: int = SCRAPE_INT
     if metrics is None:
         raise ValueError(f"environment {environment.name} has no [metrics]")
     addresses = [(host.name, host.metrics_address) for host in environment.hosts]
-    return _config(interval_s, [_federation(metrics, addresses, interval_s)])
+    return _config(metrics.interval_s, [_federation(metrics, addresses)])
 
 
-def _federation(
-    metrics: Metrics, addresses: Sequence[tuple[str, str]], interval_s: int
-) -> dict[str, Any]:
+def _federation(metrics: Metrics, addresses: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
         "job_name": "hosts",
         "scheme": "https",
@@ -136,7 +133,6 @@ def _federation(
         "params": {"match[]": ['{job="replicas"}']},
         "honor_labels": True,
         "track_timestamps_staleness": True,
-        "scrape_timeout": f"{min(interval_s, 10)}s",
         "tls_config": {"ca_file": f"{CONFIG_FOLDER}/ca.crt"},
         "basic_auth": {
             "username": metrics.user,

@@ -1,0 +1,79 @@
+"""The environment file of a sandbox, as text; never read here (that is `deploy.adapters.sources`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sandbox.identity import ACCOUNT, METRICS_USER, REGION
+from sandbox.ports import ADDRESS
+
+HTTP_PORT = 80
+METRICS_PORT = 9443
+# `ship up` waits for the first scrape of every replica.
+SCRAPE_INTERVAL_S = 2
+
+_HEAD = """\
+# Written by `ship up`, for the deploy tool; `ship down` removes it. Paths are relative to this file.
+name = "{name}"
+known_hosts = "known_hosts"
+ssh_key = "deploy_key"
+allow_dirty = true
+
+[registry]
+account = "{account}"
+region = "{region}"
+endpoint_url = "http://{address}:{control_plane}"
+push_via = "{address}:{registry}"
+credentials = "aws_credentials"
+
+[edge]
+http_port = {http_port}
+preview_port = 8081
+
+[metrics]
+prometheus_url = "http://{address}:{prometheus}"
+port = {metrics_port}
+ca = "ca.crt"
+cert = "metrics.crt"
+key = "metrics.key"
+user = "{metrics_user}"
+password_file = "metrics_password"
+interval_s = {interval_s}
+"""
+
+_HOST = """
+[[hosts]]
+name = "{host}"
+address = "{address}"
+port = {ssh}
+user = "deploy"
+url = "http://{address}:{http}"
+metrics_address = "{host}:{metrics_port}"
+"""
+
+
+def render_environment(name: str, ports: Mapping[str, int], hosts: Sequence[str]) -> str:
+    """Writes environment.toml; `ports` are by purpose, as `sandbox.plan` names them."""
+    head = _HEAD.format(
+        name=name,
+        account=ACCOUNT,
+        region=REGION,
+        address=ADDRESS,
+        control_plane=ports["control plane"],
+        registry=ports["registry"],
+        prometheus=ports["prometheus"],
+        http_port=HTTP_PORT,
+        metrics_port=METRICS_PORT,
+        metrics_user=METRICS_USER,
+        interval_s=SCRAPE_INTERVAL_S,
+    )
+    return head + "".join(
+        _HOST.format(
+            host=host,
+            address=ADDRESS,
+            ssh=ports[f"{host} ssh"],
+            http=ports[f"{host} http"],
+            metrics_port=METRICS_PORT,
+        )
+        for host in hosts
+    )
