@@ -1,164 +1,33 @@
-"""`python -m bench`: both ways on one sandbox, side by side; it removes what it made."""
+"""`python3 -m bench`: starts the benchmark with the libraries of ship, whichever Python was called."""
 
 from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import time
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-import docker
-from toolchain.chain import Chain
-from toolchain.places import find_places
-
-from bench.figures import Figures, render
-from bench.index import fetch_wheels, pins, served
-from bench.measure import Redeploy, first_answer, redeploy_under_load, requests_per_second
-from bench.plain_way import HERE, PlainWay, lay_out
-from bench.registry import Account, pushed
-from e2e.stack import Clone, Stack, state_folder, terminated_as_interrupt
-
-PAGE = "services/app/templates/home.html"
-BEFORE, AFTER = "One service, many replicas", "One service, many equal replicas"
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def main() -> int:
-    """Prints the table on stdout and what is being done on stderr."""
-    with ExitStack() as leaving, terminated_as_interrupt():
-        work = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        stack = Stack.named("bench", work / "notes")
-        leaving.callback(lambda: stack.ship("down"))
-        _say("a sandbox of its own, with this project's service deployed")
-        stack.ship("up", "--yes", "--no-e2e").must()
-        bench = _Bench(stack, work, docker.from_env(version="auto", timeout=600))
-        ours = bench.ours()
-        plain = bench.plain()
-        print(render(ours, plain))
-    return 0
+def start() -> None:
+    """Sets up what is missing and becomes the benchmark."""
+    sys.path.insert(0, str(ROOT / "libs"))
+    from toolchain.chain import Chain
+    from toolchain.errors import ToolchainError
+    from toolchain.places import find_places
+    from toolchain.preparing import Setup, prepare, should_ask
+    from toolchain.running import tool_environment
 
-
-@dataclass(frozen=True)
-class _Bench:
-    stack: Stack
-    work: Path
-    engine: docker.DockerClient
-
-    @property
-    def account(self) -> Account:
-        told = self.stack.environment()["registry"]
-        return Account(
-            told["push_via"],
-            "AWS",
-            f"{told['account']}-auth-token",  # what moto, which plays ECR here, gives everybody
-            str(state_folder(self.stack.name) / "ca.crt"),
-        )
-
-    def ours(self) -> Figures:
-        """This project: `ship deploy`."""
-        stack, before = self.stack, self.stack.service()["image"]
-        _say("ours: start to first answer, and requests")
-        local = self._pulled(before)
-        first = first_answer(lambda: self.engine.containers.run(local, detach=True, init=True))
-        requests = requests_per_second(stack.url)
-        clone = Clone.of(stack.ship.root, self.work / "clone")
-        clone.replace(PAGE, BEFORE, AFTER)
-        clone.commit("Change one line")
-        _say("ours: a one-line change, deployed under load")
-        published = (
-            stack.ship.of(clone.root)("publish", "app").must().document["images"][0]["image"]
-        )
-        redeploy = redeploy_under_load(
-            stack.url,
-            lambda: stack.ship.of(clone.root)("deploy", "app", "--image", published).must(),
-        )
-        size = pushed(self._blobs(before), self._blobs(published))
-        return _figures(self._size(local), size, first, requests, redeploy)
-
-    def plain(self) -> Figures:
-        """The plain way, on the same host."""
-        host = self.stack.host()
-        nginx = host.run("docker", "inspect", "--format", "{{.Config.Image}}", "edge").strip()
-        registry = self.stack.service()["image"].partition("/")[0]
-        way = PlainWay(self.engine, self.account, host, registry, nginx)
-        sources = lay_out(self.stack.ship.root, self.work / "plain")
-        lock = self.stack.ship.root / "3rdparty" / "python" / "default.lock"
-        _say("plain: pip install, docker build")
-        uv = Chain(find_places(os.environ)).uv
-        wheels = self.work / "wheels" / "index"
-        pip = fetch_wheels(
-            (HERE / "requirements.txt").read_text(), pins(lock.read_text()), wheels, uv
-        )
-        with served(wheels) as index:
-            base = self._base()
-            one = way.build(sources, "one", base, index, pip)
-            page = sources / "app" / "templates" / "home.html"
-            page.write_text(page.read_text().replace(BEFORE, AFTER))
-            two = way.build(sources, "two", base, index, pip)
-        try:
-            return self._measure_plain(way, one, two)
-        finally:
-            way.remove()
-            for name in (one, two):
-                self.engine.images.remove(name, force=True)
-
-    def _measure_plain(self, way: PlainWay, one: str, two: str) -> Figures:
-        _say("plain: start to first answer, and requests")
-        first = first_answer(lambda: way.start(one))
-        before = way.push(one)
-        way.install()
-        way.up("one")
-        way.await_up()
-        time.sleep(3)  # all five have started; this way has no health to ask for
-        requests = requests_per_second(way.url)
-        _say("plain: a one-line change, deployed under load")
-        after = way.push(two)
-        redeploy = redeploy_under_load(way.url, lambda: way.up("two"))
-        return _figures(self._size(one), pushed(before, after), first, requests, redeploy)
-
-    def _pulled(self, image: str) -> str:
-        """The id of an image of the registry on this machine."""
-        repository, _, digest = image.partition("/")[2].partition("@")
-        name = f"{self.account.address}/{repository}"
-        login = {"username": self.account.user, "password": self.account.password}
-        return str(self.engine.images.pull(f"{name}@{digest}", auth_config=login).id)
-
-    def _blobs(self, image: str) -> dict[str, int]:
-        repository, _, digest = image.partition("/")[2].partition("@")
-        return self.account.blobs(repository, digest)
-
-    def _size(self, image: str) -> int:
-        return int(self.engine.images.get(image).attrs["Size"])
-
-    def _base(self) -> str:
-        """The Python base that this checkout's own Dockerfile stands on."""
-        titled = "org.opencontainers.image.title=base-python"
-        found = self.engine.images.list(filters={"label": titled})
-        names = sorted(tag for image in found for tag in image.tags)
-        if not names:
-            raise RuntimeError("there is no Python base image here: ./ship build app makes it")
-        return names[-1]
-
-
-def _figures(size: int, change: int, first: float, requests: float, redeploy: Redeploy) -> Figures:
-    report = redeploy.report
-    return Figures(
-        image=size,
-        pushed_after_change=change,
-        first_answer=first,
-        requests=requests,
-        redeploy=redeploy.seconds,
-        sent=len(report.answers),
-        lost=len(report.lost),
-        p99=report.percentile(0.99),
-    )
-
-
-def _say(text: str) -> None:
-    print(f"bench: {text} ...", file=sys.stderr, flush=True)
+    setup = Setup.here(Chain(find_places(os.environ)), os.environ)
+    try:
+        prepare(setup.tasks_for_all(), ask=should_ask(sys.argv[1:], os.environ))
+    except ToolchainError as error:
+        sys.exit(str(error))
+    python = str(setup.chain.venv_python(setup.chain.ship))
+    paths = ":".join(str(each) for each in (ROOT, ROOT / "libs"))
+    env = {**tool_environment(os.environ), "PYTHONPATH": paths, "SHIP_ROOT": str(ROOT)}
+    os.execve(python, [python, "-P", "-m", "bench.run"], env)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

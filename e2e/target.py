@@ -27,5 +27,9 @@ def read_target(environ: Mapping[str, str] = os.environ) -> Target | None:
 
 
 def output_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where screenshots and traces of failed journeys are kept: SHIP_E2E_KEEP, else dist/e2e here."""
-    return Path(environ.get("SHIP_E2E_KEEP") or "dist/e2e").absolute()
+    """Where screenshots and traces of failed journeys are kept: SHIP_E2E_KEEP, else dist/e2e of the checkout.
+
+    SHIP_ROOT names the checkout, since Pants runs tests in a copy that is thrown away.
+    """
+    told = environ.get("SHIP_E2E_KEEP")
+    return Path(told or Path(environ.get("SHIP_ROOT", "."), "dist", "e2e")).absolute()
