@@ -1,5 +1,5 @@
 # The stages of the pipeline, one line each; ./ship and ./pants are what they call.
-.PHONY: help test lint image push deploy e2e up down
+.PHONY: help test lint image push deploy e2e up down bench
 
 SERVICE ?= app
 ENV ?= sandbox
@@ -13,3 +13,4 @@ deploy:  ; ./ship deploy $(SERVICE) --env $(ENV)
 e2e:     ; ./ship test e2e::
 up:      ; ./ship up
 down:    ; ./ship down
+bench:   ; python3 -m bench
