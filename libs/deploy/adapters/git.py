@@ -9,31 +9,38 @@ UNKNOWN = "unknown"
 
 
 class Checkout:
-    """A folder that may be a git checkout."""
+    """A folder that may be the root of a git checkout."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     @property
     def is_one(self) -> bool:
-        """Whether git is there, the folder lies in a checkout and that has a commit."""
+        """Whether git is there and the folder is the root of a checkout that has a commit."""
         return self.revision != UNKNOWN
 
     @property
     def revision(self) -> str:
         """HEAD's full revision, `unknown` without one."""
-        return self._git("rev-parse", "--verify", "HEAD") or UNKNOWN
+        return self._own("rev-parse", "--verify", "HEAD") or UNKNOWN
 
     @property
     def dirty(self) -> bool:
         """Whether tracked files differ from HEAD or untracked ones lie about; False without git."""
-        return bool(self._git("status", "--porcelain"))
+        return bool(self._own("status", "--porcelain"))
 
     @property
     def toplevel(self) -> Path | None:
-        """The checkout's root folder, None without one."""
+        """The root folder of the checkout that holds this folder, None without one."""
         found = self._git("rev-parse", "--show-toplevel")
         return Path(found) if found else None
+
+    def _own(self, *arguments: str) -> str:
+        # A copy without `.git` may lie inside another project's checkout, whose HEAD says nothing of it.
+        toplevel = self.toplevel
+        if toplevel is None or toplevel.resolve() != self._root.resolve():
+            return ""
+        return self._git(*arguments)
 
     def _git(self, *arguments: str) -> str:
         """Returns what git prints, nothing when it fails or isn't there."""

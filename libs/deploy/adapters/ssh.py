@@ -36,7 +36,7 @@ KEEPALIVE_S = 15
 SILENCE_S = 45
 """How long sent bytes may stay unacknowledged until the connection counts as lost."""
 GRACE_S = 10.0
-"""What a command's end may take to reach us after its own limit."""
+"""What an end may take to reach us once it is due."""
 
 # Without a handler paramiko's thread prints its tracebacks to stderr; each of them also reaches us
 # as an exception.
@@ -59,12 +59,19 @@ class SshHost:
     """Host over paramiko, safe to use from several threads."""
 
     def __init__(
-        self, config: HostConfig, *, known_hosts: str, key: str, connect_timeout_s: float = 10.0
+        self,
+        config: HostConfig,
+        *,
+        known_hosts: str,
+        key: str,
+        connect_timeout_s: float = 10.0,
+        grace_s: float = shell.KILL_AFTER_S + 10.0,
     ) -> None:
         self._config = config
         self._known_hosts = known_hosts
         self._ssh_key = key
         self._connect_timeout_s = connect_timeout_s
+        self._grace_s = grace_s
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(SESSIONS)
         self._client: paramiko.SSHClient | None = None
@@ -160,7 +167,7 @@ class SshHost:
         except paramiko.ChannelException as error:
             return Answer(0, f"port {port}: {error}".encode())
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(_why_lost(error)) from error
         try:
             channel.settimeout(GRACE_S)
             # A Channel is a socket as far as http.client looks: sendall, makefile, close.
@@ -171,7 +178,7 @@ class SshHost:
             return Answer(response.status, response.read(), fields)
         except (OSError, EOFError, http.client.HTTPException) as error:
             if not transport.is_active():
-                raise self._lost(str(error)) from error
+                raise self._lost(_why_lost(error)) from error
             return Answer(0, (str(error) or type(error).__name__).encode())
         finally:
             channel.close()
@@ -193,7 +200,7 @@ class SshHost:
     ) -> tuple[int, bytes, bytes]:
         with self._session() as channel, self._translating():
             started = time.monotonic()
-            patience_s = timeout_s + shell.KILL_AFTER_S + GRACE_S
+            patience_s = timeout_s + self._grace_s
             channel.settimeout(patience_s)
             # `exit $?` keeps the login shell in place: ended by a signal is 128 + its number.
             channel.exec_command(f"{shlex.join(shell.limited(argv, timeout_s))}; exit $?")
@@ -250,8 +257,10 @@ class SshHost:
             yield
         except TimeoutError as error:
             raise self._lost("it stopped answering") from error
+        except paramiko.ChannelException as error:
+            raise self._lost(f"it refuses another session: {error.text}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost(str(error) or "the connection was lost") from error
+            raise self._lost(_why_lost(error)) from error
 
     def _transport(self) -> paramiko.Transport:
         transport = self._connected().get_transport()
@@ -432,6 +441,10 @@ def _lines(channel: paramiko.Channel) -> Iterator[str]:
         yield from (line.decode(errors="replace") for line in lines)
     if rest:
         yield rest.decode(errors="replace")
+
+
+def _why_lost(error: Exception) -> str:
+    return f"the connection was lost ({error})" if str(error) else "the connection was lost"
 
 
 def _shown(argv: Sequence[str]) -> str:

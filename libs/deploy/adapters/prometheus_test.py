@@ -1,0 +1,102 @@
+"""Prometheus against a real HTTP server."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from deploy.adapters.prometheus import Prometheus
+from deploy.core.ports import MetricsQuery
+from deploy.errors import MetricsError
+from deploy.testing.metrics import MemoryMetrics, prometheus_server
+
+
+@contextmanager
+def serving(status: int, body: bytes) -> Iterator[str]:
+    """Serves one answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_gives_labels_and_values() -> None:
+    table = MemoryMetrics()
+    promql = 'up{service="app"} + 0 > 0'
+    table.answer(promql, [({"replica": "app-1"}, 1.0), ({"replica": "app-2"}, 0.25)])
+    as_port: MetricsQuery = table
+    with prometheus_server(table) as url:
+        assert Prometheus(f"{url}/").query(promql) == as_port.query(promql)
+        assert Prometheus(url).query("nothing") == []
+
+
+def test_scalar_is_one_series_without_labels() -> None:
+    body = {"status": "success", "data": {"resultType": "scalar", "result": [0, "5"]}}
+    with serving(200, json.dumps(body).encode()) as url:
+        assert Prometheus(url).query("5") == [({}, 5.0)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_an_error(value: float) -> None:
+    table = MemoryMetrics()
+    table.answer("a / b", [({}, 1.0), ({}, value)])
+    with prometheus_server(table) as url, pytest.raises(MetricsError, match="no data behind it"):
+        Prometheus(url).query("a / b")
+
+
+def test_refusal_carries_the_reason() -> None:
+    table = MemoryMetrics()
+    table.broken = "parse error: unexpected end of input"
+    with prometheus_server(table) as url, pytest.raises(MetricsError, match="unexpected end") as e:
+        Prometheus(url).query("sum(")
+    assert "`sum(`" in str(e.value)
+    assert f"{url}/api/v1/targets" in e.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (500, b"oops", "status 500"),
+        (200, b"<html>", "the answer is not Prometheus's"),
+        (200, b"[]", "the answer is not Prometheus's"),
+        (200, b'{"data": []}', "the answer is not Prometheus's"),
+        (200, b'{"data": {"resultType": "matrix", "result": []}}', "is a matrix"),
+    ],
+)
+def test_other_answers_are_errors(status: int, body: bytes, reason: str) -> None:
+    with serving(status, body) as url, pytest.raises(MetricsError, match=reason):
+        Prometheus(url).query("up")
+
+
+def test_nobody_there_and_silence_are_errors() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(MetricsError, match="no answer: timed out"):
+            Prometheus(url, timeout_s=0.1).query("up")
+    with pytest.raises(MetricsError, match=r"no answer: .*refused"):
+        Prometheus(url).query("up")
+
+
+def test_only_http_is_asked(tmp_path: object) -> None:
+    with pytest.raises(MetricsError, match="should start with http"):
+        Prometheus(f"file://{tmp_path}").query("up")
