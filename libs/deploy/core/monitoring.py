@@ -45,7 +45,7 @@ def render_compose(image: str, *, port: int, key: str) -> str:
     """Writes the compose file of a host's Prometheus, in the folder above `conf/`.
 
     `image` is `name@sha256:...`, `port` is published on the host, `key` names this state of it. It runs as
-    root without capabilities but the one to read: TLS key and password hash are the deploy user's, 0600, and
+    root without capabilities but the one to read what others own: TLS key and password hash are the deploy user's, 0600, and
     that user's number differs from host to host.
     """
     web_config = f"{CONFIG_FOLDER}/web.yml"
@@ -56,7 +56,7 @@ def render_compose(image: str, *, port: int, key: str) -> str:
         "init": True,
         "read_only": True,
         "cap_drop": ["ALL"],
-        "cap_add": ["DAC_READ_SEARCH"],
+        "cap_add": ["DAC_OVERRIDE"],
         "security_opt": ["no-new-privileges:true"],
         "restart": "always",
         "logging": {"driver": "local", "options": {"max-size": "10m", "max-file": "3"}},
