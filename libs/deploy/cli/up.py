@@ -14,6 +14,8 @@ from deploy.errors import UsageError
 from deploy.run.deploy import deploy
 from deploy.run.monitored import await_scraped
 
+BASES = ("host", "python", "edge", "prometheus", "registry")
+
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="install what is missing without asking")
@@ -33,7 +35,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     with console.doing(
         "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
     ):
-        sandbox.create(arguments.sandbox, hosts, console.say, base_image=wiring.base_image)
+        wiring.bases.ensure_all(BASES)
+        sandbox.create(arguments.sandbox, hosts, console.say, base_image=wiring.bases.ensure)
     services = []
     for name in wiring.names([]):
         with console.doing(
