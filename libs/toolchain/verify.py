@@ -18,7 +18,10 @@ from toolchain.chain import Chain
 from toolchain.preparing import Setup, prepare, should_ask
 from toolchain.reports import Tally, read_reports
 
-EXAMPLE = "examples: ./ship test; ./ship test libs/deploy::; ./ship test --changed-since main"
+EXAMPLE = """examples:
+  ./ship test
+  ./ship test libs/deploy::
+  ./ship test --changed-since main"""
 # What an integration test needs of the caller's environment: the engine, the tools, the folders.
 PASSED_ON = (
     *("CI", "DOCKER_HOST", "HOME", "LANG", "PATH", "SHIP_ROOT", "SHIP_CHROMIUM", "SHIP_E2E_KEEP"),
@@ -54,7 +57,12 @@ class Selection:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the verb."""
-    parser = argparse.ArgumentParser(prog="ship test", description=__doc__, epilog=EXAMPLE)
+    parser = argparse.ArgumentParser(
+        prog="ship test",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("targets", nargs="*", metavar="TARGETS", help="default: everything (::)")
     parser.add_argument(
         "--changed-since", metavar="REF", help="only what a change since REF reaches"

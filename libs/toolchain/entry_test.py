@@ -1,0 +1,60 @@
+"""Tests of the entries: which verb needs what, which errors come out how; started as people do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toolchain.chain import Chain
+from toolchain.engine import Engine
+from toolchain.entry import main, tasks_of_verb
+from toolchain.machine import Machine
+from toolchain.places import find_places
+from toolchain.preparing import Setup
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    chain = Chain(find_places({"HOME": str(tmp_path)}))
+    machine = Machine(tmp_path, (), is_root=True)
+    return Setup(machine, chain, Engine(f"unix://{tmp_path}/none.sock"))
+
+
+def titles(setup: Setup, *args: str) -> list[str]:
+    return [task.title for task in tasks_of_verb(setup, args)]
+
+
+def test_a_look_needs_the_libraries_alone(setup: Setup) -> None:
+    needed = [
+        "uv and patchelf",
+        "Python 3.13 (Debian trixie's, unpacked aside)",
+        "the libraries of ship",
+    ]
+    assert titles(setup, "status") == needed
+    assert titles(setup) == needed
+    assert titles(setup, "up", "--help") == needed
+
+
+def test_a_build_needs_pants_and_up_needs_the_machine(setup: Setup) -> None:
+    assert "Pants 2.17.1" in titles(setup, "deploy", "app")
+    everything = titles(setup, "up")
+    assert everything[0].startswith("apt installs ca-certificates, ")
+    assert everything[-1] == "the Docker engine starts"
+
+
+def test_an_unknown_program_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nonsense", "--json"], dict(os.environ)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("usage: ")
+    assert json.loads(captured.out)["exit_code"] == 2
+
+
+def test_the_entry_starts_from_any_folder_and_imports_nothing_from_there(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('imported from the wrong place')")
+    here = Path(__file__).parent
+    argv = [sys.executable, str(here), "ship", "doctor", "--help"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "--fix" in done.stdout

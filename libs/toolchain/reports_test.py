@@ -1,0 +1,39 @@
+"""Tests of the count, on reports as pytest writes them."""
+
+from pathlib import Path
+
+import pytest
+
+from toolchain.errors import ToolchainError
+from toolchain.reports import read_reports
+
+REPORT = """<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests">
+<testsuite name="pytest" errors="1" failures="1" skipped="2" tests="6" time="0.1">
+<testcase classname="a_test" name="good" time="0.01" />
+<testcase classname="a_test" name="also_good" time="0.01"><system-out>x</system-out></testcase>
+<testcase classname="a_test" name="bad" time="0.01"><failure message="no">no</failure></testcase>
+<testcase classname="" name="a_test" time="0.0"><error message="collection">no</error></testcase>
+<testcase classname="a_test" name="left" time="0"><skipped type="pytest.skip" message="x"/></testcase>
+<testcase classname="a_test" name="known" time="0"><skipped type="pytest.xfail" message="x"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_every_case_is_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "a_test.py.tests.xml").write_text(REPORT)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b_test.xml").write_text(REPORT)
+    tally = read_reports(tmp_path)
+    assert tally.line == "6 passed, 6 failed"
+    suite = tally.suites[0]
+    assert suite.failed == ("a_test::bad", "::a_test")
+    assert suite.skipped == ("a_test::left",)
+
+
+def test_no_report_is_no_test(tmp_path: Path) -> None:
+    assert read_reports(tmp_path / "none").line == "0 passed, 0 failed"
+
+
+def test_a_torn_report_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<testsuites><testsuite>")
+    with pytest.raises(ToolchainError, match="can't be read"):
+        read_reports(tmp_path)
