@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from deploy.core.images import ArchivedLayer, Engine, config_bytes, rfc3339, started_with, write_archive
+from deploy.core.images import (
+    ArchivedLayer,
+    ImageStore,
+    config_bytes,
+    rfc3339,
+    started_with,
+    write_archive,
+)
 from deploy.core.layers import write_layer
 from deploy.core.ports import Say
 from deploy.core.recipes import OwnFile, Recipe, parse_recipe
@@ -29,6 +36,7 @@ from deploy.errors import BuildError, UsageError
 # The one place that names a mirror: used where the machine's own apt has no Debian source (Ubuntu).
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
 AT_ONCE = 2
 SCANNED = ("Package", "Source", "Version", "Architecture", "Maintainer")
 
@@ -39,8 +47,12 @@ def read_recipe(folder: Path) -> Recipe:
         source = (folder / "recipe.toml").read_bytes()
     except FileNotFoundError:
         known = sorted(each.parent.name for each in folder.parent.glob("*/recipe.toml"))
-        raise UsageError(f"there is no base image {folder.name}", hint=f"one of: {', '.join(known)}") from None
-    return parse_recipe(folder.name, source, tomllib.loads(source.decode()), tuple(_files(folder / "files")))
+        raise UsageError(
+            f"there is no base image {folder.name}", hint=f"one of: {', '.join(known)}"
+        ) from None
+    return parse_recipe(
+        folder.name, source, tomllib.loads(source.decode()), tuple(_files(folder / "files"))
+    )
 
 
 def _files(folder: Path) -> Iterable[OwnFile]:
@@ -52,7 +64,7 @@ def _files(folder: Path) -> Iterable[OwnFile]:
 class Bases:
     """The base images of a checkout: recipes under `recipes`, archives and downloads under `cache`."""
 
-    def __init__(self, recipes: Path, cache: Path, engine: Engine, say: Say) -> None:
+    def __init__(self, recipes: Path, cache: Path, engine: ImageStore, say: Say) -> None:
         self._recipes = recipes
         self._archives = cache / "bases"
         self._packages = cache / "packages"
@@ -81,7 +93,9 @@ class Bases:
     def _archive(self, recipe: Recipe) -> Path:
         archive = self._archives / f"{recipe.name}-{recipe.key}.tar"
         if not archive.exists():
-            self._say(f"base image {recipe.name}: building from Debian {recipe.suite} (about 20 s, once)")
+            self._say(
+                f"base image {recipe.name}: building from Debian {recipe.suite} (about 20 s, once)"
+            )
             self._archives.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f"{recipe.name}-", dir=self._archives) as work:
                 built = self._build(recipe, Path(work))
@@ -99,28 +113,34 @@ class Bases:
         without = {each for each in debs.iterdir() if _package(each) in recipe.without}
         present = sorted(each for each in debs.iterdir() if each not in without)
         with system.open("rb") as source, (work / "layer.tar").open("wb") as target:
-            layer = write_layer(recipe, source, target, absent=_contents(without), status=_status(present))
+            layer = write_layer(
+                recipe, source, target, absent=_contents(without), status=_status(present)
+            )
         system.unlink()
         return _image(recipe, work, layer.digest, layer.size)
 
 
 def _image(recipe: Recipe, work: Path, diff_id: str, size: int) -> Path:
-    labels = {"org.opencontainers.image.title": f"base-{recipe.name}", "org.opencontainers.image.version": recipe.key}
-    config = config_bytes(started_with(recipe.config, labels), [diff_id], created=rfc3339(recipe.epoch))
+    labels = {
+        "org.opencontainers.image.title": f"base-{recipe.name}",
+        "org.opencontainers.image.version": recipe.key,
+    }
+    config = config_bytes(
+        started_with(recipe.config, labels), [diff_id], created=rfc3339(recipe.epoch)
+    )
     with (work / "layer.tar").open("rb") as content, (work / "image.tar").open("wb") as target:
         write_archive(config, [ArchivedLayer(diff_id, size, content)], recipe.image, target)
     return work / "image.tar"
 
 
-def bootstrap_command(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path) -> list[str]:
+def bootstrap_command(
+    recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
+) -> list[str]:
     """Builds mmdebstrap's argv: packages come from `kept` where they are there, and all end in `debs`."""
     archives = '"$1"/var/cache/apt/archives/'
     copy = f"cp -al {shlex.quote(f'{kept}/.')} {archives} 2>/dev/null || cp -a {shlex.quote(f'{kept}/.')} {archives}"
     hand_over = f"cp -a {archives}*.deb {shlex.quote(str(debs))}/"
-    compiled = [
-        f'--extract-hook=chroot "$1" /usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash {folder}'
-        for folder in recipe.compile
-    ]
+    compiled = [f'--extract-hook=chroot "$1" {COMPILE} {folder}' for folder in recipe.compile]
     return [
         "mmdebstrap",
         "--variant=extract",
@@ -141,7 +161,10 @@ def bootstrap_command(recipe: Recipe, mirror: str, kept: Path, debs: Path, syste
 
 def _bootstrap(recipe: Recipe, kept: Path, debs: Path, system: Path) -> None:
     if shutil.which("mmdebstrap") is None:
-        raise BuildError("mmdebstrap, which base images are made with, is not installed", hint="./ship doctor --fix")
+        raise BuildError(
+            "mmdebstrap, which base images are made with, is not installed",
+            hint="./ship doctor --fix",
+        )
     command = bootstrap_command(recipe, debian_mirror(), kept, debs, system)
     environment = {
         **os.environ,
@@ -163,7 +186,10 @@ def _bootstrap(recipe: Recipe, kept: Path, debs: Path, system: Path) -> None:
 def debian_mirror() -> str:
     """Returns the Debian mirror that this machine's own apt uses."""
     done = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True, check=False
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     for uri in done.stdout.split():
         if urlsplit(uri).path.rstrip("/").endswith("/debian"):
@@ -184,7 +210,9 @@ def _package(deb: Path) -> str:
 def _contents(debs: Iterable[Path]) -> frozenset[str]:
     paths: set[str] = set()
     for deb in debs:
-        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as unpacking:
+        with subprocess.Popen(
+            ["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE
+        ) as unpacking:
             paths |= _file_paths(unpacking.stdout) if unpacking.stdout else set()
     return frozenset(paths)
 
@@ -198,6 +226,8 @@ def _status(debs: Iterable[Path]) -> bytes:
     """Writes dpkg's own list of what is installed: scanners look packages up in it."""
     paragraphs = []
     for deb in debs:
-        fields = subprocess.run(["dpkg-deb", "-f", str(deb), *SCANNED], capture_output=True, check=True).stdout
+        fields = subprocess.run(
+            ["dpkg-deb", "-f", str(deb), *SCANNED], capture_output=True, check=True
+        ).stdout
         paragraphs.append(b"Status: install ok installed\n" + fields.strip() + b"\n")
     return b"\n".join(paragraphs)

@@ -10,9 +10,13 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any, Protocol
+
+from deploy.core.ports import Say
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,44 @@ RUNTIME_KEYS = (
 )
 
 
-def normalised_config(raw: bytes, *, created: str) -> bytes:
+def labels_of(stamp: Stamp, *, title: str, source: str = "") -> dict[str, str]:
+    """Returns the labels that say where an image comes from.
+
+    https://github.com/opencontainers/image-spec/blob/main/annotations.md
+    """
+    named = {
+        "title": title,
+        "revision": stamp.revision,
+        "created": stamp.created,
+        "version": f"{stamp.created[:10].replace('-', '.')}-{stamp.revision[:7]}",
+        "source": source,
+    }
+    return {f"org.opencontainers.image.{key}": value for key, value in named.items() if value}
+
+
+def normalised_config(raw: bytes, *, created: str, labels: Mapping[str, str]) -> bytes:
     """Rewrites an image's configuration so that equal content has equal bytes.
 
-    Keeps what a process is started with and the layers; sets `created`; the history becomes one entry a layer,
-    without the builder's words.
+    Keeps what a process is started with and the layers; sets `created` and the labels; the history becomes one
+    entry a layer, without the builder's words.
     """
     read: dict[str, Any] = json.loads(raw)
-    started = {key: value for key in RUNTIME_KEYS if (value := read.get("config", {}).get(key)) not in (None, "", [], {})}
-    return config_bytes(started, read["rootfs"]["diff_ids"], created=created, architecture=read["architecture"])
+    config = dict(read.get("config") or {})
+    config["Labels"] = {**(config.get("Labels") or {}), **labels}
+    started = {
+        key: value for key in RUNTIME_KEYS if (value := config.get(key)) not in (None, "", [], {})
+    }
+    return config_bytes(
+        started, read["rootfs"]["diff_ids"], created=created, architecture=read["architecture"]
+    )
 
 
 def config_bytes(
-    started: Mapping[str, Any], diff_ids: Sequence[str], *, created: str, architecture: str = "amd64"
+    started: Mapping[str, Any],
+    diff_ids: Sequence[str],
+    *,
+    created: str,
+    architecture: str = "amd64",
 ) -> bytes:
     """Writes an image configuration: keys sorted, no white space."""
     document = {
@@ -122,24 +151,33 @@ def started_with(config: Mapping[str, Any], labels: Mapping[str, str]) -> dict[s
 
 @dataclass(frozen=True)
 class ArchivedLayer:
-    """A layer's uncompressed tar: its digest, size and a stream of it."""
+    """A layer's uncompressed tar: its digest, size and a stream of it.
+
+    Without a stream the archive only names the layer: an engine that has it doesn't ask for it.
+    """
 
     diff_id: str
-    size: int
-    content: IO[bytes]
+    size: int = 0
+    content: IO[bytes] | None = None
 
 
-def write_archive(config: bytes, layers: Sequence[ArchivedLayer], reference: str, target: IO[bytes]) -> None:
+def write_archive(
+    config: bytes, layers: Sequence[ArchivedLayer], reference: str, target: IO[bytes]
+) -> None:
     """Writes what `docker load` reads: a configuration, the layers and the name they get."""
     config_name = f"{digest_of(config).removeprefix('sha256:')}.json"
     names = [f"{layer.diff_id.removeprefix('sha256:')}/layer.tar" for layer in layers]
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [reference], "Layers": names}]).encode()
-    with tarfile.open(fileobj=target, mode="w|", format=tarfile.GNU_FORMAT) as archive:
+    manifest = json.dumps(
+        [{"Config": config_name, "RepoTags": [reference], "Layers": names}]
+    ).encode()
+    with tarfile.open(
+        fileobj=target, mode="w|", format=tarfile.GNU_FORMAT, bufsize=1 << 20
+    ) as archive:
         for name, content in ((config_name, config), ("manifest.json", manifest)):
             archive.addfile(_member(name, len(content)), io.BytesIO(content))
         written: set[str] = set()
         for name, layer in zip(names, layers, strict=True):
-            if name not in written:
+            if layer.content is not None and name not in written:
                 archive.addfile(_member(name, layer.size), layer.content)
                 written.add(name)
 
@@ -150,8 +188,8 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
     return member
 
 
-class Engine(Protocol):
-    """The Docker engine of this machine. Every method raises EngineError when it doesn't run or refuses."""
+class ImageStore(Protocol):
+    """Where an engine takes images from: what the base images need of it."""
 
     def has(self, reference: str) -> bool:
         """Whether an image of that name or id is there."""
@@ -160,3 +198,84 @@ class Engine(Protocol):
     def load(self, archive: IO[bytes]) -> None:
         """Takes in what `write_archive` wrote."""
         ...
+
+
+class Trial(Protocol):
+    """A container that is tried."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def running(self) -> bool: ...
+
+    def stop(self, timeout_s: int) -> int:
+        """Ends it as a deploy does and returns its exit code."""
+        ...
+
+    def last_lines(self, count: int) -> str: ...
+
+
+class Engine(ImageStore, Protocol):
+    """The Docker engine of this machine. Every method raises EngineError when it doesn't run or refuses."""
+
+    def id_of(self, reference: str) -> str: ...
+    def size_bytes(self, reference: str) -> int: ...
+    def configuration(self, reference: str) -> bytes: ...
+    def layers(self, reference: str, folder: Path) -> list[Path]: ...
+    def tag(self, image: str, repository: str, tag: str) -> None: ...
+    def untag(self, reference: str) -> None: ...
+
+    def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
+        """Pushes an image by the name it has."""
+        ...
+
+    def started(
+        self, image: str, environment: Mapping[str, str], *, port: int, memory: str
+    ) -> AbstractContextManager[Trial]:
+        """Starts an image as production does, and removes the container at the end."""
+        ...
+
+
+class Packager(Protocol):
+    """The build. Both methods raise BuildError."""
+
+    def inputs(self, target: str) -> tuple[str, ...]:
+        """Returns the files that a target is made of."""
+        ...
+
+    def package(self, target: str) -> str:
+        """Builds an image and returns its name in the engine."""
+        ...
+
+
+class History(Protocol):
+    """What git knows."""
+
+    def last_change(self, paths: Sequence[str]) -> Stamp: ...
+
+    def state(self) -> str | None:
+        """Returns a name for HEAD and all files as they are, None without history."""
+        ...
+
+
+class Memory(Protocol):
+    """Remembers small texts by key, on this machine."""
+
+    def recall(self, key: str) -> str | None: ...
+    def keep(self, key: str, text: str) -> None: ...
+
+
+class Registry(Protocol):
+    """Where images are pushed to. Raises RegistryError and its kinds."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def push_name(self) -> str:
+        """The name under which this machine's engine reaches it."""
+        ...
+
+    def login(self) -> tuple[str, str, str]: ...
+    def ensure_repository(self, repository: str) -> bool: ...
+    def digest_of(self, repository: str, tag: str) -> str | None: ...

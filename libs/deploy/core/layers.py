@@ -5,29 +5,28 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Buffer, Container, Iterator
 from typing import IO
 
 from deploy.core.recipes import ALWAYS_DROPPED, OwnFile, Recipe, matcher
 from deploy.errors import BuildError
 
+BLOCK = 1 << 20
 
-@dataclass
-class HashedStream:
+
+class HashedStream(io.RawIOBase):
     """A stream to write to that counts and hashes what passes."""
 
-    target: IO[bytes]
-    size: int = 0
-
-    def __post_init__(self) -> None:
+    def __init__(self, target: IO[bytes]) -> None:
+        self._target = target
         self._digest = hashlib.sha256()
+        self.size = 0
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Passes data on."""
         self._digest.update(data)
-        self.size += len(data)
-        return self.target.write(data)
+        self.size += memoryview(data).nbytes
+        return self._target.write(data)
 
     @property
     def digest(self) -> str:
@@ -46,8 +45,8 @@ def write_layer(
     out = HashedStream(target)
     joined: dict[str, list[tuple[str, bytes]]] = {path: [] for path in recipe.joins}
     with (
-        tarfile.open(fileobj=system, mode="r|*") as source,
-        tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as layer,  # type: ignore[arg-type]
+        tarfile.open(fileobj=system, mode="r|*", bufsize=BLOCK) as source,
+        tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT, bufsize=BLOCK) as layer,
     ):
         _copy(recipe, source, layer, absent, joined)
         for member, content in _added(recipe, joined, status):
@@ -65,7 +64,12 @@ def _copy(
 ) -> None:
     dropped = matcher((*ALWAYS_DROPPED, *recipe.drop))
     joins = {path: matcher((pattern,)) for path, pattern in recipe.joins.items()}
-    replaced = {*(each.path for each in recipe.files), *recipe.links, *recipe.joins, *recipe.folders}
+    replaced = {
+        *(each.path for each in recipe.files),
+        *recipe.links,
+        *recipe.joins,
+        *recipe.folders,
+    }
     for member in source:
         path = member.name.removeprefix("./")
         if member.isreg():
@@ -76,7 +80,9 @@ def _copy(
             continue
         _settle(member, path, recipe.epoch)
         if member.islnk() and dropped.fullmatch(member.linkname):
-            raise BuildError(f"base {recipe.name}: {path} is a hard link to {member.linkname}, which the recipe drops")
+            raise BuildError(
+                f"base {recipe.name}: {path} is a hard link to {member.linkname}, which the recipe drops"
+            )
         layer.addfile(member, source.extractfile(member) if member.isreg() else None)
 
 
@@ -97,12 +103,19 @@ def _content(source: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _added(
     recipe: Recipe, joined: dict[str, list[tuple[str, bytes]]], status: bytes
 ) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    contents = {path: b"".join(content for _, content in sorted(parts)) for path, parts in joined.items()}
+    contents = {
+        path: b"".join(content for _, content in sorted(parts)) for path, parts in joined.items()
+    }
     own = [OwnFile(path, content, False) for path, content in contents.items()]
     own.append(OwnFile("var/lib/dpkg/status", status, False))
     for path, owned in sorted(recipe.folders.items()):
         member = tarfile.TarInfo(path)
-        member.type, member.mode, member.uid, member.gid = tarfile.DIRTYPE, owned.mode, owned.uid, owned.gid
+        member.type, member.mode, member.uid, member.gid = (
+            tarfile.DIRTYPE,
+            owned.mode,
+            owned.uid,
+            owned.gid,
+        )
         yield member, b""
     for path, target in sorted(recipe.links.items()):
         member = tarfile.TarInfo(path)

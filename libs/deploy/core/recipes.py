@@ -80,16 +80,34 @@ class Recipe:
         return int(datetime.combine(self.day, datetime.min.time(), UTC).timestamp())
 
 
-KNOWN = {"suite", "date", "packages", "without", "drop", "compile", "links", "folders", "joins", "config"}
+KNOWN = {
+    "suite",
+    "date",
+    "packages",
+    "without",
+    "drop",
+    "compile",
+    "links",
+    "folders",
+    "joins",
+    "config",
+}
 
 
-def parse_recipe(name: str, source: bytes, values: Mapping[str, Any], files: tuple[OwnFile, ...]) -> Recipe:
+def parse_recipe(
+    name: str, source: bytes, values: Mapping[str, Any], files: tuple[OwnFile, ...]
+) -> Recipe:
     """Makes a recipe of recipe.toml's bytes, its parsed values and the files beside it. Raises ConfigError."""
     unknown = sorted(set(values) - KNOWN)
     missing = sorted({"suite", "date", "packages"} - set(values))
     if unknown or missing:
-        problems = (*(f"{each}: unknown key" for each in unknown), *(f"{each}: missing" for each in missing))
-        raise ConfigError(f"deploy/base/{name}/recipe.toml is wrong: {'; '.join(problems)}", problems=problems)
+        problems = (
+            *(f"{each}: unknown key" for each in unknown),
+            *(f"{each}: missing" for each in missing),
+        )
+        raise ConfigError(
+            f"deploy/base/{name}/recipe.toml is wrong: {'; '.join(problems)}", problems=problems
+        )
     return Recipe(
         name=name,
         key=key_of(source, files),
@@ -112,7 +130,9 @@ def key_of(source: bytes, files: tuple[OwnFile, ...]) -> str:
     digest = hashlib.sha256(f"{FORMAT}\0".encode())
     digest.update(hashlib.sha256(source).digest())
     for each in sorted(files, key=lambda file: file.path):
-        digest.update(f"{each.path}\0{each.executable}\0".encode() + hashlib.sha256(each.content).digest())
+        digest.update(
+            f"{each.path}\0{each.executable}\0".encode() + hashlib.sha256(each.content).digest()
+        )
     return digest.hexdigest()[:12]
 
 

@@ -1,0 +1,61 @@
+"""Asks Pants what an image is made of and has it packaged; never looks into the image."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.errors import BuildError
+
+LAST_LINES = 25
+
+
+class Pants:
+    """The build of a checkout."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def inputs(self, target: str) -> tuple[str, ...]:
+        """Returns the files that a target is made of, as paths from the root. Raises BuildError."""
+        return tuple(sorted(self._run("filedeps", "--transitive", target).split("\n")))
+
+    def package(self, target: str) -> str:
+        """Builds an image and returns its name in the engine. Raises BuildError with its last lines."""
+        self._run("package", target)
+        folder, _, name = target.partition(":")
+        told = self._root / "dist" / folder.replace("/", ".") / f"{name}.docker-info.json"
+        try:
+            said = json.loads(told.read_text(encoding="utf-8"))
+            return str(said["registries"][0]["tags"][0]["name"])
+        except (OSError, ValueError, KeyError, IndexError) as error:
+            raise BuildError(
+                f"{target} is packaged, but {told} does not name an image: is it a docker_image?"
+            ) from error
+
+    def _run(self, *arguments: str) -> str:
+        # DOCKER_BUILDKIT=0: Debian's engine has no buildx; the layers are the same either way.
+        environment = {"DOCKER_BUILDKIT": "0", **os.environ}
+        done = subprocess.run(
+            [str(self._root / "pants"), *arguments],
+            cwd=self._root,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+        if done.returncode:
+            raise BuildError(
+                f"./pants {' '.join(arguments)} failed; nothing was published:\n{_last(done.stderr or done.stdout)}",
+                hint=f"./pants {' '.join(arguments)}",
+            )
+        return done.stdout.strip()
+
+
+def _last(text: str) -> str:
+    lines: Sequence[str] = [line for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[-LAST_LINES:])

@@ -1,0 +1,220 @@
+"""Builds, tries and publishes images; what a rollout runs is the reference that this returns.
+
+An image's id depends on its content alone (docs/adr/0002-reproducible-images.md), so its first twelve digits are its
+tag, and whatever the registry has under that tag is not built or pushed again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploy.core.config import Service
+from deploy.core.images import (
+    ArchivedLayer,
+    BuiltImage,
+    Engine,
+    History,
+    Memory,
+    Packager,
+    Registry,
+    Stamp,
+    Trial,
+    digest_of,
+    labels_of,
+    normalised_config,
+    short_id,
+    write_archive,
+)
+from deploy.core.ports import Answer, Clock, Probe, Say
+from deploy.errors import BuildError, EngineError, ImageNotFoundError, RegistryError
+
+STOP_S = 40
+LOG_LINES = 20
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What building an image takes. `ensure_base` brings the base of a language into the engine."""
+
+    packager: Packager
+    history: History
+    memory: Memory
+    engine: Engine
+    probe: Probe
+    clock: Clock
+    say: Say
+    ensure_base: Callable[[], object]
+
+
+def build(service: Service, workshop: Workshop) -> BuiltImage:
+    """Returns the service's image of this checkout, tried, in the engine. Raises BuildError, EngineError.
+
+    A checkout that is as it was, in every file, is not built again.
+    """
+    state = workshop.history.state()
+    key = json.dumps([service.name, service.image, service.source, state])
+    if state and (known := _recalled(workshop, key)):
+        return known
+    workshop.ensure_base()
+    workshop.say(f"{service.name}: packaging {service.image}")
+    packaged = workshop.packager.package(service.image)
+    stamp = workshop.history.last_change(workshop.packager.inputs(service.image))
+    image = _normalised(service, packaged, stamp, workshop)
+    if state and workshop.history.state() == state:  # else somebody wrote meanwhile
+        workshop.memory.keep(key, json.dumps(asdict(image)))
+    return image
+
+
+def _recalled(workshop: Workshop, key: str) -> BuiltImage | None:
+    text = workshop.memory.recall(key)
+    if text is None:
+        return None
+    known = BuiltImage(**json.loads(text))
+    return known if workshop.engine.has(known.reference) else None
+
+
+def _normalised(service: Service, packaged: str, stamp: Stamp, workshop: Workshop) -> BuiltImage:
+    """Loads the packaged image once more, with a configuration that tells of its content alone."""
+    engine = workshop.engine
+    labels = labels_of(stamp, title=service.name, source=service.source)
+    config = normalised_config(engine.configuration(packaged), created=stamp.created, labels=labels)
+    image_id = digest_of(config)
+    repository = f"py-cicd/{service.name}"
+    reference = f"{repository}:{short_id(image_id)}"
+    # The name is given last, to an image that passed: an image of that name needs no trial.
+    if not engine.has(reference):
+        trial_name = f"{repository}:untried-{short_id(image_id)}"
+        _load(engine, packaged, config, trial_name)
+        try:
+            smoke_test(service, trial_name, workshop)
+            engine.tag(trial_name, repository, short_id(image_id))
+        finally:
+            engine.untag(trial_name)
+    return BuiltImage(
+        service.name, image_id, reference, engine.size_bytes(reference), stamp.revision
+    )
+
+
+def _load(engine: Engine, packaged: str, config: bytes, reference: str) -> None:
+    diff_ids: list[str] = json.loads(config)["rootfs"]["diff_ids"]
+    archive = io.BytesIO()
+    # Every layer is there already: the archive names them only.
+    write_archive(config, [ArchivedLayer(each) for each in diff_ids], reference, archive)
+    archive.seek(0)
+    try:
+        engine.load(archive)
+    except EngineError:  # an engine that keeps images in another way
+        with tempfile.TemporaryDirectory(prefix="py-cicd-") as folder, ExitStack() as open_files:
+            paths = engine.layers(packaged, Path(folder))
+            layers = [
+                ArchivedLayer(
+                    diff_id, path.stat().st_size, open_files.enter_context(path.open("rb"))
+                )
+                for diff_id, path in zip(diff_ids, paths, strict=True)
+            ]
+            whole = open_files.enter_context(tempfile.TemporaryFile())
+            write_archive(config, layers, reference, whole)
+            whole.seek(0)
+            engine.load(whole)
+
+
+def smoke_test(service: Service, image: str, workshop: Workshop) -> None:
+    """Starts an image as production does and asks it what a rollout will ask. Raises BuildError with its last lines."""
+    workshop.say(f"{service.name}: smoke test, as production runs it")
+    environment = {
+        **service.env,
+        "SERVICE": service.name,
+        "RELEASE": "smoke-test",
+        "REVISION": "unknown",
+        "CONFIG_HASH": "none",
+        "PORT": str(service.port),
+        "METRICS_PORT": str(service.metrics_port),
+    }
+    with workshop.engine.started(
+        image, environment, port=service.port, memory=service.memory
+    ) as trial:
+        _await_ready(service, trial, workshop)
+        version = workshop.probe.get(f"{trial.url}/version")
+        if _named(version) != (service.name, "smoke-test"):
+            raise _failed(
+                service, trial, f"/version answered {version.status} {version.body[:200]!r}"
+            )
+        if (code := trial.stop(STOP_S)) not in {0, 143}:
+            raise _failed(service, trial, f"a stop ended with exit code {code}")
+
+
+def _await_ready(service: Service, trial: Trial, workshop: Workshop) -> None:
+    clock = workshop.clock
+    deadline = clock.monotonic() + service.health.startup_deadline_s
+    url = f"{trial.url}{service.health.path}"
+    while (answer := workshop.probe.get(url, timeout_s=2.0)).status != 200:
+        if not trial.running:
+            raise _failed(service, trial, "it ended at once")
+        if clock.monotonic() > deadline:
+            raise _failed(
+                service, trial, f"{service.health.path} still answers {answer.status or 'nothing'}"
+            )
+        clock.sleep(0.1)
+
+
+def _named(answer: Answer) -> tuple[object, object] | None:
+    try:
+        told = json.loads(answer.body)
+        return told["service"], told["release"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _failed(service: Service, trial: Trial, what: str) -> BuildError:
+    return BuildError(
+        f"the image of {service.name} failed its smoke test: {what}; nothing was published. Its last lines:\n"
+        f"{trial.last_lines(LOG_LINES)}",
+        hint=f"mend it, then ./ship build {service.name}",
+    )
+
+
+def publish(image: BuiltImage, engine: Engine, registry: Registry, say: Say) -> str:
+    """Pushes an image that the registry lacks and returns `name@sha256:...`. Raises RegistryError, EngineError."""
+    return _published(image.service, image.tag, image.reference, engine, registry, say)
+
+
+def publish_base(
+    name: str, key: str, ensure: Callable[[], str], engine: Engine, registry: Registry, say: Say
+) -> str:
+    """The same for a base that hosts run (edge, prometheus); `ensure` builds it where the registry lacks its key."""
+    if (digest := registry.digest_of(name, key)) is not None:
+        return f"{registry.name}/{name}@{digest}"
+    return _published(name, key, ensure(), engine, registry, say)
+
+
+def _published(
+    repository: str, tag: str, local: str, engine: Engine, registry: Registry, say: Say
+) -> str:
+    digest = registry.digest_of(repository, tag)
+    if digest is None:
+        if registry.ensure_repository(repository):
+            say(f"{repository}: repository made, tags immutable, scan on push")
+        say(f"{repository}: pushing {tag}")
+        _, *login = registry.login()
+        remote = f"{registry.push_name}/{repository}"
+        engine.tag(local, remote, tag)
+        try:
+            engine.push(remote, tag, (login[0], login[1]), say)
+        except EngineError as error:
+            raise RegistryError(
+                f"{error.message}; nothing was published", hint=error.hint
+            ) from error
+        finally:
+            engine.untag(f"{remote}:{tag}")
+        digest = registry.digest_of(repository, tag)
+    if digest is None:
+        raise ImageNotFoundError(
+            f"{repository}:{tag} was pushed, but {registry.name} does not know it"
+        )
+    return f"{registry.name}/{repository}@{digest}"
