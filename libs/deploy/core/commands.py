@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from deploy.core.releases import Release
 
 ROOT = "/srv/py-cicd"
-LOCK, EFFECTS, TOKEN, HOLDER = (f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json"))
+LOCK, EFFECTS, TOKEN, HOLDER = (
+    f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json")
+)
 LEDGER = f"{ROOT}/ledger.jsonl"
 NETWORK = "py-cicd"
 EDGE = "py-cicd-edge-edge-1"
@@ -32,7 +34,8 @@ LOGIN_REFUSED = 66
 _HOLD = """
 mkdir -p "${1%/*}" || exit 1
 exec flock --exclusive --nonblock --conflict-exit-code 75 "$1" sh -c '
-flock --exclusive --timeout 50 --conflict-exit-code 76 "$2" sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
+flock --exclusive --timeout 50 --conflict-exit-code 76 "$2" \\
+  sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
 printf "%s\\n" "$6" > "$4"
 echo held
 exec cat > /dev/null' hold "$@"
@@ -42,7 +45,10 @@ exec cat > /dev/null' hold "$@"
 _EFFECT = '[ "$(cat "$1")" = "$2" ] || exit 77; shift 2; exec "$@"'
 
 # $1 folder. A tar on stdin becomes the folder, whole or not at all.
-_PLACE = 'rm -rf "$1.new" && mkdir -p "$1.new" && tar -x -C "$1.new" && sync "$1.new" && rm -rf "$1" && mv -T "$1.new" "$1"'
+_PLACE = """
+rm -rf "$1.new" && mkdir -p "$1.new" && tar -x -C "$1.new" && sync "$1.new" || exit 1
+rm -rf "$1" && mv -T "$1.new" "$1"
+"""
 
 # $1 folder. A tar on stdin is laid over the folder.
 _OVERLAY = 'mkdir -p "$1" && tar -x -C "$1"'
@@ -59,17 +65,46 @@ shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
 """
 
-# $1 conf folder, $2 edge container; routes.conf on stdin. nginx judges the text before it replaces what runs.
+# $1 conf folder, $2 edge container, $3 size in bytes; routes.conf on stdin. nginx judges the text before it replaces
+# what runs; the size tells a text that a lost connection cut off, which nginx might take for a whole one.
 _ROUTES = """
 cd "$1" || exit 1
-cat > routes.next.conf && sed 's/routes[.]conf/routes.next.conf/' nginx.conf > nginx.next.conf || exit 1
+cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$3" ] || exit 1
+sed 's/routes[.]conf/routes.next.conf/' nginx.conf > nginx.next.conf || exit 1
 docker exec "$2" nginx -t -q -c /etc/nginx/py-cicd/nginx.next.conf || exit 65
 sync routes.next.conf && mv routes.next.conf routes.conf && rm nginx.next.conf || exit 1
 docker kill --signal HUP "$2" >/dev/null
 """
 
-# $1 ledger; the line on stdin.
-_APPEND = 'mkdir -p "${1%/*}" && cat >> "$1" && sync "$1"'
+# $1 ledger; the line on stdin. A line that a kill or a full disk cut off is ended first: it stays what it is, and
+# the new line is one of its own.
+_APPEND = """
+mkdir -p "${1%/*}" || exit 1
+if [ -s "$1" ] && [ -n "$(tail -c 1 "$1")" ]; then echo >> "$1" || exit 1; fi
+cat >> "$1" && sync "$1"
+"""
+
+# $1 root. A line a fact, each with its kind in front.
+_LOOK = """
+docker version --format 'engine {{.Server.Version}}' || exit 1
+printf 'compose %s\\n' "$(docker compose version --short)"
+data=$(docker info --format '{{.DockerRootDir}}')
+[ -d "$data" ] || data=/
+printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
+docker network inspect py-cicd --format 'network {{.Name}}' 2>/dev/null
+docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
+docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container {{json .}}'
+cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
+cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
+(cd "$1/metrics/conf/targets" 2>/dev/null && sha256sum -- *.json 2>/dev/null) | sed 's/^/targets /'
+cat "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
+true
+"""
+
+
+def look() -> list[str]:
+    """Prints all that a plan is made from; never changes anything."""
+    return ["sh", "-c", _LOOK, "look", ROOT]
 
 
 def hold(token: str, holder: str) -> list[str]:
@@ -102,7 +137,17 @@ def create_network(subnet: str) -> list[str]:
     """Makes the network that edge and replicas share; Docker gives addresses of its own from x.y.252.0/22."""
     start = ".".join(subnet.split(".")[:2])
     dynamic = ["--ip-range", f"{start}.252.0/22", "--gateway", f"{start}.255.254"]
-    return ["docker", "network", "create", "--driver", "bridge", "--subnet", subnet, *dynamic, NETWORK]
+    return [
+        "docker",
+        "network",
+        "create",
+        "--driver",
+        "bridge",
+        "--subnet",
+        subnet,
+        *dynamic,
+        NETWORK,
+    ]
 
 
 def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
@@ -110,9 +155,9 @@ def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
     return ["sh", "-c", _PULL, "pull", f"{ROOT}/login", user, registry, *images]
 
 
-def replace_routes() -> list[str]:
-    """Gives the edge the routes.conf on stdin. 65: nginx refused it and nothing changed."""
-    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, EDGE]
+def replace_routes(size: int) -> list[str]:
+    """Gives the edge the routes.conf of so many bytes on stdin. 65: nginx refused it and nothing changed."""
+    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, EDGE, str(size)]
 
 
 def edge_processes() -> list[str]:
@@ -133,7 +178,11 @@ def start_replicas(release: Release) -> list[str]:
 
 def check_compose(release: Release) -> list[str]:
     """Lets compose judge a release's files without starting anything."""
-    return [*_compose(release.project, release_folder(release.service, release.id)), "config", "--quiet"]
+    return [
+        *_compose(release.project, release_folder(release.service, release.id)),
+        "config",
+        "--quiet",
+    ]
 
 
 def stop_replicas(service: str, release: str) -> list[str]:
@@ -141,9 +190,21 @@ def stop_replicas(service: str, release: str) -> list[str]:
     return ["docker", "compose", "--project-name", f"{service}-{release}", "down"]
 
 
+def remove_containers(names: Iterable[str]) -> list[str]:
+    """Ends and removes containers at once; one that isn't there is no failure."""
+    return ["docker", "rm", "--force", *names]
+
+
 def start_part(name: str) -> list[str]:
     """Starts the edge or the host's Prometheus and waits for it to run."""
-    return [*_compose(f"py-cicd-{name}", f"{ROOT}/{name}"), "up", "--detach", "--wait", "--wait-timeout", "60"]
+    return [
+        *_compose(f"py-cicd-{name}", f"{ROOT}/{name}"),
+        "up",
+        "--detach",
+        "--wait",
+        "--wait-timeout",
+        "60",
+    ]
 
 
 def inspect(names: Iterable[str]) -> list[str]:

@@ -83,11 +83,15 @@ def parse_edge(text: str) -> EdgeState:
     first = text.partition("\n")[0]
     if not first.startswith(HEADER):
         return EdgeState()
-    return EdgeState(tuple(_route(each) for each in json.loads(first.removeprefix(HEADER))["routes"]))
+    return EdgeState(
+        tuple(_route(each) for each in json.loads(first.removeprefix(HEADER))["routes"])
+    )
 
 
 def _route(data: dict[str, Any]) -> EdgeRoute:
-    upstreams = tuple(Upstream(each["release"], tuple(each["servers"])) for each in data["upstreams"])
+    upstreams = tuple(
+        Upstream(each["release"], tuple(each["servers"])) for each in data["upstreams"]
+    )
     return EdgeRoute(**{**data, "upstreams": upstreams})
 
 
@@ -117,7 +121,9 @@ def upstream_name(service: str, release: str) -> str:
 
 def _upstream(service: str, upstream: Upstream) -> str:
     name = upstream_name(service, upstream.release)
-    servers = "".join(f"    server {each} max_fails=1 fail_timeout=2s;\n" for each in upstream.servers)
+    servers = "".join(
+        f"    server {each} max_fails=1 fail_timeout=2s;\n" for each in upstream.servers
+    )
     return (
         f"upstream {name} {{\n    zone {name} 128k;\n{servers}"
         "    keepalive 64;\n    # Shorter than gunicorn's keep-alive (75 s), or a POST meets a closed connection.\n"

@@ -51,7 +51,9 @@ def broken_links(text: str) -> tuple[int, ...]:
     """Returns the numbers (from 1) of lines whose seal doesn't fit the line before."""
     lines = text.splitlines()
     pairs = zip(["", *lines], lines, strict=False)
-    return tuple(number for number, (before, line) in enumerate(pairs, 1) if _prev(line) != seal(before))
+    return tuple(
+        number for number, (before, line) in enumerate(pairs, 1) if _prev(line) != seal(before)
+    )
 
 
 def last_sequence(entries: Iterable[Entry]) -> int:
@@ -66,7 +68,9 @@ def last_turn(entries: Iterable[Entry]) -> int:
 
 def verified(entries: Iterable[Entry], service: str) -> tuple[Entry, ...]:
     """Returns the entries that say of a release that it answered from outside, in the order of turns."""
-    found = [e for e in entries if e.service == service and e.event == "ended" and e.outcome == "live"]
+    found = [
+        e for e in entries if e.service == service and e.event == "ended" and e.outcome == "live"
+    ]
     return tuple(sorted(found, key=lambda entry: entry.turn))
 
 

@@ -6,6 +6,7 @@ hosts over TLS with a password. The texts are JSON, which is YAML: no value can 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -110,6 +111,11 @@ def render_targets(host: str, releases: Iterable[tuple[Release, str]]) -> str:
             for replica in release.names
         ]
     )
+
+
+def targets_digest(host: str, releases: Iterable[tuple[Release, str]]) -> str:
+    """Returns the SHA-256 of what `render_targets` writes."""
+    return hashlib.sha256(render_targets(host, releases).encode()).hexdigest()
 
 
 def render_environment(environment: Environment) -> str:

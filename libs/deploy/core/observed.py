@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from deploy.core.edge import EdgeState
 from deploy.core.ledger import Entry, last_sequence, last_turn, verified
-from deploy.core.releases import Release, sequence_of
+from deploy.core.releases import ADDRESS_SLOTS, Release, sequence_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Observed:
     """One host. `problem` is not "" when it couldn't be looked at; all else is then empty.
 
     `images` are the references by digest that the engine holds; `parts` the images (by reference) and
-    config hashes that the edge and the host's Prometheus run with, by container name.
+    config hashes that the edge and the host's Prometheus run with, by container name; `targets` the SHA-256 of
+    each service's scrape targets.
     """
 
     host: str
@@ -48,6 +49,7 @@ class Observed:
     releases: tuple[Release, ...] = ()
     edge: EdgeState = field(default_factory=EdgeState)
     parts: tuple[tuple[str, str], ...] = ()
+    targets: tuple[tuple[str, str], ...] = ()
     ledger: tuple[Entry, ...] = ()
 
     def replicas(self, service: str, release: str) -> tuple[Container, ...]:
@@ -68,6 +70,10 @@ class Observed:
         """Returns what the edge ("edge") or the host's Prometheus ("metrics") runs with, "" if it doesn't."""
         return dict(self.parts).get(name, "")
 
+    def target(self, service: str) -> str:
+        """Returns the SHA-256 of a service's scrape targets, "" if it has none."""
+        return dict(self.targets).get(service, "")
+
     def running_releases(self, service: str) -> tuple[str, ...]:
         """Returns the ids of all releases with containers here, oldest first."""
         found = {c.release for c in self.containers if c.service == service}
@@ -75,8 +81,18 @@ class Observed:
 
 
 def next_sequence(observed: tuple[Observed, ...]) -> int:
-    """Returns the sequence of the next release: one more than any host's ledger has given."""
-    return 1 + max((last_sequence(host.ledger) for host in observed), default=0)
+    """Returns the sequence of the next release: one that no host has given, whose addresses nothing here has.
+
+    Records count beside the ledger: a line of it may be torn.
+    """
+    given = [last_sequence(host.ledger) for host in observed]
+    given += [release.sequence for host in observed for release in host.releases]
+    running = [sequence_of(c.release) for host in observed for c in host.containers]
+    taken = {sequence % ADDRESS_SLOTS for sequence in running}
+    after = 1 + max([*given, *running], default=0)
+    return next(
+        each for each in range(after, after + ADDRESS_SLOTS) if each % ADDRESS_SLOTS not in taken
+    )
 
 
 def next_turn(observed: tuple[Observed, ...]) -> int:

@@ -24,7 +24,14 @@ def edge_part(image: str, edge_yml: str, nginx_conf: str, edge: Edge) -> Part:
 
 
 def metrics_part(
-    image: str, metrics: Metrics, *, cert: str, key: str, password: str, password_hash: str, interval_s: int
+    image: str,
+    metrics: Metrics,
+    *,
+    cert: str,
+    key: str,
+    password: str,
+    password_hash: str,
+    interval_s: int,
 ) -> Part:
     """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
     identity = _key(image, (cert, key, password, metrics.user, metrics.port, interval_s))

@@ -73,7 +73,9 @@ class Host(Protocol):
 class Probe(Protocol):
     """Asks a URL from outside, each time on a fresh connection."""
 
-    def get(self, url: str, *, timeout_s: float = 5.0) -> Answer: ...
+    def get(
+        self, url: str, *, timeout_s: float = 5.0, headers: Mapping[str, str] | None = None
+    ) -> Answer: ...
 
 
 class Clock(Protocol):

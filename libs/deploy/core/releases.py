@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from deploy.core.config import Service
+from deploy.core.config import Route, Service
 from deploy.core.edge import Upstream
 
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
+ADDRESS_SLOTS = 1000
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Release:
     """What runs, whole.
 
     `revision` is the checkout's HEAD ("unknown" without git), `image` is `name@sha256:...`, `config_hash`
-    covers the service's settings and env, `compose` and `replica` are the texts that start it.
+    covers the service's settings and env, `compose` and `replica` are the texts that start it, `route` is where it is
+    found when it is live.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Release:
     port: int
     metrics_port: int
     addresses: tuple[str, ...]
+    route: Route
     compose: str
     replica: str
     tool_version: str
@@ -82,7 +85,7 @@ def replica_addresses(subnet: str, sequence: int, count: int) -> tuple[str, ...]
     """
     if count > MOST_REPLICAS:
         raise ValueError(f"at most {MOST_REPLICAS} replicas on a host, not {count}")
-    first = ip_network(subnet).network_address + (sequence % 1000) * (MOST_REPLICAS + 1)
+    first = ip_network(subnet).network_address + (sequence % ADDRESS_SLOTS) * (MOST_REPLICAS + 1)
     return tuple(str(first + number) for number in range(1, count + 1))
 
 
@@ -101,7 +104,9 @@ def sequence_of(release: str) -> int:
 
 def config_hash(service: Service, replica: str) -> str:
     """Hashes all that configures a replica but not how many there are; `replica` is replica.yml's text."""
-    settings = {key: value for key, value in asdict(service).items() if key not in ("replicas", "image")}
+    settings = {
+        key: value for key, value in asdict(service).items() if key not in ("replicas", "image")
+    }
     text = json.dumps({"service": settings, "replica": replica}, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
@@ -124,7 +129,10 @@ def make_release(
         port=service.port,
         metrics_port=service.metrics_port,
         addresses=addresses,
-        compose=render_compose(service, identity, sequence, addresses, revision=origin.revision, hashed=hashed),
+        route=service.route,
+        compose=render_compose(
+            service, identity, sequence, addresses, revision=origin.revision, hashed=hashed
+        ),
         replica=replica,
         tool_version=origin.tool_version,
         who=origin.who,
@@ -135,7 +143,13 @@ def make_release(
 
 
 def render_compose(
-    service: Service, release: str, sequence: int, addresses: tuple[str, ...], *, revision: str, hashed: str
+    service: Service,
+    release: str,
+    sequence: int,
+    addresses: tuple[str, ...],
+    *,
+    revision: str,
+    hashed: str,
 ) -> str:
     """Writes a release's compose file: one service a replica, each extending replica.yml.
 
@@ -191,6 +205,8 @@ def parse_release(line: str) -> Release:
     """Reads a record. Raises ValueError if it isn't one."""
     data: dict[str, Any] = json.loads(line)
     try:
-        return Release(**{**data, "addresses": tuple(data["addresses"])})
+        return Release(
+            **{**data, "addresses": tuple(data["addresses"]), "route": Route(**data["route"])}
+        )
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a release record: {error}") from error

@@ -59,6 +59,15 @@ class StartPart:
 
 
 @dataclass(frozen=True)
+class RemoveReplicas:
+    """Ends and removes replicas that are of no use, so that they are started anew."""
+
+    host: str
+    names: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True)
 class StartReplicas:
     """Starts a release's replicas beside whatever runs."""
 
@@ -182,6 +191,7 @@ Step = (
     | PullImages
     | WriteRelease
     | StartPart
+    | RemoveReplicas
     | StartReplicas
     | AwaitHealthy
     | WriteTargets
@@ -209,14 +219,24 @@ def describe(step: Step) -> str:
             what = " ".join(_short(image) for image in images)
         case StartPart(part=part):
             what = part.name
-        case WriteRelease(release=release) | StartReplicas(release=release) | AwaitHealthy(release=release):
+        case (
+            WriteRelease(release=release)
+            | StartReplicas(release=release)
+            | AwaitHealthy(release=release)
+        ):
             what = f"{release.service} {release.id} x{release.replicas}"
         case OfferCandidate(release=release) | VerifyPreview(release=release):
             what = f"{release.service} {release.id}"
-        case PointTraffic(release=release) | VerifyOutside(release=release) | RecordLive(release=release):
+        case (
+            PointTraffic(release=release)
+            | VerifyOutside(release=release)
+            | RecordLive(release=release)
+        ):
             what = f"{release.service} {release.id}"
         case StopReplicas(service=service, release=identity):
             what = f"{service} {identity}"
+        case RemoveReplicas(names=names):
+            what = " ".join(names)
         case WriteTargets(service=service, targets=targets):
             what = " ".join([service, *(f"{release.id}={track}" for release, track in targets)])
         case Prune(releases=releases):

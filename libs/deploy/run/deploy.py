@@ -7,18 +7,24 @@ from dataclasses import dataclass, replace
 
 from deploy.core.config import Environment, Service
 from deploy.core.ledger import Entry
-from deploy.core.observed import Observed, last_verified, next_sequence, next_turn
+from deploy.core.observed import Observed, next_sequence, next_turn
 from deploy.core.ports import Clock, Host, ImageRegistry, Probe
 from deploy.core.preflight import unfit
 from deploy.core.releases import Origin, Release, config_hash, make_release
-from deploy.core.rollout import Plan, Wanted, adopt, plan_clear, plan_deploy
+from deploy.core.rollout import Plan, Wanted, adopt, plan_back, plan_deploy, release_before
 from deploy.core.steps import Part, Step
-from deploy.errors import PreflightError, ShipError, StuckError
-from deploy.run.events import Listener, PlanMade
+from deploy.errors import (
+    HostUnreachableError,
+    LockedError,
+    PreflightError,
+    ShipError,
+    StuckError,
+)
+from deploy.run.events import Listener, PlanMade, Said
 from deploy.run.executor import PhaseFailedError, execute
 from deploy.run.guard import HeldHost
 from deploy.run.locking import locked
-from deploy.run.observe import observe
+from deploy.run.observe import observe, observe_what_answers
 from deploy.run.perform import Outside, append_entry, perform
 
 
@@ -87,11 +93,14 @@ def deploy(request: Request, world: World, tell: Listener) -> Outcome:
         wanted = _wanted(request, world, seen)
         plan_ = plan_deploy(wanted, seen)
         if not plan_.phases:
-            return Outcome(request.service.name, wanted.release.id, "", "unchanged", _since(world, begun))
+            return Outcome(
+                request.service.name, wanted.release.id, "", "unchanged", _since(world, begun)
+            )
         if problems := [problem for each in seen for problem in unfit(each)]:
-            raise PreflightError("; ".join(problems), hint="nothing was changed; mend it and run this again")
-        attempt = _Attempt(request, world, held, tell, begun)
-        return attempt.run(wanted, plan_, seen)
+            raise PreflightError(
+                "; ".join(problems), hint="nothing was changed; mend it and run this again"
+            )
+        return _Attempt(request, world, held, tell, begun, wanted, seen).run(plan_)
 
 
 def _since(world: World, begun: float) -> float:
@@ -113,79 +122,112 @@ def _wanted(request: Request, world: World, seen: tuple[Observed, ...]) -> Wante
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One deploy under the lock."""
+    """One deploy under the lock, from how the hosts were `before` it."""
 
     request: Request
     world: World
     held: Mapping[str, HeldHost]
     tell: Listener
     begun: float
+    wanted: Wanted
+    before: tuple[Observed, ...]
 
-    def run(self, wanted: Wanted, plan_: Plan, seen: tuple[Observed, ...]) -> Outcome:
-        turn, release = next_turn(seen), wanted.release
+    def run(self, plan_: Plan) -> Outcome:
+        turn, release = next_turn(self.before), self.wanted.release
         entry = self._entry(turn, release, plan_.previous)
         for held in self.held.values():
             append_entry(held, entry)
-        self.tell(PlanMade(plan_))
         try:
-            self._execute(plan_, turn, release)
+            self.tell(PlanMade(plan_))
+            self._execute(plan_, entry)
         except PhaseFailedError as failure:
-            self._fail(failure, turn, wanted, plan_.previous)
-        return Outcome(release.service, release.id, plan_.previous, "live", _since(self.world, self.begun))
+            raise self._ending(failure, entry) from failure.errors[0]
+        return Outcome(
+            release.service, release.id, plan_.previous, "live", _since(self.world, self.begun)
+        )
 
-    def _execute(self, plan_: Plan, turn: int, release: Release) -> None:
+    def _execute(self, plan_: Plan, entry: Entry) -> None:
         def live() -> Entry:
-            return self._ended(self._entry(turn, release, plan_.previous), "live")
+            return self._ended(entry, "live")
 
         world = self.world
         outside = Outside(world.environment, world.registry, world.probe, world.clock, live)
 
-        def do(step: Step) -> None:
-            perform(step, self.held[step.host], outside)
+        def do(step: Step, clock: Clock) -> None:
+            perform(step, self.held[step.host], replace(outside, clock=clock))
 
         execute(plan_, do, world.clock, self.tell)
 
-    def _fail(self, failure: PhaseFailedError, turn: int, wanted: Wanted, previous: str) -> None:
-        error, release = failure.errors[0], wanted.release
-        why = error.message if isinstance(error, ShipError) else f"{type(error).__name__} {error}".strip()
-        again = f"./ship deploy {release.service}"
+    def _ending(self, failure: PhaseFailedError, entry: Entry) -> ShipError:
+        """Takes the attempt back if that can be done, and returns what the deploy ends with."""
+        lost = next((error for error in failure.errors if isinstance(error, LockedError)), None)
+        if lost is not None:
+            return (
+                lost  # the hosts are another deploy's now, nothing of theirs is ours to take back
+            )
+        why, again = _reason(failure), f"./ship deploy {entry.service}"
         if not failure.phase.reversible:
-            raise StuckError(
-                f"{release.id} is live everywhere, but {failure.phase.name} did not end: {why}",
+            return StuckError(
+                f"{entry.release} is live everywhere, but {failure.phase.name} did not end: {why}",
                 hint=f"{again} does what is left",
-            ) from error
+            )
         try:
-            target = self._revert(wanted, turn)
-        except Exception as second:
-            raise StuckError(
-                f"the deploy failed ({why}) and could not be taken back: {second}",
-                hint=f"./ship status {release.service} shows each host; when it is back, {again} brings all to one release",
-            ) from error
-        entry = self._ended(self._entry(turn, release, previous), "reverted")
-        for held in self.held.values():
-            append_entry(held, replace(entry, why=why.splitlines()[0]))
+            target = self._revert(entry)
+        except (ShipError, PhaseFailedError) as second:
+            reason = _reason(second) if isinstance(second, PhaseFailedError) else second.message
+            self._conclude(entry, "stuck", f"{why}; {reason}")
+            return StuckError(
+                f"the deploy of {entry.release} failed ({why}) and could not be taken back everywhere: {reason}",
+                hint=f"./ship status {entry.service} shows each host; {again} then brings all to one release",
+            )
+        self._conclude(entry, "reverted", why)
         state = f"{target} serves as before" if target else "nothing is live, the edge answers 503"
-        if isinstance(error, KeyboardInterrupt):
-            why = "interrupted"
-        raise RevertedError(
-            f"{release.id} was taken back, {state}: {why}",
-            release=release.id,
+        was = "could not be mended" if target == entry.release else "was taken back"
+        return RevertedError(
+            f"{entry.release} {was}, {state}: {why}",
+            release=entry.release,
             previous=target,
             hint=f"{again} tries again",
-        ) from error
+        )
 
-    def _revert(self, wanted: Wanted, turn: int) -> str:
-        """Brings every host to the last verified release, from a fresh look. Returns its id, "" for none."""
-        seen = observe(self.world.hosts)
-        name = wanted.service.name
-        target = next((r for host in seen if (r := host.release(name, last_verified(seen, name)))), None)
-        if target is None:
-            plan_ = plan_clear(name, seen)
-        else:
-            plan_ = plan_deploy(replace(wanted, release=target), seen)
+    def _revert(self, entry: Entry) -> str:
+        """Takes back every host that answers, from a fresh look. Returns what they serve then, "" for nothing.
+
+        Raises HostUnreachableError, once the others are back, for a host that doesn't answer.
+        """
+        name, before = entry.service, self.before
+        target = release_before(name, before)
+        record = next((found for host in before if (found := host.release(name, target))), None)
+        if target and record is None:
+            raise ShipError(f"no host holds the record of {target}, which is to be live again")
+        pairs = [
+            (was, now) for was, now in zip(before, self._look(), strict=True) if not now.problem
+        ]
+        plan_ = plan_back(
+            self.wanted, record, tuple(was for was, _ in pairs), tuple(now for _, now in pairs)
+        )
         self.tell(PlanMade(plan_, reverting=True))
-        self._execute(plan_, turn, target or wanted.release)
-        return target.id if target else ""
+        self._execute(plan_, entry)
+        answered = {now.host for _, now in pairs}
+        if silent := [host.host for host in before if host.host not in answered]:
+            raise HostUnreachableError(
+                f"{', '.join(silent)} can't be looked at and is as the failure left it"
+            )
+        return target
+
+    def _look(self) -> tuple[Observed, ...]:
+        return observe_what_answers(self.world.hosts)
+
+    def _conclude(self, entry: Entry, outcome: str, why: str) -> None:
+        """Writes how it ended into every ledger that can be reached; a ledger that can't changes no outcome."""
+        ended = replace(self._ended(entry, outcome), why=why.splitlines()[0])
+        for held in self.held.values():
+            try:
+                append_entry(held, ended)
+            except ShipError as error:
+                self.tell(
+                    Said(held.name, f"the ledger lacks the end of this deploy: {error.message}")
+                )
 
     def _entry(self, turn: int, release: Release, previous: str) -> Entry:
         request = self.request
@@ -206,5 +248,16 @@ class _Attempt:
         )
 
     def _ended(self, entry: Entry, outcome: str) -> Entry:
-        return replace(entry, event="ended", outcome=outcome, seconds=_since(self.world, self.begun))
+        seconds = _since(self.world, self.begun)
+        return replace(
+            entry, when=self.world.clock.now(), event="ended", outcome=outcome, seconds=seconds
+        )
 
+
+def _reason(failure: PhaseFailedError) -> str:
+    error = failure.errors[0]
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return (
+        error.message if isinstance(error, ShipError) else f"{type(error).__name__} {error}".strip()
+    )

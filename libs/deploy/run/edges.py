@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from deploy.core import commands
 from deploy.core.edge import EdgeRoute, EdgeState, generation_of, parse_edge, render_edge
@@ -27,13 +28,20 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, *, preview_port: i
     generation = generation_of(after)
     if before != after or not _serves(host, preview_port, generation):
         text = render_edge(after, preview_port=preview_port)
-        done = held.effect(commands.replace_routes(), stdin=text.encode())
+        done = held.effect(commands.replace_routes(len(text.encode())), stdin=text.encode())
         if done.code == commands.NGINX_REFUSED:
-            raise VerifyError(f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}")
+            raise VerifyError(
+                f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}"
+            )
         if done.code != 0:
-            raise CommandError(f"{host.name}: the edge can't be changed ({done.code}): {last_line(done)}")
+            raise CommandError(
+                f"{host.name}: the edge can't be changed ({done.code}): {last_line(done)}"
+            )
     if not wait_until(
-        lambda: _serves(host, preview_port, generation), clock, deadline_s=RELOAD_DEADLINE_S, every_s=0.05
+        lambda: _serves(host, preview_port, generation),
+        clock,
+        deadline_s=RELOAD_DEADLINE_S,
+        every_s=0.05,
     ):
         raise VerifyError(
             f"{host.name}: the edge did not take up its new text in {RELOAD_DEADLINE_S:g} s",
@@ -54,7 +62,9 @@ def _serves(host: Host, preview_port: int, generation: str) -> bool:
 def await_drained(host: Host, clock: Clock, *, deadline_s: float) -> None:
     """Waits for the workers that are shutting down now. Raises VerifyError at the deadline."""
     waited = _leaving(host)
-    if not wait_until(lambda: not waited & _leaving(host), clock, deadline_s=deadline_s, every_s=0.5):
+    if not wait_until(
+        lambda: not waited & _leaving(host), clock, deadline_s=deadline_s, every_s=0.5
+    ):
         raise VerifyError(f"{host.name}: workers of the old edge still run after {deadline_s:g} s")
 
 
@@ -72,19 +82,30 @@ class Roll:
         self._missing = dict.fromkeys(release.names, successes)
         self.last = "nothing answered yet"
 
-    def take(self, answer: Answer) -> None:
-        """Counts one answer; what isn't from this release is kept as the last thing wrong."""
-        try:
-            told = json.loads(answer.body) if answer.status == 200 else {}
-        except ValueError:
-            told = {}
+    def take(self, answer: Answer) -> bool:
+        """Counts one answer; returns False for one that isn't this release's, kept as the last thing wrong."""
+        told = _told(answer)
         release, replica = told.get("release"), told.get("replica")
         if (release, told.get("config_hash")) != (self._release.id, self._release.config_hash):
-            self.last = f"HTTP {answer.status}, release {release or 'unknown'}"
-        elif replica in self._missing:
+            status = (
+                f"HTTP {answer.status}" if answer.status else answer.body.decode(errors="replace")
+            )
+            self.last = f"{status}, release {release or 'unknown'}"
+            return False
+        self.last = f"release {release}, replica {replica}"
+        if replica in self._missing:
             self._missing[replica] -= 1
+        return True
 
     @property
     def missing(self) -> list[str]:
         """The replicas that have not answered often enough, by name."""
         return [name for name, left in self._missing.items() if left > 0]
+
+
+def _told(answer: Answer) -> dict[str, Any]:
+    try:
+        told = json.loads(answer.body) if answer.status == 200 else {}
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

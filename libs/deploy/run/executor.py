@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from deploy.core.ports import Clock
 from deploy.core.rollout import Phase, Plan
 from deploy.core.steps import Step
 from deploy.run.events import Listener, PhaseBegun, StepBegun, StepDone, StepFailed
+from deploy.run.waiting import StoppableClock, StoppedError
 
-Perform = Callable[[Step], None]
+Perform = Callable[[Step, Clock], None]
+"""Does one step; its waits are by the clock that it is given, which stops with the whole."""
 
 
 class PhaseFailedError(Exception):
-    """A phase did not end; `errors` are those of its hosts, in order. `reversible` is the phase's."""
+    """A phase did not end; `errors` are those of its hosts, an interrupt first. `reversible` is the phase's."""
 
     def __init__(self, phase: Phase, errors: Sequence[BaseException]) -> None:
         super().__init__(f"{phase.name}: {errors[0]}")
@@ -23,43 +25,65 @@ class PhaseFailedError(Exception):
         self.errors = tuple(errors)
 
 
-def execute(plan: Plan, perform: Perform, clock: Clock, tell: Listener, *, most_hosts: int = 16) -> None:
-    """Carries a plan out, phase by phase. Raises PhaseFailedError; an interrupt counts as a failure."""
+def execute(
+    plan: Plan, perform: Perform, clock: Clock, tell: Listener, *, most_hosts: int = 16
+) -> None:
+    """Carries a plan out, phase by phase. Raises PhaseFailedError; an interrupt counts as a failure.
+
+    After a failure or an interrupt no step is begun and no wait goes on; a command that a host is at is let end,
+    so that nothing of it runs when this returns.
+    """
     for number, phase in enumerate(plan.phases, 1):
-        tell(PhaseBegun(phase.name, number, len(plan.phases), len(phase.steps)))
+        try:
+            tell(PhaseBegun(phase.name, number, len(plan.phases), len(phase.steps)))
+        except KeyboardInterrupt as interrupt:
+            raise PhaseFailedError(phase, [interrupt]) from interrupt
         _run_phase(phase, perform, clock, tell, 1 if phase.one_by_one else most_hosts)
 
 
-def _run_phase(phase: Phase, perform: Perform, clock: Clock, tell: Listener, most_hosts: int) -> None:
+def _run_phase(
+    phase: Phase, perform: Perform, clock: Clock, tell: Listener, most_hosts: int
+) -> None:
     stop = threading.Event()
+    stoppable = StoppableClock(clock, stop)
 
     def run_host(steps: Sequence[Step]) -> None:
         for step in steps:
             if stop.is_set():
                 return
             try:
-                _run_step(step, perform, clock, tell)
+                _run_step(step, perform, stoppable, tell)
+            except StoppedError:
+                return
             except BaseException:
-                stop.set()
+                if not phase.independent:
+                    stop.set()
                 raise
 
     by_host = _by_host(phase.steps)
     with ThreadPoolExecutor(max_workers=max(1, min(most_hosts, len(by_host)))) as pool:
         futures = [pool.submit(run_host, steps) for steps in by_host.values()]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        except KeyboardInterrupt as interrupt:
-            stop.set()
-            raise PhaseFailedError(phase, [interrupt, *_errors(futures)]) from interrupt
-    if errors := _errors(futures):
-        raise PhaseFailedError(phase, errors)
+        interrupts = _wait(futures, stop)
+    if errors := [*interrupts, *_errors(futures)]:
+        raise PhaseFailedError(phase, errors) from errors[0]
+
+
+def _wait(futures: Sequence[Future[None]], stop: threading.Event) -> list[BaseException]:
+    """Waits for all hosts; an interrupt tells them to stop and is returned, a second one is raised."""
+    try:
+        wait(futures)
+    except KeyboardInterrupt as interrupt:
+        stop.set()
+        wait(futures)
+        return [interrupt]
+    return []
 
 
 def _run_step(step: Step, perform: Perform, clock: Clock, tell: Listener) -> None:
     begun = clock.monotonic()
     tell(StepBegun(step))
     try:
-        perform(step)
+        perform(step, clock)
     except Exception as error:
         tell(StepFailed(step, clock.monotonic() - begun, error))
         raise

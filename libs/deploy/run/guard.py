@@ -25,7 +25,9 @@ class HeldHost:
         """The host's name."""
         return self.host.name
 
-    def effect(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+    def effect(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0
+    ) -> Completed:
         """Runs a command that changes something. Raises LockedError if the lock was lost."""
         guarded = commands.effect(self._token, argv, timeout_s)
         done = self.host.run(guarded, stdin=stdin, timeout_s=timeout_s + 10)
@@ -36,12 +38,15 @@ class HeldHost:
             )
         return done
 
-    def must(self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0) -> str:
+    def must(
+        self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
+    ) -> str:
         """Runs a command that must succeed; returns what it printed."""
         done = self.effect(argv, stdin=stdin, timeout_s=timeout_s)
         if done.code != 0:
             raise CommandError(
-                f"{self.name}: {what} failed ({done.code}): {last_line(done)}", stderr=done.stderr[-4000:]
+                f"{self.name}: {what} failed ({done.code}): {last_line(done)}",
+                stderr=done.stderr[-4000:],
             )
         return done.stdout
 

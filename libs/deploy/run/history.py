@@ -39,5 +39,7 @@ def _merged(known: Operation | None, entry: Entry, host: str) -> Operation:
     if known is None:
         return Operation(entry, (host,))
     hosts = known.hosts if host in known.hosts else (*known.hosts, host)
-    better = known.entry if entry.outcome == "interrupted" else replace(entry, when=known.entry.when)
+    better = (
+        known.entry if entry.outcome == "interrupted" else replace(entry, when=known.entry.when)
+    )
     return Operation(better, hosts)

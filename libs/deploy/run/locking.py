@@ -26,7 +26,9 @@ def locked(
     Raises LockedError with who holds it and since when.
     """
     token = secrets.token_hex(16)
-    holder = json.dumps({"who": who, "since": clock.now(), "verb": verb, "pipeline": pipeline}, sort_keys=True)
+    holder = json.dumps(
+        {"who": who, "since": clock.now(), "verb": verb, "pipeline": pipeline}, sort_keys=True
+    )
     with ExitStack() as held:
         for host in sorted(hosts, key=lambda each: each.name):
             ended = held.enter_context(host.hold(commands.hold(token, holder), expect="held"))
@@ -38,7 +40,9 @@ def locked(
                     hint="it ends by its time limit; run this again in a minute",
                 )
             if ended is not None:
-                raise CommandError(f"{host.name}: the lock can't be taken ({ended.code}): {last_line(ended)}")
+                raise CommandError(
+                    f"{host.name}: the lock can't be taken ({ended.code}): {last_line(ended)}"
+                )
         yield {host.name: HeldHost(host, token) for host in hosts}
 
 

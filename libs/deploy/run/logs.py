@@ -24,7 +24,7 @@ class LogLine:
 
 def logs(hosts: Sequence[Host], service: str, *, since: str, follow: bool) -> Iterator[LogLine]:
     """Yields lines as they come, of all replicas at once; ends when all have ended."""
-    lines: queue.Queue[LogLine | None | ShipError] = queue.Queue(maxsize=10_000)
+    lines: queue.Queue[LogLine | ShipError | None] = queue.Queue(maxsize=10_000)
     sources = [
         (host, container)
         for host, seen in zip(hosts, observe(hosts), strict=True)
@@ -32,7 +32,9 @@ def logs(hosts: Sequence[Host], service: str, *, since: str, follow: bool) -> It
         if container.service == service
     ]
     for host, container in sources:
-        pump = threading.Thread(target=_pump, args=(host, container, since, follow, lines), daemon=True)
+        pump = threading.Thread(
+            target=_pump, args=(host, container, since, follow, lines), daemon=True
+        )
         pump.start()
     left = len(sources)
     while left:
@@ -50,9 +52,17 @@ def _pump(
     container: Container,
     since: str,
     follow: bool,
-    lines: queue.Queue[LogLine | None | ShipError],
+    lines: queue.Queue[LogLine | ShipError | None],
 ) -> None:
-    argv = ["sh", "-c", 'exec docker logs "$@" 2>&1', "logs", "--since", since, *(["--follow"] if follow else [])]
+    argv = [
+        "sh",
+        "-c",
+        'exec docker logs "$@" 2>&1',
+        "logs",
+        "--since",
+        since,
+        *(["--follow"] if follow else []),
+    ]
     try:
         for text in host.stream([*argv, container.name]):
             lines.put(LogLine(host.name, container.name, text.rstrip("\n")))

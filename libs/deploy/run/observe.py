@@ -12,22 +12,9 @@ from deploy.core.edge import parse_edge
 from deploy.core.ledger import parse_ledger
 from deploy.core.observed import Container, Observed
 from deploy.core.ports import Host
-from deploy.core.releases import Release, parse_release
-from deploy.errors import CommandError, HostUnreachableError
+from deploy.core.releases import ID, Release, parse_release
+from deploy.errors import CommandError, ShipError
 from deploy.run.guard import last_line
-
-_LOOK = """
-docker version --format 'engine {{.Server.Version}}' || exit 1
-printf 'compose %s\\n' "$(docker compose version --short)"
-printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$(docker info --format '{{.DockerRootDir}}')" 2>/dev/null | tail -n 1 || df --output=avail --block-size=1 / | tail -n 1)"
-docker network inspect py-cicd --format 'network {{.Name}}' 2>/dev/null
-docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
-docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container {{json .}}'
-cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
-cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
-cat "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
-true
-"""
 
 
 def observe(hosts: Sequence[Host]) -> tuple[Observed, ...]:
@@ -45,13 +32,13 @@ def observe_what_answers(hosts: Sequence[Host]) -> tuple[Observed, ...]:
 def _try_look(host: Host) -> Observed:
     try:
         return look(host)
-    except (HostUnreachableError, CommandError) as error:
+    except ShipError as error:
         return Observed(host.name, problem=error.message)
 
 
 def look(host: Host) -> Observed:
     """Returns one host's snapshot."""
-    done = host.run(["sh", "-c", _LOOK, "look", commands.ROOT], timeout_s=60)
+    done = host.run(commands.look(), timeout_s=60)
     if done.code != 0:
         raise CommandError(
             f"{host.name}: its Docker engine doesn't answer: {last_line(done)}",
@@ -74,12 +61,17 @@ def parse_look(name: str, text: str) -> Observed:
         disk_free_bytes=int(_one(facts, "disk") or 0),
         network="network" in facts,
         images=frozenset(facts.get("image", [])),
-        containers=tuple(container_of(each) for each in inspected if _labels(each).get("py-cicd.release")),
+        containers=tuple(container_of(each) for each in inspected if _is_replica(each)),
         releases=tuple(_releases(facts.get("release", []))),
         edge=parse_edge(_one(facts, "routes")),
         parts=tuple(_parts(inspected)),
+        targets=tuple(_targets(facts.get("targets", []))),
         ledger=parse_ledger("\n".join(facts.get("ledger", []))),
     )
+
+
+def _is_replica(inspected: dict[str, Any]) -> bool:
+    return ID.fullmatch(_labels(inspected).get("py-cicd.release", "")) is not None
 
 
 def container_of(inspected: dict[str, Any]) -> Container:
@@ -120,3 +112,10 @@ def _parts(inspected: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
         labels = _labels(each)
         if "py-cicd.key" in labels and each["State"]["Status"] == "running":
             yield labels["py-cicd.name"], labels["py-cicd.key"]
+
+
+def _targets(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Reads sha256sum's lines: digest, two spaces, file."""
+    for line in lines:
+        digest, _, file = line.partition("  ")
+        yield file.removesuffix(".json"), digest

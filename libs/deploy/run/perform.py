@@ -8,7 +8,7 @@ from typing import assert_never
 
 from deploy.core import commands
 from deploy.core.config import Environment, HostConfig
-from deploy.core.edge import EdgeRoute, EdgeState, render_edge
+from deploy.core.edge import EdgeRoute
 from deploy.core.ledger import Entry, dump_entry
 from deploy.core.monitoring import render_targets
 from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Probe
@@ -23,6 +23,7 @@ from deploy.core.steps import (
     Prune,
     PullImages,
     RecordLive,
+    RemoveReplicas,
     SettleEdge,
     StartPart,
     StartReplicas,
@@ -33,7 +34,7 @@ from deploy.core.steps import (
     WriteRelease,
     WriteTargets,
 )
-from deploy.errors import CommandError, RegistryAuthError, RegistryError, VerifyError
+from deploy.errors import RegistryAuthError, RegistryError, VerifyError
 from deploy.run import edges, replicas
 from deploy.run.guard import HeldHost, last_line
 from deploy.run.waiting import wait_until
@@ -63,16 +64,22 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
     preview_port = outside.environment.edge.preview_port
     match step:
         case PrepareHost():
-            held.must(commands.create_network(outside.environment.edge.subnet), "making the network")
+            held.must(
+                commands.create_network(outside.environment.edge.subnet), "making the network"
+            )
         case PullImages(images=images):
             _pull(held, outside.registry, images)
         case WriteRelease(release=release):
             _write_release(held, release)
         case StartPart(part=part):
             _start_part(held, part, preview_port)
+        case RemoveReplicas(names=names):
+            held.must(commands.remove_containers(names), "removing replicas")
         case StartReplicas(release=release):
             held.must(commands.check_compose(release), "docker compose config")
-            held.must(commands.start_replicas(release), f"starting {release.project}", timeout_s=120)
+            held.must(
+                commands.start_replicas(release), f"starting {release.project}", timeout_s=120
+            )
         case AwaitHealthy():
             replicas.await_healthy(host, clock, step)
         case WriteTargets(service=service, targets=targets):
@@ -80,7 +87,13 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
         case OfferCandidate(route=route) | PointTraffic(route=route) | SettleEdge(route=route):
             edges.set_route(held, clock, route, preview_port=preview_port)
         case VerifyPreview(release=release, route=route, successes=successes):
-            _verify(release, successes, _preview(host, preview_port, route), clock, f"{host.name}'s preview route")
+            _verify(
+                release,
+                successes,
+                _preview(host, preview_port, route),
+                clock,
+                f"{host.name}'s preview route",
+            )
         case VerifyOutside(release=release, route=route):
             url = outside.host(host.name).url
             _verify(release, 1, _public(outside.probe, url, route), clock, url)
@@ -89,7 +102,11 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
         case AwaitDrained(deadline_s=deadline_s):
             edges.await_drained(host, clock, deadline_s=deadline_s)
         case StopReplicas(service=service, release=identity):
-            held.must(commands.stop_replicas(service, identity), f"stopping {service} {identity}", timeout_s=180)
+            held.must(
+                commands.stop_replicas(service, identity),
+                f"stopping {service} {identity}",
+                timeout_s=180,
+            )
         case Prune(service=service, releases=identities, images=images):
             _prune(held, service, identities, images)
         case _:
@@ -110,15 +127,18 @@ def _pull(held: HeldHost, registry: ImageRegistry, images: tuple[str, ...]) -> N
     if done.code == commands.LOGIN_REFUSED:
         raise RegistryAuthError(f"{held.name}: {name} refused the login: {last_line(done)}")
     if done.code != 0:
-        raise RegistryError(f"{held.name}: pulling failed: {last_line(done)}", hint="what ran before still runs")
+        raise RegistryError(
+            f"{held.name}: pulling failed: {last_line(done)}", hint="what ran before still runs"
+        )
 
 
 def _write_release(held: HeldHost, release: Release) -> None:
+    # The record comes last: where it is, all is, whatever tar makes of an archive that was cut off.
     files = (
-        ("release.json", dump_release(release) + "\n", 0o644),
         ("compose.yml", release.compose, 0o644),
         ("replica.yml", release.replica, 0o644),
         (".env", f"IMAGE={release.image}\n", 0o644),
+        ("release.json", dump_release(release) + "\n", 0o644),
     )
     folder = commands.release_folder(release.service, release.id)
     held.must(commands.place(folder), "writing the release", stdin=commands.tar_of(files))
@@ -140,11 +160,15 @@ def _write_targets(held: HeldHost, service: str, targets: tuple[tuple[Release, s
     held.must(commands.overlay(commands.TARGETS), "writing scrape targets", stdin=tar)
 
 
-def _prune(held: HeldHost, service: str, releases: tuple[str, ...], images: tuple[str, ...]) -> None:
+def _prune(
+    held: HeldHost, service: str, releases: tuple[str, ...], images: tuple[str, ...]
+) -> None:
     folders = [commands.release_folder(service, release) for release in releases]
     held.must(commands.remove_folders(folders), "removing old releases")
     if images:
-        held.effect(commands.remove_images(images))  # one that is in use, or gone already, is no failure
+        held.effect(
+            commands.remove_images(images)
+        )  # one that is in use, or gone already, is no failure
 
 
 def _preview(host: Host, port: int, route: EdgeRoute) -> Callable[[], Answer]:
@@ -153,21 +177,24 @@ def _preview(host: Host, port: int, route: EdgeRoute) -> Callable[[], Answer]:
 
 
 def _public(probe: Probe, url: str, route: EdgeRoute) -> Callable[[], Answer]:
-    return lambda: probe.get(url.rstrip("/") + _version(route))
+    headers = {"Host": route.host} if route.host else None
+    return lambda: probe.get(url.rstrip("/") + _version(route), headers=headers)
 
 
 def _version(route: EdgeRoute) -> str:
     return route.path.rstrip("/") + "/version"
 
 
-def _verify(release: Release, successes: int, ask: Callable[[], Answer], clock: Clock, where: str) -> None:
+def _verify(
+    release: Release, successes: int, ask: Callable[[], Answer], clock: Clock, where: str
+) -> None:
     roll = edges.Roll(release, successes)
 
     def all_answered() -> bool:
+        """Asks until a wrong answer, or as often as a fair share for each replica could need."""
         for _ in range(4 * len(release.names) * successes):
-            if not roll.missing:
-                return True
-            roll.take(ask())
+            if not roll.missing or not roll.take(ask()):
+                break
         return not roll.missing
 
     if not wait_until(all_answered, clock, deadline_s=VERIFY_DEADLINE_S, every_s=0.2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.core import commands
@@ -18,13 +18,17 @@ from deploy.run.waiting import wait_until
 
 @dataclass
 class _Watch:
-    """What the last look saw, and since when all replicas were ready."""
+    """What the last look saw, how often each had restarted at the first, since when all are ready.
+
+    A restart from before counts for nothing: a live replica may have ended once, weeks ago.
+    """
 
     host: Host
     clock: Clock
     release: Release
     seen: tuple[Container, ...] = ()
     ready_since: float | None = None
+    restarts: dict[str, int] = field(default_factory=dict)
 
     def look(self) -> None:
         """Looks once. Raises UnhealthyError for a replica that can't become healthy."""
@@ -32,9 +36,12 @@ class _Watch:
         inspected: list[dict[str, Any]] = json.loads(done.stdout or "[]")
         self.seen = tuple(container_of(each) for each in inspected)
         for container in self.seen:
-            if container.restarts > 0 or container.state in ("exited", "dead", "restarting"):
+            before = self.restarts.setdefault(container.id, container.restarts)
+            if container.restarts > before or container.state in ("exited", "dead"):
                 raise UnhealthyError(diagnosis(self.host, container.name, "ends again and again"))
-        all_ready = len(self.seen) == len(self.release.names) and all(each.ready for each in self.seen)
+        all_ready = len(self.seen) == len(self.release.names) and all(
+            each.ready for each in self.seen
+        )
         if not all_ready:
             self.ready_since = None
         elif self.ready_since is None:
@@ -43,7 +50,10 @@ class _Watch:
     def steady(self, min_healthy_s: float) -> bool:
         """Looks, and returns whether all have been ready for so long."""
         self.look()
-        return self.ready_since is not None and self.clock.monotonic() - self.ready_since >= min_healthy_s
+        return (
+            self.ready_since is not None
+            and self.clock.monotonic() - self.ready_since >= min_healthy_s
+        )
 
 
 def await_healthy(host: Host, clock: Clock, step: AwaitHealthy) -> None:

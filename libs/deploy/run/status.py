@@ -14,7 +14,9 @@ from deploy.run.locking import holder_of
 from deploy.run.observe import observe_what_answers
 
 
-def status(environment: Environment, hosts: Sequence[Host], services: Sequence[Service]) -> list[dict[str, Any]]:
+def status(
+    environment: Environment, hosts: Sequence[Host], services: Sequence[Service]
+) -> list[dict[str, Any]]:
     """Returns the `services` of `ship status --json`."""
     seen = observe_what_answers(hosts)
     lock = _lock(hosts, seen)
@@ -35,14 +37,21 @@ def _holder(host: Host) -> dict[str, str] | None:
 
 
 def _service(
-    environment: Environment, service: Service, seen: Sequence[Observed], lock: dict[str, str] | None
+    environment: Environment,
+    service: Service,
+    seen: Sequence[Observed],
+    lock: dict[str, str] | None,
 ) -> dict[str, Any]:
     pairs = list(zip(environment.hosts, seen, strict=True))
     hosts = [_host(config, service, each) for config, each in pairs]
     live = {each.edge.live(service.name) for each in seen}
     release = next(iter(live)) if len(live) == 1 else ""
     record = next((r for each in seen if (r := each.release(service.name, release))), None)
-    candidates = {route.candidate for each in seen if (route := each.edge.route(service.name)) and route.candidate}
+    candidates = {
+        route.candidate
+        for each in seen
+        if (route := each.edge.route(service.name)) and route.candidate
+    }
     return {
         "name": service.name,
         "release": release or None,
@@ -97,7 +106,9 @@ def phase(service: Service, seen: Observed) -> str:
         return "candidate"
     others = [each for each in seen.running_releases(service.name) if each != live]
     if live:
-        return "draining" if any(each < live for each in others) else "starting" if others else "live"
+        return (
+            "draining" if any(each < live for each in others) else "starting" if others else "live"
+        )
     return "starting" if others else "empty"
 
 
@@ -110,6 +121,8 @@ def drift(service: Service, seen: Observed) -> list[str]:
         return []
     found = {each.name: each for each in seen.replicas(service.name, live.id)}
     missing = [f"{seen.host}: {name} is missing" for name in live.names if name not in found]
-    sick = [f"{seen.host}: {c.name} is {c.health or c.state}" for c in found.values() if not c.ready]
+    sick = [
+        f"{seen.host}: {c.name} is {c.health or c.state}" for c in found.values() if not c.ready
+    ]
     others = [each for each in seen.running_releases(service.name) if each != live.id]
     return [*missing, *sick, *(f"{seen.host}: {each} runs beside {live.id}" for each in others)]

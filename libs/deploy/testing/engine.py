@@ -1,0 +1,170 @@
+"""A host's Docker engine as far as a rollout can tell: images, containers that live by the clock; runs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How the containers of an image fare; times in seconds after their start, None is never."""
+
+    healthy_after_s: float | None = 1.5
+    crashes_after_s: float | None = None
+    dies_after_s: float | None = None
+    answers_as: str = ""
+
+
+GOOD = Behaviour()
+
+
+@dataclass
+class SimulatedContainer:
+    """One container; what it is now follows from when it was started."""
+
+    name: str
+    project: str
+    image: str
+    labels: Mapping[str, str]
+    behaviour: Behaviour
+    started_s: float
+    address: str = ""
+    port: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    has_check: bool = True
+
+    def restarts(self, now_s: float) -> int:
+        """How often its PID 1 has ended and was started again."""
+        period = self.behaviour.crashes_after_s
+        return int((now_s - self.started_s) // period) if period else 0
+
+    def status(self, now_s: float) -> str:
+        """What `docker inspect` calls State.Status."""
+        dies = self.behaviour.dies_after_s
+        return "exited" if dies is not None and now_s - self.started_s >= dies else "running"
+
+    def health(self, now_s: float) -> str:
+        """What `docker inspect` calls State.Health.Status, "" without a check."""
+        if not self.has_check:
+            return ""
+        after = self.behaviour.healthy_after_s
+        if after is None or self.behaviour.crashes_after_s:
+            return "starting" if now_s - self.started_s < 30 else "unhealthy"
+        return "healthy" if now_s - self.started_s >= after else "starting"
+
+    def serves(self, now_s: float) -> bool:
+        """True if it runs and is healthy."""
+        return self.status(now_s) == "running" and self.health(now_s) in ("", "healthy")
+
+    def inspected(self, now_s: float) -> dict[str, Any]:
+        """Its element of `docker inspect`, the fields that we read."""
+        state: dict[str, Any] = {
+            "Status": self.status(now_s),
+            "OOMKilled": False,
+            "ExitCode": 3 if self.restarts(now_s) or self.status(now_s) == "exited" else 0,
+        }
+        if health := self.health(now_s):
+            output = "" if health == "healthy" else "GET /readyz: HTTP 503"
+            state["Health"] = {"Status": health, "Log": [{"Output": output}]}
+        return {
+            "Id": hashlib.sha256(f"{self.name}{self.started_s}".encode()).hexdigest(),
+            "Name": f"/{self.name}",
+            "RestartCount": self.restarts(now_s),
+            "State": state,
+            "Config": {"Labels": dict(self.labels), "Image": self.image},
+            "NetworkSettings": {"Networks": {"py-cicd": {"IPAddress": self.address}}},
+        }
+
+
+class EngineRefusedError(Exception):
+    """The engine refuses a command; the text is what it prints."""
+
+
+@dataclass
+class SimulatedEngine:
+    """Images, the network and containers of one host. `behaviours` are by image reference."""
+
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    version: str = "28.5.2"
+    compose_version: str = "2.40.3"
+    disk_free_bytes: int = 40_000_000_000
+    network: bool = False
+    images: set[str] = field(default_factory=set)
+    containers: dict[str, SimulatedContainer] = field(default_factory=dict)
+
+    def create_network(self) -> None:
+        """Makes the network; refuses to make it twice."""
+        if self.network:
+            raise EngineRefusedError("network with name py-cicd already exists")
+        self.network = True
+
+    def up(self, compose: str, image: str, project: str, now_s: float, *, most: int = 999) -> None:
+        """Starts a release's services that don't run, `most` of them before it is cut short."""
+        self._check(image)
+        document = json.loads(compose.replace("$$", "$"))
+        for name, service in list(document["services"].items())[:most]:
+            found = self.containers.get(name)
+            if found is not None and found.status(now_s) == "running":
+                continue
+            address = service["networks"]["edge"]["ipv4_address"]
+            if any(c.address == address for c in self.containers.values() if c.name != name):
+                raise EngineRefusedError(f"Address already in use: {address}")
+            environment = service["environment"]
+            self.containers[name] = SimulatedContainer(
+                name=service["container_name"],
+                project=project,
+                image=image,
+                labels=service["labels"],
+                behaviour=self.behaviours.get(image, GOOD),
+                started_s=now_s,
+                address=address,
+                port=int(environment["PORT"]),
+                environment=environment,
+            )
+
+    def up_part(self, name: str, image: str, key: str, project: str, now_s: float) -> bool:
+        """Starts a part anew if its image or key changed; returns whether it did."""
+        self._check(image)
+        container = f"{project}-{name}-1"
+        found = self.containers.get(container)
+        if found is not None and (found.image, found.labels["py-cicd.key"]) == (image, key):
+            return False
+        labels = {"py-cicd.name": name, "py-cicd.key": key}
+        behaviour = self.behaviours.get(image, GOOD)
+        self.containers[container] = SimulatedContainer(
+            container, project, image, labels, behaviour, now_s, has_check=False
+        )
+        return True
+
+    def down(self, project: str) -> None:
+        """Stops and removes a project's containers."""
+        kept = {name: c for name, c in self.containers.items() if c.project != project}
+        self.containers = kept
+
+    def remove(self, names: list[str]) -> None:
+        """Removes containers by name; what isn't there is no failure, as with `--force`."""
+        for name in names:
+            self.containers.pop(name, None)
+
+    def remove_images(self, images: list[str]) -> None:
+        """Removes images that no container uses. Raises EngineRefusedError for the others."""
+        used = {container.image for container in self.containers.values()}
+        self.images -= set(images) - used
+        if kept := set(images) & used:
+            raise EngineRefusedError(f"conflict: unable to remove {min(kept)}: in use")
+
+    def at(self, address: str) -> SimulatedContainer | None:
+        """Returns the container behind `ip:port`."""
+        ip, _, port = address.partition(":")
+        found = (c for c in self.containers.values() if (c.address, str(c.port)) == (ip, port))
+        return next(found, None)
+
+    def _check(self, image: str) -> None:
+        if not self.network:
+            raise EngineRefusedError("network py-cicd declared as external, but could not be found")
+        if image not in self.images:
+            raise EngineRefusedError(f"pull access denied for {image}")

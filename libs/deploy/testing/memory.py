@@ -1,0 +1,325 @@
+"""A Host in memory, with state: understands exactly the command lines that `core.commands` builds, and no other."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from deploy.core import commands
+from deploy.core.ports import Answer, Clock, Completed
+from deploy.testing.engine import EngineRefusedError, SimulatedContainer, SimulatedEngine
+from deploy.testing.nginx import Nginx
+
+PREVIEW_PORT = 8081
+
+
+class Wire(Protocol):
+    """What lies between a deployer and a host: may raise, may replace a command's end."""
+
+    def touch[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
+        """Lets `effect(half)` happen, or not."""
+        ...
+
+
+@dataclass
+class MemoryHost:
+    """One host. `locked_by` is the token of the lock's holder, "" for nobody; `sources` are pullable images."""
+
+    name: str
+    clock: Clock
+    wire: Wire
+    sources: set[str]
+    engine: SimulatedEngine = field(default_factory=SimulatedEngine)
+    files: dict[str, bytes] = field(default_factory=dict)
+    nginx: Nginx | None = None
+    locked_by: str = ""
+    login_refused: bool = False
+    pull_refused: bool = False
+    stragglers: bool = False
+    asked: int = 0
+
+    # The port.
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        """Runs argv on the simulated host."""
+        del timeout_s
+        words = list(argv)
+
+        def effect(half: bool) -> Completed:
+            try:
+                return self._run(words, stdin, half=half)
+            except EngineRefusedError as refused:
+                return Completed(1, "", f"{refused}\n")
+
+        return self.wire.touch(self, effect, lambda: Completed(1, "", "told to fail\n"))
+
+    def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Writes a file."""
+        del mode
+        self.files[path] = content
+
+    def read(self, path: str) -> bytes | None:
+        """Returns a file's content."""
+        return self.wire.touch(self, lambda _: self.files.get(path), lambda: None)
+
+    def append(self, path: str, line: str) -> None:
+        """Adds a line to a file."""
+        self.files[path] = self.files.get(path, b"") + line.encode() + b"\n"
+
+    def stream(self, argv: Sequence[str]) -> Iterator[str]:
+        """Yields a command's lines."""
+        if list(argv)[:4] != ["sh", "-c", 'exec docker logs "$@" 2>&1', "logs"]:
+            raise AssertionError(f"{self.name}: no such stream: {list(argv)}")
+        yield f"{argv[-1]} said something"
+
+    @contextmanager
+    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+        """Keeps the lock for as long as the context lives."""
+        token, holder = argv[-2:]
+        assert list(argv) == commands.hold(token, holder)
+        assert expect == "held"
+        ended = self.wire.touch(
+            self, lambda _: self._take_lock(token, holder), lambda: Completed(1, "", "told to fail")
+        )
+        try:
+            yield ended
+        finally:
+            if self.locked_by == token:
+                self.locked_by = ""
+
+    def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """GETs from the preview listener."""
+        assert port == PREVIEW_PORT, f"nothing listens on port {port}"
+        host = (headers or {}).get("Host", "")
+        return self.wire.touch(
+            self, lambda _: self.answer(port, host, path), lambda: Answer(0, b"told to fail")
+        )
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    # The simulation.
+
+    def answer(self, port: int, host: str, path: str) -> Answer:
+        """What the edge answers; port 80 is the public one, whatever it is published as."""
+        nginx = self.running_nginx()
+        if nginx is None:
+            return Answer(0, b"connection refused")
+        location = nginx.conf.find(port, host, path)
+        if location is None:
+            return Answer(404)
+        if location.answer is not None:
+            return Answer(location.answer[0], location.answer[1].encode())
+        self.asked += 1
+        server = location.servers[self.asked % len(location.servers)]
+        return self._ask(self.engine.at(server))
+
+    def running_nginx(self) -> Nginx | None:
+        """The edge's nginx as it is now, None if it doesn't run."""
+        if self.nginx is not None:
+            self.nginx.tick(self.clock.monotonic())
+        return self.nginx
+
+    def folders(self, service: str) -> set[str]:
+        """The ids of all releases that have a folder here."""
+        start = f"{commands.ROOT}/services/{service}/releases/"
+        return {p.removeprefix(start).split("/")[0] for p in self.files if p.startswith(start)}
+
+    def _ask(self, container: SimulatedContainer | None) -> Answer:
+        if container is None or not container.serves(self.clock.monotonic()):
+            return Answer(502)
+        told = container.environment
+        release = container.behaviour.answers_as or told["RELEASE"]
+        document = {
+            "service": told["SERVICE"],
+            "release": release,
+            "revision": told["REVISION"],
+            "config_hash": told["CONFIG_HASH"],
+            "replica": told["REPLICA"],
+        }
+        headers = {"x-release": release, "x-replica": told["REPLICA"]}
+        return Answer(200, json.dumps(document).encode(), headers)
+
+    def _take_lock(self, token: str, holder: str) -> Completed | None:
+        if self.locked_by:
+            return Completed(commands.LOCK_TAKEN)
+        if self.stragglers:
+            return Completed(commands.STRAGGLERS)
+        self.locked_by = token
+        self.files[commands.TOKEN] = token.encode()
+        self.files[commands.HOLDER] = holder.encode() + b"\n"
+        return None
+
+    def _run(self, argv: list[str], stdin: bytes, *, half: bool) -> Completed:
+        match argv:
+            case ["flock", "--shared", "--nonblock", *_]:
+                return Completed(commands.LOCK_TAKEN if self.locked_by else 0)
+            case ["flock", "--shared", _, "timeout", _, limit, "sh", "-c", _, _, _, token, *inner]:
+                _same(argv, commands.effect(token, inner, float(limit)))
+                if self.files.get(commands.TOKEN) != token.encode():
+                    return Completed(commands.FENCED)
+                return self._run(inner, stdin, half=half)
+            case ["tail", "-n", "1", path]:
+                text = self.files.get(path)
+                return Completed(1) if text is None else Completed(0, _last(text))
+            case ["sh", "-c", _, name, *values]:
+                return self._script(argv, name, values, stdin)
+            case ["docker", *words]:
+                return self._docker(argv, words, half=half)
+            case ["rm", "-rf", *folders]:
+                _same(argv, commands.remove_folders(folders))
+                for folder in folders:
+                    self._remove(folder)
+                return Completed(0)
+            case _:
+                raise AssertionError(f"{self.name}: no such command: {argv}")
+
+    def _script(self, argv: list[str], name: str, values: list[str], stdin: bytes) -> Completed:
+        match name, values:
+            case "look", _:
+                _same(argv, commands.look())
+                return Completed(0, self._look())
+            case "place", [folder]:
+                _same(argv, commands.place(folder))
+                self._remove(folder)
+                self._unpack(folder, stdin)
+            case "overlay", [folder]:
+                _same(argv, commands.overlay(folder))
+                self._unpack(folder, stdin)
+            case "append", [path]:
+                _same(argv, commands.append_ledger())
+                before = self.files.get(path, b"")
+                torn = b"" if not before or before.endswith(b"\n") else b"\n"
+                self.files[path] = before + torn + stdin
+            case "pull", [_, user, registry, *images]:
+                _same(argv, commands.pull(user, registry, images))
+                return self._pull(images)
+            case "routes", _:
+                _same(argv, commands.replace_routes(len(stdin)))
+                return self._routes(stdin.decode())
+            case _:
+                raise AssertionError(f"{self.name}: no such script: {name} {values}")
+        return Completed(0)
+
+    def _docker(self, argv: list[str], words: list[str], *, half: bool) -> Completed:
+        now_s, engine = self.clock.monotonic(), self.engine
+        match words:
+            case ["network", "create", *_, network]:
+                assert network == commands.NETWORK
+                engine.create_network()
+            case ["top", *_]:
+                _same(argv, commands.edge_processes())
+                nginx = self.running_nginx()
+                return Completed(0, nginx.top()) if nginx else Completed(1, "", "No such container")
+            case ["inspect", *names]:
+                found = [engine.containers[name] for name in names if name in engine.containers]
+                text = json.dumps([each.inspected(now_s) for each in found])
+                return Completed(0 if len(found) == len(names) else 1, text)
+            case ["logs", "--tail", _, container]:
+                return Completed(0, f"{container} said its last words\n")
+            case ["image", "rm", *images]:
+                engine.remove_images(images)
+            case ["rm", "--force", *names]:
+                _same(argv, commands.remove_containers(names))
+                engine.remove(names)
+            case ["compose", "--project-name", project, "--project-directory", folder, *verb]:
+                return self._compose(project, folder, verb, half=half)
+            case ["compose", "--project-name", project, "down"]:
+                engine.down(project)
+            case _:
+                raise AssertionError(f"{self.name}: no such docker command: {words}")
+        return Completed(0)
+
+    def _compose(self, project: str, folder: str, verb: list[str], *, half: bool) -> Completed:
+        compose, environment = self.files.get(f"{folder}/compose.yml"), self._environment(folder)
+        if compose is None:
+            return Completed(1, "", "no configuration file provided: not found\n")
+        now_s = self.clock.monotonic()
+        match verb:
+            case ["config", "--quiet"]:
+                json.loads(compose)
+            case ["up", "--detach", "--no-recreate", "--quiet-pull"]:
+                most = 2 if half else 999
+                self.engine.up(compose.decode(), environment["IMAGE"], project, now_s, most=most)
+            case ["up", "--detach", "--wait", "--wait-timeout", "60"]:
+                part = folder.rpartition("/")[2]
+                image, key = environment["PART_IMAGE"], environment["PART_KEY"]
+                if self.engine.up_part(part, image, key, project, now_s) and part == "edge":
+                    self.nginx = Nginx.started(self.files[commands.ROUTES].decode())
+            case _:
+                raise AssertionError(f"{self.name}: no such compose command: {verb}")
+        return Completed(0)
+
+    def _pull(self, images: list[str]) -> Completed:
+        if self.login_refused:
+            return Completed(commands.LOGIN_REFUSED, "", "denied: wrong password\n")
+        for image in images:
+            if self.pull_refused or image not in self.sources:
+                return Completed(1, "", f"manifest for {image} not found\n")
+            self.engine.images.add(image)
+        return Completed(0)
+
+    def _routes(self, text: str) -> Completed:
+        nginx = self.running_nginx()
+        if nginx is None:
+            return Completed(commands.NGINX_REFUSED, "", "No such container: edge\n")
+        try:
+            nginx.judge(text)
+        except ValueError as refused:
+            return Completed(commands.NGINX_REFUSED, "", f"{refused}\n")
+        self.files[commands.ROUTES] = text.encode()
+        nginx.hang_up(text, self.clock.monotonic())
+        return Completed(0)
+
+    def _look(self) -> str:
+        now_s, engine = self.clock.monotonic(), self.engine
+        lines = [
+            f"engine {engine.version}",
+            f"compose {engine.compose_version}",
+            f"disk {engine.disk_free_bytes}",
+            *(["network py-cicd"] if engine.network else []),
+            *(f"image {image}" for image in sorted(engine.images)),
+            *(f"container {json.dumps(c.inspected(now_s))}" for c in engine.containers.values()),
+        ]
+        for path, content in sorted(self.files.items()):
+            if path.endswith("/release.json"):
+                lines += [f"release {line}" for line in content.decode().splitlines()]
+            if path.startswith(f"{commands.TARGETS}/"):
+                digest = hashlib.sha256(content).hexdigest()
+                lines.append(f"targets {digest}  {path.rpartition('/')[2]}")
+        routes = self.files.get(commands.ROUTES, b"").decode()
+        lines += [f"routes {line}" for line in routes.splitlines()[:1]]
+        ledger = self.files.get(commands.LEDGER, b"").decode()
+        return "\n".join([*lines, *(f"ledger {line}" for line in ledger.splitlines())]) + "\n"
+
+    def _environment(self, folder: str) -> dict[str, str]:
+        lines = self.files.get(f"{folder}/.env", b"").decode().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def _unpack(self, folder: str, tar: bytes) -> None:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            for member in archive.getmembers():
+                content = archive.extractfile(member)
+                self.files[f"{folder}/{member.name}"] = content.read() if content else b""
+
+    def _remove(self, folder: str) -> None:
+        kept = {
+            path: text for path, text in self.files.items() if not path.startswith(f"{folder}/")
+        }
+        self.files.clear()
+        self.files.update(kept)
+
+
+def _last(text: bytes) -> str:
+    return text.decode().rstrip("\n").rpartition("\n")[2]
+
+
+def _same(argv: list[str], built: list[str]) -> None:
+    if argv != built:
+        raise AssertionError(f"not what core.commands builds: {argv}, but {built}")

@@ -1,0 +1,144 @@
+"""nginx as far as a rollout can tell: reads the text that we render, reloads late, lets old workers linger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+RELOAD_TAKES_S = 0.2
+_WORKERS = 2
+
+_UPSTREAM = re.compile(r"^upstream (\w+) \{(.*?)^\}", re.MULTILINE | re.DOTALL)
+_SERVER = re.compile(r"^server \{(.*?)^\}", re.MULTILINE | re.DOTALL)
+_LOCATION = re.compile(r"^    location (= )?(\S+) \{\n(.*?)^    \}", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Location:
+    """What one path prefix (or exact path) does: `answer` at once, or ask one of `servers`."""
+
+    path: str
+    exact: bool
+    answer: tuple[int, str] | None
+    upstream: str = ""
+    servers: tuple[str, ...] = ()
+
+    def takes(self, path: str) -> bool:
+        """True if a request for this path comes here."""
+        return path == self.path if self.exact else path.startswith(self.path)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server block. `name` "" is the default of its port."""
+
+    port: int
+    name: str
+    locations: tuple[Location, ...]
+
+
+@dataclass(frozen=True)
+class NginxConf:
+    """What a routes.conf says. Raises ValueError where nginx would refuse it."""
+
+    servers: tuple[Server, ...] = ()
+
+    def find(self, port: int, host: str, path: str) -> Location | None:
+        """Returns the location for a request, as nginx chooses it; None is 404."""
+        named = [s for s in self.servers if s.port == port and s.name == host and host]
+        chosen = named or [s for s in self.servers if s.port == port and not s.name]
+        found = [each for server in chosen[:1] for each in server.locations if each.takes(path)]
+        return max(found, key=lambda each: (each.exact, len(each.path)), default=None)
+
+
+def read_conf(text: str) -> NginxConf:
+    """Reads a routes.conf as we render them. Raises ValueError for what nginx would refuse."""
+    upstreams = {name: _servers(body) for name, body in _UPSTREAM.findall(text)}
+    if len(upstreams) != len(_UPSTREAM.findall(text)):
+        raise ValueError("duplicate upstream")
+    servers = tuple(_server(body, upstreams) for body in _SERVER.findall(text))
+    if len({(each.port, each.name) for each in servers}) != len(servers):
+        raise ValueError("conflicting server name")
+    return NginxConf(servers)
+
+
+def _servers(body: str) -> tuple[str, ...]:
+    found = tuple(re.findall(r"^    server (\S+)[^;]*;", body, re.MULTILINE))
+    if not found:
+        raise ValueError("no servers are inside upstream")
+    return found
+
+
+def _server(body: str, upstreams: Mapping[str, tuple[str, ...]]) -> Server:
+    port = re.search(r"^    listen (\d+)( default_server)?;", body, re.MULTILINE)
+    name = re.search(r"^    server_name (\S+);", body, re.MULTILINE)
+    if port is None or name is None or (name[1] == "_") != bool(port[2]):
+        raise ValueError("a server without listen or server_name")
+    locations = tuple(_location(each, upstreams) for each in _LOCATION.findall(body))
+    if len({(each.path, each.exact) for each in locations}) != len(locations):
+        raise ValueError("duplicate location")
+    return Server(int(port[1]), "" if name[1] == "_" else name[1], locations)
+
+
+def _location(found: tuple[str, str, str], upstreams: Mapping[str, tuple[str, ...]]) -> Location:
+    exact, path, body = found
+    if asked := re.search(r"proxy_pass http://(\w+);", body):
+        if asked[1] not in upstreams:
+            raise ValueError(f"host not found in upstream {asked[1]}")
+        return Location(path, bool(exact), None, asked[1], upstreams[asked[1]])
+    said = re.search(r'return (\d+)(?: "([^"]*)")?;', body)
+    if said is None and "stub_status" not in body:
+        raise ValueError(f"location {path} does nothing")
+    answer = (int(said[1]), said[2] or "") if said else (200, "Active connections: 1")
+    return Location(path, bool(exact), answer)
+
+
+@dataclass
+class Nginx:
+    """The edge's processes. `deaf`: a reload is never taken up. `refuses`: no text passes `nginx -t`."""
+
+    conf: NginxConf
+    text: str
+    pids: count[int] = field(default_factory=lambda: count(10))
+    workers: list[int] = field(default_factory=list)
+    leaving: list[tuple[int, float, NginxConf]] = field(default_factory=list)
+    pending: tuple[float, str] | None = None
+    lingers_s: float = 3.0
+    deaf: bool = False
+    refuses: bool = False
+
+    @classmethod
+    def started(cls, text: str) -> Nginx:
+        """Starts with this text. Raises ValueError if nginx wouldn't."""
+        nginx = cls(read_conf(text), text)
+        nginx.workers = [next(nginx.pids) for _ in range(_WORKERS)]
+        return nginx
+
+    def judge(self, text: str) -> None:
+        """Does `nginx -t`. Raises ValueError with what nginx says."""
+        if self.refuses:
+            raise ValueError("[emerg] told to refuse")
+        read_conf(text)
+
+    def hang_up(self, text: str, now_s: float) -> None:
+        """Takes SIGHUP: the text is in force a moment later."""
+        if not self.deaf:
+            self.pending = (now_s + RELOAD_TAKES_S, text)
+
+    def tick(self, now_s: float) -> None:
+        """Does what became due."""
+        if self.pending is not None and now_s >= self.pending[0]:
+            due, text = self.pending
+            self.leaving += [(pid, due + self.lingers_s, self.conf) for pid in self.workers]
+            self.workers = [next(self.pids) for _ in range(_WORKERS)]
+            self.conf, self.text, self.pending = read_conf(text), text, None
+        self.leaving = [each for each in self.leaving if each[1] > now_s]
+
+    def top(self) -> str:
+        """What `docker top` prints."""
+        lines = ["PID COMMAND", "9 nginx: master process nginx"]
+        lines += [f"{pid} nginx: worker process" for pid in self.workers]
+        lines += [f"{pid} nginx: worker process is shutting down" for pid, _, _ in self.leaving]
+        return "\n".join(lines) + "\n"

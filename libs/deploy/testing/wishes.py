@@ -1,0 +1,47 @@
+"""What tests ask a deploy for: a service, images, the parts of a host; never asks for anything itself."""
+
+from __future__ import annotations
+
+import hashlib
+
+from deploy.core.config import Edge, Health, Route, Service
+from deploy.core.edge import EdgeState, render_edge
+from deploy.core.releases import Origin
+from deploy.core.steps import Part
+from deploy.testing.fleet import MemoryRegistry
+
+REGISTRY = MemoryRegistry().name
+REPLICA = "services: {replica: {image: made-up}}\n"
+ORIGIN = Origin("3f9c2ab1d2e3", False, "ada", "2026-11-02T09:00:00+00:00", "", "0.0.0")
+
+
+def image(label: str, name: str = "app") -> str:
+    """A reference by digest, the same for the same label."""
+    return f"{REGISTRY}/{name}@sha256:{hashlib.sha256(label.encode()).hexdigest()}"
+
+
+def service(
+    name: str = "app", *, replicas: int = 3, path: str = "/", host: str = "", color: str = ""
+) -> Service:
+    """A service; `color` is something in its configuration."""
+    return Service(
+        name=name,
+        image=f"services/{name}:image",
+        replicas=replicas,
+        route=Route(path, host),
+        health=Health(interval_s=1, startup_deadline_s=20, drain_s=5),
+        env={"COLOR": color} if color else {},
+    )
+
+
+def parts(version: str = "1") -> tuple[Part, ...]:
+    """The edge and a host's Prometheus."""
+    seeds = (("conf/routes.conf", render_edge(EdgeState()), 0o644),)
+    files = (("compose.yml", '{"services": {}}', 0o644),)
+    return (
+        Part("edge", image(f"edge {version}", "edge"), f"edge-{version}", files, seeds),
+        Part("metrics", image("prometheus", "prometheus"), "metrics-1", files),
+    )
+
+
+EDGE = Edge()
