@@ -23,15 +23,20 @@ from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
 from deploy.adapters.engine import Engine
 from deploy.adapters.git import Checkout
+from deploy.adapters.history import GitHistory
+from deploy.adapters.memory import FileMemory
+from deploy.adapters.pants import Pants
 from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
 from deploy.adapters.ssh import SshHost
 from deploy.core.config import Environment, Service
+from deploy.core.images import BuiltImage
 from deploy.core.parts import edge_part, metrics_part
 from deploy.core.ports import Host, Say
 from deploy.core.releases import Origin
 from deploy.core.steps import Part
 from deploy.errors import ConfigError, ShipError, UsageError
+from deploy.run import images
 from deploy.run.deploy import Request, World
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -208,7 +213,36 @@ class Wiring:
     @cached_property
     def bases(self) -> Bases:
         """The base images of this checkout."""
-        return Bases(ROOT / "deploy" / "base", find_places(os.environ).cache, self.engine, self.say)
+        return Bases(ROOT / "deploy" / "base", self._cache, self.engine, self.say)
+
+    @property
+    def _cache(self) -> Path:
+        return find_places(os.environ).cache
+
+    def build(self, name: str) -> BuiltImage:
+        """The service's image of this checkout, built unless nothing changed."""
+        return images.build(self.service(name), self._workshop)
+
+    def publish(self, name: str) -> str:
+        """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
+        return images.publish(self.build(name), self.engine, self.registry, self.say)
+
+    @cached_property
+    def _workshop(self) -> images.Workshop:
+        return images.Workshop(
+            packager=Pants(ROOT),
+            history=GitHistory(ROOT),
+            memory=FileMemory(self._cache / "images"),
+            engine=self.engine,
+            probe=self.probe,
+            clock=self.clock,
+            say=self.say,
+            ensure_base=lambda: self.bases.ensure("python"),
+        )
+
+    def _base_digest(self, name: str) -> str:
+        key, ensure = self.bases.key(name), lambda: self.bases.ensure(name)
+        return images.publish_base(name, key, ensure, self.engine, self.registry, self.say)
 
     def run_journeys(self, url: str) -> None:
         """Runs the browser journeys against a URL. Raises ShipError with where the evidence lies."""
