@@ -34,6 +34,7 @@ def fetch_wheels(requirements: str, constraints: str, folder: Path, uv: Path) ->
         [sys.executable, str(tool / "pip"), "download", "-q", "--only-binary", ":all:", *asked],
         cwd=folder.parent,
         check=True,
+        stderr=subprocess.DEVNULL,  # warns about indexes that this machine is configured for
     )
     return next(folder.glob("pip-*.whl")).name
 

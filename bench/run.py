@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+from deploy.adapters.bases import read_recipe
 from toolchain.chain import Chain
 from toolchain.places import find_places
 
@@ -134,12 +135,7 @@ class _Bench:
 
     def _base(self) -> str:
         """The Python base that this checkout's own Dockerfile stands on."""
-        titled = "org.opencontainers.image.title=base-python"
-        found = self.engine.images.list(filters={"label": titled})
-        names = sorted(tag for image in found for tag in image.tags)
-        if not names:
-            raise RuntimeError("there is no Python base image here: ./ship build app makes it")
-        return names[-1]
+        return read_recipe(self.stack.ship.root / "deploy" / "base" / "python").image
 
 
 def _figures(size: int, change: int, first: float, requests: float, redeploy: Redeploy) -> Figures:
