@@ -39,15 +39,20 @@ class Pants:
     def _run(self, *arguments: str) -> str:
         # DOCKER_BUILDKIT=0: Debian's engine has no buildx; the layers are the same either way.
         environment = {"DOCKER_BUILDKIT": "0", **os.environ}
-        done = subprocess.run(
-            [str(self._root / "pants"), *arguments],
-            cwd=self._root,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-        )
+        try:
+            done = subprocess.run(
+                [str(self._root / "pants"), *arguments],
+                cwd=self._root,
+                capture_output=True,
+                text=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+            )
+        except OSError as error:
+            raise BuildError(
+                f"{self._root / 'pants'} can't be started: {error.strerror}"
+            ) from error
         if done.returncode:
             raise BuildError(
                 f"./pants {' '.join(arguments)} failed; nothing was published:\n{_last(done.stderr or done.stdout)}",

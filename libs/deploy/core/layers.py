@@ -79,7 +79,7 @@ def _copy(
         if path in {"", "."} or path in absent or path in replaced or dropped.fullmatch(path):
             continue
         _settle(member, path, recipe.epoch)
-        if member.islnk() and dropped.fullmatch(member.linkname):
+        if member.islnk() and (member.linkname in absent or dropped.fullmatch(member.linkname)):
             raise BuildError(
                 f"base {recipe.name}: {path} is a hard link to {member.linkname}, which the recipe drops"
             )

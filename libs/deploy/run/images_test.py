@@ -1,0 +1,176 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from deploy.core.config import Service
+from deploy.core.images import UNKNOWN, BuiltImage, Stamp
+from deploy.core.ports import Answer
+from deploy.errors import BuildError, RegistryError
+from deploy.run.images import Workshop, build, publish, publish_base
+from deploy.testing.clock import SimulatedClock
+from deploy.testing.workshop import (
+    MemoryBuild,
+    MemoryEngine,
+    MemoryMemory,
+    MemoryRegistry,
+    MemoryTrial,
+)
+
+SERVICE = Service("app", "services/app:image", env={"LOG_LEVEL": "info"})
+VERSION = json.dumps({"service": "app", "release": "smoke-test"}).encode()
+
+
+class Shop:
+    """A workshop in memory whose image passes its trial."""
+
+    def __init__(self, *, slim: bool = True) -> None:
+        self.said: list[str] = []
+        self.registry = MemoryRegistry()
+        self.trial = MemoryTrial({"/readyz": Answer(200), "/version": Answer(200, VERSION)})
+        self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
+        self.work = MemoryBuild(self.engine)
+        self.bases = 0
+        self.workshop = Workshop(
+            packager=self.work,
+            history=self.work,
+            memory=MemoryMemory(),
+            engine=self.engine,
+            probe=self.trial,
+            clock=SimulatedClock(),
+            say=self.said.append,
+            ensure_base=self._base,
+        )
+
+    def _base(self) -> None:
+        self.bases += 1
+
+    def build(self) -> BuiltImage:
+        return build(SERVICE, self.workshop)
+
+    def publish(self) -> str:
+        return publish(self.build(), self.engine, self.registry, self.said.append)
+
+
+def test_an_image_is_named_by_its_content() -> None:
+    shop = Shop()
+    image = shop.build()
+    assert image.id == shop.engine.id_of(image.reference)
+    assert image.reference == f"py-cicd/app:{image.tag}"
+    assert image.revision == shop.work.stamp.revision
+    assert set(shop.engine.images) == {"py-cicd/app:packaged", image.reference}
+
+
+def test_the_moment_and_the_builder_do_not_matter() -> None:
+    shop, other = Shop(), Shop(slim=False)
+    other.work.packaged = 41
+    assert shop.build() == other.build()
+
+
+def test_another_content_or_revision_is_another_image() -> None:
+    ids = []
+    for change in ({}, {"content": "two"}, {"stamp": Stamp("0" * 40, 1)}, {"stamp": UNKNOWN}):
+        shop = Shop()
+        shop.work = replace(shop.work, **change)
+        shop.workshop = replace(shop.workshop, packager=shop.work, history=shop.work)
+        ids.append(shop.build().id)
+    assert len(set(ids)) == 4
+
+
+def test_a_checkout_that_is_as_it_was_is_not_built_again() -> None:
+    shop = Shop()
+    assert shop.build() == shop.build()
+    assert (shop.work.packaged, shop.bases) == (1, 1)
+
+
+def test_an_image_that_is_gone_is_built_again() -> None:
+    shop = Shop()
+    shop.engine.untag(shop.build().reference)
+    shop.build()
+    assert shop.work.packaged == 2
+
+
+def test_a_docs_only_commit_builds_the_same_image_and_tries_it_once() -> None:
+    shop = Shop()
+    first = shop.build()
+    shop.work.now = "another head+another tree"
+    assert shop.build() == first
+    assert (shop.work.packaged, len(shop.engine.trials)) == (2, 1)
+
+
+def test_without_git_every_build_is_whole() -> None:
+    shop = Shop()
+    shop.work.now, shop.work.stamp = None, UNKNOWN
+    assert shop.build() == shop.build()
+    assert shop.work.packaged == 2
+
+
+def test_a_trial_is_told_what_a_replica_is_told() -> None:
+    shop = Shop()
+    shop.build()
+    ((_, environment),) = shop.engine.trials
+    assert environment["LOG_LEVEL"] == "info"
+    assert environment["PORT"] == "8080"
+    assert {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "METRICS_PORT"} <= set(environment)
+    assert shop.trial.stopped
+
+
+@pytest.mark.parametrize(
+    ("trial", "what"),
+    [
+        ({"answers": {"/readyz": Answer(503)}}, "/readyz still answers 503"),
+        ({"answers": {}, "running": False}, "it ended at once"),
+        ({"answers": {"/readyz": Answer(200), "/version": Answer(500)}}, "/version answered 500"),
+        ({"exit_code": 137}, "a stop ended with exit code 137"),
+    ],
+)
+def test_an_image_that_fails_its_trial_gets_no_name(trial: dict[str, object], what: str) -> None:
+    shop = Shop()
+    for name, value in trial.items():
+        setattr(shop.trial, name, value)
+    with pytest.raises(BuildError) as raised:
+        shop.publish()
+    assert what in raised.value.message
+    assert raised.value.message.endswith("line 1\nline 2")
+    assert set(shop.engine.images) == {"py-cicd/app:packaged"}
+    assert shop.engine.pushed == []
+
+
+def test_what_is_published_is_named_by_the_registrys_digest() -> None:
+    shop = Shop()
+    reference = shop.publish()
+    image = shop.build()
+    assert reference == f"{shop.registry.name}/app@{shop.registry.digests[f'app:{image.tag}']}"
+    assert shop.registry.repositories == ["app"]
+    assert not any(name.startswith("127.0.0.1") for name in shop.engine.images)
+
+
+def test_what_the_registry_has_is_not_pushed_again() -> None:
+    shop = Shop()
+    assert shop.publish() == shop.publish()
+    assert len(shop.engine.pushed) == 1
+
+
+def test_a_refused_push_says_what_state_remains() -> None:
+    shop = Shop()
+    shop.engine.refuses_push = True
+    with pytest.raises(RegistryError, match="denied; nothing was published"):
+        shop.publish()
+    assert not any(name.startswith("127.0.0.1") for name in shop.engine.images)
+
+
+def test_a_base_is_built_only_where_the_registry_lacks_its_key() -> None:
+    shop = Shop()
+    shop.engine.images["py-cicd/base-edge:0123"] = b"{}"
+    built: list[str] = []
+
+    def ensure() -> str:
+        built.append("edge")
+        return "py-cicd/base-edge:0123"
+
+    def published() -> str:
+        return publish_base("edge", "0123", ensure, shop.engine, shop.registry, shop.said.append)
+
+    assert published() == published()
+    assert built == ["edge"]
+    assert shop.engine.pushed == ["edge:0123"]
