@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,12 +47,17 @@ def loopback() -> Iterator[int]:
             self.send_response(503 if self.path == "/busy" else 200)
             self.send_header("X-Release", "r000001-abc")
             self.end_headers()
+            if self.path == "/slow":
+                time.sleep(0.2)  # the body comes well after the headers
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         serving.start()
         yield server.server_port
@@ -283,6 +289,11 @@ class TestFetch:
         assert (answer.status, answer.body) == (200, b"/version app.test 1")
         assert answer.headers["x-release"] == "r000001-abc"
         assert host.fetch(loopback, "/busy").status == 503
+
+    def test_a_body_that_comes_after_the_headers_is_read_whole(
+        self, host: Host, loopback: int
+    ) -> None:
+        assert host.fetch(loopback, "/slow").body.startswith(b"/slow 127.0.0.1:")
 
     def test_nobody_there_is_status_0_with_the_reason(self, host: Host, loopback: int) -> None:
         with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as free:

@@ -170,8 +170,7 @@ class SshHost:
             raise self._lost(_why_lost(error)) from error
         try:
             channel.settimeout(GRACE_S)
-            # A Channel is a socket as far as http.client looks: sendall, makefile, close.
-            connection.sock = channel
+            connection.sock = _Tunnel(channel)
             connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
             response = connection.getresponse()
             fields = {name.lower(): value for name, value in response.getheaders()}
@@ -390,6 +389,21 @@ class SshHost:
         message = f"{self.name}: `{_shown(argv)}` ran longer than {timeout_s:g} s and was ended"
         hint = f"look at its load and disk (`{self._ssh()}`), then run this again"
         return CommandTimeoutError(message, hint=hint)
+
+
+class _Tunnel:
+    """As much of a socket as http.client uses.
+
+    http.client closes its socket while the body is still to be read and relies on the file that it
+    made of it; a paramiko channel that is closed drops what has not arrived yet. So closing waits.
+    """
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self.sendall = channel.sendall
+        self.makefile = channel.makefile
+
+    def close(self) -> None:
+        """Does nothing: whoever opened the channel closes it."""
 
 
 def _open_socket(address: tuple[str, int], timeout_s: float) -> socket.socket:
