@@ -105,7 +105,11 @@ def _fail(error: ShipError, as_json: bool, console: Console) -> int:
     if error.hint:
         print(f"next: {error.hint}", file=sys.stderr)
     if as_json:
-        said: dict[str, Any] = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        said: dict[str, Any] = {
+            "type": type(error).__name__,
+            "message": error.message,
+            "hint": error.hint,
+        }
         document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": said}
         if problems:
             said["problems"] = list(problems)

@@ -22,7 +22,7 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.request(arguments.service, arguments.image, arguments.replicas)
+    request = wiring.request(arguments.service, arguments.image, arguments.replicas, push=False)
     found = plan(request, wiring.world())
     steps = [
         {

@@ -30,7 +30,7 @@ from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
 from deploy.adapters.ssh import SshHost
 from deploy.core.config import Environment, Service
-from deploy.core.images import BuiltImage
+from deploy.core.images import BuiltImage, short_id
 from deploy.core.parts import edge_part, metrics_part
 from deploy.core.ports import Host, Say
 from deploy.core.releases import Origin
@@ -145,9 +145,18 @@ class Wiring:
         return Checkout(ROOT)
 
     def request(
-        self, name: str, image: str | None, replicas: int | None, *, why: str = ""
+        self,
+        name: str,
+        image: str | None,
+        replicas: int | None,
+        *,
+        why: str = "",
+        push: bool = True,
     ) -> Request:
-        """What a deploy of this service asks for; builds and publishes the image unless one is named."""
+        """What a deploy of this service asks for; builds and publishes the image unless one is named.
+
+        Without `push` nothing is published: an image that the registry lacks stands as its local id.
+        """
         service = self.service(name)
         if replicas is not None:
             service = replace(service, replicas=replicas)
@@ -157,7 +166,11 @@ class Wiring:
                 f"the checkout has changes that are not committed; {environment.name} takes committed source only",
                 hint="commit them, or deploy to the sandbox",
             )
-        reference = self._published(image) if image else self.publish(name)
+        if image is not None:
+            self.registry.require(image)
+        reference = image or (
+            self.publish(name) if push else self._known(name, self.build(name).id)
+        )
         origin = Origin(
             revision=self.checkout.revision,
             dirty=image is None and self.checkout.dirty,
@@ -171,19 +184,19 @@ class Wiring:
             service,
             reference,
             replica,
-            self._parts(environment),
+            self._parts(environment, push=push),
             origin,
             pipeline=sources.pipeline(),
         )
 
-    def _published(self, image: str) -> str:
-        self.registry.require(image)
-        return image
+    def _known(self, name: str, image_id: str) -> str:
+        digest = self.registry.digest_of(name, short_id(image_id))
+        return f"{self.registry.name}/{name}@{digest or image_id}"
 
-    def _parts(self, environment: Environment) -> tuple[Part, ...]:
+    def _parts(self, environment: Environment, *, push: bool) -> tuple[Part, ...]:
         deploy = ROOT / "deploy"
         edge = edge_part(
-            self._base_digest("edge"),
+            self._base_digest("edge", push=push),
             sources.read_text(deploy / "edge.yml"),
             sources.read_text(deploy / "nginx" / "nginx.conf"),
             environment.edge,
@@ -195,7 +208,7 @@ class Wiring:
         return (
             edge,
             metrics_part(
-                self._base_digest("prometheus"),
+                self._base_digest("prometheus", push=push),
                 metrics,
                 cert=sources.read_text(Path(metrics.cert)),
                 key=sources.read_text(Path(metrics.key)),
@@ -240,8 +253,11 @@ class Wiring:
             ensure_base=lambda: self.bases.ensure("python"),
         )
 
-    def _base_digest(self, name: str) -> str:
+    def _base_digest(self, name: str, *, push: bool) -> str:
         key, ensure = self.bases.key(name), lambda: self.bases.ensure(name)
+        if not push:
+            digest = self.registry.digest_of(name, key)
+            return f"{self.registry.name}/{name}@{digest or key}"
         return images.publish_base(name, key, ensure, self.engine, self.registry, self.say)
 
     def run_journeys(self, url: str) -> None:
