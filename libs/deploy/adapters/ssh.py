@@ -73,6 +73,9 @@ class SshHost:
         self._connect_timeout_s = connect_timeout_s
         self._grace_s = grace_s
         self._opening = threading.Lock()
+        # One channel is asked for at a time: paramiko keeps the reason of a refusal per connection, where
+        # another thread's refusal would be taken for it.
+        self._asking = threading.Lock()
         self._slots = threading.BoundedSemaphore(SESSIONS)
         self._client: paramiko.SSHClient | None = None
 
@@ -161,9 +164,10 @@ class SshHost:
         transport = self._transport()
         connection = http.client.HTTPConnection("127.0.0.1", port)
         try:
-            channel = transport.open_channel(
-                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=GRACE_S
-            )
+            with self._asking:
+                channel = transport.open_channel(
+                    "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=GRACE_S
+                )
         except paramiko.ChannelException as error:
             return Answer(0, f"port {port}: {error}".encode())
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -243,7 +247,8 @@ class SshHost:
         deadline = time.monotonic() + self._connect_timeout_s
         while True:
             try:
-                return self._transport().open_session(timeout=self._connect_timeout_s)
+                with self._asking:
+                    return self._transport().open_session(timeout=self._connect_timeout_s)
             except paramiko.ChannelException:
                 if time.monotonic() > deadline:
                     raise
