@@ -22,40 +22,45 @@ class Lock:
     lock: str
     interpreter: Interpreter = PYTHON_313
     agrees_with: str | None = None  # another lock whose versions this one takes
+    annotated: bool = False  # says who needs each pin: `ship affected` asks what a new one reaches
 
 
-DEFAULT = Lock("requirements.txt", "default.lock")
+DEFAULT = Lock("requirements.txt", "default.lock", annotated=True)
 TOOLS = ("bootstrap", "coverage", "dockerfile", "mypy", "pex", "pytest", "ruff")
 LOCKS = (
     DEFAULT,
     *(Lock(f"tools/{t}.txt", f"tools/{t}.lock", agrees_with=DEFAULT.lock) for t in TOOLS),
     Lock("tools/pants.txt", "tools/pants.lock", PYTHON_39),
 )
-STYLE = ("--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "-q")
+STYLE = ("--generate-hashes", "--no-emit-index-url", "--no-header", "-q")
 
 
 def compile_command(lock: Lock, chain: Chain, *, upgrade: bool) -> list[str]:
-    """uv's argument list for one lock."""
-    locks = chain.places.locks
+    """uv's argument list for one lock, for a call in the folder of the locks.
+
+    Paths are relative: an annotation must not name a folder of this machine.
+    """
     python = str(chain.python(lock.interpreter))
-    agree = ["-c", str(locks / lock.agrees_with)] if lock.agrees_with else []
+    agree = ["-c", lock.agrees_with] if lock.agrees_with else []
     return [
         *(str(chain.uv), "pip", "compile", *STYLE),
+        *(["--annotation-style=line"] if lock.annotated else ["--no-annotate"]),
         *("--python", python, "--python-version", lock.interpreter.version),
         *agree,
         *(["--upgrade"] if upgrade else []),
-        *(str(locks / lock.requirements), "-o", str(locks / lock.lock)),
+        *(lock.requirements, "-o", lock.lock),
     ]
 
 
 def compile_locks(chain: Chain, *, upgrade: bool) -> list[Path]:
     """Write all locks anew and return those that changed; without `upgrade` pins are kept."""
     changed = []
+    locks = chain.places.locks
     for lock in LOCKS:
-        path = chain.places.locks / lock.lock
+        path = locks / lock.lock
         before = path.read_text() if path.exists() else ""
         argv = compile_command(lock, chain, upgrade=upgrade)
-        run(argv, f"lock {lock.requirements}", env=uv_environment(os.environ))
+        run(argv, f"lock {lock.requirements}", cwd=locks, env=uv_environment(os.environ))
         if path.read_text() != before:
             changed.append(path)
     return changed

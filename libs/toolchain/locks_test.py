@@ -32,6 +32,14 @@ def test_the_tools_agree_with_the_libraries(chain: Chain) -> None:
     command = compile_command(
         next(lock for lock in LOCKS if "pytest" in lock.lock), chain, upgrade=False
     )
-    assert command[command.index("-c") + 1] == str(chain.places.locks / DEFAULT.lock)
+    assert command[command.index("-c") + 1] == DEFAULT.lock
     assert "--generate-hashes" in command
     assert "--upgrade" not in command
+
+
+def test_the_libraries_lock_says_who_needs_each_pin_and_names_no_folder_of_a_machine(
+    chain: Chain,
+) -> None:
+    text = (chain.places.locks / DEFAULT.lock).read_text()
+    assert len(re.findall(r"(?m)^    # via \S", text)) == len(re.findall(r"(?m)^\S", text))
+    assert not re.search(r"(?m)^    # via .*/", text)
