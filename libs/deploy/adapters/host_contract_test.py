@@ -6,10 +6,11 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -219,7 +220,7 @@ class TestStream:
         child = tmp_path / "child"
         lines = host.stream(["sh", "-c", f"echo $$ >{child}; echo started; exec sleep 60"])
         assert next(lines) == "started"
-        lines.close()  # type: ignore[attr-defined]
+        cast("Generator[str]", lines).close()
         wait_until(lambda: not is_running(child), "the command is gone")
         assert host.run(["echo", "next"]).stdout == "next\n"
 

@@ -21,12 +21,14 @@ class Prometheus:
         self._timeout_s = timeout_s
 
     def query(self, promql: str) -> list[tuple[Mapping[str, str], float]]:
-        """Runs an instant query; returns (labels, value) a series, none if nothing matches.
+        """Runs an instant query; returns (labels, value) a series, at least one.
 
-        Raises MetricsError when Prometheus doesn't answer, refuses the query, or a value is NaN or
-        infinite: a gate must not pass on what isn't a number.
+        Raises MetricsError when Prometheus doesn't answer or refuses, when nothing matches, or a value is
+        NaN or infinite: a gate must not pass on what isn't there.
         """
         data = self._ask(promql)
+        if not data.get("result"):
+            raise self._failed(promql, "no series matches")
         match data.get("resultType"):
             case "vector":
                 return [

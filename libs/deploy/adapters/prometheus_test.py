@@ -47,7 +47,14 @@ def test_gives_labels_and_values() -> None:
     as_port: MetricsQuery = table
     with prometheus_server(table) as url:
         assert Prometheus(f"{url}/").query(promql) == as_port.query(promql)
-        assert Prometheus(url).query("nothing") == []
+
+
+def test_nothing_that_matches_is_an_error() -> None:
+    with (
+        prometheus_server(MemoryMetrics()) as url,
+        pytest.raises(MetricsError, match="no series matches"),
+    ):
+        Prometheus(url).query("nothing")
 
 
 def test_scalar_is_one_series_without_labels() -> None:
@@ -80,7 +87,7 @@ def test_refusal_carries_the_reason() -> None:
         (200, b"<html>", "the answer is not Prometheus's"),
         (200, b"[]", "the answer is not Prometheus's"),
         (200, b'{"data": []}', "the answer is not Prometheus's"),
-        (200, b'{"data": {"resultType": "matrix", "result": []}}', "is a matrix"),
+        (200, b'{"data": {"resultType": "matrix", "result": [[]]}}', "is a matrix"),
     ],
 )
 def test_other_answers_are_errors(status: int, body: bytes, reason: str) -> None:

@@ -28,10 +28,18 @@ class MemoryMetrics:
         self._answers[promql] = series if callable(series) else lambda: series
 
     def query(self, promql: str) -> list[tuple[Mapping[str, str], float]]:
-        """Returns the series of the table, none for an unknown query; raises while `broken`."""
+        """Returns the series of the table; raises for an unknown query and while `broken`."""
         self.asked.append(promql)
         if self.broken:
             raise MetricsError(f"Prometheus can't answer: {self.broken}", hint="look at it")
+        if not (series := self.series(promql)):
+            raise MetricsError(
+                f"Prometheus can't answer `{promql}`: no series matches", hint="look at it"
+            )
+        return series
+
+    def series(self, promql: str) -> list[tuple[Mapping[str, str], float]]:
+        """Returns what the table holds, nothing for an unknown query."""
         return list(self._answers[promql]()) if promql in self._answers else []
 
 
@@ -46,11 +54,12 @@ def prometheus_server(metrics: MemoryMetrics) -> Iterator[str]:
                 self._send(404, {"status": "error", "error": "no such path"})
                 return
             promql = parse_qs(target.query).get("query", [""])[0]
-            try:
-                found = metrics.query(promql)
-            except MetricsError as error:
-                self._send(400, {"status": "error", "errorType": "bad_data", "error": str(error)})
+            if metrics.broken:
+                self._send(
+                    400, {"status": "error", "errorType": "bad_data", "error": metrics.broken}
+                )
                 return
+            found = metrics.series(promql)
             result = [
                 {"metric": dict(labels), "value": [0, _text(value)]} for labels, value in found
             ]
