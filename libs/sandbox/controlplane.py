@@ -87,7 +87,12 @@ class ControlPlane:
         signed = f"AWS4-HMAC-SHA256 Credential=sandbox/{day}/{REGION}/ecr/aws4_request"
         for action, body in self._memory:
             headers = {"X-Amz-Target": TARGET + action, "Authorization": signed}
-            client.post("/", json=body, headers=headers).close()
+            client.post(
+                "/",
+                data=json.dumps(body),
+                content_type="application/x-amz-json-1.1",
+                headers=headers,
+            ).close()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         target: str = environ.get("HTTP_X_AMZ_TARGET", "")
