@@ -114,6 +114,7 @@ def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
     """Plans what brings every host to the wanted release; empty if every host already is there."""
     reversible = (
         Phase("prepare", _each(_prepare, wanted, observed)),
+        Phase("renew", _each(_renew, wanted, observed), one_by_one=True),
         Phase("start", _each(_start, wanted, observed)),
         Phase("preview", _each(_preview, wanted, observed)),
         Phase("switch", _each(_switch, wanted, observed), one_by_one=True),
@@ -202,11 +203,15 @@ def _prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
     if not host.release(release.service, release.id):
         yield WriteRelease(name, release, "the host doesn't have its record")
     for part in wanted.parts:
-        running = host.part(part.name)
-        if running != part.key:
-            yield StartPart(
-                name, part, "its image or configuration changed" if running else "it doesn't run"
-            )
+        if not host.part(part.name):
+            yield StartPart(name, part, "it doesn't run")
+
+
+def _renew(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    """A new edge doesn't take over from the old one without a moment of neither, so not on all hosts at once."""
+    for part in wanted.parts:
+        if host.part(part.name) not in ("", part.key):
+            yield StartPart(host.host, part, "its image or configuration changed")
 
 
 def _ready(wanted: Wanted, host: Observed) -> bool:

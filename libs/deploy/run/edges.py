@@ -61,17 +61,33 @@ def _serves(host: Host, preview_port: int, generation: str) -> bool:
 
 def await_drained(host: Host, clock: Clock, *, deadline_s: float) -> None:
     """Waits for the workers that are shutting down now. Raises VerifyError at the deadline."""
-    waited = _leaving(host)
-    if not wait_until(
-        lambda: not waited & _leaving(host), clock, deadline_s=deadline_s, every_s=0.5
-    ):
-        raise VerifyError(f"{host.name}: workers of the old edge still run after {deadline_s:g} s")
+    watch = _Leaving(host)
+    if not wait_until(watch.over, clock, deadline_s=deadline_s, every_s=0.5):
+        what = "still run" if watch.waited else "can't be counted"
+        raise VerifyError(f"{host.name}: workers of the old edge {what} after {deadline_s:g} s")
 
 
-def _leaving(host: Host) -> set[str]:
-    done = host.run(commands.edge_processes())
-    lines = [line.split(None, 1) for line in done.stdout.splitlines()]
-    return {line[0] for line in lines if len(line) == 2 and "is shutting down" in line[1]}
+class _Leaving:
+    """The workers that were shutting down at the first look that told; those that leave later don't count."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.waited: set[str] | None = None
+
+    def over(self) -> bool:
+        """Looks; a look that fails tells nothing, so nobody is taken for gone by it."""
+        done = self._host.run(commands.edge_processes())
+        if done.code != 0:
+            return self._edge_is_down()
+        lines = [line.split(None, 1) for line in done.stdout.splitlines()]
+        leaving = {each[0] for each in lines if len(each) == 2 and "is shutting down" in each[1]}
+        if self.waited is None:
+            self.waited = leaving
+        return not self.waited & leaving
+
+    def _edge_is_down(self) -> bool:
+        found = json.loads(self._host.run(commands.inspect([commands.EDGE])).stdout or "[]")
+        return bool(found) and found[0]["State"]["Status"] in ("exited", "dead", "created")
 
 
 class Roll:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deploy.core.config import Edge, Environment, HostConfig, Registry
 from deploy.core.ports import Answer, Clock
 from deploy.errors import HostUnreachableError
-from deploy.testing.clock import SimulatedClock
+from deploy.testing.clock import OwnLock, SimulatedClock
 from deploy.testing.faults import Fault, How, Killed
 from deploy.testing.memory import PREVIEW_PORT, MemoryHost
 from deploy.testing.nginx import NginxConf
@@ -53,7 +52,7 @@ class Fleet:
     killed: bool = False
     touches: dict[str, int] = field(default_factory=dict)
     watched: bool = True
-    _wire: threading.RLock = field(default_factory=threading.RLock)
+    _wire: OwnLock = field(default_factory=OwnLock)
 
     @classmethod
     def of(cls, *names: str, clock: Clock | None = None) -> Fleet:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import count
 
 RELOAD_TAKES_S = 0.2
 _WORKERS = 2
@@ -101,7 +100,7 @@ class Nginx:
 
     conf: NginxConf
     text: str
-    pids: count[int] = field(default_factory=lambda: count(10))
+    last_pid: int = 9
     workers: list[int] = field(default_factory=list)
     leaving: list[tuple[int, float, NginxConf]] = field(default_factory=list)
     pending: tuple[float, str] | None = None
@@ -113,7 +112,7 @@ class Nginx:
     def started(cls, text: str) -> Nginx:
         """Starts with this text. Raises ValueError if nginx wouldn't."""
         nginx = cls(read_conf(text), text)
-        nginx.workers = [next(nginx.pids) for _ in range(_WORKERS)]
+        nginx.workers = nginx._fork()
         return nginx
 
     def judge(self, text: str) -> None:
@@ -132,9 +131,14 @@ class Nginx:
         if self.pending is not None and now_s >= self.pending[0]:
             due, text = self.pending
             self.leaving += [(pid, due + self.lingers_s, self.conf) for pid in self.workers]
-            self.workers = [next(self.pids) for _ in range(_WORKERS)]
+            self.workers = self._fork()
             self.conf, self.text, self.pending = read_conf(text), text, None
         self.leaving = [each for each in self.leaving if each[1] > now_s]
+
+    def _fork(self) -> list[int]:
+        born = list(range(self.last_pid + 1, self.last_pid + 1 + _WORKERS))
+        self.last_pid = born[-1]
+        return born
 
     def top(self) -> str:
         """What `docker top` prints."""
