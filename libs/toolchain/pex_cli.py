@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from toolchain.pieces import Piece
-from toolchain.running import run, tool_environment
+from toolchain.running import ca_bundle, run, tool_environment
 
 # --no-strip-pex-env: without it Pex resolves into a cache outside Pants' own.
 HOW = ("--no-compile", "--disable-cache", "--no-strip-pex-env", "--include-tools")
@@ -21,7 +21,9 @@ def pex_cli_piece(lock: Path, python: Path) -> Piece:
     def make(aside: Path, home: Path) -> None:
         output = ["-o", str(aside / "pex")]
         env = {**tool_environment(os.environ), "TMPDIR": str(aside), "PYTHONHASHSEED": "0"}
-        argv = [str(python), "-m", "pex", "-r", str(lock), "-c", "pex", *HOW, *output]
+        bundle = ca_bundle(os.environ)
+        trust = ["--cert", bundle] if bundle else []  # Pex lets its pip read no variable
+        argv = [str(python), "-m", "pex", "-r", str(lock), "-c", "pex", *HOW, *trust, *output]
         run(argv, "build the Pex program", cwd=aside, env=env)
 
     return Piece(

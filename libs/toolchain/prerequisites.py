@@ -32,8 +32,6 @@ class Package:
 
     def is_there(self, machine: Machine) -> bool:
         """Whether what the package brings is on this machine, from wherever it came."""
-        if self.unless_root and machine.is_root:
-            return True
         if self.file is not None:
             return machine.has_file(self.file)
         return machine.has_program(*self.programs)
@@ -78,7 +76,7 @@ def missing_packages(machine: Machine, engine: Engine) -> tuple[Package, ...]:
 
     An engine at an address that the user chose (DOCKER_HOST) is the user's to mend.
     """
-    missing = [package for package in PACKAGES if not package.is_there(machine)]
+    missing = [each for each in _wanted(machine) if not each.is_there(machine)]
     if engine.is_local and not engine.answers() and not ENGINE_PACKAGE.is_there(machine):
         missing.append(ENGINE_PACKAGE)
     return tuple(missing)
@@ -89,10 +87,14 @@ def examine(machine: Machine, chain: Chain, engine: Engine) -> list[Finding]:
     return [
         _system(machine),
         _disk(chain.places.cache),
-        *(_package(package, machine) for package in PACKAGES),
+        *(_package(each, machine) for each in _wanted(machine)),
         _engine(machine, engine),
         *(_piece(piece, chain.places.cache) for piece in chain.all),
     ]
+
+
+def _wanted(machine: Machine) -> list[Package]:
+    return [each for each in PACKAGES if not (each.unless_root and machine.is_root)]
 
 
 def _system(machine: Machine) -> Finding:
