@@ -38,6 +38,10 @@ class Mirror:
         # Neither a proxy nor a CA of the user's environment has a say about our own registry.
         self._http.trust_env = False
 
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
     def refresh(self, repository: str) -> None:
         """Tells the control plane of every tag that it doesn't know; a registry that is away changes nothing."""
         known = self._backend.repositories.get(repository)

@@ -46,8 +46,8 @@ def render_compose(image: str, *, port: int, key: str) -> str:
     """Writes the compose file of a host's Prometheus, in the folder above `conf/`.
 
     `image` is `name@sha256:...`, `port` is published on the host, `key` names this state of it. It runs as
-    root without capabilities but the one to read what others own: TLS key and password hash are the deploy user's, 0600, and
-    that user's number differs from host to host.
+    root with no capability but the one to read what others own: TLS key and password hash are the deploy
+    user's, 0600, and that user's number differs from host to host.
     """
     web_config = f"{CONFIG_FOLDER}/web.yml"
     service = {
