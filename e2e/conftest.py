@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Iterator
 
@@ -9,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from e2e.chromium import FLAGS, find_chromium
-from e2e.stack import Clone, Stack, terminated_as_interrupt
+from e2e.ship import Ship
+from e2e.stack import Clone, Stack, checkout, terminated_as_interrupt
 from e2e.target import Target, output_folder, read_target
 from e2e.witness import Witness
 
@@ -44,7 +46,13 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A sandbox of the tests' own with the checkout deployed; removed however they end."""
+    """A sandbox of the tests' own with the checkout deployed; removed however they end.
+
+    SHIP_E2E_SANDBOX names one that is up and stays, for whoever works on a test.
+    """
+    if name := os.environ.get("SHIP_E2E_SANDBOX"):
+        yield Stack(Ship(checkout(), name, tmp_path_factory.mktemp("ship")))
+        return
     stack = Stack.named("test", tmp_path_factory.mktemp("ship"))
     with terminated_as_interrupt():
         try:

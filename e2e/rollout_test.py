@@ -13,7 +13,7 @@ from e2e.load import Load, replicas_seen
 from e2e.ship import Ended, until
 from e2e.stack import Clone, Stack, fetch
 
-RELEASE_ID = re.compile(r"r\d{6}-[0-9a-f]{7}")
+RELEASE_ID = re.compile(r"r\d{6}-[0-9a-f]{7}(-dirty)?")
 BEFORE, AFTER = "One service, many replicas", "One service, many equal replicas"
 
 

@@ -1,0 +1,244 @@
+"""What an image depends on, shown on a real engine, a real build and a real registry."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import docker
+import pytest
+from deploy.adapters import sources
+from deploy.adapters.bases import Bases
+from deploy.adapters.clock import SystemClock
+from deploy.adapters.ecr import EcrRegistry
+from deploy.adapters.engine import Engine
+from deploy.adapters.history import GitHistory
+from deploy.adapters.memory import FileMemory
+from deploy.adapters.pants import Pants
+from deploy.adapters.probe import HttpProbe
+from deploy.core.config import Registry
+from deploy.core.images import BuiltImage
+from deploy.errors import RegistryAuthError
+from deploy.run.images import Workshop, build, publish
+from moto.server import ThreadedMotoServer
+from toolchain.debian import mirror
+from toolchain.places import find_places
+
+from e2e.stack import Clone, checkout
+
+ACCOUNT = "123456789012"
+PASSWORD = f"{ACCOUNT}-auth-token"  # what moto gives
+BASE_LIMIT_MB = 60
+APP_LIMIT_MB = 25
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture(scope="module")
+def bases(engine: Engine) -> Bases:
+    """The bases of the checkout under test, from the tool cache where they are there."""
+    cache = find_places(os.environ).cache
+    recipes = checkout() / "deploy" / "base"
+    return Bases(recipes, cache, engine, print, mirror=mirror(os.environ))
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A clone with what builds its image, which remembers nothing of other clones."""
+
+    clone: Clone
+    workshop: Workshop
+
+    def build(self) -> BuiltImage:
+        return build(sources.load_services(self.clone.root)["app"], self.workshop)
+
+
+@pytest.fixture(scope="module")
+def shop(engine: Engine, bases: Bases, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    folder = tmp_path_factory.mktemp("one")
+    return _shop(Clone.of(checkout(), folder / "clone"), engine, bases, folder)
+
+
+def _shop(clone: Clone, engine: Engine, bases: Bases, notes: Path) -> Shop:
+    workshop = Workshop(
+        packager=Pants(clone.root),
+        history=GitHistory(clone.root),
+        memory=FileMemory(notes / "memory"),
+        engine=engine,
+        probe=HttpProbe(),
+        clock=SystemClock(),
+        say=print,
+        ensure_base=lambda: bases.ensure("python"),
+    )
+    return Shop(clone, workshop)
+
+
+@pytest.fixture(scope="module")
+def image(shop: Shop) -> BuiltImage:
+    return shop.build()
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def ecr(moto: str, tmp_path: Path) -> Registry:
+    """A control plane to log in at; where the registry itself is comes with `push_via`."""
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    return Registry(ACCOUNT, "us-east-1", moto, credentials=str(credentials))
+
+
+@contextmanager
+def _serving(image: str, password: str) -> Iterator[str]:
+    """Yields the address of a registry of its own that takes user AWS with this password."""
+    users = f"AWS:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
+    free_port: Any = {"5000/tcp": ("127.0.0.1", None)}
+    container = docker.from_env().containers.create(
+        image,
+        environment={
+            "REGISTRY_AUTH": "htpasswd",
+            "REGISTRY_AUTH_HTPASSWD_REALM": "test",
+            "REGISTRY_AUTH_HTPASSWD_PATH": "/var/lib/registry/users",
+        },
+        ports=free_port,
+    )
+    try:
+        container.put_archive("/var/lib/registry", _packed("users", users.encode()))
+        container.start()
+        container.reload()
+        address = f"127.0.0.1:{container.ports['5000/tcp'][0]['HostPort']}"
+        _await_status(f"http://{address}/v2/", 401)
+        yield address
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _packed(name: str, content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def _await_status(url: str, status: int) -> None:
+    clock, probe = SystemClock(), HttpProbe()
+    deadline = clock.monotonic() + 20
+    while probe.get(url).status != status:
+        assert clock.monotonic() < deadline, f"{url} does not answer {status}"
+        clock.sleep(0.05)
+
+
+@pytest.fixture
+def uncached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Has every `docker build` of Pants start from nothing."""
+    real = shutil.which("docker")
+    program = tmp_path / "bin" / "docker"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = build ] && {{ shift; exec {real} build --no-cache "$@"; }}\n'
+        f'exec {real} "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("uncached")
+def test_the_same_commit_in_another_folder_is_the_same_image_in_any_registry(
+    shop: Shop,
+    image: BuiltImage,
+    engine: Engine,
+    bases: Bases,
+    ecr: Registry,
+    tmp_path: Path,
+) -> None:
+    other = Clone.of(shop.clone.root, tmp_path / "another clone")
+    # `Clone.of` commits once more, without a change.
+    assert _shop(other, engine, bases, tmp_path).build() == image
+    published = []
+    for _ in range(2):  # each knows nothing of the other
+        with _serving(bases.ensure("registry"), PASSWORD) as address:
+            registry = EcrRegistry(replace(ecr, push_via=address))
+            published.append(publish(image, engine, registry, print))
+            registry.require(published[-1])
+    one, two = published
+    assert one == two
+    assert one.startswith(f"{registry.name}/app@sha256:")
+
+
+def test_a_commit_of_documents_is_the_same_image(shop: Shop, image: BuiltImage) -> None:
+    (shop.clone.root / "docs" / "note.md").write_text("A note.\n")
+    shop.clone.commit("Note something")
+    assert shop.build() == image
+
+
+def test_a_change_of_an_input_is_another_image(shop: Shop, image: BuiltImage) -> None:
+    page = shop.clone.root / "services" / "app" / "templates" / "home.html"
+    page.write_text(page.read_text() + "<!-- changed -->\n")
+    try:
+        changed = shop.build()
+        assert changed.id != image.id
+        assert changed.revision == f"{image.revision}-dirty"
+    finally:
+        shop.clone.restore()
+
+
+def test_an_image_tells_its_revision_and_runs_without_rights(image: BuiltImage) -> None:
+    client = docker.from_env()
+    told = client.images.get(image.reference)
+    labels = told.attrs["Config"]["Labels"]
+    assert told.id == image.id
+    assert told.attrs["Config"]["User"] == "10001:10001"
+    assert labels["org.opencontainers.image.revision"] == image.revision
+    assert labels["org.opencontainers.image.created"] == told.attrs["Created"]
+    said = client.containers.run(
+        image.reference,
+        [
+            "python",
+            "-c",
+            "import os; print(os.getuid(), [f for f in ('/bin/sh', '/usr/bin/apt') if os.path.exists(f)])",
+        ],
+        read_only=True,
+        remove=True,
+    )
+    assert said.decode().strip() == "10001 []"
+
+
+def test_an_image_stays_small(image: BuiltImage, engine: Engine, bases: Bases) -> None:
+    base = engine.size_bytes(bases.ensure("python"))
+    assert base < BASE_LIMIT_MB * 1e6
+    assert image.size_bytes - base < APP_LIMIT_MB * 1e6
+
+
+def test_a_wrong_password_publishes_nothing(
+    image: BuiltImage, engine: Engine, bases: Bases, ecr: Registry
+) -> None:
+    with _serving(bases.ensure("registry"), "another") as address:
+        with pytest.raises(RegistryAuthError, match="refused our login"):
+            publish(image, engine, EcrRegistry(replace(ecr, push_via=address)), print)
+    assert not any(tag.startswith(address) for tag in _tags(image))
+
+
+def _tags(image: BuiltImage) -> list[str]:
+    return list(docker.from_env().images.get(image.reference).tags)
