@@ -150,7 +150,8 @@ def _server(host: str, port: str, inside: str, targets: Iterable[tuple[EdgeRoute
     found = sorted(targets, key=lambda target: target[0].path)
     locations = "".join(_location(route, release) for route, release in found)
     if not any(route.path == "/" for route, _ in found):
-        locations += "    location / {\n        return 404;\n    }\n"
+        # An edge without any service is one that waits for its first, not one that doesn't know the path.
+        locations += f"    location / {{\n        return {404 if found else 503};\n    }}\n"
     health = (
         "    location = /-/health {\n        access_log off;\n        default_type text/plain;\n"
         '        return 200 "ok\\n";\n    }\n'

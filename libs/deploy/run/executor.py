@@ -36,9 +36,9 @@ def execute(
     for number, phase in enumerate(plan.phases, 1):
         try:
             tell(PhaseBegun(phase.name, number, len(plan.phases), len(phase.steps)))
+            _run_phase(phase, perform, clock, tell, 1 if phase.one_by_one else most_hosts)
         except KeyboardInterrupt as interrupt:
             raise PhaseFailedError(phase, [interrupt]) from interrupt
-        _run_phase(phase, perform, clock, tell, 1 if phase.one_by_one else most_hosts)
 
 
 def _run_phase(
@@ -62,21 +62,17 @@ def _run_phase(
 
     by_host = _by_host(phase.steps)
     with ThreadPoolExecutor(max_workers=max(1, min(most_hosts, len(by_host)))) as pool:
-        futures = [pool.submit(run_host, steps) for steps in by_host.values()]
-        interrupts = _wait(futures, stop)
+        futures: list[Future[None]] = []
+        interrupts: list[BaseException] = []
+        try:
+            futures += (pool.submit(run_host, steps) for steps in by_host.values())
+            wait(futures)
+        except KeyboardInterrupt as interrupt:
+            stop.set()
+            interrupts.append(interrupt)
+            wait(futures)
     if errors := [*interrupts, *_errors(futures)]:
         raise PhaseFailedError(phase, errors) from errors[0]
-
-
-def _wait(futures: Sequence[Future[None]], stop: threading.Event) -> list[BaseException]:
-    """Waits for all hosts; an interrupt tells them to stop and is returned, a second one is raised."""
-    try:
-        wait(futures)
-    except KeyboardInterrupt as interrupt:
-        stop.set()
-        wait(futures)
-        return [interrupt]
-    return []
 
 
 def _run_step(step: Step, perform: Perform, clock: Clock, tell: Listener) -> None:

@@ -47,7 +47,9 @@ def world(fleet: Fleet) -> World:
     return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def go(fleet: Fleet, request: Request, tell: Callable[[Event], None] = lambda event: None) -> Outcome:
+def go(
+    fleet: Fleet, request: Request, tell: Callable[[Event], None] = lambda event: None
+) -> Outcome:
     return deploy(request, world(fleet), tell)
 
 

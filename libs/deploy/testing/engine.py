@@ -36,11 +36,12 @@ class SimulatedContainer:
     port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     has_check: bool = True
+    restarted: int = 0
 
     def restarts(self, now_s: float) -> int:
         """How often its PID 1 has ended and was started again."""
         period = self.behaviour.crashes_after_s
-        return int((now_s - self.started_s) // period) if period else 0
+        return self.restarted + (int((now_s - self.started_s) // period) if period else 0)
 
     def status(self, now_s: float) -> str:
         """What `docker inspect` calls State.Status."""

@@ -42,6 +42,7 @@ class MemoryHost:
     login_refused: bool = False
     pull_refused: bool = False
     stragglers: bool = False
+    edge_lingers_s: float = 3.0
     asked: int = 0
 
     # The port.
@@ -252,6 +253,7 @@ class MemoryHost:
                 image, key = environment["PART_IMAGE"], environment["PART_KEY"]
                 if self.engine.up_part(part, image, key, project, now_s) and part == "edge":
                     self.nginx = Nginx.started(self.files[commands.ROUTES].decode())
+                    self.nginx.lingers_s = self.edge_lingers_s
             case _:
                 raise AssertionError(f"{self.name}: no such compose command: {verb}")
         return Completed(0)

@@ -29,7 +29,7 @@ def service(
         image=f"services/{name}:image",
         replicas=replicas,
         route=Route(path, host),
-        health=Health(interval_s=1, startup_deadline_s=20, drain_s=5),
+        health=Health(interval_s=1, min_healthy_s=0.3, startup_deadline_s=20, drain_s=5),
         env={"COLOR": color} if color else {},
     )
 
