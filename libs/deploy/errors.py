@@ -117,3 +117,15 @@ class VerifyError(ShipError):
 
 class MetricsError(ShipError):
     """Prometheus can't be asked or doesn't see what it should."""
+
+
+class HistoryError(ShipError):
+    """Git can't say what changed; nothing was concluded from it."""
+
+
+class GraphError(ShipError):
+    """Pants can't say what depends on what; nothing was concluded from it."""
+
+
+class DeploymentsError(ShipError):
+    """GitLab can't say which revision was verified last; nothing was concluded from it."""

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from deploy.cli import deploy_verb, down, history, images, logs, plan, status, up
+from deploy.cli import affected, deploy_verb, down, history, images, logs, plan, status, up
 from deploy.cli.console import Console
 from deploy.cli.verbs import Verb
 from deploy.cli.wiring import Wiring
@@ -19,6 +19,7 @@ from deploy.run.deploy import RevertedError
 VERBS: tuple[Verb, ...] = (
     up.VERB,
     down.VERB,
+    affected.VERB,
     images.BUILD,
     images.PUBLISH,
     plan.VERB,

@@ -1,0 +1,60 @@
+"""`ship affected`: what a change reaches, each with why; changes nothing."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from deploy.cli.console import Console
+from deploy.cli.verbs import Document, Verb
+from deploy.cli.wiring import Wiring
+from deploy.core.selection import GOALS
+from deploy.run.affected import affected
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--base",
+        metavar="REF",
+        help="measure against where HEAD left REF (default: what the pipeline says, else origin's default branch)",
+    )
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    selection = affected(wiring.grounds(), arguments.base)
+    # The document names services and images alone: why they are in it is said beside it.
+    for kind, found in (("service", selection.services), ("image", selection.images)):
+        for each in found:
+            console.say(f"{kind} {each.name}: {_way(each.why)}")
+    return selection.document()
+
+
+def _show(document: Document) -> str:
+    targets = document["targets"]
+    lines = [
+        f"base: {document['base'] or 'none'}",
+        f"{document['mode']}: {document['reason']}",
+    ]
+    for goal in GOALS:
+        found = [each for each in targets if each["goal"] == goal]
+        lines += [f"{goal}: {len(found)}"] if found else []
+        lines += [f"  {each['address']}: {_way(each['why'])}" for each in found]
+    if not targets:
+        lines.append("nothing to lint, check, test or package")
+    for kind in ("services", "images"):
+        lines.append(f"{kind}: {', '.join(document[kind]) or 'none'}")
+    return "\n".join(lines)
+
+
+def _way(why: Sequence[str]) -> str:
+    return " -> ".join(why)
+
+
+VERB = Verb(
+    "affected",
+    "says what a change reaches: targets, services and images, each with why",
+    "ship affected --base main --json",
+    _run,
+    _add,
+    _show,
+)
