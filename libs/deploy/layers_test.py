@@ -30,6 +30,7 @@ ONE_LIBRARY = {
     "deploy.adapters.engine": {"docker", "requests.exceptions"},
     "deploy.adapters.forms": {"pydantic", "pydantic_core"},
     "deploy.adapters.ssh": {"paramiko"},
+    "deploy.adapters.ssh_failure": {"paramiko"},
     "deploy.testing.sshd": {"paramiko"},
 }
 """Third-party packages by the only module of its layer that may name them."""
@@ -59,6 +60,12 @@ def law_of(module: str) -> Law:
         case ["deploy", "adapters", "sources"]:
             # The forms are the other half of this adapter.
             return Law(ours=("deploy.core", "deploy.errors", "deploy.adapters.forms"))
+        case ["deploy", "adapters", "ssh"]:
+            # So are its errors.
+            return Law(
+                ours=("deploy.core", "deploy.errors", "deploy.adapters.ssh_failure"),
+                others=one_library,
+            )
         case ["deploy", "adapters", *_]:
             return Law(ours=("deploy.core", "deploy.errors"), others=one_library)
         case ["deploy", "run", *_]:

@@ -18,16 +18,11 @@ from contextlib import contextmanager, suppress
 
 import paramiko
 
+from deploy.adapters.ssh_failure import SshFailure, shown, why_lost
 from deploy.core import shell
 from deploy.core.config import HostConfig
 from deploy.core.ports import Answer, Completed
-from deploy.errors import (
-    CommandError,
-    CommandTimeoutError,
-    HostAuthError,
-    HostKeyError,
-    HostUnreachableError,
-)
+from deploy.errors import HostKeyError
 
 SESSIONS = 9
 """Sessions at once on one connection; sshd's MaxSessions is 10 (https://man.openbsd.org/sshd_config)."""
@@ -72,6 +67,7 @@ class SshHost:
         self._ssh_key = key
         self._connect_timeout_s = connect_timeout_s
         self._grace_s = grace_s
+        self._failure = SshFailure(config, known_hosts, key)
         self._opening = threading.Lock()
         # One channel is asked for at a time: paramiko keeps the reason of a refusal per connection, where
         # another thread's refusal would be taken for it.
@@ -104,7 +100,7 @@ class SshHost:
         if code == shell.MISSING:
             return None
         if code != 0:
-            raise self._failed(f"can't read {path}", stderr)
+            raise self._failure.failed(f"can't read {path}", stderr)
         return stdout
 
     def append(self, path: str, line: str) -> None:
@@ -129,10 +125,10 @@ class SshHost:
             finally:
                 _end_stdin(channel)
             if self._client is client and channel.exit_status == -1:
-                raise self._lost("the connection was lost")
+                raise self._failure.lost("the connection was lost")
             if channel.exit_status > 0:
-                what = f"`{_shown(argv)}` exited with {channel.exit_status}"
-                raise self._failed(what, last.encode())
+                what = f"`{shown(argv)}` exited with {channel.exit_status}"
+                raise self._failure.failed(what, last.encode())
 
     @contextmanager
     def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
@@ -171,7 +167,7 @@ class SshHost:
         except paramiko.ChannelException as error:
             return Answer(0, f"port {port}: {error}".encode())
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost(_why_lost(error)) from error
+            raise self._failure.lost(why_lost(error)) from error
         try:
             channel.settimeout(GRACE_S)
             connection.sock = _Tunnel(channel)
@@ -181,10 +177,10 @@ class SshHost:
             return Answer(response.status, response.read(), fields)
         except (OSError, EOFError, http.client.HTTPException) as error:
             if not transport.is_active():
-                raise self._lost(_why_lost(error)) from error
+                raise self._failure.lost(why_lost(error)) from error
             return Answer(0, (str(error) or type(error).__name__).encode())
         finally:
-            channel.close()
+            _close(channel)
 
     def close(self) -> None:
         """Ends the connection and whatever is held or streamed; the next use opens another."""
@@ -196,7 +192,7 @@ class SshHost:
     def _must(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
         code, _, stderr = self._execute(argv, stdin, 60.0)
         if code != 0:
-            raise self._failed(failure, stderr)
+            raise self._failure.failed(failure, stderr)
 
     def _execute(
         self, argv: Sequence[str], stdin: bytes, timeout_s: float
@@ -215,30 +211,27 @@ class SshHost:
             drain.join(GRACE_S)
             code = self._end_of(channel, started + patience_s)
             if shell.timed_out(code, time.monotonic() - started, timeout_s):
-                raise self._too_long(argv, timeout_s)
+                raise self._failure.too_long(argv, timeout_s)
             return code, stdout, b"".join(stderr)
 
     def _end_of(self, channel: paramiko.Channel, deadline: float) -> int:
         if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
-            raise self._lost("it stopped answering")
+            raise self._failure.lost("it stopped answering")
         if channel.exit_status == -1:
-            raise self._lost("the connection was lost")
+            raise self._failure.lost("the connection was lost")
         return int(channel.exit_status)
 
     @contextmanager
     def _session(self) -> Iterator[paramiko.Channel]:
         if not self._slots.acquire(timeout=60.0):
-            raise HostUnreachableError(
-                f"{self.name}: {SESSIONS} sessions are open and none ended within 60 s",
-                hint="follow fewer logs at once",
-            )
+            raise self._failure.busy(SESSIONS)
         try:
             with self._translating():
                 channel = self._open_session()
             try:
                 yield channel
             finally:
-                channel.close()
+                _close(channel)
         finally:
             self._slots.release()
 
@@ -260,16 +253,16 @@ class SshHost:
         try:
             yield
         except TimeoutError as error:
-            raise self._lost("it stopped answering") from error
+            raise self._failure.lost("it stopped answering") from error
         except paramiko.ChannelException as error:
-            raise self._lost(f"it refuses another session: {error.text}") from error
+            raise self._failure.lost(f"it refuses another session: {error.text}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost(_why_lost(error)) from error
+            raise self._failure.lost(why_lost(error)) from error
 
     def _transport(self) -> paramiko.Transport:
         transport = self._connected().get_transport()
         if transport is None or not transport.is_active():
-            raise self._lost("the connection was lost")
+            raise self._failure.lost("the connection was lost")
         return transport
 
     def _connected(self) -> paramiko.SSHClient:
@@ -281,14 +274,11 @@ class SshHost:
     def _connect(self) -> paramiko.SSHClient:
         key = self._own_key()
         client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(_PinnedKeysOnly(self._unknown_key))
+        client.set_missing_host_key_policy(_PinnedKeysOnly(self._failure.unknown_key))
         try:
             client.load_host_keys(self._known_hosts)
         except (OSError, paramiko.SSHException) as error:
-            raise HostKeyError(
-                f"{self.name}: can't read the pinned host keys in {self._known_hosts}: {error}",
-                hint=self._how_to_pin(),
-            ) from error
+            raise self._failure.unreadable_pins(error) from error
         try:
             self._log_in(client, key)
         except BaseException:
@@ -311,13 +301,15 @@ class SshHost:
                 auth_timeout=self._connect_timeout_s,
             )
         except paramiko.BadHostKeyException as error:
-            raise self._changed_key(error) from error
+            raise self._failure.changed_key(error) from error
         except paramiko.AuthenticationException as error:
-            raise self._refused_login(str(error)) from error
+            raise self._failure.refused_login(str(error)) from error
         except TimeoutError as error:
-            raise self._unreachable(f"no answer in {self._connect_timeout_s:g} s") from error
+            raise self._failure.unreachable(
+                f"no answer in {self._connect_timeout_s:g} s"
+            ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._unreachable(str(error) or type(error).__name__) from error
+            raise self._failure.unreachable(str(error) or type(error).__name__) from error
         transport = client.get_transport()
         if transport is not None:
             transport.set_keepalive(KEEPALIVE_S)
@@ -326,74 +318,7 @@ class SshHost:
         try:
             return paramiko.PKey.from_path(self._ssh_key)
         except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
-            raise HostAuthError(
-                f"{self.name}: can't use the key {self._ssh_key}: {error}",
-                hint="`ssh_key` in the environment file names a private key without passphrase",
-            ) from error
-
-    # What went wrong, in words.
-
-    def _ssh(self) -> str:
-        config = self._config
-        options = ["-p", str(config.port), "-i", self._ssh_key]
-        pinned = f"UserKnownHostsFile={self._known_hosts}"
-        login = f"{config.user}@{config.address}"
-        return shlex.join(["ssh", *options, "-o", pinned, login, "true"])
-
-    def _unreachable(self, reason: str) -> HostUnreachableError:
-        where = f"{self._config.address}:{self._config.port}"
-        message = f"{self.name}: can't connect to {where}: {reason}; nothing was changed there"
-        return HostUnreachableError(message, hint=f"try `{self._ssh()}`, then run this again")
-
-    def _lost(self, reason: str) -> HostUnreachableError:
-        message = f"{self.name}: {reason}; what ran there ends at its own time limit"
-        return HostUnreachableError(message, hint=f"try `{self._ssh()}`, then run this again")
-
-    def _refused_login(self, reason: str) -> HostAuthError:
-        user = self._config.user
-        return HostAuthError(
-            f"{self.name}: refused the login of {user} with {self._ssh_key}: {reason}",
-            hint=f"add {self._ssh_key}.pub to {user}'s authorized_keys there; try `{self._ssh()}`",
-        )
-
-    def _unknown_key(self, key: paramiko.PKey) -> HostKeyError:
-        return HostKeyError(
-            f"{self.name}: {self._known_hosts} pins no key of {self._pin_name()}; it presented "
-            f"{key.get_name()} {key.fingerprint}, which was not accepted",
-            hint=self._how_to_pin(),
-        )
-
-    def _changed_key(self, error: paramiko.BadHostKeyException) -> HostKeyError:
-        return HostKeyError(
-            f"{self.name}: the host key of {self._pin_name()} is not the one pinned in "
-            f"{self._known_hosts}: expected {error.expected_key.fingerprint}, it presented "
-            f"{error.key.fingerprint}; the connection was refused",
-            hint=f"find out why it changed; {self._how_to_pin(replace=True)}",
-        )
-
-    def _how_to_pin(self, *, replace: bool = False) -> str:
-        file, port = shlex.quote(self._known_hosts), self._config.port
-        remove = f"ssh-keygen -R '{self._pin_name()}' -f {file} && " if replace else ""
-        return (
-            "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host's own "
-            f"console; only if equal, pin it: `{remove}"
-            f"ssh-keyscan -t ed25519 -p {port} {self._config.address} >> {file}`"
-        )
-
-    def _pin_name(self) -> str:
-        config = self._config
-        return config.address if config.port == 22 else f"[{config.address}]:{config.port}"
-
-    def _failed(self, what: str, stderr: bytes) -> CommandError:
-        text = shell.last_lines(stderr.decode(errors="replace"))
-        reason = text.splitlines()[-1] if text else "it printed no reason"
-        message = f"{self.name}: {what}: {reason}"
-        return CommandError(message, stderr=text, hint=f"look on it: `{self._ssh()}`")
-
-    def _too_long(self, argv: Sequence[str], timeout_s: float) -> CommandTimeoutError:
-        message = f"{self.name}: `{_shown(argv)}` ran longer than {timeout_s:g} s and was ended"
-        hint = f"look at its load and disk (`{self._ssh()}`), then run this again"
-        return CommandTimeoutError(message, hint=hint)
+            raise self._failure.unusable_key(error) from error
 
 
 class _Tunnel:
@@ -440,9 +365,15 @@ def _end_stdin(channel: paramiko.Channel) -> None:
     channel.status_event.wait(GRACE_S)
 
 
+def _close(channel: paramiko.Channel) -> None:
+    # On a lost connection this raises too, and would hide the error that says so.
+    with suppress(OSError, EOFError):
+        channel.close()
+
+
 def _drain(channel: paramiko.Channel, into: list[bytes]) -> None:
-    # The other thread meets the same timeout and reports it.
-    with suppress(TimeoutError):
+    # The other thread meets the same timeout or loss and reports it.
+    with suppress(OSError, EOFError):
         into.append(_read_all(channel.recv_stderr))
 
 
@@ -460,12 +391,3 @@ def _lines(channel: paramiko.Channel) -> Iterator[str]:
         yield from (line.decode(errors="replace") for line in lines)
     if rest:
         yield rest.decode(errors="replace")
-
-
-def _why_lost(error: Exception) -> str:
-    return f"the connection was lost ({error})" if str(error) else "the connection was lost"
-
-
-def _shown(argv: Sequence[str]) -> str:
-    line = shlex.join(argv)
-    return line if len(line) <= 120 else f"{line[:117]}..."

@@ -218,7 +218,8 @@ class _Link(paramiko.ServerInterface):
 
         def back() -> None:
             _pump(sock.recv, channel.sendall)
-            channel.close()
+            with suppress(OSError, EOFError):
+                channel.close()
             sock.close()
 
         self._start(out)
@@ -250,7 +251,7 @@ class _Link(paramiko.ServerInterface):
             self._sessions -= 1
         with suppress(OSError, EOFError):
             channel.send_exit_status(code if code >= 0 else 128 - code)
-        channel.close()
+            channel.close()
 
     def _counted(self, channel: paramiko.Channel) -> Callable[[bytes], None]:
         def send(content: bytes) -> None:
