@@ -23,16 +23,16 @@ from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
 from deploy.adapters.engine import Engine
 from deploy.adapters.git import Checkout
-from deploy.adapters.history import GitHistory
 from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts
+from deploy.adapters.history import GitHistory
 from deploy.adapters.memory import FileMemory
 from deploy.adapters.pants import Pants
 from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
-from deploy.adapters.ssh import SshHost
 from deploy.adapters.revisions import GitRevisions
-from deploy.core.config import Environment, Service
+from deploy.adapters.ssh import SshHost
 from deploy.adapters.targets import PantsTargets
+from deploy.core.config import Environment, Service
 from deploy.core.images import BuiltImage, short_id
 from deploy.core.parts import edge_part, metrics_part
 from deploy.core.ports import Host, Say
@@ -40,8 +40,8 @@ from deploy.core.releases import Origin
 from deploy.core.steps import Part
 from deploy.errors import ConfigError, ShipError, UsageError
 from deploy.run import images
-from deploy.run.deploy import Request, World
 from deploy.run.affected import Grounds
+from deploy.run.deploy import Request, World
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -143,7 +143,6 @@ class Wiring:
         """Everything outside that a deploy touches."""
         return World(self.environment(), self.hosts(), self.registry, self.probe, self.clock)
 
-    @cached_property
     def grounds(self) -> Grounds:
         """Everything outside that test selection asks. Environments other than sandboxes verify releases."""
         files = (ROOT / "deploy" / "environments").glob("*.toml")
@@ -158,6 +157,7 @@ class Wiring:
             self.say,
         )
 
+    @cached_property
     def checkout(self) -> Checkout:
         """This checkout's revision and state."""
         return Checkout(ROOT)
