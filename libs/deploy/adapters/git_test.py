@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from deploy.adapters.git import UNKNOWN, Checkout
 
 

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 
 import paramiko
-
 from deploy.core import shell
 from deploy.core.config import HostConfig
 from deploy.errors import (

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 import paramiko
+from deploy.core.config import HostConfig
 from paramiko.common import (
     AUTH_FAILED,
     AUTH_SUCCESSFUL,
@@ -26,8 +27,6 @@ from paramiko.common import (
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
 )
-
-from deploy.core.config import HostConfig
 
 MAX_SESSIONS = 10
 
