@@ -145,8 +145,12 @@ def run_stages(runner: Runner, selection: Selection, *, integration: bool) -> li
     """Run all stages, also after one that failed, and return the names of those that did."""
     options, specs = selection.options, selection.specs
     # The tag filter of pants.toml would keep lint and check from the integration tests, too.
-    stages = {"lint and check": ["--tag=[]", *options, "lint", "check", *specs]}
-    stages["tests"] = [*options, "test", *specs]
+    # Pants leaves out the goals after one that failed, so each is a call: the daemon is warm.
+    stages = {
+        "lint": ["--tag=[]", *options, "lint", *specs],
+        "check": ["--tag=[]", *options, "check", *specs],
+        "tests": [*options, "test", *specs],
+    }
     broken = [name for name, args in stages.items() if runner.run(args) != 0]
     tagged = [f"--tag={selection.integration_tags}", *options]
     only_tests = ["--filter-target-type=python_test", "list"]

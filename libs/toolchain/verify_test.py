@@ -38,7 +38,8 @@ def test_everything_is_linted_and_tested_and_integration_runs_alone() -> None:
     pants = runner()
     assert run_stages(pants, Selection(()), integration=True) == []
     assert pants.calls == [
-        "--tag=[] lint check ::",
+        "--tag=[] lint ::",
+        "--tag=[] check ::",
         "test ::",
         (
             "PANTS_PANTSD=false PANTS_PROCESS_EXECUTION_LOCAL_PARALLELISM=1 SHIP_ROOT=/repo"
@@ -56,23 +57,27 @@ def test_a_named_target_runs_also_when_it_is_long() -> None:
 def test_without_integration_targets_there_is_no_third_call() -> None:
     pants = runner(has_integration=False)
     run_stages(pants, Selection(("libs::",)), integration=True)
-    assert pants.calls == ["--tag=[] lint check libs::", "test libs::"]
+    assert pants.calls == ["--tag=[] lint libs::", "--tag=[] check libs::", "test libs::"]
 
 
 def test_a_change_selects_what_depends_on_it() -> None:
     pants = runner(has_integration=False)
     run_stages(pants, Selection((), "main"), integration=True)
     since = "--changed-since=main --changed-dependents=transitive"
-    assert pants.calls == [f"--tag=[] {since} lint check", f"{since} test"]
+    assert pants.calls == [
+        f"--tag=[] {since} lint",
+        f"--tag=[] {since} check",
+        f"{since} test",
+    ]
 
 
 def test_a_stage_that_fails_does_not_hide_the_others() -> None:
     pants = runner("lint", "--force")
     assert run_stages(pants, Selection(()), integration=True) == [
-        "lint and check",
+        "lint",
         "integration tests",
     ]
-    assert len(pants.calls) == 3
+    assert len(pants.calls) == 4
 
 
 def test_the_last_line_is_the_count_alone() -> None:
@@ -88,10 +93,10 @@ def test_the_last_line_is_the_count_alone() -> None:
 def test_the_document_tells_success_and_failure() -> None:
     good = document(Tally((Suite("a", 3, (), ()),)), [], 0)
     assert (good["ok"], good["error"], good["passed"], good["failed"]) == (True, None, 3, 0)
-    bad = document(Tally(()), ["lint and check"], 1)
+    bad = document(Tally(()), ["lint"], 1)
     assert bad["error"] == {
         "type": "TestsFailedError",
-        "message": "lint and check: 0 passed, 0 failed",
+        "message": "lint: 0 passed, 0 failed",
         "hint": "./ship test TARGET",
     }
 
