@@ -66,9 +66,16 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(engine: Engine, bases: Bases, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(engine: Engine, bases: Bases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("one")
-    return _shop(Clone.of(checkout(), folder / "clone"), engine, bases, folder)
+    clone = Clone.of(checkout(), folder / "clone")
+    yield _shop(clone, engine, bases, folder)
+    _end_daemon(clone)
+
+
+def _end_daemon(clone: Clone) -> None:
+    """Pants' daemon ends by itself when its notes are gone."""
+    shutil.rmtree(clone.root / ".pids", ignore_errors=True)
 
 
 def _shop(clone: Clone, engine: Engine, bases: Bases, notes: Path) -> Shop:
@@ -126,7 +133,8 @@ def _serving(image: str, password: str) -> Iterator[str]:
         container.put_archive("/var/lib/registry", _packed("users", users.encode()))
         container.start()
         container.reload()
-        address = f"127.0.0.1:{container.ports['5000/tcp'][0]['HostPort']}"
+        published: Any = container.ports
+        address = f"127.0.0.1:{published['5000/tcp'][0]['HostPort']}"
         _await_status(f"http://{address}/v2/", 401)
         yield address
     finally:
@@ -161,7 +169,8 @@ def uncached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         f'exec {real} "$@"\n'
     )
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    # Not on the PATH, which is part of what Pants keeps results by.
+    monkeypatch.setenv("PANTS_DOCKER_EXECUTABLE_SEARCH_PATHS", f"['{program.parent}', '<PATH>']")
 
 
 @pytest.mark.usefixtures("uncached")
@@ -175,7 +184,10 @@ def test_the_same_commit_in_another_folder_is_the_same_image_in_any_registry(
 ) -> None:
     other = Clone.of(shop.clone.root, tmp_path / "another clone")
     # `Clone.of` commits once more, without a change.
-    assert _shop(other, engine, bases, tmp_path).build() == image
+    try:
+        assert _shop(other, engine, bases, tmp_path).build() == image
+    finally:
+        _end_daemon(other)
     published = []
     for _ in range(2):  # each knows nothing of the other
         with _serving(bases.ensure("registry"), PASSWORD) as address:
@@ -234,9 +246,11 @@ def test_an_image_stays_small(image: BuiltImage, engine: Engine, bases: Bases) -
 def test_a_wrong_password_publishes_nothing(
     image: BuiltImage, engine: Engine, bases: Bases, ecr: Registry
 ) -> None:
-    with _serving(bases.ensure("registry"), "another") as address:
-        with pytest.raises(RegistryAuthError, match="refused our login"):
-            publish(image, engine, EcrRegistry(replace(ecr, push_via=address)), print)
+    with (
+        _serving(bases.ensure("registry"), "another") as address,
+        pytest.raises(RegistryAuthError, match="refused our login"),
+    ):
+        publish(image, engine, EcrRegistry(replace(ecr, push_via=address)), print)
     assert not any(tag.startswith(address) for tag in _tags(image))
 
 

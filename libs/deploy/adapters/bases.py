@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 from deploy.core.images import (
     ArchivedLayer,
@@ -33,8 +32,6 @@ from deploy.core.ports import Say
 from deploy.core.recipes import OwnFile, Recipe, parse_recipe
 from deploy.errors import BuildError, UsageError
 
-# The one place that names a mirror: used where the machine's own apt has no Debian source (Ubuntu).
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
 AT_ONCE = 2
@@ -62,9 +59,15 @@ def _files(folder: Path) -> Iterable[OwnFile]:
 
 
 class Bases:
-    """The base images of a checkout: recipes under `recipes`, archives and downloads under `cache`."""
+    """The base images of a checkout: recipes under `recipes`, archives and downloads under `cache`.
 
-    def __init__(self, recipes: Path, cache: Path, engine: ImageStore, say: Say) -> None:
+    `mirror` is the Debian archive that this machine uses.
+    """
+
+    def __init__(
+        self, recipes: Path, cache: Path, engine: ImageStore, say: Say, *, mirror: str
+    ) -> None:
+        self._mirror = mirror
         self._recipes = recipes
         self._archives = cache / "bases"
         self._packages = cache / "packages"
@@ -108,7 +111,7 @@ class Bases:
         debs.mkdir()
         kept.mkdir(parents=True, exist_ok=True)
         system = work / "system.tar"
-        _bootstrap(recipe, kept, debs, system)
+        _bootstrap(recipe, self._mirror, kept, debs, system)
         _keep(debs, kept)
         without = {each for each in debs.iterdir() if _package(each) in recipe.without}
         present = sorted(each for each in debs.iterdir() if each not in without)
@@ -159,13 +162,13 @@ def bootstrap_command(
     ]
 
 
-def _bootstrap(recipe: Recipe, kept: Path, debs: Path, system: Path) -> None:
+def _bootstrap(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path) -> None:
     if shutil.which("mmdebstrap") is None:
         raise BuildError(
             "mmdebstrap, which base images are made with, is not installed",
             hint="./ship doctor --fix",
         )
-    command = bootstrap_command(recipe, debian_mirror(), kept, debs, system)
+    command = bootstrap_command(recipe, mirror, kept, debs, system)
     environment = {
         **os.environ,
         "SOURCE_DATE_EPOCH": str(recipe.epoch),
@@ -181,20 +184,6 @@ def _bootstrap(recipe: Recipe, kept: Path, debs: Path, system: Path) -> None:
             f"base image {recipe.name} was not built; nothing was kept:\n{last}",
             hint="./ship doctor, then the same command again",
         )
-
-
-def debian_mirror() -> str:
-    """Returns the Debian mirror that this machine's own apt uses."""
-    done = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    for uri in done.stdout.split():
-        if urlsplit(uri).path.rstrip("/").endswith("/debian"):
-            return uri.rstrip("/")
-    return DEFAULT_MIRROR
 
 
 def _keep(debs: Path, kept: Path) -> None:

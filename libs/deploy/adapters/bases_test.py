@@ -10,6 +10,7 @@ from deploy.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = ROOT / "deploy" / "base"
+MIRROR = "http://mirror/debian"
 
 
 @pytest.mark.parametrize("name", ["edge", "host", "prometheus", "python", "registry"])
@@ -41,7 +42,7 @@ def test_an_unknown_base_is_told_with_those_that_are() -> None:
 
 def test_a_base_that_the_engine_has_is_not_built(tmp_path: Path) -> None:
     engine = _Full()
-    bases = Bases(RECIPES, tmp_path, engine, engine.asked.append)
+    bases = Bases(RECIPES, tmp_path, engine, engine.asked.append, mirror=MIRROR)
     assert bases.ensure("edge") == read_recipe(RECIPES / "edge").image
     assert bases.key("edge") in engine.asked[0]
     assert list(tmp_path.iterdir()) == []
@@ -53,7 +54,9 @@ def test_an_archive_in_the_cache_is_loaded_not_built(tmp_path: Path) -> None:
     archive.parent.mkdir()
     archive.write_bytes(b"an image")
     engine = _Empty()
-    assert Bases(RECIPES, tmp_path, engine, print).ensure_all(["edge"]) == {"edge": recipe.image}
+    assert Bases(RECIPES, tmp_path, engine, print, mirror=MIRROR).ensure_all(["edge"]) == {
+        "edge": recipe.image
+    }
     assert engine.loaded == [b"an image"]
 
 
@@ -88,7 +91,7 @@ class _Empty:
 def test_the_command_line_of_mmdebstrap() -> None:
     recipe: Recipe = read_recipe(RECIPES / "python")
     kept, debs, system = (Path("/kept in") / name for name in ("k", "d", "s.tar"))
-    command = bootstrap_command(recipe, "http://mirror/debian", kept, debs, system)
+    command = bootstrap_command(recipe, MIRROR, kept, debs, system)
     assert command[0] == "mmdebstrap"
     assert command[-3:] == [
         "trixie",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bcrypt
 import sandbox
+from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
 from toolchain.places import find_places
 
@@ -244,7 +245,8 @@ class Wiring:
     @cached_property
     def bases(self) -> Bases:
         """The base images of this checkout."""
-        return Bases(ROOT / "deploy" / "base", self._cache, self.engine, self.say)
+        recipes = ROOT / "deploy" / "base"
+        return Bases(recipes, self._cache, self.engine, self.say, mirror=mirror(os.environ))
 
     @property
     def _cache(self) -> Path:
