@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from deploy.adapters.bases import read_recipe
-from toolchain.chain import Chain
-from toolchain.places import find_places
 
 from bench.figures import Figures, render
 from bench.index import fetch_wheels, pins, served
 from bench.measure import Redeploy, first_answer, redeploy_under_load, requests_per_second
 from bench.plain_way import HERE, PlainWay, lay_out
 from bench.registry import Account, pushed
+from deploy.adapters.bases import read_recipe
 from e2e.stack import Clone, Stack, state_folder, terminated_as_interrupt
+from toolchain.chain import Chain
+from toolchain.places import find_places
 
 PAGE = "services/app/templates/home.html"
 BEFORE, AFTER = "One service, many replicas", "One service, many equal replicas"

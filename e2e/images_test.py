@@ -16,6 +16,8 @@ from typing import Any
 import bcrypt
 import docker
 import pytest
+from moto.server import ThreadedMotoServer
+
 from deploy.adapters import sources
 from deploy.adapters.bases import Bases
 from deploy.adapters.clock import SystemClock
@@ -29,11 +31,9 @@ from deploy.core.config import Registry
 from deploy.core.images import BuiltImage
 from deploy.errors import RegistryAuthError
 from deploy.run.images import Workshop, build, publish
-from moto.server import ThreadedMotoServer
+from e2e.stack import Clone, checkout
 from toolchain.debian import mirror
 from toolchain.places import find_places
-
-from e2e.stack import Clone, checkout
 
 ACCOUNT = "123456789012"
 PASSWORD = f"{ACCOUNT}-auth-token"  # what moto gives

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from deploy.core.config import Environment, HostConfig, Metrics, Registry
 from deploy.core.monitoring import CONFIG_FOLDER, DATA_FOLDER, prometheus_flags, render_environment
-
 from sandbox.containers import Container, File, Names
 from sandbox.environment import METRICS_PORT, SCRAPE_INTERVAL_S
 from sandbox.identity import ACCOUNT, METRICS_USER, REGION, Identity

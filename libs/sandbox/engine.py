@@ -11,10 +11,10 @@ from typing import Any
 
 import docker
 import requests
-from deploy.errors import EngineError
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 
+from deploy.errors import EngineError
 from sandbox.containers import KEY, LABEL, Container, Names, pack
 from sandbox.ports import ADDRESS, require_free
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from deploy.errors import EngineError, UsageError
 
 import sandbox
+from deploy.errors import EngineError, UsageError
 from sandbox import state
 
 

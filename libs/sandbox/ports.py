@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from deploy.errors import ShipError
-
 from sandbox.state import Folder
 
 ADDRESS = "127.0.0.1"

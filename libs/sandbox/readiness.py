@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.errors import ShipError
-
 from sandbox.ports import ADDRESS
 
 DEADLINE_S = 60.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from deploy.errors import LockedError, UsageError
 
+from deploy.errors import LockedError, UsageError
 from sandbox import state
 
 

@@ -3,9 +3,8 @@
 import json
 import threading
 
-from telemetry.testing import wait_until
-
 from app.sampler import Sampler
+from telemetry.testing import wait_until
 
 
 def test_samples_come_by_themselves_and_stop() -> None:

@@ -1,7 +1,6 @@
 """Puts the service together (`app.web:create_app()` for gunicorn); it holds no routes itself."""
 
 from flask import Flask
-from telemetry import instrument
 
 from app.api import add_api
 from app.assets import add_assets
@@ -9,6 +8,7 @@ from app.errors import add_errors
 from app.headers import add_security_headers
 from app.pages import add_pages
 from app.sampler import Sampler
+from telemetry import instrument
 
 
 def create_app() -> Flask:

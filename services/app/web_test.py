@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from telemetry.testing import wait_until
 
 from app.sampler import Sampler
 from app.web import assemble
+from telemetry.testing import wait_until
 
 PAGES = ("/", "/info", "/monitor")
 

@@ -9,9 +9,10 @@ from difflib import get_close_matches
 from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from deploy.core.releases import MOST_REPLICAS
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
+
+from deploy.core.releases import MOST_REPLICAS
 
 RESERVED = frozenset(
     {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "REPLICA", "PORT", "METRICS_PORT"}

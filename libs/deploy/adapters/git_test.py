@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from deploy.adapters.git import UNKNOWN, Checkout
 
 

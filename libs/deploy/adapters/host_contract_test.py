@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+
 from deploy.adapters.local import LocalHost
 from deploy.adapters.ssh import SshHost
 from deploy.core.ports import Host

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from deploy.adapters.probe import HttpProbe
 from deploy.core.ports import Probe
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from deploy.adapters.prometheus import Prometheus
 from deploy.core.ports import MetricsQuery
 from deploy.errors import MetricsError

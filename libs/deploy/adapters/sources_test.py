@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from deploy.adapters import forms, sources
 from deploy.core.config import Edge, Environment, Health, Metrics, Registry, Route, Service
 from deploy.errors import ConfigError
-from hypothesis import given
-from hypothesis import strategies as st
 
 SERVICE = """
 name = "app"

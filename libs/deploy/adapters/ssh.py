@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import paramiko
+
 from deploy.adapters.ssh_failure import SshFailure, shown, why_lost
 from deploy.core import shell
 from deploy.core.config import HostConfig

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 import paramiko
+
 from deploy.core import shell
 from deploy.core.config import HostConfig
 from deploy.errors import (

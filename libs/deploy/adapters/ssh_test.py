@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from deploy.adapters.ssh import SshHost
 from deploy.core import shell
 from deploy.core.config import HostConfig

@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 
 import sandbox
-
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring

@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 import sandbox
-
 from deploy.cli.console import Console
 from deploy.cli.deploy_verb import document_of
 from deploy.cli.verbs import Document, Verb

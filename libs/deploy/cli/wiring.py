@@ -12,11 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 import bcrypt
-import sandbox
-from toolchain.debian import mirror
-from toolchain.engine import stop_if_ours
-from toolchain.places import find_places
 
+import sandbox
 from deploy import __version__
 from deploy.adapters import sources
 from deploy.adapters.bases import Bases
@@ -43,6 +40,9 @@ from deploy.errors import ConfigError, ShipError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds
 from deploy.run.deploy import Request, World
+from toolchain.debian import mirror
+from toolchain.engine import stop_if_ours
+from toolchain.places import find_places
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -75,7 +75,7 @@ class Wiring:
 
     def environment(self) -> Environment:
         """The environment that was named, read at every call: `up` makes it on its way."""
-        return sources.load_environment(self._environment_file())
+        return sources.load_environment(self._environment_file(), services=self.services)
 
     def _environment_file(self) -> Path:
         if self.env.endswith(".toml"):

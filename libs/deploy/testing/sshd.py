@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import IO
 
 import paramiko
-from deploy.core.config import HostConfig
 from paramiko.common import (
     AUTH_FAILED,
     AUTH_SUCCESSFUL,
@@ -27,6 +26,8 @@ from paramiko.common import (
     OPEN_FAILED_CONNECT_FAILED,
     OPEN_SUCCEEDED,
 )
+
+from deploy.core.config import HostConfig
 
 MAX_SESSIONS = 10
 
