@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import os
+import ssl
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import Client
 
+from sandbox.gate import Gate, Judge, Refusal, Registry
 from sandbox.identity import ACCOUNT, REGION
 from sandbox.mirror import Mirror
 from sandbox.ports import ADDRESS, FILE
@@ -94,6 +96,22 @@ class ControlPlane:
                 headers=headers,
             ).close()
 
+    def judge(self, repository: str, reference: str, digest: str) -> Refusal | None:
+        """Says what ECR says to a push: of an image by its digest, or, all but `repository` "", of a layer."""
+        with self._one_at_a_time:
+            self._mirror.refresh(repository)
+            known = self._mirror.digest_of(repository, reference) if reference else None
+            if not self._mirror.has(repository):
+                message = f"The repository with name '{repository}' does not exist in the registry with id '{ACCOUNT}'"
+                return Refusal(404, "NAME_UNKNOWN", message)
+            if known not in (None, digest) and self._mirror.is_immutable(repository):
+                message = (
+                    f"The image tag '{reference}' already exists in the '{repository}' repository and cannot be"
+                    " overwritten because the tag is immutable."
+                )
+                return Refusal(400, "TAG_INVALID", message)
+        return None
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         target: str = environ.get("HTTP_X_AMZ_TARGET", "")
         if not target.startswith(TARGET):
@@ -139,15 +157,22 @@ class _Quiet(WSGIRequestHandler):
         del code, size
 
 
-def make_application(place: Folder) -> ControlPlane:
+def make_application(place: Folder, registry_port: int) -> ControlPlane:
     """Makes the control plane of a sandbox's folder, with what it remembers."""
-    ports = json.loads(place.read(FILE) or b"{}")
     backend = ecr_backends[ACCOUNT][REGION]
-    mirror = Mirror(f"https://{ADDRESS}:{ports['registry']}", str(place.path / "ca.crt"), backend)
+    mirror = Mirror(f"https://{ADDRESS}:{registry_port}", str(place.path / "ca.crt"), backend)
     inner = DomainDispatcherApplication(create_backend_app)
     application = ControlPlane(inner, mirror, Memory(place))
     application.replay()
     return application
+
+
+def make_gate(place: Folder, port: int, registry_port: int, judge: Judge) -> Gate:
+    """Makes the gate of a sandbox's folder; it has the registry's own certificate."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(place.path / "registry.crt", place.path / "registry.key")
+    trust = ssl.create_default_context(cafile=str(place.path / "ca.crt"))
+    return Gate(port, tls, Registry(registry_port, trust), judge)
 
 
 def main() -> None:
@@ -157,9 +182,14 @@ def main() -> None:
     place = Folder(path.name, path)
     os.chdir("/")
     announce()
-    port = json.loads(place.read(FILE) or b"{}")["control plane"]
-    application = make_application(place)
-    make_server(ADDRESS, port, application, threaded=True, request_handler=_Quiet).serve_forever()
+    ports = json.loads(place.read(FILE) or b"{}")
+    application = make_application(place, ports["registry"])
+    gate = make_gate(place, ports["pushes"], ports["registry"], application.judge)
+    threading.Thread(target=gate.serve_forever, daemon=True).start()
+    server = make_server(
+        ADDRESS, ports["control plane"], application, threaded=True, request_handler=_Quiet
+    )
+    server.serve_forever()
 
 
 if __name__ == "__main__":

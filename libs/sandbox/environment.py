@@ -23,7 +23,7 @@ allow_dirty = true
 account = "{account}"
 region = "{region}"
 endpoint_url = "http://{address}:{control_plane}"
-push_via = "{address}:{registry}"
+push_via = "{address}:{pushes}"
 credentials = "aws_credentials"
 
 [edge]
@@ -60,7 +60,7 @@ def render_environment(name: str, ports: Mapping[str, int], hosts: Sequence[str]
         region=REGION,
         address=ADDRESS,
         control_plane=ports["control plane"],
-        registry=ports["registry"],
+        pushes=ports["pushes"],
         prometheus=ports["prometheus"],
         http_port=HTTP_PORT,
         metrics_port=METRICS_PORT,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.adapters.sources import load_environment
-
 from sandbox.environment import render_environment
 
 PORTS = {
     "control plane": 1001,
-    "registry": 1002,
+    "pushes": 1002,
     "prometheus": 1003,
     "host-1 ssh": 1004,
     "host-1 http": 1005,

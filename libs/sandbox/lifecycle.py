@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 
 from deploy.errors import EngineError, UsageError
-
 from sandbox import hosts as host_parts
 from sandbox import identity as identities
 from sandbox import ports, process, readiness, sshkeys, state
@@ -25,6 +24,9 @@ from sandbox.state import Folder
 Say = Callable[[str], None]
 BaseImage = Callable[[str], str]
 AT_ONCE = 4
+# "pushes" is where this machine reaches the registry: the gate, in the control plane's process.
+OF_CONTROL_PLANE = ("control plane", "pushes")
+PURPOSES = (*OF_CONTROL_PLANE, "registry", "prometheus")
 
 
 def create(name: str, hosts: int, say: Say, *, base_image: BaseImage) -> Path:
@@ -87,10 +89,10 @@ class _Making:
     def make(self, base_image: BaseImage) -> Path:
         identity = identities.ensure(self._place)
         purposes = [f"{host} {what}" for host in self._hosts for what in ("ssh", "http")]
-        given = ports.claim(self._place, ["control plane", "registry", "prometheus", *purposes])
+        given = ports.claim(self._place, [*PURPOSES, *purposes])
         self._engine.ensure_network()
-        if process.ensure_running(self._place, given["control plane"]):
-            self._say(f"ECR control plane: starting on {ports.ADDRESS}:{given['control plane']}")
+        if process.ensure_running(self._place, {each: given[each] for each in OF_CONTROL_PLANE}):
+            self._say("ECR control plane: started")
         self._containers(base_image, identity, given)
         process.await_ready(self._place, given["control plane"])
         self._write(identity, given)

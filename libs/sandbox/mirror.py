@@ -55,6 +55,20 @@ class Mirror:
         except requests.RequestException as error:
             log.warning("the registry did not answer about %s: %s", repository, error)
 
+    def has(self, repository: str) -> bool:
+        """Returns whether the control plane knows a repository."""
+        return repository in self._backend.repositories
+
+    def is_immutable(self, repository: str) -> bool:
+        """Returns whether a known repository's tags stay where they are."""
+        return bool(self._backend.repositories[repository].is_tag_immutable())
+
+    def digest_of(self, repository: str, tag: str) -> str | None:
+        """Returns the digest that the control plane knows under a tag, None if it knows none."""
+        known = self._backend.repositories.get(repository)
+        images = known.images if known else []
+        return next((image.image_digest for image in images if tag in image.image_tags), None)
+
     @contextmanager
     def deleting(self, repository: str) -> Iterator[None]:
         """Around what deletes images in the control plane: deletes the same ones in the registry."""

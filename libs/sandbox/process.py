@@ -14,11 +14,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 
 from deploy.errors import ShipError
-
 from sandbox.ports import ADDRESS, require_free
 from sandbox.state import Folder
 
@@ -35,21 +34,24 @@ class ControlPlaneError(ShipError):
     """The control plane's process did not start or did not end."""
 
 
-def ensure_running(place: Folder, port: int) -> bool:
-    """Starts the control plane unless this very version runs; returns whether it did. Doesn't wait."""
+def ensure_running(place: Folder, ports: Mapping[str, int]) -> bool:
+    """Starts the control plane unless this very version runs; returns whether it did. Doesn't wait.
+
+    `ports` are those that it will listen on, by what for.
+    """
     wanted = _version()
     holder = _holder(place)
     if holder and holder[1] == wanted:
         return False
     if holder:
         stop(place)
-    require_free(place.name, {"the ECR control plane": port})
+    require_free(place.name, ports)
     _spawn(place, wanted)
     return True
 
 
 def await_ready(place: Folder, port: int) -> None:
-    """Waits until it accepts connections. Raises ControlPlaneError if it ended or took too long."""
+    """Waits until it accepts connections on `port`, which it opens last. Raises ControlPlaneError."""
 
     def accepts() -> bool:
         if _holder(place) is None:
@@ -142,7 +144,8 @@ def _environment(version: str) -> dict[str, str]:
 def _version() -> str:
     """Names what would run: another version of it replaces one that runs."""
     package = resources.files("sandbox")
-    sources = [package.joinpath(name).read_bytes() for name in ("controlplane.py", "mirror.py")]
+    names = ("controlplane.py", "gate.py", "mirror.py")
+    sources = [package.joinpath(name).read_bytes() for name in names]
     content = b"\0".join([*sources, importlib.metadata.version("moto").encode()])
     return hashlib.sha256(content).hexdigest()[:16]
 

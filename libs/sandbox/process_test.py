@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import identity, ports, process
+from sandbox.lifecycle import PURPOSES
 from sandbox.state import Folder
 
 
@@ -18,7 +19,7 @@ from sandbox.state import Folder
 def place(tmp_path: Path) -> Iterator[Folder]:
     made = Folder("test", tmp_path)
     identity.ensure(made)
-    ports.claim(made, ["control plane", "registry"])
+    ports.claim(made, PURPOSES)
     yield made
     process.stop(made)
 
@@ -28,7 +29,7 @@ def _port(place: Folder) -> int:
 
 
 def _start(place: Folder) -> bool:
-    started = process.ensure_running(place, _port(place))
+    started = process.ensure_running(place, {"control plane": _port(place)})
     process.await_ready(place, _port(place))
     return started
 
@@ -65,15 +66,15 @@ def test_a_pid_file_that_nobody_holds_means_nothing(place: Folder) -> None:
 def test_a_taken_port_is_said_before_anything_is_started(place: Folder) -> None:
     with (
         socket.create_server((ports.ADDRESS, _port(place))),
-        pytest.raises(ports.PortTakenError, match="the ECR control plane"),
+        pytest.raises(ports.PortTakenError, match="for control plane"),
     ):
-        process.ensure_running(place, _port(place))
+        process.ensure_running(place, {"control plane": _port(place)})
     assert not (place.path / process.PID).exists()
 
 
 def test_what_it_said_before_it_died_is_in_the_error(place: Folder) -> None:
     (place.path / ports.FILE).write_text('{"registry": 1}')
-    process.ensure_running(place, 0)
-    with pytest.raises(process.ControlPlaneError, match="KeyError: 'control plane'") as caught:
+    process.ensure_running(place, {})
+    with pytest.raises(process.ControlPlaneError, match="KeyError: 'pushes'") as caught:
         process.await_ready(place, 0)
     assert process.LOG in caught.value.hint

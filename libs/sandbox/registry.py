@@ -14,7 +14,10 @@ DATA = "/var/lib/registry"
 
 
 def registry(names: Names, image: str, ports: Mapping[str, int], identity: Identity) -> Container:
-    """Describes the registry; what it holds lies in a volume."""
+    """Describes the registry; what it holds lies in a volume.
+
+    Its hosts pull from it by name; this machine pushes to it through `sandbox.gate`.
+    """
     return Container(
         name=names.container("registry"),
         image=image,
