@@ -79,6 +79,13 @@ class Engine:
         """How many containers run."""
         return len(json.loads(self._get("/containers/json")[1]))
 
+    def has_image(self, reference: str) -> bool:
+        """Whether an image of that name is there; an engine elsewhere is asked by its client."""
+        if not self.address.startswith("unix://"):
+            argv = ["docker", "-H", self.address, "image", "inspect", reference]
+            return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+        return self._get(f"/images/{reference}/json")[0] == http.HTTPStatus.OK
+
     def _get(self, path: str) -> tuple[int, bytes]:
         with contextlib.closing(_UnixConnection(self.address.removeprefix("unix://"))) as link:
             link.request("GET", path)
@@ -111,11 +118,10 @@ def start(
     log.parent.mkdir(parents=True, exist_ok=True)
     if not _process(PID_FILE, "dockerd"):
         _launch(machine, log)
-    _await_answer(engine, log)
-    pid = _process(PID_FILE, "dockerd")
-    if pid:
-        places.state.mkdir(parents=True, exist_ok=True)
-        _record(places).write_text(json.dumps({"pid": pid, "started": _start_time(pid)}) + "\n")
+    try:
+        _await_answer(engine, log)
+    finally:  # ours even if this user may not talk to it yet
+        _write_record(places)
 
 
 def stop_if_ours(places: Places | None = None) -> bool:
@@ -217,6 +223,13 @@ def _stop(pid: int, started: str, machine: Machine) -> None:
 
 def _record(places: Places) -> Path:
     return places.state / "engine.json"
+
+
+def _write_record(places: Places) -> None:
+    pid = _process(PID_FILE, "dockerd")
+    if pid:
+        places.state.mkdir(parents=True, exist_ok=True)
+        _record(places).write_text(json.dumps({"pid": pid, "started": _start_time(pid)}) + "\n")
 
 
 def _process(pid_file: Path, name: str) -> int | None:

@@ -14,7 +14,11 @@ from toolchain.engine import Engine
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        answers = {"/_ping": b"OK", "/containers/json": b'[{"Id": "a"}]'}
+        answers = {
+            "/_ping": b"OK",
+            "/containers/json": b'[{"Id": "a"}]',
+            "/images/py-cicd/base-python:0a/json": b"{}",
+        }
         body = answers.get(self.path)
         self.send_response(200 if body else 404)
         self.end_headers()

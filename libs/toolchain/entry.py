@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
 from toolchain import doctor, locks, verify
+from toolchain.base_images import missing_bases
 from toolchain.build import pants_variables, start_pants
 from toolchain.chain import Chain
 from toolchain.errors import ToolchainError, UsageError
@@ -53,6 +55,7 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
             start_ship(chain, args, environ)
         case ["pants", *args]:
             prepare(setup.tasks_for(chain.for_pants), ask=False)
+            bring_bases(setup, args, environ)
             start_pants(chain, args, environ)
         case ["pants-variables"]:
             prepare(setup.tasks_for(chain.for_pants), ask=False)
@@ -74,11 +77,33 @@ def tasks_of_verb(setup: Setup, args: Sequence[str]) -> list[Task]:
 
 def start_ship(chain: Chain, args: Sequence[str], environ: Mapping[str, str]) -> None:
     """Become the command line of the deploy library, in the caller's own folder."""
-    python = str(chain.venv_python(chain.ship))
-    env = {**tool_environment(environ), "PYTHONPATH": str(chain.places.checkout / "libs")}
-    sys.stdout.flush()
+    argv = deploy_command(chain, "deploy.cli", args)
+    os.execve(argv[0], argv, deploy_environment(chain, environ))
+
+
+def bring_bases(setup: Setup, args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Have the base images in the engine before Pants packages an image on top of them."""
+    chain = setup.chain
+    missing = missing_bases(args, chain.places.checkout / "pants.toml", setup.engine)
+    if missing:
+        prepare(setup.tasks_for(chain.for_ship), ask=False)
+        argv = deploy_command(chain, "deploy.cli.bases", missing)
+        code = subprocess.run(argv, env=deploy_environment(chain, environ), check=False).returncode
+        if code != 0:
+            raise ToolchainError(
+                "The base images could not be built.", "Nothing was packaged.", "./ship doctor"
+            )
+
+
+def deploy_command(chain: Chain, module: str, args: Sequence[str]) -> list[str]:
+    """The argument list that starts a module of the deploy library."""
     # -P: a file of the caller's folder must never stand in for a library.
-    os.execve(python, [python, "-P", "-m", "deploy.cli", *args], env)
+    return [str(chain.venv_python(chain.ship)), "-P", "-m", module, *args]
+
+
+def deploy_environment(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment, with our libraries."""
+    return {**tool_environment(environ), "PYTHONPATH": str(chain.places.checkout / "libs")}
 
 
 def _tell(error: ToolchainError, as_json: bool) -> None:

@@ -1,0 +1,27 @@
+"""`python -m deploy.cli.bases NAME ...`: brings base images for a plain `./pants package`; it is no verb."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from deploy.cli.console import Console
+from deploy.cli.wiring import Wiring
+from deploy.errors import ShipError
+
+
+def main(names: Sequence[str]) -> int:
+    """Builds or loads what the engine lacks. Returns the exit code."""
+    console = Console.for_stream(os.environ)
+    try:
+        with Wiring.here("sandbox", "sandbox", console.say) as wiring:
+            wiring.bases.ensure_all(names)
+    except ShipError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
