@@ -81,9 +81,8 @@ class _Bench:
     def plain(self) -> Figures:
         """The plain way, on the same host."""
         host = self.stack.host()
-        nginx = host.run("docker", "inspect", "--format", "{{.Config.Image}}", "edge").strip()
         registry = self.stack.service()["image"].partition("/")[0]
-        way = PlainWay(self.engine, self.account, host, registry, nginx)
+        way = PlainWay(self.engine, self.account, host, registry, host.image_of("edge"))
         sources = lay_out(self.stack.ship.root, self.work / "plain")
         lock = self.stack.ship.root / "3rdparty" / "python" / "default.lock"
         _say("plain: pip install, docker build")

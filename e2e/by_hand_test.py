@@ -45,9 +45,8 @@ class ByHand:
 @pytest.fixture(scope="module")
 def by_hand(stack: Stack) -> Iterator[ByHand]:
     host = stack.host()
-    edge = host.run("docker", "inspect", "--format", "{{.Config.Image}}", "edge").strip()
     host.put(FOLDER, _packed(stack.ship.root / "deploy"))
-    by_hand = ByHand(host, stack.service()["image"], edge)
+    by_hand = ByHand(host, stack.service()["image"], host.image_of("edge"))
     try:
         yield by_hand
     finally:

@@ -16,12 +16,12 @@ from e2e.target import Target, output_folder, read_target
 from e2e.witness import Witness
 
 # What changes the stack for good comes last, in whatever order the files are given.
-_LAST = ("hosts_test.py",)
+_LAST = ("rollout_test.py", "hosts_test.py")
 _FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name in _LAST)
+    items.sort(key=lambda item: _LAST.index(item.path.name) if item.path.name in _LAST else -1)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-# A test runs inside Pants, whose daemon takes one call at a time: what it starts goes its own way.
-_ENVIRONMENT = {"PANTS_CONCURRENT": "true", "PANTS_PANTSD": "false", "NO_COLOR": "1"}
+_QUIET = {"NO_COLOR": "1"}
 _ASTRAY = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PEX_PATH")
 
 
@@ -99,7 +98,7 @@ class Ship:
         argv = [str(self.root / "ship"), *words, "--json", "--sandbox", self.sandbox, *named]
         environ = {
             name: value for name, value in self.environ.items() if name not in _ASTRAY
-        } | _ENVIRONMENT
+        } | _QUIET
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
                 argv,
@@ -113,8 +112,8 @@ class Ship:
         return Call(process, out, err)
 
     def of(self, root: Path) -> Ship:
-        """The same sandbox, from another checkout."""
-        return Ship(root, self.sandbox, self.notes, self.environ)
+        """The same sandbox, from another checkout. One that is thrown away leaves no daemon of Pants behind."""
+        return Ship(root, self.sandbox, self.notes, {**self.environ, "PANTS_PANTSD": "false"})
 
 
 def until[T](look: Callable[[], T], *, within_s: float, every_s: float = 0.1) -> T:

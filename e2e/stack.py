@@ -153,6 +153,12 @@ class HostContainer:
         networks = self.container.attrs["NetworkSettings"]["Networks"]
         return str(next(iter(networks.values()))["IPAddress"])
 
+    def image_of(self, part: str) -> str:
+        """The image that the edge or the host's Prometheus runs."""
+        labelled = f"label=py-cicd.name={part}"
+        found = self.run("docker", "ps", "--quiet", "--filter", labelled).strip()
+        return self.run("docker", "inspect", "--format", "{{.Config.Image}}", found).strip()
+
     def replica_pid(self, container: str) -> str:
         """The process id, on the host, of a replica's PID 1."""
         return self.run("docker", "inspect", "--format", "{{.State.Pid}}", container).strip()
