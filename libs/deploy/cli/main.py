@@ -9,7 +9,18 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from deploy.cli import affected, deploy_verb, down, history, images, logs, plan, status, up
+from deploy.cli import (
+    affected,
+    deploy_verb,
+    down,
+    history,
+    images,
+    logs,
+    plan,
+    rollback,
+    status,
+    up,
+)
 from deploy.cli.console import Console
 from deploy.cli.verbs import Verb
 from deploy.cli.wiring import Wiring
@@ -24,6 +35,7 @@ VERBS: tuple[Verb, ...] = (
     images.PUBLISH,
     plan.VERB,
     deploy_verb.VERB,
+    rollback.VERB,
     status.VERB,
     history.VERB,
     logs.VERB,

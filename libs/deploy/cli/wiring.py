@@ -39,7 +39,7 @@ from deploy.core.steps import Part
 from deploy.errors import ConfigError, ShipError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds
-from deploy.run.deploy import Request, World
+from deploy.run.deploy import Request, Rollback, World
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
 from toolchain.places import find_places
@@ -190,14 +190,8 @@ class Wiring:
         reference = image or (
             self.publish(name) if push else self._known(name, self.build(name).id)
         )
-        origin = Origin(
-            revision=self.checkout.revision,
-            dirty=image is None and self.checkout.dirty,
-            who=sources.who(),
-            when=self.clock.now(),
-            why=why,
-            tool_version=__version__,
-        )
+        dirty = image is None and self.checkout.dirty
+        origin = self._origin(why, dirty=dirty)
         replica = sources.read_text(ROOT / "deploy" / "replica.yml")
         return Request(
             service,
@@ -206,6 +200,21 @@ class Wiring:
             self._parts(environment, push=push),
             origin,
             pipeline=sources.pipeline(),
+        )
+
+    def rollback(self, name: str, to: str, *, why: str = "") -> Rollback:
+        """What a rollback of this service asks for."""
+        origin = self._origin(why, dirty=False)
+        return Rollback(self.service(name), origin, to, pipeline=sources.pipeline())
+
+    def _origin(self, why: str, *, dirty: bool) -> Origin:
+        return Origin(
+            revision=self.checkout.revision,
+            dirty=dirty,
+            who=sources.who(),
+            when=self.clock.now(),
+            why=why,
+            tool_version=__version__,
         )
 
     def _known(self, name: str, image_id: str) -> str:

@@ -28,6 +28,11 @@ class Container:
         """True if it runs and its health check, if any, passes."""
         return self.state == "running" and self.health in ("", "healthy")
 
+    @property
+    def condition(self) -> str:
+        """How it is, in a word: its health while it runs, else its state (Docker keeps the last health)."""
+        return self.health or self.state if self.state == "running" else self.state
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -107,3 +112,28 @@ def last_verified(observed: tuple[Observed, ...], service: str) -> str:
     """
     entries = [entry for host in observed for entry in verified(host.ledger, service)]
     return max(entries, key=lambda entry: entry.turn).release if entries else ""
+
+
+def release_named(service: str, identity: str, observed: tuple[Observed, ...]) -> Release | None:
+    """Returns the record of a release from whichever host holds it, None if none does."""
+    found = (record for host in observed if (record := host.release(service, identity)))
+    return next(found, None)
+
+
+def previous_release(service: str, observed: tuple[Observed, ...]) -> Release | None:
+    """Returns the release that was last verified before what is live now, None if no host holds one's record."""
+    live = {host.edge.live(service) for host in observed}
+    entries = [entry for host in observed for entry in verified(host.ledger, service)]
+    for entry in sorted(entries, key=lambda entry: entry.turn, reverse=True):
+        record = release_named(service, entry.release, observed)
+        if record is not None and entry.release not in live:
+            return record
+    return None
+
+
+def known_releases(service: str, observed: tuple[Observed, ...]) -> tuple[str, ...]:
+    """Returns the ids of all releases that any host holds, newest first."""
+    found = {
+        record.id for host in observed for record in host.releases if record.service == service
+    }
+    return tuple(sorted(found, key=sequence_of, reverse=True))

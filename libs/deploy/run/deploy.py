@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from deploy.core.config import Environment, Service
 from deploy.core.ledger import Entry
-from deploy.core.observed import Observed, next_sequence, next_turn
+from deploy.core.observed import (
+    Observed,
+    known_releases,
+    next_sequence,
+    next_turn,
+    previous_release,
+    release_named,
+)
 from deploy.core.ports import Clock, Host, ImageRegistry, Probe
 from deploy.core.preflight import unfit
 from deploy.core.releases import Origin, Release, config_hash, make_release
@@ -19,6 +26,7 @@ from deploy.errors import (
     PreflightError,
     ShipError,
     StuckError,
+    UsageError,
 )
 from deploy.run.events import Listener, PlanMade, Said
 from deploy.run.executor import PhaseFailedError, execute
@@ -38,6 +46,17 @@ class Request:
     parts: tuple[Part, ...]
     origin: Origin
     verb: str = "deploy"
+    pipeline: str = ""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What is asked for on the way back: the release `to`, or "" for the one that was verified before this."""
+
+    service: Service
+    origin: Origin
+    to: str = ""
+    verb: str = "rollback"
     pipeline: str = ""
 
 
@@ -84,13 +103,31 @@ def deploy(request: Request, world: World, tell: Listener) -> Outcome:
     Raises RevertedError when it failed and was taken back, StuckError when that failed too, LockedError and
     PreflightError before anything was changed.
     """
+    return _roll(request, world, tell, lambda seen: _wanted(request, world, seen))
+
+
+def rollback(request: Rollback, world: World, tell: Listener) -> Outcome:
+    """Brings every host to an older release, with the image, env, compose and route of its record.
+
+    Needs no registry while the image is on the hosts, and leaves the edge and Prometheus as they are. Raises what
+    `deploy` raises, and UsageError where there is no such release.
+    """
+    return _roll(request, world, tell, lambda seen: _wanted_back(request, world, seen))
+
+
+def _roll(
+    request: Request | Rollback,
+    world: World,
+    tell: Listener,
+    want: Callable[[tuple[Observed, ...]], Wanted],
+) -> Outcome:
     begun = world.clock.monotonic()
     who = request.origin.who
     with locked(
         world.hosts, who=who, verb=request.verb, pipeline=request.pipeline, clock=world.clock
     ) as held:
         seen = observe(world.hosts)
-        wanted = _wanted(request, world, seen)
+        wanted = want(seen)
         plan_ = plan_deploy(wanted, seen)
         if not plan_.phases:
             return Outcome(
@@ -120,11 +157,24 @@ def _wanted(request: Request, world: World, seen: tuple[Observed, ...]) -> Wante
     return Wanted(request.service, release, request.parts, world.environment.keep_releases)
 
 
+def _wanted_back(request: Rollback, world: World, seen: tuple[Observed, ...]) -> Wanted:
+    name = request.service.name
+    found = release_named(name, request.to, seen) if request.to else previous_release(name, seen)
+    if found is None:
+        known = ", ".join(known_releases(name, seen)) or "none"
+        raise UsageError(
+            f"{name} has no {f'release {request.to}' if request.to else 'earlier release'} to go back to; "
+            f"nothing was changed",
+            hint=f"releases on the hosts: {known}; ./ship history {name} tells of all",
+        )
+    return Wanted(request.service, found, (), world.environment.keep_releases)
+
+
 @dataclass(frozen=True)
 class _Attempt:
     """One deploy under the lock, from how the hosts were `before` it."""
 
-    request: Request
+    request: Request | Rollback
     world: World
     held: Mapping[str, HeldHost]
     tell: Listener
@@ -165,7 +215,7 @@ class _Attempt:
             return (
                 lost  # the hosts are another deploy's now, nothing of theirs is ours to take back
             )
-        why, again = _reason(failure), f"./ship deploy {entry.service}"
+        why, again = _reason(failure), f"./ship {entry.verb} {entry.service}"
         if not failure.phase.reversible:
             return StuckError(
                 f"{entry.release} is live everywhere, but {failure.phase.name} did not end: {why}",

@@ -1,0 +1,34 @@
+"""`ship rollback SERVICE`: back to the release before, or to a named one."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.console import Console
+from deploy.cli.deploy_verb import document_of, show
+from deploy.cli.verbs import Document, Verb
+from deploy.cli.wiring import Wiring
+from deploy.run.deploy import rollback
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("service")
+    parser.add_argument(
+        "--to", default="", metavar="RELEASE", help="a release (default: the one before)"
+    )
+    parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    request = wiring.rollback(arguments.service, arguments.to, why=arguments.why)
+    return document_of(rollback(request, wiring.world(), console.tell), console)
+
+
+VERB = Verb(
+    "rollback",
+    "brings back an older release: image, env and route together",
+    "ship rollback app --to r000041-3f9c2ab",
+    _run,
+    _add,
+    show,
+)
