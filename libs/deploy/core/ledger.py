@@ -82,9 +82,8 @@ def seal(line: str) -> str:
 def _entry(line: str) -> Entry | None:
     try:
         data: dict[str, Any] = json.loads(line)
-        data.pop("prev", None)
-        return Entry(**data)
-    except (ValueError, TypeError):
+        return Entry(**{name: value for name, value in data.items() if name != "prev"})
+    except (ValueError, TypeError, AttributeError):
         return None
 
 

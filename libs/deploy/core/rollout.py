@@ -229,7 +229,7 @@ def _start(wanted: Wanted, host: Observed) -> Iterator[Step]:
     release, health = wanted.release, wanted.service.health
     live = _is_live(wanted, host)
     if sick := _sick(release, host):
-        states = sorted({"unhealthy" if c.state == "running" else c.state for c in sick})
+        states = sorted({c.condition for c in sick})
         yield RemoveReplicas(
             host.host, tuple(c.name for c in sick), f"{', '.join(states)}: started anew"
         )

@@ -91,7 +91,7 @@ def _replica(container: Container, port: int) -> dict[str, Any]:
         "id": container.id,
         "name": container.name,
         "address": f"{container.address}:{port}" if container.address else None,
-        "health": container.health or container.state,
+        "health": container.condition,
         "release": container.release,
     }
 
@@ -115,14 +115,14 @@ def phase(service: Service, seen: Observed) -> str:
 def drift(service: Service, seen: Observed) -> list[str]:
     """Returns what a host runs that no release of ours says, and what is missing."""
     if seen.problem:
-        return [f"{seen.host}: {seen.problem}"]
+        return [seen.problem]
     live = seen.live(service.name)
     if live is None:
         return []
     found = {each.name: each for each in seen.replicas(service.name, live.id)}
     missing = [f"{seen.host}: {name} is missing" for name in live.names if name not in found]
     sick = [
-        f"{seen.host}: {c.name} is {c.health or c.state}" for c in found.values() if not c.ready
+        f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready
     ]
     others = [each for each in seen.running_releases(service.name) if each != live.id]
     return [*missing, *sick, *(f"{seen.host}: {each} runs beside {live.id}" for each in others)]

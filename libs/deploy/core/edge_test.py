@@ -1,0 +1,136 @@
+"""The edge as a value and as nginx reads it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.core.edge import (
+    EdgeRoute,
+    EdgeState,
+    Upstream,
+    generation_of,
+    parse_edge,
+    render_edge,
+    upstream_name,
+)
+from deploy.testing.nginx import NginxConf, read_conf
+
+OLD = Upstream("r000001-aaaaaaa", ("10.213.0.65:8080", "10.213.0.66:8080"))
+NEW = Upstream("r000002-bbbbbbb", ("10.213.0.129:8080",))
+
+names = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)
+upstreams = st.builds(
+    Upstream,
+    st.from_regex(r"r[0-9]{6}-[0-9a-f]{7}(-dirty)?", fullmatch=True),
+    st.lists(
+        st.from_regex(r"10\.213\.[0-9]{1,2}\.[0-9]{1,2}:8080", fullmatch=True),
+        min_size=1,
+        max_size=4,
+    ).map(tuple),
+)
+
+
+@st.composite
+def routes(draw: st.DrawFn) -> EdgeRoute:
+    found = draw(st.lists(upstreams, max_size=3, unique_by=lambda each: each.release))
+    releases = st.sampled_from(["", *(each.release for each in found)])
+    host = draw(st.sampled_from(["", "shop.example", "www.example"]))
+    service = draw(names)
+    path = draw(st.sampled_from(["/", "/api", f"/{service}"]))
+    return EdgeRoute(service, path, host, draw(releases), draw(releases), tuple(found))
+
+
+states = st.lists(
+    routes(), max_size=4, unique_by=(lambda r: r.service, lambda r: (r.host, r.path))
+).map(lambda found: EdgeState(tuple(sorted(found, key=lambda route: route.service))))
+
+
+@given(states)
+def test_what_is_written_is_read_back(state: EdgeState) -> None:
+    assert parse_edge(render_edge(state)) == state
+
+
+@given(states)
+def test_nginx_sends_users_to_the_live_release_and_the_preview_to_the_candidate(
+    state: EdgeState,
+) -> None:
+    conf = read_conf(render_edge(state, preview_port=8081))
+    for route in state.routes:
+        for port, release in ((80, route.live), (8081, route.candidate or route.live)):
+            found = conf.find(port, route.host, route.path)
+            assert found is not None
+            if release:
+                servers = next(u.servers for u in route.upstreams if u.release == release)
+                assert (found.upstream, found.servers) == (
+                    upstream_name(route.service, release),
+                    servers,
+                )
+            else:
+                assert found.answer == (503, "")
+
+
+@given(states)
+def test_only_the_preview_tells_the_generation(state: EdgeState) -> None:
+    conf = read_conf(render_edge(state, preview_port=8081))
+    for host in ("", *(route.host for route in state.routes)):
+        assert _answer(conf, 8081, host, "/-/generation") == (200, generation_of(state))
+        assert _answer(conf, 80, host, "/-/generation") != (200, generation_of(state))
+        assert _answer(conf, 80, host, "/-/health") == (200, r"ok\n")
+
+
+def _answer(conf: NginxConf, port: int, host: str, path: str) -> tuple[int, str] | None:
+    found = conf.find(port, host, path)
+    return found.answer if found else None
+
+
+def test_a_switch_changes_one_upstreams_name_in_the_public_server() -> None:
+    offered = EdgeRoute("app", "/", "", OLD.release, "", (OLD,)).offer(NEW)
+    before = render_edge(EdgeState((offered,))).splitlines()
+    after = render_edge(EdgeState((offered.point(NEW.release),))).splitlines()
+    changed = [(a, b) for a, b in zip(before[1:], after[1:], strict=True) if a != b]
+    assert [b.strip() for _, b in changed] == [
+        'set $edge_release "r000002-bbbbbbb";',
+        "proxy_pass http://app_r000002_bbbbbbb;",
+        f'return 200 "{generation_of(EdgeState((offered.point(NEW.release),)))}";',
+    ]
+
+
+def test_an_offer_points_and_settles() -> None:
+    route = EdgeRoute("app", "/", "", OLD.release, "", (OLD,)).offer(NEW)
+    assert (route.live, route.candidate, route.upstreams) == (OLD.release, NEW.release, (OLD, NEW))
+    assert route.offer(NEW) == route
+    assert route.settle().upstreams == (OLD,)
+    settled = route.point(NEW.release).settle()
+    assert (settled.live, settled.candidate, settled.upstreams) == (NEW.release, "", (NEW,))
+
+
+def test_two_services_on_one_host_name_share_its_server() -> None:
+    shop = EdgeRoute("shop", "/", "www.example", OLD.release, "", (OLD,))
+    api = EdgeRoute("api", "/api", "www.example", NEW.release, "", (NEW,))
+    conf = read_conf(render_edge(EdgeState().with_route(shop).with_route(api)))
+    public = [server.name for server in conf.servers if server.port == 80]
+    assert public == ["", "www.example"]
+    cart, things = (
+        conf.find(80, "www.example", "/cart"),
+        conf.find(80, "www.example", "/api/things"),
+    )
+    assert cart is not None
+    assert things is not None
+    assert (cart.servers, things.servers) == (OLD.servers, NEW.servers)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/", 404), ("/shop", 503), ("/shop/cart", 503)])
+def test_nothing_live_is_503_and_an_unknown_path_404(path: str, status: int) -> None:
+    conf = read_conf(render_edge(EdgeState((EdgeRoute("shop", "/shop", ""),))))
+    assert _answer(conf, 80, "", path) == (status, "")
+
+
+def test_an_edge_that_waits_for_its_first_service_says_503() -> None:
+    assert _answer(read_conf(render_edge(EdgeState())), 80, "", "/") == (503, "")
+
+
+def test_a_text_by_hand_has_no_routes() -> None:
+    assert parse_edge("upstream app { server app:8080; }\n") == EdgeState()
+    assert parse_edge("") == EdgeState()

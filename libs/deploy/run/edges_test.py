@@ -1,0 +1,116 @@
+"""Changing a host's edge, draining it, and counting who answered."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from deploy.core import commands
+from deploy.core.edge import EdgeRoute, Upstream
+from deploy.core.ports import Answer
+from deploy.core.releases import make_release
+from deploy.errors import VerifyError
+from deploy.run import edges
+from deploy.run.guard import HeldHost
+from deploy.testing import wishes
+from deploy.testing.faults import Fault, How
+from deploy.testing.fleet import Fleet
+from deploy.testing.memory import PREVIEW_PORT, MemoryHost
+from deploy.testing.nginx import Nginx
+
+RELEASE = make_release(
+    wishes.service(), wishes.image("one"), 1, wishes.REPLICA, wishes.ORIGIN, subnet="10.213.0.0/16"
+)
+ROUTE = EdgeRoute("app", "/", "").offer(Upstream(RELEASE.id, ("10.213.0.65:8080",)))
+
+
+def host_with_an_edge() -> tuple[Fleet, MemoryHost, Nginx]:
+    fleet = Fleet.of("a")
+    host, part = fleet["a"], wishes.parts()[0]
+    host.files[commands.TOKEN] = b"mine"
+    host.files[commands.ROUTES] = part.seeds[0][1].encode()
+    host.nginx = Nginx.started(part.seeds[0][1])
+    return fleet, host, host.nginx
+
+
+def set_route(fleet: Fleet, host: MemoryHost, route: EdgeRoute) -> None:
+    edges.set_route(HeldHost(host, "mine"), fleet.clock, route, preview_port=PREVIEW_PORT)
+
+
+def test_a_route_is_set_when_fresh_connections_get_it() -> None:
+    fleet, host, nginx = host_with_an_edge()
+    set_route(fleet, host, ROUTE)
+    assert nginx.text == host.files[commands.ROUTES].decode()
+    assert edges.read_edge(host).route("app") == ROUTE
+
+
+def test_a_route_that_is_set_already_reloads_nothing() -> None:
+    fleet, host, nginx = host_with_an_edge()
+    set_route(fleet, host, ROUTE)
+    workers = list(nginx.workers)
+    set_route(fleet, host, ROUTE)
+    assert nginx.workers == workers
+
+
+def test_a_text_in_place_that_nginx_never_took_up_is_taken_up() -> None:
+    fleet, host, nginx = host_with_an_edge()
+    set_route(fleet, host, ROUTE)
+    nginx.conf = Nginx.started(wishes.parts()[0].seeds[0][1]).conf
+    set_route(fleet, host, ROUTE)
+    assert nginx.conf.find(PREVIEW_PORT, "", "/") is not None
+
+
+def test_draining_waits_for_the_workers_that_leave_now() -> None:
+    fleet, host, nginx = host_with_an_edge()
+    nginx.lingers_s = 40
+    set_route(fleet, host, ROUTE)
+    begun = fleet.clock.monotonic()
+    edges.await_drained(host, fleet.clock, deadline_s=90)
+    assert fleet.clock.monotonic() - begun == pytest.approx(40, abs=1)
+
+
+def test_a_worker_that_never_leaves_is_told() -> None:
+    fleet, host, nginx = host_with_an_edge()
+    nginx.lingers_s = 1000
+    set_route(fleet, host, ROUTE)
+    with pytest.raises(VerifyError, match="workers of the old edge still run after 90 s"):
+        edges.await_drained(host, fleet.clock, deadline_s=90)
+
+
+def test_workers_that_can_not_be_counted_are_not_taken_for_gone() -> None:
+    fleet, host, _ = host_with_an_edge()
+    fleet.faults.append(Fault("a", 1, How.FAILS))
+    with pytest.raises(VerifyError, match="can't be counted"):
+        edges.await_drained(host, fleet.clock, deadline_s=90)
+
+
+def answer(number: int, *, release: str = RELEASE.id, hashed: str = RELEASE.config_hash) -> Answer:
+    told = {"release": release, "config_hash": hashed, "replica": f"app-r000001-{number}"}
+    return Answer(200, json.dumps(told).encode())
+
+
+def test_a_roll_counts_each_replica() -> None:
+    roll = edges.Roll(RELEASE, 2)
+    assert roll.take(answer(1))
+    assert roll.take(answer(1))
+    assert roll.take(answer(2))
+    assert roll.missing == ["app-r000001-2", "app-r000001-3"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (answer(1, release="r000009-abc"), "HTTP 200, release r000009-abc"),
+        (answer(1, hashed="sha256:other"), f"HTTP 200, release {RELEASE.id}"),
+        (Answer(502), "HTTP 502, release unknown"),
+        (Answer(200, b"<html>"), "HTTP 200, release unknown"),
+        (Answer(200, b"[1]"), "HTTP 200, release unknown"),
+        (Answer(0, b"connection refused"), "connection refused, release unknown"),
+    ],
+)
+def test_a_roll_keeps_the_last_thing_wrong(wrong: Answer, told: str) -> None:
+    roll = edges.Roll(RELEASE, 1)
+    assert not roll.take(wrong)
+    assert roll.last == told
+    assert len(roll.missing) == 3
