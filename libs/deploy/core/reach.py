@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from deploy.core.pins import Touched, project_of
@@ -51,6 +52,16 @@ class Graph:
     def dependents(self, address: str) -> tuple[str, ...]:
         """The targets that depend on this one directly."""
         return tuple(self._dependents.get(address, ()))
+
+    @cached_property
+    def members(self) -> Mapping[str, frozenset[str]]:
+        """The targets that each target generator (`python_tests`) stands for."""
+        found: dict[str, set[str]] = {}
+        for each in self.targets.values():
+            generator = _generator_of(each)
+            if generator != each.address and generator in self.targets:
+                found.setdefault(generator, set()).add(each.address)
+        return {generator: frozenset(members) for generator, members in found.items()}
 
     def requirements(self, path: str, projects: Collection[str]) -> tuple[str, ...]:
         """The requirement targets of these projects that a lock or requirements file feeds."""
@@ -171,6 +182,20 @@ def _spread(
 def _way(why: tuple[str, ...], address: str) -> tuple[str, ...]:
     """Adds a step; a file's own target often bears the file's name, which is said once."""
     return why if why[-1] == address else (*why, address)
+
+
+def _generator_of(target: Target) -> str:
+    """Returns the address of a target's generator by the form of its own, which may not exist.
+
+    https://www.pantsbuild.org/v2.17/docs/targets#target-generation
+    """
+    path, _, name = target.address.removeprefix("//").partition(":")
+    if path not in target.sources:
+        return target.address.partition("#")[0]
+    folder = path.rpartition("/")[0]
+    while name.startswith("../"):
+        folder, name = folder.rpartition("/")[0], name.removeprefix("../")
+    return f"{folder or '//'}:{name or folder.rpartition('/')[2]}"
 
 
 def _lies_in(address: str, folder: str) -> bool:

@@ -117,13 +117,7 @@ def select(
         "changed",
         base.revision,
         base.reason,
-        tuple(
-            Selected(each.address, goal, each.why)
-            for goal in GOALS
-            for each in reached
-            if goal in goals_of(graph.targets[each.address].kind)
-            and (each.direct or goal != "lint")
-        ),
+        tuple(each for goal in GOALS for each in _selected(goal, reached, graph)),
         tuple(Named(service.name, why) for service, why in found if why is not None),
         tuple(
             Named(each.address, each.why)
@@ -131,6 +125,20 @@ def select(
             if graph.targets[each.address].kind == "docker_image"
         ),
     )
+
+
+def _selected(goal: str, reached: Sequence[Reached], graph: Graph) -> list[Selected]:
+    """Returns the targets for a goal; a generator stands for its targets where all of them are in."""
+    ways = {
+        each.address: each.why
+        for each in reached
+        if goal in goals_of(graph.targets[each.address].kind) and (each.direct or goal != "lint")
+    }
+    for generator, members in graph.members.items():
+        if members <= ways.keys():
+            shortest = min((ways.pop(each) for each in members), key=lambda way: (len(way), way))
+            ways[generator] = (*shortest, generator)
+    return [Selected(address, goal, ways[address]) for address in sorted(ways)]
 
 
 def goals_of(kind: str) -> tuple[str, ...]:

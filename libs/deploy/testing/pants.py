@@ -1,0 +1,80 @@
+"""A Pants that reads real folders by a rule of its own; never starts one.
+
+Python imports by module name below libs/ and services/, `# reads PATH` for anything else; a Dockerfile is an
+image of its folder's code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.core.reach import Graph, Target
+from deploy.errors import GraphError
+
+REQUIREMENTS = "3rdparty/python/requirements.txt"
+LOCK = "3rdparty/python/default.lock"
+
+
+class FolderGraphs:
+    """Graphs of a folder. `broken` is what Pants would fail with; `asked` counts its calls."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.broken = ""
+        self.asked = 0
+
+    def macros(self) -> tuple[str, ...]:
+        return ("macros/*.py",)
+
+    def read(self, folder: str | None = None) -> Graph:
+        self.asked += 1
+        if self.broken:
+            raise GraphError(f"./pants peek :: failed: {self.broken}")
+        root = Path(folder or self._root)
+        files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+        texts = {
+            name: path.read_text() for name, path in files.items() if not name.startswith(".git/")
+        }
+        return Graph(_targets(texts))
+
+
+def _targets(texts: dict[str, str]) -> Iterator[Target]:
+    read = {path for text in texts.values() for path in re.findall(r"(?m)^# reads (\S+)", text)}
+    for name, text in texts.items():
+        folder = name.rpartition("/")[0]
+        if name.endswith("_test.py"):
+            yield Target(f"{name}:tests", "python_test", (name,), tuple(_needs(text, texts)))
+        elif name.endswith(".py") and not name.startswith("macros/"):
+            yield Target(name, "python_source", (name,), tuple(_needs(text, texts)))
+        elif name.endswith("/Dockerfile"):
+            code = (each for each in texts if each.startswith(f"{folder}/") and each.endswith(".py"))
+            used = tuple(each for each in code if not each.endswith("_test.py"))
+            yield Target(f"{folder}:image", "docker_image", (name,), used)
+        elif name.endswith("/service.toml") or name in read:
+            yield Target(f"{folder}/{name.rpartition('/')[2]}:files", "file", (name,))
+    yield from _requirements(texts)
+
+
+def _requirements(texts: dict[str, str]) -> Iterator[Target]:
+    if REQUIREMENTS in texts:
+        listed, lock = f"{REQUIREMENTS}:requirements", f"{LOCK}:_default_lockfile"
+        yield Target(listed, "_generator_sources_helper", (REQUIREMENTS,))
+        yield Target(lock, "_lockfile", (LOCK,))
+        for name in texts[REQUIREMENTS].split():
+            address = f"3rdparty/python:requirements#{name}"
+            yield Target(address, "python_requirement", (), (listed, lock), (name,))
+
+
+def _needs(text: str, texts: dict[str, str]) -> Iterator[str]:
+    for module in re.findall(r"(?m)^import (\S+)", text):
+        path = module.replace(".", "/") + ".py"
+        ours = [each for each in (f"libs/{path}", f"services/{path}") if each in texts]
+        if ours:
+            yield ours[0]
+        elif module in texts.get(REQUIREMENTS, "").split():
+            yield f"3rdparty/python:requirements#{module}"
+    for path in re.findall(r"(?m)^# reads (\S+)", text):
+        if path in texts:
+            yield f"{path.rpartition('/')[0]}/{path.rpartition('/')[2]}:files"
