@@ -6,19 +6,19 @@ import os
 from collections.abc import Mapping, Sequence
 
 from toolchain.chain import Chain
-from toolchain.interpreters import PYTHON_39, PYTHON_313
 from toolchain.running import ca_bundle, tool_environment
 
 
 def pants_variables(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:
     """What a Pants process needs in its environment, also one that `.pants.bootstrap` starts."""
-    pythons = [str(chain.python(PYTHON_313)), str(chain.python(PYTHON_39))]
+    current = chain.current
+    pythons = [str(current["python3.13"]), str(current["python3.9"])]
     variables = {
         "NO_SCIE_WARNING": "1",  # our launcher stands for the one that Pants asks for
         # Debian's client has no buildx; the images' layers are the same with either builder.
         "DOCKER_BUILDKIT": "0",
         "PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH": repr(pythons),
-        "PANTS_PEX_CLI_URL_TEMPLATE": f"file://{chain.pex_cli.home(chain.places.cache)}/pex",
+        "PANTS_PEX_CLI_URL_TEMPLATE": f"file://{current['pex']}",
     }
     bundle = ca_bundle(environ)
     if bundle:

@@ -86,6 +86,15 @@ class Chain:
         """The program."""
         return self._program("uv")
 
+    @property
+    def current(self) -> dict[str, Path]:
+        """What pants.toml names, by the fixed name that it uses."""
+        return {
+            "pex": self.pex_cli.home(self.places.cache) / "pex",
+            "python3.13": self.python(PYTHON_313),
+            "python3.9": self.python(PYTHON_39),
+        }
+
     def python(self, interpreter: Interpreter) -> Path:
         """The executable of one of the two Pythons."""
         piece = self.python_39 if interpreter is PYTHON_39 else self.python_313

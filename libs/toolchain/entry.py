@@ -15,7 +15,7 @@ from toolchain.build import pants_variables, start_pants
 from toolchain.chain import Chain
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.places import find_places
-from toolchain.preparing import Setup, prepare, should_ask
+from toolchain.preparing import Setup, link_current, prepare, should_ask
 from toolchain.progress import Task
 from toolchain.running import tool_environment
 
@@ -55,12 +55,15 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
             start_ship(chain, args, environ)
         case ["pants", *args]:
             prepare(setup.tasks_for(chain.for_pants), ask=False)
+            link_current(chain)
             bring_bases(setup, args, environ)
             start_pants(chain, args, environ)
         case ["pants-variables"]:
             prepare(setup.tasks_for(chain.for_pants), ask=False)
+            link_current(chain)
             for name, value in pants_variables(chain, environ).items():
-                print(f"export {name}={shlex.quote(value)}")
+                if name not in environ:
+                    print(f"export {name}={shlex.quote(value)}")
         case _:
             raise UsageError(USAGE, "Nothing was done.", "./ship --help")
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -53,6 +54,23 @@ class Setup:
             *self.tasks_for(self.chain.all),
             *([] if self.engine.answers() else [Task("the Docker engine starts", 0, 5, begin)]),
         ]
+
+
+def link_current(chain: Chain) -> None:
+    """Point the fixed names that pants.toml knows at this checkout's tools.
+
+    An installed `pants` that never saw ./pants finds them there.
+    """
+    folder = chain.places.cache / "current"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in chain.current.items():
+        link = folder / name
+        if not link.is_symlink() or link.readlink() != target:
+            aside = folder / f".{name}.{os.getpid()}"
+            with contextlib.suppress(FileNotFoundError):
+                aside.unlink()
+            aside.symlink_to(target)
+            aside.replace(link)
 
 
 def prepare(tasks: Sequence[Task], *, ask: bool, out: TextIO | None = None) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from toolchain.chain import Chain
 from toolchain.errors import PersonNeededError
-from toolchain.preparing import prepare, should_ask
+from toolchain.places import find_places
+from toolchain.preparing import link_current, prepare, should_ask
 from toolchain.progress import Task
 
 
@@ -59,3 +61,13 @@ def test_nobody_is_asked_in_ci_or_without_a_terminal(tmp_path: Path) -> None:
     assert not should_ask(["--yes"], {})
     assert not should_ask([], {"CI": "true"})
     assert not should_ask([], {})  # pytest has no terminal on its stdin
+
+
+def test_the_fixed_names_follow_the_tools(tmp_path: Path) -> None:
+    chain = Chain(find_places({"HOME": str(tmp_path)}))
+    current = chain.places.cache / "current"
+    link_current(chain)
+    (current / "pex").unlink()
+    (current / "pex").symlink_to("elsewhere")
+    link_current(chain)
+    assert {path.name: path.readlink() for path in current.iterdir()} == chain.current
