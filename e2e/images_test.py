@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import bcrypt
 import docker
@@ -256,3 +256,28 @@ def test_a_wrong_password_publishes_nothing(
 
 def _tags(image: BuiltImage) -> list[str]:
     return list(docker.from_env().images.get(image.reference).tags)
+
+
+class NoEngine:
+    """Takes archives and keeps their bytes, so that every base is built."""
+
+    def __init__(self) -> None:
+        self.loaded: list[bytes] = []
+
+    def has(self, reference: str) -> bool:
+        return not reference
+
+    def load(self, archive: IO[bytes]) -> None:
+        self.loaded.append(archive.read())
+
+
+def test_a_base_built_twice_is_equal_whatever_the_cache_holds(tmp_path: Path) -> None:
+    engine, recipes = NoEngine(), checkout() / "deploy" / "base"
+    full = tmp_path / "full"
+    shutil.copytree(
+        find_places(os.environ).cache / "packages" / "forky", full / "packages" / "forky"
+    )
+    for cache in (full, tmp_path / "an empty one"):
+        Bases(recipes, cache, engine, print, mirror=mirror(os.environ)).ensure("edge")
+    one, two = engine.loaded
+    assert one == two

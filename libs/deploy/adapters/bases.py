@@ -35,6 +35,8 @@ from deploy.errors import BuildError, UsageError
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
 AT_ONCE = 2
+ARCHIVES = "/var/cache/apt/archives"
+RESOLVED = "resolved"
 SCANNED = ("Package", "Source", "Version", "Architecture", "Maintainer")
 
 
@@ -113,8 +115,9 @@ class Bases:
         system = work / "system.tar"
         _bootstrap(recipe, self._mirror, kept, debs, system)
         _keep(debs, kept)
-        without = {each for each in debs.iterdir() if _package(each) in recipe.without}
-        present = sorted(each for each in debs.iterdir() if each not in without)
+        unpacked = _unpacked(debs)
+        without = [each for each in unpacked if _package(each) in recipe.without]
+        present = [each for each in unpacked if each not in without]
         with system.open("rb") as source, (work / "layer.tar").open("wb") as target:
             layer = write_layer(
                 recipe, source, target, absent=_contents(without), status=_status(present)
@@ -140,9 +143,8 @@ def bootstrap_command(
     recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
 ) -> list[str]:
     """Builds mmdebstrap's argv: packages come from `kept` where they are there, and all end in `debs`."""
-    archives = '"$1"/var/cache/apt/archives/'
-    copy = f"cp -al {shlex.quote(f'{kept}/.')} {archives} 2>/dev/null || cp -a {shlex.quote(f'{kept}/.')} {archives}"
-    hand_over = f"cp -a {archives}*.deb {shlex.quote(str(debs))}/"
+    packages = " ".join(recipe.packages)
+    asked = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -s install {packages}'
     compiled = [f'--extract-hook=chroot "$1" {COMPILE} {folder}' for folder in recipe.compile]
     return [
         "mmdebstrap",
@@ -153,8 +155,12 @@ def bootstrap_command(
         # Some mirrors stand still past the date that a testing release file bears. Its signature is checked all
         # the same: such a mirror can give older packages, never foreign ones.
         '--aptopt=Acquire::Check-Valid-Until "false"',
-        f"--setup-hook=mkdir -p {archives} && {{ {copy}; }}",
-        f"--extract-hook={hand_over}",
+        # mmdebstrap's own hooks, since a shell's may not reach these folders as a plain user.
+        f'--setup-hook=mkdir -p "$1"{ARCHIVES}',
+        f"--setup-hook=sync-in {shlex.quote(str(kept))} {ARCHIVES}",
+        # Which of the packages at hand are in this image: apt resolves once more what it has just resolved.
+        f'--extract-hook={asked} > "$1"{ARCHIVES}/{RESOLVED}',
+        f"--extract-hook=sync-out {ARCHIVES} {shlex.quote(str(debs))}",
         *compiled,
         recipe.suite,
         str(system),
@@ -170,11 +176,10 @@ def _bootstrap(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
         )
     command = bootstrap_command(recipe, mirror, kept, debs, system)
     environment = {
-        **os.environ,
+        # The Python in the image must not look for its library where ours is told to.
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         "SOURCE_DATE_EPOCH": str(recipe.epoch),
         "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "",
-        "TMPDIR": str(debs.parent),
         "LC_ALL": "C.UTF-8",
     }
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -187,9 +192,16 @@ def _bootstrap(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
 
 
 def _keep(debs: Path, kept: Path) -> None:
-    for deb in debs.iterdir():
+    for deb in debs.glob("*.deb"):
         with suppress(FileExistsError):
             (kept / deb.name).hardlink_to(deb)
+
+
+def _unpacked(debs: Path) -> list[Path]:
+    """The packages that mmdebstrap unpacked, of those that lay there."""
+    said = (debs / RESOLVED).read_text().splitlines()
+    names = {line.split()[1] for line in said if line.startswith("Inst ")}
+    return sorted(each for each in debs.glob("*.deb") if _package(each) in names)
 
 
 def _package(deb: Path) -> str:

@@ -98,7 +98,8 @@ def test_the_command_line_of_mmdebstrap() -> None:
         "/kept in/s.tar",
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror/debian trixie main",
     ]
-    setup, hand_over, compiled = [each for each in command if "hook=" in each]
-    assert "'/kept in/k/.'" in setup
-    assert hand_over.endswith("'/kept in/d'/")
+    _, give, resolve, take, compiled = [each for each in command if "hook=" in each]
+    assert give == "--setup-hook=sync-in '/kept in/k' /var/cache/apt/archives"
+    assert "install base-files python3.13-minimal" in resolve
+    assert take == "--extract-hook=sync-out /var/cache/apt/archives '/kept in/d'"
     assert compiled.endswith("unchecked-hash /usr/lib/python3.13")

@@ -13,7 +13,7 @@ from typing import Any
 from deploy.errors import ConfigError
 
 # Raised whenever the way a recipe becomes an image changes: every base is then built anew.
-FORMAT = 1
+FORMAT = 2
 
 # What mmdebstrap takes over from the machine it runs on, or what no container needs.
 ALWAYS_DROPPED = (
