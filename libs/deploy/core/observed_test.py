@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deploy.core.ledger import Entry
 from deploy.core.observed import Container, Observed, last_verified, next_sequence, next_turn
-from deploy.core.releases import ADDRESS_SLOTS
+from deploy.core.releases import ADDRESS_SLOTS, make_release
+from deploy.testing import wishes
 
 
 def container(release: str, *, state: str = "running", health: str = "healthy") -> Container:
@@ -31,6 +32,10 @@ def test_a_sequence_is_never_given_twice_whatever_record_is_lost() -> None:
     )
     assert next_sequence((ledger,)) == 5
     assert next_sequence((ledger, running)) == 8
+    written = make_release(
+        wishes.service(), "i", 11, wishes.REPLICA, wishes.ORIGIN, subnet="10.213.0.0/16"
+    )
+    assert next_sequence((ledger, running, Observed("c", releases=(written,)))) == 12
 
 
 def test_a_sequence_whose_addresses_are_taken_is_passed_over() -> None:

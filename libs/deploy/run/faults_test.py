@@ -6,6 +6,7 @@ The cases come from the plans themselves: a new step is covered without anybody 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -257,6 +258,9 @@ def _rerun_ends_well(fleet: Fleet, request: Request, where: str) -> None:
     for host in fleet.hosts:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {outcome.release}, where
+        targets = json.loads(host.files[f"{commands.TARGETS}/app.json"])
+        labels = {(each["labels"]["release"], each["labels"]["track"]) for each in targets}
+        assert labels == {(outcome.release, "stable")}, where
 
 
 @settings(
