@@ -70,7 +70,7 @@ def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return Clone.of(stack.ship.root, tmp_path_factory.mktemp("clone") / "a clone")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import ssl
 import time
+from base64 import b64encode
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -75,6 +78,23 @@ def test_prometheus_has_every_replica_by_itself(stack: Stack) -> None:
         (each["name"], service["release"], "host-1") for each in service["hosts"][0]["replicas"]
     }
     assert {each["value"][1] for each in up} == {"1"}
+
+
+def test_metrics_leave_a_host_only_with_the_password(stack: Stack) -> None:
+    told = stack.environment()["metrics"]
+    folder = stack.environment_file.parent
+    context = ssl.create_default_context(cafile=folder / told["ca"])
+    context.check_hostname = False  # the certificate names the host; this goes to its address
+    url = f"https://{stack.host().address}:{told['port']}/api/v1/query?query=up"
+    with pytest.raises(HTTPError) as refused:
+        urlopen(url, timeout=5, context=context)
+    refused.value.close()
+    assert refused.value.code == 401
+    password = (folder / told["password_file"]).read_text().strip()
+    login = b64encode(f"{told['user']}:{password}".encode()).decode()
+    request = Request(url, headers={"Authorization": f"Basic {login}"})
+    with urlopen(request, timeout=5, context=context) as answer:  # noqa: S310
+        assert answer.status == 200
 
 
 def test_a_change_goes_live_and_no_request_is_lost(stack: Stack, clone: Clone) -> None:
