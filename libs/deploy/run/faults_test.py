@@ -57,7 +57,7 @@ def go(
 def asking(fleet: Fleet, label: str, *, parts: str = "1", color: str = "") -> Request:
     """Asks for the image of this label, and makes it pullable with what runs beside it."""
     request = Request(
-        wishes.service(color=color),
+        wishes.service(replicas=2, color=color),
         wishes.image(label),
         wishes.REPLICA,
         wishes.parts(parts),
