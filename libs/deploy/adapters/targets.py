@@ -68,10 +68,16 @@ class PantsTargets:
         except OSError as error:
             raise GraphError(f"./pants can't be started: {error.strerror}") from error
         if done.returncode:
-            lines = [each for each in done.stderr.splitlines() if each.strip()]
-            said = lines[-1].strip() if lines else f"it ended with {done.returncode}"
+            said = _reason(done.stderr) or f"it ended with {done.returncode}"
             raise GraphError(f"./pants peek :: failed: {said}", hint="./pants peek ::")
         return done.stdout
+
+
+def _reason(said: str) -> str:
+    """Returns one line for people: what follows Pants' heading of exceptions, else the last one."""
+    lines = [each.strip() for each in said.splitlines() if each.strip()]
+    headings = [at for at, line in enumerate(lines[:-1]) if "Exception encountered" in line]
+    return lines[headings[-1] + 1] if headings else "".join(lines[-1:])
 
 
 def _target(told: Mapping[str, Any]) -> Target:

@@ -58,6 +58,10 @@ def test_another_state_is_read_in_its_own_folder_and_leaves_no_daemon(tmp_path: 
     ("script", "reason"),
     [
         ("echo; echo one >&2; echo the last >&2; echo >&2; exit 1", "failed: the last"),
+        (
+            "echo '1 Exception encountered:' >&2; echo; echo '  Wrong: it' >&2; echo ' * :x' >&2; exit 1",
+            "failed: Wrong: it",
+        ),
         ("exit 7", "it ended with 7"),
         ("echo no json", "no list of targets"),
         ("echo '{}' ; echo '{}'", "no list of targets"),
