@@ -159,7 +159,7 @@ class Engine:
         if found["Config"]["Labels"].get(LABEL) != self.names.sandbox:
             raise EngineError(
                 f"a container named {name} is there that no sandbox made; it was left alone",
-                hint=f"docker rename {name} another-name, or take another name: ship up --sandbox NAME",
+                hint=f"docker rename {name} another-name, or take another name: ./ship up --sandbox NAME",
             )
         return found
 
@@ -225,5 +225,5 @@ def _translated(what: str, *, otherwise: Callable[[], None] = lambda: None) -> I
     except (DockerException, requests.exceptions.RequestException) as error:
         raise EngineError(
             f"the Docker engine can't be reached ({error}); what was made so far stays",
-            hint="ship doctor --fix",
+            hint="./ship doctor --fix",
         ) from error

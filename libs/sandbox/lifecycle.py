@@ -37,7 +37,7 @@ def create(name: str, hosts: int, say: Say, *, base_image: BaseImage) -> Path:
     """
     if not 1 <= hosts <= MOST_HOSTS:
         raise UsageError(
-            f"a sandbox has 1 to {MOST_HOSTS} hosts, not {hosts}", hint="ship up --hosts 2"
+            f"a sandbox has 1 to {MOST_HOSTS} hosts, not {hosts}", hint="./ship up --hosts 2"
         )
     place = state.folder(name)
     with closing(Engine(name)) as engine, state.locked(place):

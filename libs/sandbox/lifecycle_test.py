@@ -32,7 +32,7 @@ def test_a_number_of_hosts_that_cannot_be_is_refused(hosts: int) -> None:
 def test_without_an_engine_nothing_is_begun_and_the_fix_is_named() -> None:
     with pytest.raises(EngineError) as caught:
         sandbox.create("blue", 1, print, base_image=_no_image)
-    assert caught.value.hint == "ship doctor --fix"
+    assert caught.value.hint == "./ship doctor --fix"
     assert sandbox.names() == []
 
 

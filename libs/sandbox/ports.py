@@ -42,7 +42,7 @@ def require_free(name: str, ports: Mapping[str, int]) -> None:
                 f"port {port} of {ADDRESS}, which sandbox {name} uses for {purpose}, is taken by another"
                 " program; what was made so far stays",
                 hint=f"end what listens there (ss -ltnp 'sport = :{port}') and repeat, or take a new"
-                f" sandbox with new ports: ship down --sandbox {name} && ship up --sandbox {name}",
+                f" sandbox with new ports: ./ship down --sandbox {name} && ./ship up --sandbox {name}",
             )
 
 

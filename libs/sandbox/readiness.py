@@ -37,7 +37,7 @@ def await_ready(
         if time.monotonic() > deadline:
             raise NotReadyError(
                 f"{part} was started but is not ready after {DEADLINE_S:g} s: {last_words()}",
-                hint="repeat the command; ship down removes everything",
+                hint="repeat the command; ./ship down removes everything",
             )
 
 

@@ -68,7 +68,7 @@ def folder(name: str) -> Folder:
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} can't name a sandbox: lower case letters, digits and inner hyphens, at most 40",
-            hint="ship up --sandbox my-sandbox",
+            hint="./ship up --sandbox my-sandbox",
         )
     return Folder(name, root() / name)
 
