@@ -35,6 +35,7 @@ from deploy.errors import BuildError, UsageError
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
 AT_ONCE = 2
+KEPT_ARCHIVES = 2
 ARCHIVES = "/var/cache/apt/archives"
 RESOLVED = "resolved"
 SCANNED = ("Package", "Source", "Version", "Architecture", "Maintainer")
@@ -105,7 +106,14 @@ class Bases:
             with tempfile.TemporaryDirectory(prefix=f"{recipe.name}-", dir=self._archives) as work:
                 built = self._build(recipe, Path(work))
                 built.rename(archive)
+            self._forget(recipe.name)
         return archive
+
+    def _forget(self, name: str) -> None:
+        """Removes a base's archives but the newest; what an engine loaded from them stays."""
+        kept = sorted(self._archives.glob(f"{name}-*.tar"), key=lambda each: each.stat().st_mtime)
+        for archive in kept[:-KEPT_ARCHIVES]:
+            archive.unlink(missing_ok=True)
 
     def _build(self, recipe: Recipe, work: Path) -> Path:
         debs = work / "debs"

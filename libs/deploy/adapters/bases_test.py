@@ -1,3 +1,4 @@
+import os
 import tomllib
 from pathlib import Path
 from typing import IO
@@ -103,3 +104,13 @@ def test_the_command_line_of_mmdebstrap() -> None:
     assert "install base-files python3.13-minimal" in resolve
     assert take == "--extract-hook=sync-out /var/cache/apt/archives '/kept in/d'"
     assert compiled.endswith("unchecked-hash /usr/lib/python3.13")
+
+
+def test_the_newest_two_archives_of_a_base_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "bases"
+    folder.mkdir()
+    for at, name in enumerate(["edge-3", "edge-1", "edge-2", "host-0"]):
+        (folder / f"{name}.tar").touch()
+        os.utime(folder / f"{name}.tar", (at, at))
+    Bases(RECIPES, tmp_path, _Full(), print, mirror=MIRROR)._forget("edge")
+    assert {each.stem for each in folder.iterdir()} == {"edge-1", "edge-2", "host-0"}
