@@ -24,14 +24,17 @@ class Pants:
         return tuple(sorted(self._run("filedeps", "--transitive", target).split("\n")))
 
     def package(self, target: str) -> str:
-        """Builds an image and returns its name in the engine. Raises BuildError with its last lines."""
+        """Builds an image and returns its id in the engine. Raises BuildError with its last lines.
+
+        The id and not the name, which another checkout's build may take over at any moment.
+        """
         self._run("package", target)
         folder, _, name = target.partition(":")
         told = self._root / "dist" / folder.replace("/", ".") / f"{name}.docker-info.json"
         try:
             said = json.loads(told.read_text(encoding="utf-8"))
-            return str(said["registries"][0]["tags"][0]["name"])
-        except (OSError, ValueError, KeyError, IndexError) as error:
+            return str(said["image_id"])
+        except (OSError, ValueError, KeyError) as error:
             raise BuildError(
                 f"{target} is packaged, but {told} does not name an image: is it a docker_image?"
             ) from error

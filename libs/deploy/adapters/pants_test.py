@@ -19,10 +19,10 @@ def test_inputs_are_what_pants_lists(tmp_path: Path) -> None:
     assert pants.inputs("services/app:image") == ("a.py", "b.py")
 
 
-def test_a_package_is_named_by_what_pants_wrote(tmp_path: Path) -> None:
-    told = '{"registries": [{"tags": [{"name": "py-cicd/app:packaged"}]}]}'
+def test_a_package_is_the_image_whose_id_pants_wrote(tmp_path: Path) -> None:
+    told = '{"version": 1, "image_id": "4e2a5216eaf2"}'
     script = f"mkdir -p dist/services.app; echo '{told}' > dist/services.app/image.docker-info.json"
-    assert _checkout(tmp_path, script).package("services/app:image") == "py-cicd/app:packaged"
+    assert _checkout(tmp_path, script).package("services/app:image") == "4e2a5216eaf2"
 
 
 def test_a_failure_shows_the_last_lines(tmp_path: Path) -> None:

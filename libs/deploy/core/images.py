@@ -244,7 +244,7 @@ class Packager(Protocol):
         ...
 
     def package(self, target: str) -> str:
-        """Builds an image and returns its name in the engine."""
+        """Builds an image and returns its id in the engine."""
         ...
 
 
