@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from toolchain.chain import Chain
+from toolchain.machine import is_ci
 from toolchain.running import ca_bundle, tool_environment
 
 
@@ -20,6 +21,8 @@ def pants_variables(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:
         "PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH": repr(pythons),
         "PANTS_PEX_CLI_URL_TEMPLATE": f"file://{current['pex']}",
     }
+    if is_ci(environ):
+        variables["PANTS_CONFIG_FILES"] = str(chain.places.checkout / "pants.ci.toml")
     bundle = ca_bundle(environ)
     if bundle:
         variables["PANTS_CA_CERTS_PATH"] = bundle

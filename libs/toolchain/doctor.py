@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from toolchain.arguments import Arguments
 from toolchain.preparing import Setup, prepare, should_ask
 from toolchain.prerequisites import Finding, examine
 
-EXAMPLE = "example: ./ship doctor --fix --yes"
+EXAMPLE = "example:\n  ./ship doctor --fix --yes"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Arguments:
     """The arguments of the verb."""
-    parser = argparse.ArgumentParser(prog="ship doctor", description=__doc__, epilog=EXAMPLE)
+    parser = Arguments("doctor", __doc__, EXAMPLE)
     parser.add_argument("--fix", action="store_true", help="install and start what is missing")
     parser.add_argument("--yes", action="store_true", help="don't ask first")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")

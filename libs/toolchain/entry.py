@@ -22,6 +22,11 @@ from toolchain.running import tool_environment
 USAGE = (
     "usage: python3 libs/toolchain (ship VERB | pants GOAL | pants-variables | lock [--upgrade])"
 )
+OWN_VERBS = """\
+set-up and tests, each with --help:
+    doctor    every prerequisite, found or missing, each with its fix; --fix brings them
+    test      set-up, lint, check, tests, then the integration tests on a sandbox of their own
+    lock      compiles the requirements to hash-pinned locks"""
 # What a verb of `deploy.cli` needs beyond its libraries; `up` needs the whole machine set up.
 BUILDING = ("build", "publish", "plan", "deploy", "affected", "monitor")
 
@@ -51,6 +56,8 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
             prepare(setup.tasks_for(chain.all), ask=should_ask(args, environ))
             return locks.relock(chain, args)
         case ["ship", *args]:
+            if args in ([], ["-h"], ["--help"]):
+                print(OWN_VERBS, end="\n\n", flush=True)
             prepare(tasks_of_verb(setup, args), ask=should_ask(args, environ))
             start_ship(chain, args, environ)
         case ["pants", *args]:

@@ -58,3 +58,15 @@ def test_the_entry_starts_from_any_folder_and_imports_nothing_from_there(tmp_pat
     argv = [sys.executable, str(here), "ship", "doctor", "--help"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "--fix" in done.stdout
+
+
+def test_a_wrong_argument_is_told_as_json_where_that_was_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["ship", "test", "a::", "--changed-since", "b", "--json"], dict(os.environ)) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["error"] == {
+        "type": "UsageError",
+        "message": "TARGETS and --changed-since exclude each other.",
+        "hint": "./ship test --help",
+    }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.arguments import Arguments
 from toolchain.chain import Chain
 from toolchain.environments import uv_environment
 from toolchain.interpreters import PYTHON_39, PYTHON_313, Interpreter
@@ -68,7 +68,7 @@ def compile_locks(chain: Chain, *, upgrade: bool) -> list[Path]:
 
 def relock(chain: Chain, argv: Sequence[str]) -> int:
     """`ship lock`: compile all locks and say which changed."""
-    parser = argparse.ArgumentParser(prog="ship lock", description=__doc__)
+    parser = Arguments("lock", __doc__, "example:\n  ./ship lock --upgrade")
     parser.add_argument("--upgrade", action="store_true", help="take the newest allowed versions")
     parser.add_argument("--yes", action="store_true", help="don't ask before set-up")
     args = parser.parse_args(argv)

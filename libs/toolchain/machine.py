@@ -53,6 +53,11 @@ class Machine:
         return () if self.is_root else ("sudo",)
 
 
+def is_ci(environ: Mapping[str, str]) -> bool:
+    """Whether nobody watches: CI is set to something that isn't a no."""
+    return environ.get("CI", "").lower() not in ("", "0", "false")
+
+
 def this_machine(environ: Mapping[str, str]) -> Machine:
     """The machine that this runs on; the system's folders count also where PATH lacks them."""
     path = [folder for folder in environ.get("PATH", "").split(os.pathsep) if folder]

@@ -14,7 +14,7 @@ from toolchain import apt
 from toolchain.chain import Chain
 from toolchain.engine import Engine, start, this_engine
 from toolchain.errors import PersonNeededError
-from toolchain.machine import Machine, this_machine
+from toolchain.machine import Machine, is_ci, this_machine
 from toolchain.pieces import Piece, bring
 from toolchain.prerequisites import missing_packages
 from toolchain.progress import Task, carry_out
@@ -84,7 +84,7 @@ def prepare(tasks: Sequence[Task], *, ask: bool, out: TextIO | None = None) -> N
 
 def should_ask(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Only a person at a terminal is asked."""
-    if "--yes" in argv or environ.get("CI", "").lower() not in ("", "0", "false"):
+    if "--yes" in argv or is_ci(environ):
         return False
     return os.isatty(0) and os.isatty(2)
 

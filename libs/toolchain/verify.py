@@ -5,14 +5,17 @@ It ends with `N passed, N failed` alone on a line, counted from the reports of w
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from toolchain.arguments import Arguments
 from toolchain.build import pants_command, pants_environment
 from toolchain.chain import Chain
 from toolchain.preparing import Setup, prepare, should_ask
@@ -55,14 +58,9 @@ class Selection:
         return '["integration"]' if self.targets else '["integration", "-long"]'
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Arguments:
     """The arguments of the verb."""
-    parser = argparse.ArgumentParser(
-        prog="ship test",
-        description=__doc__,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments("test", __doc__, EXAMPLE)
     parser.add_argument("targets", nargs="*", metavar="TARGETS", help="default: everything (::)")
     parser.add_argument(
         "--changed-since", metavar="REF", help="only what a change since REF reaches"
@@ -83,16 +81,28 @@ def verify(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int
         parser().error("TARGETS and --changed-since exclude each other")
     selection = Selection(tuple(args.targets), args.changed_since)
     prepare(setup.tasks_for_all(), ask=should_ask(argv, environ))
-    runner = Runner(setup.chain, environ, quiet_stdout=args.json)
-    reports = setup.chain.places.checkout / "dist" / "test" / "reports"
-    shutil.rmtree(reports, ignore_errors=True)
-    broken = run_stages(runner, selection, integration=not args.no_integration)
-    tally = read_reports(reports)
+    with fresh_reports(setup.chain.places.checkout) as reports:
+        runner = Runner(setup.chain, environ, reports, quiet_stdout=args.json)
+        broken = run_stages(runner, selection, integration=not args.no_integration)
+        tally = read_reports(reports)
     exit_code = 1 if broken or tally.failed else 0
     print(render(tally, broken), file=sys.stderr if args.json else sys.stdout, flush=True)
     if args.json:
         print(json.dumps(document(tally, broken, exit_code)))
     return exit_code
+
+
+@contextlib.contextmanager
+def fresh_reports(checkout: Path) -> Iterator[Path]:
+    """A folder for this run's reports alone; at the end they lie in dist/test/reports."""
+    folder = checkout / "dist" / "test" / f"run-{os.getpid()}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shown = folder.with_name("reports")
+        shutil.rmtree(shown, ignore_errors=True)
+        shutil.move(folder, shown)
 
 
 @dataclass(frozen=True)
@@ -101,12 +111,14 @@ class Runner:
 
     chain: Chain
     environ: Mapping[str, str]
+    reports: Path
     quiet_stdout: bool
 
     def run(self, args: Sequence[str], **extra: str) -> int:
         """Run to the end; Ctrl-C goes to Pants too, which ends its tests, and we wait for that."""
+        reports = self.reports.relative_to(self.chain.places.checkout)  # Pants takes no other
         process = subprocess.Popen(
-            pants_command(self.chain, args),
+            pants_command(self.chain, [f"--test-report-dir={reports}", *args]),
             cwd=self.chain.places.checkout,
             env={**self._env, **extra},
             stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ import pytest
 from toolchain.chain import Chain
 from toolchain.places import Places
 from toolchain.reports import Suite, Tally
-from toolchain.verify import Runner, Selection, document, parser, render, run_stages
+from toolchain.verify import Runner, Selection, document, fresh_reports, parser, render, run_stages
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RecordingRunner(Runner):
 
 def runner(*fails: str, has_integration: bool = True) -> RecordingRunner:
     places = Places(checkout=Path("/repo"), cache=Path("/cache"), state=Path("/state"))
-    return RecordingRunner(Chain(places), {}, False, fails, has_integration)
+    return RecordingRunner(Chain(places), {}, Path("/reports"), False, fails, has_integration)
 
 
 def test_everything_is_linted_and_tested_and_integration_runs_alone() -> None:
@@ -105,3 +105,14 @@ def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(["--help"])
     assert "--changed-since main" in capsys.readouterr().out
+
+
+def test_a_run_counts_its_own_reports_and_leaves_them_where_ci_looks(tmp_path: Path) -> None:
+    shown = tmp_path / "dist" / "test" / "reports"
+    shown.mkdir(parents=True)
+    (shown / "of_another_run.xml").touch()
+    with fresh_reports(tmp_path) as reports:
+        assert list(reports.iterdir()) == []
+        (reports / "own.xml").touch()
+    assert [path.name for path in shown.iterdir()] == ["own.xml"]
+    assert [path.name for path in shown.parent.iterdir()] == ["reports"]
