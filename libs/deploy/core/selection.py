@@ -31,6 +31,12 @@ EVERYTHING_FILES: Mapping[str, str] = {
     "ship": "a wrapper script",
     "pants": "a wrapper script",
     "libs/toolchain/**": "what the wrapper scripts start",
+    "deploy/*.yml": "what every release is made of",
+    "deploy/nginx/**": "what every release is made of",
+    "deploy/base/edge/**": "what every release is made of",
+    "deploy/base/prometheus/**": "what every release is made of",
+    "deploy/environments/**": "where every release goes",
+    "deploy/known_hosts/**": "where every release goes",
 }
 """What every target depends on without saying so, with what it is."""
 

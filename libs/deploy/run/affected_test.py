@@ -55,7 +55,6 @@ TREE: Mapping[str, str | None] = {
     **service("three", "psutil"),
     "docs/told.md": "",
     "docs/other.md": "",
-    "deploy/nginx.conf": "",
     "pants.toml": "",
     "macros/services.py": "",
     REQUIREMENTS: "flask\npsutil\n",
@@ -525,7 +524,8 @@ def test_documentation_runs_no_test_but_those_that_read_it(scene: Scene) -> None
         ("macros/services.py", "macros/services.py changed: macros or plugins of BUILD files"),
         (".gitlab/ci/verify.yml", ".gitlab/ci/verify.yml changed: the pipeline"),
         ("ship", "ship changed: a wrapper script"),
-        ("deploy/nginx.conf", "deploy/nginx.conf changed and belongs to no target"),
+        ("deploy/replica.yml", "deploy/replica.yml changed: what every release is made of"),
+        ("notes.txt", "notes.txt changed and belongs to no target"),
     ],
 )
 def test_what_everything_depends_on_runs_everything(scene: Scene, path: str, reason: str) -> None:
