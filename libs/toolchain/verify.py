@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from toolchain import changes
 from toolchain.arguments import Arguments
 from toolchain.build import pants_command, pants_environment
 from toolchain.chain import Chain
@@ -35,22 +36,16 @@ PASSED_ON = (
 
 @dataclass(frozen=True)
 class Selection:
-    """Which targets: named ones, or what changed since a revision, or all."""
+    """Which targets: named ones, or by goal what a change reaches, or all."""
 
-    targets: tuple[str, ...]
-    changed_since: str | None = None
+    targets: tuple[str, ...] = ()
+    reached: Mapping[str, tuple[str, ...]] | None = None
 
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What stands before the goals."""
-        if self.changed_since is None:
-            return ()
-        return (f"--changed-since={self.changed_since}", "--changed-dependents=transitive")
-
-    @property
-    def specs(self) -> tuple[str, ...]:
-        """What stands after the goals; Pants takes no names beside --changed-since."""
-        return () if self.changed_since is not None else self.targets or ("::",)
+    def specs(self, goal: str) -> tuple[str, ...]:
+        """What stands after a goal; none where a change reaches nothing for it."""
+        if self.reached is not None:
+            return self.reached.get(goal, ())
+        return self.targets or ("::",)
 
     @property
     def integration_tags(self) -> str:
@@ -63,7 +58,11 @@ def parser() -> Arguments:
     parser = Arguments("test", __doc__, EXAMPLE)
     parser.add_argument("targets", nargs="*", metavar="TARGETS", help="default: everything (::)")
     parser.add_argument(
-        "--changed-since", metavar="REF", help="only what a change since REF reaches"
+        "--changed-since",
+        metavar="REF",
+        nargs="?",
+        const="",
+        help="only what a change since REF reaches (without REF: since what ./ship affected says)",
     )
     parser.add_argument(
         "--no-integration", action="store_true", help="leave out what needs an engine"
@@ -77,10 +76,14 @@ def parser() -> Arguments:
 def verify(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Return 0 when lint, check and every test that was selected passed."""
     args = parser().parse_args(argv)
-    if args.targets and args.changed_since:
+    if args.targets and args.changed_since is not None:
         parser().error("TARGETS and --changed-since exclude each other")
-    selection = Selection(tuple(args.targets), args.changed_since)
     prepare(setup.tasks_for_all(), ask=should_ask(argv, environ))
+    selection = Selection(tuple(args.targets))
+    if args.changed_since is not None:
+        reached = changes.ask(setup.chain, environ, args.changed_since)
+        print(f"tested is what a change reaches: {reached.reason}", file=sys.stderr, flush=True)
+        selection = Selection(reached=reached.by_goal)
     with fresh_reports(setup.chain.places.checkout) as reports:
         runner = Runner(setup.chain, environ, reports, quiet_stdout=args.json)
         broken = run_stages(runner, selection, integration=not args.no_integration)
@@ -155,18 +158,19 @@ class Runner:
 
 def run_stages(runner: Runner, selection: Selection, *, integration: bool) -> list[str]:
     """Run all stages, also after one that failed, and return the names of those that did."""
-    options, specs = selection.options, selection.specs
     # The tag filter of pants.toml would keep lint and check from the integration tests, too.
     # Pants leaves out the goals after one that failed, so each is a call: the daemon is warm.
-    stages = {
-        "lint": ["--tag=[]", *options, "lint", *specs],
-        "check": ["--tag=[]", *options, "check", *specs],
-        "tests": [*options, "test", *specs],
-    }
-    broken = [name for name, args in stages.items() if runner.run(args) != 0]
-    tagged = [f"--tag={selection.integration_tags}", *options]
-    only_tests = ["--filter-target-type=python_test", "list"]
-    if not integration or not runner.lists([*tagged, *only_tests, *specs]):
+    stages = {"lint": ("--tag=[]", "lint"), "check": ("--tag=[]", "check"), "tests": ("test",)}
+    broken = [
+        name
+        for name, args in stages.items()
+        if (specs := selection.specs(args[-1])) and runner.run([*args, *specs]) != 0
+    ]
+    specs = selection.specs("test")
+    tagged = [f"--tag={selection.integration_tags}"]
+    # A name such as e2e:integration is one of python_tests; `list` doesn't open it.
+    only_tests = ["--filter-target-type=python_test,python_tests", "list"]
+    if not integration or not specs or not runner.lists([*tagged, *only_tests, *specs]):
         return broken
     extra = f"--test-extra-env-vars={json.dumps(PASSED_ON)}"
     # A daemon of its own settings would end the one that the other calls share, and a test calls

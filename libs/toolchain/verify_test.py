@@ -62,13 +62,19 @@ def test_without_integration_targets_there_is_no_third_call() -> None:
 
 def test_a_change_selects_what_depends_on_it() -> None:
     pants = runner(has_integration=False)
-    run_stages(pants, Selection((), "main"), integration=True)
-    since = "--changed-since=main --changed-dependents=transitive"
+    reached = {"lint": ("a.py",), "check": ("a:a", "b:b"), "test": ("a:tests", "b:tests")}
+    run_stages(pants, Selection(reached=reached), integration=True)
     assert pants.calls == [
-        f"--tag=[] {since} lint",
-        f"--tag=[] {since} check",
-        f"{since} test",
+        "--tag=[] lint a.py",
+        "--tag=[] check a:a b:b",
+        "test a:tests b:tests",
     ]
+
+
+def test_a_change_that_reaches_nothing_calls_nothing() -> None:
+    pants = runner()
+    assert run_stages(pants, Selection(reached={}), integration=True) == []
+    assert pants.calls == []
 
 
 def test_a_stage_that_fails_does_not_hide_the_others() -> None:
