@@ -129,3 +129,7 @@ class GraphError(ShipError):
 
 class DeploymentsError(ShipError):
     """GitLab can't say which revision was verified last; nothing was concluded from it."""
+
+
+class SelectionMissedError(ShipError):
+    """A full run failed where the selection for the change would not have looked; all was tested."""

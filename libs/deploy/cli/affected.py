@@ -9,7 +9,7 @@ from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.selection import GOALS
-from deploy.run.affected import affected
+from deploy.run.affected import affected, require_none_missed
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -17,6 +17,11 @@ def _add(parser: ArgumentParser) -> None:
         "--base",
         metavar="REF",
         help="measure against where HEAD left REF (default: what the pipeline says, else origin's default branch)",
+    )
+    parser.add_argument(
+        "--missed",
+        metavar="REPORTS",
+        help="exit 1 if a test failed in these reports of a full run that would not have been selected",
     )
 
 
@@ -26,6 +31,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     for kind, found in (("service", selection.services), ("image", selection.images)):
         for each in found:
             console.say(f"{kind} {each.name}: {_way(each.why)}")
+    if arguments.missed:
+        require_none_missed(selection, wiring.failed_reports(arguments.missed))
     return selection.document()
 
 

@@ -42,7 +42,9 @@ from deploy.run.affected import Grounds
 from deploy.run.deploy import Request, Rollback, World
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
+from toolchain.errors import ToolchainError
 from toolchain.places import find_places
+from toolchain.reports import read_reports
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -157,6 +159,16 @@ class Wiring:
             verifying,
             self.say,
         )
+
+    def failed_reports(self, folder: str) -> list[str]:
+        """The names of the test reports in a folder that tell of a failure. Raises UsageError for none."""
+        try:
+            suites = read_reports(Path(folder)).suites
+        except ToolchainError as error:
+            raise UsageError(error.failed, hint=error.next_command) from error
+        if not suites:
+            raise UsageError(f"there are no test reports in {folder}", hint="./ship test")
+        return [each.name for each in suites if each.failed]
 
     @cached_property
     def checkout(self) -> Checkout:

@@ -5,6 +5,7 @@ What can't be known selects everything, with the reason: an error never means th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -74,7 +75,10 @@ class Named:
 
 @dataclass(frozen=True)
 class Selection:
-    """What to run: targets by goal, services to deploy, images to publish. `mode` is changed or all."""
+    """What to run: targets by goal, services to deploy, images to publish. `mode` is changed or all.
+
+    `reached` are the addresses behind `targets`, where a generator may stand for several.
+    """
 
     mode: str
     base: str | None
@@ -82,6 +86,7 @@ class Selection:
     targets: tuple[Selected, ...] = ()
     services: tuple[Named, ...] = ()
     images: tuple[Named, ...] = ()
+    reached: frozenset[str] = frozenset()
 
     def document(self) -> dict[str, Any]:
         """Returns it for JSON."""
@@ -130,6 +135,7 @@ def select(
             for each in reached
             if graph.targets[each.address].kind == "docker_image"
         ),
+        frozenset(ways),
     )
 
 
@@ -155,6 +161,25 @@ def goals_of(kind: str) -> tuple[str, ...]:
     if not any(kind in kinds for kinds in known.values()):
         return GOALS
     return tuple(goal for goal in GOALS if kind in known[goal])
+
+
+def missed(failed: Iterable[str], selection: Selection) -> tuple[str, ...]:
+    """Returns the reports of failed tests that the selection for what broke them left out.
+
+    `failed` are names of Pants' reports, `libs.a.b_test.py.tests` or `batch-of-FIRST+N-files`.
+    """
+    if selection.mode == "all":
+        return ()
+    selected = {_report_of(each) for each in selection.reached}
+    firsts = {name: re.sub(r"^batch-of-(.*)\+\d+-files$", r"\1", name) for name in failed}
+    return tuple(sorted(name for name, first in firsts.items() if first not in selected))
+
+
+def _report_of(address: str) -> str:
+    path, _, name = address.partition(":")
+    above = "@" * name.count("../") or "."
+    shown = f"{above}{name.replace('../', '')}" if name else ""
+    return f"{path.replace('/', '.')}{shown}"
 
 
 def everything_because(paths: Iterable[str], macros: Iterable[str] = ()) -> str | None:

@@ -10,6 +10,7 @@ from deploy.core.selection import (
     everything_because,
     everything_unless_owned,
     goals_of,
+    missed,
     select,
     select_all,
 )
@@ -232,3 +233,30 @@ def test_an_image_that_is_no_target_could_never_be_reached() -> None:
     assert everything_unless_owned([], GRAPH, None, [*SERVICES, wrong]) == (
         "services/three:picture, the image of three, is no target of the build"
     )
+
+
+def test_a_test_that_failed_and_was_not_selected_is_missed() -> None:
+    failed = [
+        "services.one.web_test.py.tests",
+        "services.two.web_test.py.tests",
+        "batch-of-services.one.web_test.py.tests+4-files",
+        "batch-of-services.two.web_test.py.tests+1-files",
+        "libs.docs_test.py.tests",
+    ]
+    assert missed(failed, selected("libs/left/a.py")) == (
+        "batch-of-services.two.web_test.py.tests+1-files",
+        "libs.docs_test.py.tests",
+        "services.two.web_test.py.tests",
+    )
+    assert missed(failed, select_all(None, "why", SERVICES)) == ()
+
+
+def test_reports_are_named_as_pants_names_them() -> None:
+    targets = [
+        Target("a/b/c_test.py:../../tests", "python_test", ("a/b/c_test.py",)),
+        Target("a/b/d_test.py", "python_test", ("a/b/d_test.py",)),
+    ]
+    graph = Graph(targets)
+    changes = [Change("a/b/c_test.py"), Change("a/b/d_test.py")]
+    selection = select(BASE, explain(changes, graph), graph, ())
+    assert missed(["a.b.c_test.py@@tests", "a.b.d_test.py"], selection) == ()

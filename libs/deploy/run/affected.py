@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.core.config import Service
@@ -24,10 +24,17 @@ from deploy.core.selection import (
     Selection,
     everything_because,
     everything_unless_owned,
+    missed,
     select,
     select_all,
 )
-from deploy.errors import DeploymentsError, GraphError, HistoryError, UsageError
+from deploy.errors import (
+    DeploymentsError,
+    GraphError,
+    HistoryError,
+    SelectionMissedError,
+    UsageError,
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,20 @@ def affected(grounds: Grounds, asked: str | None = None) -> Selection:
         return _judge(grounds, base, uncommitted=facts.on_laptop)
     except (HistoryError, GraphError) as error:
         return select_all(base.revision, error.message, services)
+
+
+def require_none_missed(selection: Selection, failed: Iterable[str]) -> None:
+    """Holds the failed tests of a full run against the selection for all that changed since the last one.
+
+    Raises SelectionMissedError.
+    """
+    found = missed(failed, selection)
+    if found:
+        since = (selection.base or "")[:12]
+        raise SelectionMissedError(
+            f"failed, but not selected by any change since {since}: {', '.join(found)}",
+            hint="name what the test depends on in its BUILD file",
+        )
 
 
 def gather(grounds: Grounds, asked: str | None) -> PipelineFacts:

@@ -12,8 +12,8 @@ from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts
 from deploy.adapters.revisions import GitRevisions
 from deploy.core.config import Service
 from deploy.core.selection import Selection
-from deploy.errors import UsageError
-from deploy.run.affected import Grounds, affected
+from deploy.errors import SelectionMissedError, UsageError
+from deploy.run.affected import Grounds, affected, require_none_missed
 from deploy.testing.gitlab import MemoryGitlab, gitlab_server
 from deploy.testing.pants import LOCK, REQUIREMENTS, FolderGraphs
 from deploy.testing.repository import Repository
@@ -566,3 +566,14 @@ def test_a_job_s_own_files_are_no_change(scene: Scene) -> None:
         },
     )
     assert selection.targets == ()
+
+
+def test_a_nightly_run_tells_what_the_selection_missed(scene: Scene) -> None:
+    base = scene.origin.head
+    head = scene.origin.commit({"libs/right/c.py": "# breaks two, and three in a way nobody declared\n"})
+    selection = scene.merge_request(head, base)
+    require_none_missed(selection, ["services.two.web_test.py.tests"])
+    with pytest.raises(SelectionMissedError, match=r"since .{12}: services\.three\.web_test\.py"):
+        require_none_missed(
+            selection, ["services.two.web_test.py.tests", "services.three.web_test.py.tests"]
+        )
