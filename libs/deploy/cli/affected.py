@@ -27,10 +27,11 @@ def _add(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     selection = affected(wiring.grounds(), arguments.base)
-    # The document names services and images alone: why they are in it is said beside it.
-    for kind, found in (("service", selection.services), ("image", selection.images)):
-        for each in found:
-            console.say(f"{kind} {each.name}: {_way(each.why)}")
+    if selection.mode == "changed":
+        # The document names services and images alone: why they are in it is said beside it.
+        for kind, found in (("service", selection.services), ("image", selection.images)):
+            for each in found:
+                console.say(f"{kind} {each.name}: {_way(each.why)}")
     if arguments.missed:
         require_none_missed(selection, wiring.failed_reports(arguments.missed))
     return selection.document()
@@ -42,11 +43,14 @@ def _show(document: Document) -> str:
         f"base: {document['base'] or 'none'}",
         f"{document['mode']}: {document['reason']}",
     ]
+    if document["mode"] == "all":
+        lines.append(f"{', '.join(GOALS)}: every target")
+        targets = []
     for goal in GOALS:
         found = [each for each in targets if each["goal"] == goal]
         lines += [f"{goal}: {len(found)}"] if found else []
         lines += [f"  {each['address']}: {_way(each['why'])}" for each in found]
-    if not targets:
+    if not document["targets"]:
         lines.append("nothing to lint, check, test or package")
     for kind in ("services", "images"):
         lines.append(f"{kind}: {', '.join(document[kind]) or 'none'}")
