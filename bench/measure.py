@@ -60,10 +60,18 @@ def requests_per_second(url: str, *, seconds: float = 8.0) -> float:
 
 @dataclass(frozen=True)
 class Redeploy:
-    """A redeploy under load: its own time, and what the users met."""
+    """A redeploy under load, begun at `begun` on the monotonic clock: its own time, and what users met."""
 
+    begun: float
     seconds: float
     report: Report
+
+    @property
+    def live_after(self) -> float:
+        """Seconds until the last request was due that failed or met the release before."""
+        last = self.report.answers[-1].release
+        others = [each.due for each in self.report.answers if each.lost or each.release != last]
+        return max(others, default=self.begun) - self.begun
 
 
 def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
@@ -74,7 +82,7 @@ def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
         redeploy()
         seconds = time.monotonic() - begun
         until(lambda: _well_for(load, 2.0), within_s=90)
-    return Redeploy(seconds, load.report)
+    return Redeploy(begun, seconds, load.report)
 
 
 def _well_for(load: Load, seconds: float) -> bool:

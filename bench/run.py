@@ -158,10 +158,11 @@ def _figures(size: int, change: int, first: float, requests: float, redeploy: Re
         pushed_after_change=change,
         first_answer=first,
         requests=requests,
+        live_after=redeploy.live_after,
         redeploy=redeploy.seconds,
         sent=len(report.answers),
         lost=len(report.lost),
-        p99=report.percentile(0.99),
+        p99=report.answered.percentile(0.99),
     )
 
 

@@ -49,6 +49,11 @@ class Report:
         return tuple(answer for answer in self.answers if answer.lost)
 
     @property
+    def answered(self) -> Report:
+        """Those that were not lost."""
+        return Report(tuple(answer for answer in self.answers if not answer.lost))
+
+    @property
     def releases(self) -> Counter[str]:
         return Counter(answer.release for answer in self.answers if not answer.lost)
 
