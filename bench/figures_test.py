@@ -18,7 +18,7 @@ def test_both_ways_stand_side_by_side() -> None:
         "requests lost in a redeploy        0 of 1200  250 of 1000   0.00  less is better",
         "p99 of those answered                  50 ms      2000 ms   0.03  less is better",
         "all users on the new one after         9.0 s       12.0 s   0.75  less is better",
-        "the command ends after                 14.0 s        7.0 s   2.00  less is better",
+        "the command ends after                14.0 s        7.0 s   2.00  less is better",
     ]
 
 
