@@ -69,15 +69,9 @@ def test_a_second_up_finds_nothing_to_do(stack: Stack) -> None:
 
 def test_prometheus_has_every_replica_by_itself(stack: Stack) -> None:
     service = stack.service()
-    up = stack.query('up{service="app"}')
-    labels = {
-        (each["metric"]["replica"], each["metric"]["release"], each["metric"]["host"])
-        for each in up
-    }
-    assert labels == {
-        (each["name"], service["release"], "host-1") for each in service["hosts"][0]["replicas"]
-    }
-    assert {each["value"][1] for each in up} == {"1"}
+    labels = {(each["replica"], each["release"], each["host"]) for each in stack.replicas_up()}
+    replicas = service["hosts"][0]["replicas"]
+    assert labels == {(each["name"], service["release"], "host-1") for each in replicas}
 
 
 def test_metrics_leave_a_host_only_with_the_password(stack: Stack) -> None:

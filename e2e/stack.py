@@ -97,6 +97,14 @@ class Stack:
         found: dict[str, Any] = self.ship("status", "app").must().document["services"][0]
         return found
 
+    def replicas_up(self) -> list[dict[str, str]]:
+        """The labels of each replica that the environment's Prometheus found up lately."""
+        up = 'up{service="app",track="stable"}'
+        lately = (
+            f"{up} == 1 and timestamp({up}) > time() - 20"  # a restart of it leaves ghosts behind
+        )
+        return [each["metric"] for each in self.query(lately)]
+
     def query(self, query: str) -> list[dict[str, Any]]:
         """What the environment's Prometheus answers: `metric` and `value` of each series."""
         url = self.environment()["metrics"]["prometheus_url"]

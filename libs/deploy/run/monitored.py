@@ -7,7 +7,10 @@ from deploy.errors import MetricsError
 from deploy.run.waiting import wait_until
 
 DEADLINE_S = 60.0
-UP = 'up{job="replicas",track="stable"}'
+_STABLE = 'up{job="replicas",track="stable"}'
+# Only what was scraped lately: an environment's Prometheus that is started anew never learns that a series ended
+# meanwhile, and would show its last value for five minutes more.
+UP = f"{_STABLE} and timestamp({_STABLE}) > time() - 20"
 
 
 def await_scraped(metrics: MetricsQuery, wanted: int, clock: Clock) -> None:
