@@ -131,6 +131,12 @@ def previous_release(service: str, observed: tuple[Observed, ...]) -> Release | 
     return None
 
 
+def last_operation(service: str, observed: tuple[Observed, ...]) -> Entry | None:
+    """Returns the last word of any host on the last operation on a service, None if there was none."""
+    entries = [entry for host in observed for entry in host.ledger if entry.service == service]
+    return max(entries, key=lambda entry: (entry.turn, entry.event == "ended"), default=None)
+
+
 def known_releases(service: str, observed: tuple[Observed, ...]) -> tuple[str, ...]:
     """Returns the ids of all releases that any host holds, newest first."""
     found = {

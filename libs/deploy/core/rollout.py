@@ -130,6 +130,11 @@ def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
     return Plan(name, wanted.release, previous, tuple(phase for phase in phases if phase.steps))
 
 
+def half_done(wanted: Wanted, observed: tuple[Observed, ...]) -> bool:
+    """True if some host has not even what a deploy of this does last; a replica that ails is no such thing."""
+    return any(phase.name == "tidy" for phase in plan_deploy(wanted, observed).phases)
+
+
 def release_before(service: str, before: tuple[Observed, ...]) -> str:
     """Returns the id of the release to go back to: the one last verified, else the newest live one, else ""."""
     live = {host.edge.live(service) for host in before} - {""}

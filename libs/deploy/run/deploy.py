@@ -10,6 +10,7 @@ from deploy.core.ledger import Entry
 from deploy.core.observed import (
     Observed,
     known_releases,
+    last_operation,
     next_sequence,
     next_turn,
     previous_release,
@@ -18,7 +19,15 @@ from deploy.core.observed import (
 from deploy.core.ports import Clock, Host, ImageRegistry, Probe
 from deploy.core.preflight import unfit
 from deploy.core.releases import Origin, Release, config_hash, make_release
-from deploy.core.rollout import Plan, Wanted, adopt, plan_back, plan_deploy, release_before
+from deploy.core.rollout import (
+    Plan,
+    Wanted,
+    adopt,
+    half_done,
+    plan_back,
+    plan_deploy,
+    release_before,
+)
 from deploy.core.steps import Part, Step
 from deploy.errors import (
     HostUnreachableError,
@@ -158,7 +167,13 @@ def _wanted(request: Request, world: World, seen: tuple[Observed, ...]) -> Wante
 
 
 def _wanted_back(request: Rollback, world: World, seen: tuple[Observed, ...]) -> Wanted:
-    name = request.service.name
+    name, keep = request.service.name, world.environment.keep_releases
+    last = last_operation(name, seen)
+    if not request.to and last and last.verb == request.verb and last.outcome in ("", "live"):
+        # "The one before" means another release once the first has switched: a rerun ends what a kill left.
+        begun = release_named(name, last.release, seen)
+        if begun and half_done(wanted := Wanted(request.service, begun, (), keep), seen):
+            return wanted
     found = release_named(name, request.to, seen) if request.to else previous_release(name, seen)
     if found is None:
         known = ", ".join(known_releases(name, seen)) or "none"
@@ -167,7 +182,7 @@ def _wanted_back(request: Rollback, world: World, seen: tuple[Observed, ...]) ->
             f"nothing was changed",
             hint=f"releases on the hosts: {known}; ./ship history {name} tells of all",
         )
-    return Wanted(request.service, found, (), world.environment.keep_releases)
+    return Wanted(request.service, found, (), keep)
 
 
 @dataclass(frozen=True)
@@ -215,7 +230,7 @@ class _Attempt:
             return (
                 lost  # the hosts are another deploy's now, nothing of theirs is ours to take back
             )
-        why, again = _reason(failure), f"./ship {entry.verb} {entry.service}"
+        why, again = _reason(failure), self._again(entry)
         if not failure.phase.reversible:
             return StuckError(
                 f"{entry.release} is live everywhere, but {failure.phase.name} did not end: {why}",
@@ -227,7 +242,7 @@ class _Attempt:
             reason = _reason(second) if isinstance(second, PhaseFailedError) else second.message
             self._conclude(entry, "stuck", f"{why}; {reason}")
             return StuckError(
-                f"the deploy of {entry.release} failed ({why}) and could not be taken back everywhere: {reason}",
+                f"the {entry.verb} to {entry.release} failed ({why}) and could not be taken back everywhere: {reason}",
                 hint=f"./ship status {entry.service} shows each host; {again} then brings all to one release",
             )
         self._conclude(entry, "reverted", why)
@@ -239,6 +254,11 @@ class _Attempt:
             previous=target,
             hint=f"{again} tries again",
         )
+
+    def _again(self, entry: Entry) -> str:
+        command = f"./ship {entry.verb} {entry.service}"
+        to = isinstance(self.request, Rollback)
+        return f"{command} --to {entry.release}" if to else command
 
     def _revert(self, entry: Entry) -> str:
         """Takes back every host that answers, from a fresh look. Returns what they serve then, "" for nothing.

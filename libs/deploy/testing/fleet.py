@@ -100,7 +100,7 @@ class Fleet:
         with self._wire:
             self.touches[host.name] = self.touches.get(host.name, 0) + 1
             self._reach(host)
-            fault = next((each for each in self.faults if each.count(host.name)), None)
+            fault = self._fault(host)
             if fault is None:
                 return self._happen(host, effect, half=False)
             result = fail()
@@ -108,10 +108,7 @@ class Fleet:
                 self._happen(host, effect, half=True)
             elif fault.after:
                 self._happen(host, effect, half=False)
-            if fault.how is How.GONE:
-                self.gone.add(host.name)
-                host.locked_by = ""
-            self.killed = self.killed or fault.how is How.KILLED
+            self._break(host, fault)
             self._reach(host)
             return result
 
@@ -123,11 +120,22 @@ class Fleet:
         name, _, path = url.removeprefix("http://").partition("/")
         host = self[name.removesuffix(".test")]
         with self._wire:
+            self._break(host, fault := self._fault(host))
             if self.killed:
                 raise Killed
-            if any(fault.count(host.name) for fault in self.faults):
+            if fault is not None:
                 return Answer(0, b"told to fail")
             return host.answer(_PUBLIC, (headers or {}).get("Host", ""), f"/{path}")
+
+    def _fault(self, host: MemoryHost) -> Fault | None:
+        return next((each for each in self.faults if each.count(host.name)), None)
+
+    def _break(self, host: MemoryHost, fault: Fault | None) -> None:
+        """Does what lasts of a fault."""
+        if fault is not None and fault.how is How.GONE:
+            self.gone.add(host.name)
+            host.locked_by = ""
+        self.killed = self.killed or (fault is not None and fault.how is How.KILLED)
 
     def _reach(self, host: MemoryHost) -> None:
         if self.killed:

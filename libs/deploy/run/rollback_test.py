@@ -1,0 +1,179 @@
+"""Rollbacks over simulated hosts, and what a rerun makes of one that was killed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from deploy.core import commands
+from deploy.core.ledger import parse_ledger
+from deploy.core.steps import Step, name_of
+from deploy.errors import StuckError, UsageError
+from deploy.run.deploy import Outcome, Request, RevertedError, Rollback, World, deploy, rollback
+from deploy.run.events import Event, PlanMade, StepBegun, StepDone
+from deploy.testing import wishes
+from deploy.testing.engine import Behaviour
+from deploy.testing.faults import Fault, How, Killed
+from deploy.testing.fleet import Fleet
+
+ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
+
+
+def world(fleet: Fleet) -> World:
+    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+
+
+def go(fleet: Fleet, label: str, *, color: str = "", path: str = "/") -> Outcome:
+    service = wishes.service(replicas=2, color=color, path=path)
+    request = Request(service, wishes.image(label), wishes.REPLICA, wishes.parts(), wishes.ORIGIN)
+    fleet.images.update([request.image, *(part.image for part in request.parts)])
+    return deploy(request, world(fleet), lambda event: None)
+
+
+def back(fleet: Fleet, to: str = "", tell: Callable[[Event], None] = lambda event: None) -> Outcome:
+    try:
+        return rollback(Rollback(wishes.service(), wishes.ORIGIN, to), world(fleet), tell)
+    finally:
+        assert fleet.wrongs == []
+
+
+@cache
+def _built(labels: str) -> Fleet:
+    fleet = Fleet.of("host-1", "host-2")
+    for label in labels.split():
+        go(fleet, label, color=label)
+    fleet.must_serve.update(host.name for host in fleet.hosts)
+    return fleet
+
+
+def fleet_of(labels: str) -> Fleet:
+    """Two hosts that served these images one after the other."""
+    return copy.deepcopy(_built(labels))
+
+
+def test_the_release_before_is_live_again_whole() -> None:
+    fleet = fleet_of("one two")
+    outcome = back(fleet)
+    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", ONE, TWO)
+    assert fleet.served() == [ONE, ONE]
+    for host in fleet.hosts:
+        replicas = [c for c in host.engine.containers.values() if c.has_check]
+        assert {c.image for c in replicas} == {wishes.image("one")}
+        assert {c.environment["COLOR"] for c in replicas} == {"one"}
+        assert host.folders("app") == {ONE, TWO}
+        last = parse_ledger(host.files[commands.LEDGER].decode())[-1]
+        assert (last.verb, last.release, last.outcome) == ("rollback", ONE, "live")
+
+
+def test_a_rollback_needs_no_registry_and_renews_no_part() -> None:
+    fleet = fleet_of("one two")
+    fleet.images.clear()
+    for host in fleet.hosts:
+        host.login_refused = True
+    told: list[Event] = []
+    back(fleet, tell=told.append)
+    names = {name_of(event.step) for event in told if isinstance(event, StepDone)}
+    assert not names & {"PullImages", "StartPart", "WriteRelease"}
+
+
+def test_any_release_on_the_hosts_can_be_named() -> None:
+    fleet = fleet_of("one two three")
+    assert back(fleet, ONE).release == ONE
+    assert back(fleet, ONE).outcome == "unchanged"
+    assert back(fleet, THREE).release == THREE
+
+
+def test_the_place_goes_back_with_the_release() -> None:
+    fleet = fleet_of("one")
+    fleet.must_serve.clear()
+    go(fleet, "two", path="/new")
+    assert fleet.served("/") == ["", ""]
+    back(fleet)
+    assert fleet.served("/") == [ONE, ONE]
+
+
+@pytest.mark.parametrize(("labels", "to"), [("one", ""), ("one two", "r000009-3f9c2ab")])
+def test_without_such_a_release_nothing_is_changed(labels: str, to: str) -> None:
+    fleet = fleet_of(labels)
+    before = fleet.served()
+    with pytest.raises(UsageError, match="to go back to; nothing was changed") as error:
+        back(fleet, to)
+    assert ONE in error.value.hint
+    assert fleet.served() == before
+
+
+def test_a_release_that_is_no_longer_good_is_taken_back() -> None:
+    fleet = fleet_of("one two")
+    for host in fleet.hosts:
+        host.engine.behaviours[wishes.image("one")] = Behaviour(healthy_after_s=None)
+    with pytest.raises(RevertedError, match=f"{TWO} serves as before") as error:
+        back(fleet)
+    assert error.value.hint == f"./ship rollback app --to {ONE} tries again"
+    assert fleet.served() == [TWO, TWO]
+    assert all(host.folders("app") == {ONE, TWO} for host in fleet.hosts)
+
+
+def test_a_host_without_the_record_gets_it_from_another() -> None:
+    fleet = fleet_of("one two")
+    host = fleet["host-2"]
+    folder = commands.release_folder("app", ONE)
+    for path in [path for path in host.files if path.startswith(f"{folder}/")]:
+        del host.files[path]
+    assert back(fleet).release == ONE
+    assert host.folders("app") == {ONE, TWO}
+
+
+def test_a_rollback_of_a_rollback_is_the_way_forward() -> None:
+    fleet = fleet_of("one two")
+    assert [back(fleet).release for _ in range(3)] == [ONE, TWO, ONE]
+
+
+def test_a_replica_that_ails_does_not_keep_a_rollback_from_going_on() -> None:
+    fleet = fleet_of("one two")
+    back(fleet)
+    fleet.watched = False
+    del fleet["host-1"].engine.containers["app-r000001-1"]
+    assert back(fleet).release == TWO
+
+
+def _steps() -> tuple[Step, ...]:
+    made: list[PlanMade] = []
+    back(
+        fleet_of("one two three"),
+        tell=lambda event: made.append(event) if isinstance(event, PlanMade) else None,
+    )
+    return made[0].plan.steps
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, id=f"{step.host}-{name_of(step)}") for step in _steps()]
+)
+def test_a_rollback_that_was_killed_is_finished_by_a_rerun(step: Step) -> None:
+    fleet = fleet_of("one two three")
+
+    def tell(event: Event) -> None:
+        if isinstance(event, StepBegun) and event.step == step:
+            fleet.faults.append(Fault(step.host, 1, How.KILLED))
+
+    with pytest.raises((Killed, StuckError)):
+        back(fleet, tell=tell)
+    assert fleet.killed
+    fleet.revive()
+    assert back(fleet).release == TWO
+    assert fleet.served() == [TWO, TWO]
+
+
+def test_a_rollback_that_failed_tries_the_same_again() -> None:
+    fleet = fleet_of("one two three")
+    bad = replace(Behaviour(), healthy_after_s=None)
+    for host in fleet.hosts:
+        host.engine.behaviours[wishes.image("two")] = bad
+    with pytest.raises(RevertedError):
+        back(fleet)
+    for host in fleet.hosts:
+        host.engine.behaviours.clear()
+    assert back(fleet).release == TWO
