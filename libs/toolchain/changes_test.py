@@ -15,7 +15,9 @@ def test_targets_are_taken_by_goal() -> None:
         {"address": "b:tests", "goal": "test", "why": []},
     ]
     printed = json.dumps({"ok": True, "error": None, "reason": "why", "targets": targets})
-    assert read(printed, 0) == Reached("why", {"test": ("a:tests", "b:tests"), "check": ("a:tests",)})
+    assert read(printed, 0) == Reached(
+        "why", {"test": ("a:tests", "b:tests"), "check": ("a:tests",)}
+    )
 
 
 def test_a_failure_is_told_with_its_hint_and_its_code() -> None:

@@ -27,7 +27,7 @@ def doctor(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int
     """Return 0 when all is found, 1 when something is missing."""
     args = parser().parse_args(argv)
     if args.fix:
-        prepare(setup.tasks_for_all(), ask=should_ask(argv, environ))
+        prepare(setup.tasks_for_all("doctor"), ask=should_ask(argv, environ))
     findings = examine(setup.machine, setup.chain, setup.engine)
     missing = [finding for finding in findings if not finding.found]
     exit_code = 1 if missing else 0

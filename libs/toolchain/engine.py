@@ -99,9 +99,13 @@ def this_engine(environ: Mapping[str, str]) -> Engine:
 
 
 def start(
-    engine: Engine | None = None, machine: Machine | None = None, places: Places | None = None
+    engine: Engine | None = None,
+    machine: Machine | None = None,
+    places: Places | None = None,
+    *,
+    by: str = "",
 ) -> None:
-    """Start the engine, wait until it answers and record that it is ours; or find it answering."""
+    """Start the engine, wait until it answers and record which verb did; or find it answering."""
     engine = engine or this_engine(os.environ)
     machine = machine or this_machine(os.environ)
     places = places or find_places(os.environ)
@@ -121,11 +125,14 @@ def start(
     try:
         _await_answer(engine, log)
     finally:  # ours even if this user may not talk to it yet
-        _write_record(places)
+        _write_record(places, by)
 
 
-def stop_if_ours(places: Places | None = None) -> bool:
-    """Stop the engine if set-up started it and nothing runs in it; return whether it was stopped."""
+def stop_if_ours(places: Places | None = None, *, by: str) -> bool:
+    """Stop the engine if the verb `by` started it and nothing runs in it; return whether it was stopped.
+
+    What `test` started outlives every `down` in its tests, and what `doctor --fix` started is the user's.
+    """
     places = places or find_places(os.environ)
     record = _record(places)
     try:
@@ -135,6 +142,8 @@ def stop_if_ours(places: Places | None = None) -> bool:
     pid = int(ours["pid"])
     if _start_time(pid) != ours["started"]:  # gone, or another process with that number
         record.unlink()
+        return False
+    if ours.get("by") != by:
         return False
     engine = Engine(f"unix://{SOCKET}")
     if engine.answers() and engine.containers() > 0:
@@ -225,11 +234,12 @@ def _record(places: Places) -> Path:
     return places.state / "engine.json"
 
 
-def _write_record(places: Places) -> None:
+def _write_record(places: Places, by: str) -> None:
     pid = _process(PID_FILE, "dockerd")
     if pid:
         places.state.mkdir(parents=True, exist_ok=True)
-        _record(places).write_text(json.dumps({"pid": pid, "started": _start_time(pid)}) + "\n")
+        ours = {"pid": pid, "started": _start_time(pid), "by": by}
+        _record(places).write_text(json.dumps(ours) + "\n")
 
 
 def _process(pid_file: Path, name: str) -> int | None:

@@ -55,17 +55,28 @@ def test_an_engine_elsewhere_is_the_users_to_start(tmp_path: Path, places: Place
 
 
 def test_without_a_record_nothing_is_stopped(places: Places) -> None:
-    assert not stop_if_ours(places)
+    assert not stop_if_ours(places, by="up")
 
 
 def test_another_process_with_the_recorded_number_lives_on(
     places: Places, sleeper: subprocess.Popen[bytes]
 ) -> None:
     record = places.state / "engine.json"
-    record.write_text(json.dumps({"pid": sleeper.pid, "started": "1"}))
-    assert not stop_if_ours(places)
+    record.write_text(json.dumps({"pid": sleeper.pid, "started": "1", "by": "up"}))
+    assert not stop_if_ours(places, by="up")
     assert sleeper.poll() is None
     assert not record.exists()
+
+
+def test_what_another_verb_started_goes_on(
+    places: Places, sleeper: subprocess.Popen[bytes]
+) -> None:
+    record = places.state / "engine.json"
+    ours = {"pid": sleeper.pid, "started": _start_time(sleeper.pid), "by": "test"}
+    record.write_text(json.dumps(ours))
+    assert not stop_if_ours(places, by="up")
+    assert sleeper.poll() is None
+    assert record.exists()
 
 
 def test_the_start_time_tells_processes_apart(sleeper: subprocess.Popen[bytes]) -> None:

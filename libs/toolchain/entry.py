@@ -81,7 +81,7 @@ def tasks_of_verb(setup: Setup, args: Sequence[str]) -> list[Task]:
     chain = setup.chain
     verb = args[0] if args else ""
     if verb == "up" and "--help" not in args and "-h" not in args:
-        return setup.tasks_for_all()
+        return setup.tasks_for_all("up")
     return setup.tasks_for(chain.all if verb in BUILDING else chain.for_ship)
 
 

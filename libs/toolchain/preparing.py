@@ -42,13 +42,13 @@ class Setup:
             for p in missing
         ]
 
-    def tasks_for_all(self) -> list[Task]:
-        """All that is missing: packages, then pieces, then the engine."""
+    def tasks_for_all(self, by: str) -> list[Task]:
+        """All that is missing: packages, then pieces, then the engine, which the verb `by` starts."""
         packages = missing_packages(self.machine, self.engine)
         size = sum(package.download_mb for package in packages)
         names = ", ".join(package.name for package in packages)
         install = functools.partial(apt.install, self.machine, packages)
-        begin = functools.partial(start, self.engine, self.machine, self.chain.places)
+        begin = functools.partial(start, self.engine, self.machine, self.chain.places, by=by)
         return [
             *([Task(f"apt installs {names}", size, 15 + size // 3, install)] if packages else []),
             *self.tasks_for(self.chain.all),

@@ -5,6 +5,7 @@ It ends with `N passed, N failed` alone on a line, counted from the reports of w
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -19,6 +20,7 @@ from toolchain import changes
 from toolchain.arguments import Arguments
 from toolchain.build import pants_command, pants_environment
 from toolchain.chain import Chain
+from toolchain.engine import stop_if_ours
 from toolchain.preparing import Setup, prepare, should_ask
 from toolchain.reports import Tally, read_reports
 
@@ -78,7 +80,14 @@ def verify(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int
     args = parser().parse_args(argv)
     if args.targets and args.changed_since is not None:
         parser().error("TARGETS and --changed-since exclude each other")
-    prepare(setup.tasks_for_all(), ask=should_ask(argv, environ))
+    prepare(setup.tasks_for_all("test"), ask=should_ask(argv, environ))
+    try:
+        return _verified(setup, args, environ)
+    finally:
+        stop_if_ours(setup.chain.places, by="test")
+
+
+def _verified(setup: Setup, args: argparse.Namespace, environ: Mapping[str, str]) -> int:
     selection = Selection(tuple(args.targets))
     if args.changed_since is not None:
         reached = changes.ask(setup.chain, environ, args.changed_since)

@@ -329,8 +329,8 @@ class Wiring:
             )
 
     def stop_engine_if_ours(self) -> bool:
-        """Stops the Docker engine if set-up started it. Returns whether it did."""
-        return stop_if_ours()
+        """Stops the Docker engine if `up` started it. Returns whether it did."""
+        return stop_if_ours(by="up")
 
     def _close(self) -> None:
         for host in self.__dict__.get("_hosts", ()):
