@@ -20,7 +20,7 @@ def start() -> None:
 
     setup = Setup.here(Chain(find_places(os.environ)), os.environ)
     try:
-        prepare(setup.tasks_for_all(), ask=should_ask(sys.argv[1:], os.environ))
+        prepare(setup.tasks_for_all("up"), ask=should_ask(sys.argv[1:], os.environ))
     except ToolchainError as error:
         sys.exit(str(error))
     python = str(setup.chain.venv_python(setup.chain.ship))
