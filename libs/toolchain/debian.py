@@ -7,21 +7,27 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from toolchain.errors import ToolchainError
+from toolchain.errors import PersonNeededError, ToolchainError
 from toolchain.running import run
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-# The one default in this project: used only where the machine's own apt configuration names no
-# Debian mirror (Ubuntu). PY_CICD_DEBIAN_MIRROR overrides both.
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 MIRROR_VARIABLE = "PY_CICD_DEBIAN_MIRROR"
 
 
 def mirror(environ: Mapping[str, str], etc: Path = Path("/etc")) -> str:
-    """The Debian mirror this machine uses, for mmdebstrap as well as for us."""
-    if environ.get(MIRROR_VARIABLE):
-        return environ[MIRROR_VARIABLE]
-    return next(_mirrors(etc / "apt"), DEFAULT_MIRROR)
+    """The Debian mirror this machine uses, for mmdebstrap as well as for us.
+
+    Raise where apt's own configuration names none (Ubuntu) and the variable doesn't either: which mirror
+    to trust is the user's choice.
+    """
+    found = environ.get(MIRROR_VARIABLE) or next(_mirrors(etc / "apt"), "")
+    if not found:
+        raise PersonNeededError(
+            "This machine's apt knows no Debian mirror, and base images are made of Debian's packages.",
+            "Nothing was changed.",
+            f"{MIRROR_VARIABLE}=http://MIRROR/debian ./ship doctor --fix",
+        )
+    return found
 
 
 def _mirrors(apt: Path) -> Iterator[str]:

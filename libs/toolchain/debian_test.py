@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.debian import DEFAULT_MIRROR, apt_configuration, mirror, source_line
+from toolchain.debian import apt_configuration, mirror, source_line
+from toolchain.errors import PersonNeededError
 
 DEB822 = """\
 Types: deb
@@ -47,8 +48,6 @@ def etc_with(tmp_path: Path, name: str, text: str) -> Path:
             "deb mirror+file:/etc/mirrors/debian trixie main\n",
             "mirror+file:/etc/mirrors/debian",
         ),
-        ("sources.list", "deb http://archive.example/ubuntu noble main\n", DEFAULT_MIRROR),
-        ("preferences", "", DEFAULT_MIRROR),
     ],
 )
 def test_the_mirror_is_the_one_that_the_machine_uses(
@@ -56,6 +55,15 @@ def test_the_mirror_is_the_one_that_the_machine_uses(
 ) -> None:
     etc = etc_with(tmp_path, name, text)
     assert mirror({}, etc) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("sources.list", "deb http://archive.example/ubuntu noble main\n"), ("preferences", "")],
+)
+def test_without_any_a_person_is_asked_for_one(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(PersonNeededError, match="PY_CICD_DEBIAN_MIRROR"):
+        mirror({}, etc_with(tmp_path, name, text))
 
 
 def test_the_caller_can_name_a_mirror(tmp_path: Path) -> None:

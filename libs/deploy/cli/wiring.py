@@ -43,6 +43,7 @@ from deploy.run.deploy import Request, Rollback, World
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
 from toolchain.errors import ToolchainError
+from toolchain.errors import ToolchainError
 from toolchain.places import find_places
 from toolchain.reports import read_reports
 
@@ -267,7 +268,11 @@ class Wiring:
     def bases(self) -> Bases:
         """The base images of this checkout."""
         recipes = ROOT / "deploy" / "base"
-        return Bases(recipes, self._cache, self.engine, self.say, mirror=mirror(os.environ))
+        try:
+            debian = mirror(os.environ)
+        except ToolchainError as error:
+            raise ConfigError(error.failed, hint=error.next_command) from error
+        return Bases(recipes, self._cache, self.engine, self.say, mirror=debian)
 
     @property
     def _cache(self) -> Path:
