@@ -43,7 +43,6 @@ from deploy.run.deploy import Request, Rollback, World
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
 from toolchain.errors import ToolchainError
-from toolchain.errors import ToolchainError
 from toolchain.places import find_places
 from toolchain.reports import read_reports
 
