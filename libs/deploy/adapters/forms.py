@@ -94,7 +94,26 @@ class HealthForm(Form):
     successes: Count = LEFT_OUT
     min_healthy_s: Pause = LEFT_OUT
     startup_deadline_s: Seconds = LEFT_OUT
+    healthy_deadline_s: Seconds = LEFT_OUT
     drain_s: Pause = LEFT_OUT
+
+
+class RolloutForm(Form):
+    max_parallel: Count = LEFT_OUT
+    batch_pause_s: Pause = LEFT_OUT
+    watch_s: Pause = LEFT_OUT
+    max_error_share: Annotated[float, Field(ge=0, le=1)] = LEFT_OUT
+    hold_s: Seconds = LEFT_OUT
+
+
+class TaskForm(Form):
+    command: Annotated[list[str], Field(min_length=1)]
+    timeout_s: Seconds = LEFT_OUT
+
+
+class TasksForm(Form):
+    before_switch: TaskForm = LEFT_OUT
+    after_switch: TaskForm = LEFT_OUT
 
 
 class OverrideForm(Form):
@@ -104,6 +123,8 @@ class OverrideForm(Form):
     memory: Memory = LEFT_OUT
     route: RouteForm = LEFT_OUT
     health: HealthForm = LEFT_OUT
+    rollout: RolloutForm = LEFT_OUT
+    tasks: TasksForm = LEFT_OUT
     env: dict[Variable, VariableText] = LEFT_OUT
 
 

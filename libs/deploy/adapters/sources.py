@@ -23,8 +23,11 @@ from deploy.core.config import (
     HostConfig,
     Metrics,
     Registry,
+    Rollout,
     Route,
     Service,
+    Task,
+    Tasks,
 )
 from deploy.errors import ConfigError
 
@@ -72,6 +75,10 @@ def for_environment(service: Service, environment: Environment) -> Service:
         override["health"] = replace(service.health, **override["health"])
     if "route" in override:
         override["route"] = replace(service.route, **override["route"])
+    if "rollout" in override:
+        override["rollout"] = replace(service.rollout, **override["rollout"])
+    if "tasks" in override:
+        override["tasks"] = replace(service.tasks, **_tasks(override["tasks"]))
     return replace(service, **override)
 
 
@@ -79,7 +86,15 @@ def _service(form: ServiceForm) -> Service:
     given = form.given()
     given["route"] = Route(**given.get("route", {}))
     given["health"] = Health(**given.get("health", {}))
+    given["rollout"] = Rollout(**given.get("rollout", {}))
+    given["tasks"] = Tasks(**_tasks(given.get("tasks", {})))
     return Service(**given)
+
+
+def _tasks(given: Mapping[str, Any]) -> dict[str, Task]:
+    return {
+        when: Task(**{**task, "command": tuple(task["command"])}) for when, task in given.items()
+    }
 
 
 def _environment(form: EnvironmentForm, folder: Path) -> Environment:

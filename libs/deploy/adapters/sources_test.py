@@ -13,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.adapters import forms, sources
-from deploy.core.config import Edge, Environment, Health, Metrics, Registry, Route, Service
+from deploy.core.config import (
+    Edge,
+    Environment,
+    Health,
+    Metrics,
+    Registry,
+    Rollout,
+    Route,
+    Service,
+    Task,
+    Tasks,
+)
 from deploy.errors import ConfigError
 
 SERVICE = """
@@ -286,6 +297,23 @@ class TestEnvironment:
             env={"LOG_LEVEL": "debug", "ZONE": "a", "COLOUR": "blue"},
         )
 
+    def test_rollout_and_tasks_are_merged_key_by_key(self, load: Load, write: WriteService) -> None:
+        told = (
+            '[tasks.before_switch]\ncommand = ["migrate", "up"]\ntimeout_s = 60\n'
+            "[rollout]\nmax_parallel = 2\nwatch_s = 30\n"
+        )
+        service = sources.load_services(write("app", SERVICE + told))["app"]
+        migrate = Task(("migrate", "up"), 60.0)
+        assert service.rollout == Rollout(max_parallel=2, watch_s=30.0)
+        assert service.tasks == Tasks(before_switch=migrate)
+        override = (
+            "[services.app.rollout]\nmax_parallel = 5\n"
+            '[services.app.tasks.after_switch]\ncommand = ["warm-up"]\n'
+        )
+        merged = sources.for_environment(service, load(ENVIRONMENT + override))
+        assert merged.rollout == Rollout(max_parallel=5, watch_s=30.0)
+        assert merged.tasks == Tasks(migrate, Task(("warm-up",)))
+
     def test_service_without_an_override_stays(self, load: Load) -> None:
         other = Service("other", "services/other:image")
         assert sources.for_environment(other, load(ENVIRONMENT)) == other
@@ -356,7 +384,10 @@ class TestEnvironment:
             (
                 "replicas = 2",
                 "image = 'x:y'",
-                "services.app.image: unknown key; known are env, health, memory, replicas, route",
+                (
+                    "services.app.image: unknown key; known are env, health, memory, replicas, "
+                    "rollout, route, tasks"
+                ),
             ),
             (
                 "drain_s = 1",

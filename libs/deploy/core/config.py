@@ -16,14 +16,52 @@ class Route:
 
 @dataclass(frozen=True)
 class Health:
-    """When a replica counts as healthy; the vocabulary of Nomad's update stanza. Times in seconds."""
+    """When a replica counts as healthy; the vocabulary of Nomad's update stanza. Times in seconds.
+
+    It has to answer `successes` times in a row and be well for `min_healthy_s`, the first time within
+    `startup_deadline_s` of its start; all of a release have to be there within `healthy_deadline_s`.
+    """
 
     path: str = "/readyz"
     interval_s: float = 10.0
     successes: int = 2
     min_healthy_s: float = 1.0
     startup_deadline_s: float = 60.0
+    healthy_deadline_s: float = 120.0
     drain_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How a release takes over; the vocabulary of Nomad's update stanza. Times in seconds.
+
+    The first host switches alone, then `max_parallel` at a time, and between batches those that have switched are
+    watched for `batch_pause_s`. After the last one all are watched for `watch_s`: a larger share of failed answers
+    than `max_error_share`, or a replica that ends, takes every host back. `hold_s` is how long a held candidate waits.
+    https://developer.hashicorp.com/nomad/docs/job-specification/update
+    """
+
+    max_parallel: int = 1
+    batch_pause_s: float = 0.0
+    watch_s: float = 10.0
+    max_error_share: float = 0.02
+    hold_s: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command that runs once a deploy, on one host, in the new image; `timeout_s` in seconds."""
+
+    command: tuple[str, ...]
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """What runs before any host has switched, and after all have and the release is recorded as live."""
+
+    before_switch: Task | None = None
+    after_switch: Task | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +77,8 @@ class Service:
     source: str = ""
     route: Route = field(default_factory=Route)
     health: Health = field(default_factory=Health)
+    rollout: Rollout = field(default_factory=Rollout)
+    tasks: Tasks = field(default_factory=Tasks)
     env: Mapping[str, str] = field(default_factory=dict)
 
 

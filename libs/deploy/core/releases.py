@@ -15,6 +15,7 @@ from deploy.core.edge import Upstream
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
 ADDRESS_SLOTS = 1000
+_NOT_HASHED = ("replicas", "image", "rollout")
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,11 @@ def sequence_of(release: str) -> int:
 
 
 def config_hash(service: Service, replica: str) -> str:
-    """Hashes all that configures a replica but not how many there are; `replica` is replica.yml's text."""
-    settings = {
-        key: value for key, value in asdict(service).items() if key not in ("replicas", "image")
-    }
+    """Hashes all that configures a replica, not how many there are or how they take over.
+
+    `replica` is replica.yml's text.
+    """
+    settings = {key: value for key, value in asdict(service).items() if key not in _NOT_HASHED}
     text = json.dumps({"service": settings, "replica": replica}, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
