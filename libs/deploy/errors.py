@@ -115,6 +115,12 @@ class VerifyError(ShipError):
     """What answers from outside is not what was deployed."""
 
 
+class AuditError(ShipError):
+    """A host's ledger is not as it was written: a line was changed, or is missing."""
+
+    exit_code = 4
+
+
 class MetricsError(ShipError):
     """Prometheus can't be asked or doesn't see what it should."""
 

@@ -9,24 +9,38 @@ from typing import Any
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.run.history import history
+from deploy.run.history import history, verify
 
 HEADINGS = ("TURN", "WHEN", "VERB", "RELEASE", "REVISION", "OUTCOME", "SECONDS", "WHO", "WHY")
 
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="finds a line of the hosts' records that was changed or is missing",
+    )
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     wiring.service(arguments.service)
+    verified = {"verified": verify(wiring.hosts())} if arguments.verify else {}
     return {
         "service": arguments.service,
+        **verified,
         "releases": [each.document() for each in history(wiring.hosts(), arguments.service)],
     }
 
 
 def _show(document: Document) -> str:
+    whole = [
+        f"{host}: {lines} lines, whole" for host, lines in document.get("verified", {}).items()
+    ]
+    return "\n".join([_releases(document), *whole])
+
+
+def _releases(document: Document) -> str:
     if not document["releases"]:
         return f"{document['service']}: no release yet; ./ship deploy {document['service']}"
     return table([HEADINGS, *(_row(each) for each in document["releases"])])

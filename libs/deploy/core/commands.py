@@ -7,42 +7,19 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from deploy.core.releases import Release
 
 ROOT = "/srv/py-cicd"
-LOCK, EFFECTS, TOKEN, HOLDER = (
-    f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json")
-)
-LEDGER = f"{ROOT}/ledger.jsonl"
 NETWORK = "py-cicd"
 EDGE = "py-cicd-edge-edge-1"
 EDGE_CONF = f"{ROOT}/edge/conf"
 ROUTES = f"{EDGE_CONF}/routes.conf"
 TARGETS = f"{ROOT}/metrics/conf/targets"
 
-LOCK_TAKEN = 75
-STRAGGLERS = 76
-FENCED = 77
 NGINX_REFUSED = 65
 LOGIN_REFUSED = 66
-
-# $1 lock, $2 effects, $3 token file, $4 holder file, $5 token, $6 who holds it (JSON).
-# Whoever has the lock waits for what a dead deployer's last effect still does, then writes its own token, so that
-# an effect of anybody else is refused from here on. `cat` ends with the connection, and the lock with it.
-_HOLD = """
-mkdir -p "${1%/*}" || exit 1
-exec flock --exclusive --nonblock --conflict-exit-code 75 "$1" sh -c '
-flock --exclusive --timeout 50 --conflict-exit-code 76 "$2" \\
-  sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
-printf "%s\\n" "$6" > "$4"
-echo held
-exec cat > /dev/null' hold "$@"
-"""
-
-# $1 token file, $2 token, then the command. The shared lock on `effects` is this effect's mark of being alive.
-_EFFECT = '[ "$(cat "$1")" = "$2" ] || exit 77; shift 2; exec "$@"'
 
 # $1 folder. A tar on stdin becomes the folder, whole or not at all.
 _PLACE = """
@@ -76,14 +53,6 @@ sync routes.next.conf && mv routes.next.conf routes.conf && rm nginx.next.conf |
 docker kill --signal HUP "$2" >/dev/null
 """
 
-# $1 ledger; the line on stdin. A line that a kill or a full disk cut off is ended first: it stays what it is, and
-# the new line is one of its own.
-_APPEND = """
-mkdir -p "${1%/*}" || exit 1
-if [ -s "$1" ] && [ -n "$(tail -c 1 "$1")" ]; then echo >> "$1" || exit 1; fi
-cat >> "$1" && sync "$1"
-"""
-
 # $1 root. A line a fact, each with its kind in front.
 _LOOK = """
 docker version --format 'engine {{.Server.Version}}' || exit 1
@@ -97,7 +66,11 @@ docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --
 cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
 cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
 (cd "$1/metrics/conf/targets" 2>/dev/null && sha256sum -- *.json 2>/dev/null) | sed 's/^/targets /'
-cat "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
+printf 'now %s\n' "$(date +%s)"
+grep -v '"event": "effect"' "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
+for hold in "$1"/services/*/hold.json; do
+  [ -e "$hold" ] && printf 'hold %s\n' "$(cat "$hold")"
+done
 true
 """
 
@@ -105,17 +78,6 @@ true
 def look() -> list[str]:
     """Prints all that a plan is made from; never changes anything."""
     return ["sh", "-c", _LOOK, "look", ROOT]
-
-
-def hold(token: str, holder: str) -> list[str]:
-    """Takes the host's lock and keeps it until stdin ends; prints `held`. 75: taken, 76: effects still run."""
-    return ["sh", "-c", _HOLD, "hold", LOCK, EFFECTS, TOKEN, HOLDER, token, holder]
-
-
-def effect(token: str, argv: Sequence[str], timeout_s: float) -> list[str]:
-    """Wraps a command that changes something: refused (77) unless `token` holds the lock, ended by its limit."""
-    guard = ["sh", "-c", _EFFECT, "effect", TOKEN, token, *argv]
-    return ["flock", "--shared", EFFECTS, "timeout", "--kill-after=5", f"{timeout_s:g}", *guard]
 
 
 def place(folder: str) -> list[str]:
@@ -126,11 +88,6 @@ def place(folder: str) -> list[str]:
 def overlay(folder: str) -> list[str]:
     """Lays a tar on stdin over a folder."""
     return ["sh", "-c", _OVERLAY, "overlay", folder]
-
-
-def append_ledger() -> list[str]:
-    """Adds stdin to the ledger and syncs it."""
-    return ["sh", "-c", _APPEND, "append", LEDGER]
 
 
 def create_network(subnet: str) -> list[str]:

@@ -4,164 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import time
 from pathlib import Path
 
 import pytest
 
 from deploy.core import commands
-
-DOCKER = """#!/bin/sh
-echo "$@" >> "$FAKE/calls"
-case "$1" in
-  login) cat > "$FAKE/password"; echo "$DOCKER_CONFIG" > "$FAKE/config"
-    exit "$(cat "$FAKE/login" 2>/dev/null || echo 0)";;
-  pull) [ -d "$DOCKER_CONFIG" ] || exit 9; exit "$(cat "$FAKE/pull" 2>/dev/null || echo 0)";;
-  exec) cat "$FAKE/../edge/conf/routes.next.conf" > "$FAKE/judged"
-    exit "$(cat "$FAKE/judge" 2>/dev/null || echo 0)";;
-  version) [ -e "$FAKE/down" ] && exit 1; echo "engine 28.5.2";;
-  compose) echo 2.40.3;;
-  info) echo "$FAKE";;
-  network) echo "network py-cicd";;
-  image) echo "image app@sha256:1234";;
-  ps) echo 0c1d;;
-  inspect) echo 'container {"Id": "0c1d"}';;
-esac
-"""
-
-
-@dataclass
-class Machine:
-    """This machine with another root for what our scripts touch, and a `docker` that writes down its calls."""
-
-    root: Path
-
-    @property
-    def fake(self) -> Path:
-        return self.root / "fake"
-
-    def argv(self, argv: Sequence[str]) -> list[str]:
-        return [word.replace(commands.ROOT, str(self.root)) for word in argv]
-
-    def environment(self) -> dict[str, str]:
-        path = f"{self.fake}:{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "FAKE": str(self.fake)}
-
-    def run(self, argv: Sequence[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self.argv(argv),
-            input=stdin,
-            capture_output=True,
-            env=self.environment(),
-            check=False,
-            timeout=30,
-        )
-
-    def start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self.argv(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self.environment(),
-        )
-
-    def calls(self) -> list[str]:
-        found = self.fake / "calls"
-        return found.read_text().splitlines() if found.exists() else []
-
-    def read(self, name: str) -> str:
-        return (self.root / name).read_text()
+from deploy.testing.machine import Machine
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    found = Machine(tmp_path / "root with a space")
-    found.fake.mkdir(parents=True)
-    docker = found.fake / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
-    return found
-
-
-# The lock.
-
-Hold = Callable[[str], subprocess.Popen[bytes]]
-
-
-@pytest.fixture
-def hold(machine: Machine) -> Iterator[Hold]:
-    held: list[subprocess.Popen[bytes]] = []
-
-    def take(token: str) -> subprocess.Popen[bytes]:
-        process = machine.start(commands.hold(token, json.dumps({"who": f"'{token}' $HOME"})))
-        held.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
-        return process
-
-    yield take
-    for process in held:
-        _let_go(process)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def _let_go(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    process.wait(timeout=10)
-
-
-def test_the_lock_is_one_holders_until_its_stdin_ends(machine: Machine, hold: Hold) -> None:
-    first = hold("one")
-    assert machine.run(commands.hold("two", "{}")).returncode == commands.LOCK_TAKEN
-    assert json.loads(machine.read("holder.json")) == {"who": "'one' $HOME"}
-    _let_go(first)
-    hold("two")
-    assert machine.read("token") == "two"
-
-
-def test_an_effect_is_the_holders_alone(machine: Machine, hold: Hold) -> None:
-    _let_go(hold("one"))
-    assert machine.run(commands.effect("one", ["echo", "a b"], 5)).stdout == b"a b\n"
-    hold("two")
-    refused = machine.run(commands.effect("one", ["touch", str(machine.root / "done")], 5))
-    assert refused.returncode == commands.FENCED
-    assert not (machine.root / "done").exists()
-    assert machine.run(commands.effect("two", ["cat"], 5), b"in").stdout == b"in"
-
-
-def test_the_next_holder_waits_for_what_the_last_one_still_does(
-    machine: Machine, hold: Hold, tmp_path: Path
-) -> None:
-    _let_go(hold("one"))
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    slow = machine.start(
-        commands.effect("one", ["sh", "-c", 'echo begun; cat "$1"', "sh", str(gate)], 20)
-    )
-    assert slow.stdout is not None
-    assert slow.stdout.readline() == b"begun\n"
-    next_one = machine.start(commands.hold("two", "{}"))
-    assert machine.read("token") == "one"
-    gate.write_text("let go\n")
-    assert next_one.stdout is not None
-    assert next_one.stdout.readline() == b"held\n"
-    assert slow.stdout.read() == b"let go\n"
-    for process in (slow, next_one):
-        _let_go(process)
-        assert process.stdout is not None
-        process.stdout.close()
-    assert machine.read("token") == "two"
-
-
-def test_an_effect_ends_by_its_limit(machine: Machine, hold: Hold) -> None:
-    hold("one")
-    assert machine.run(commands.effect("one", ["sleep", "60"], 0.2)).returncode == 124
+    return Machine.at(tmp_path / "root with a space")
 
 
 # Files.
@@ -197,12 +52,6 @@ def test_a_tar_holds_the_bytes_of_its_texts() -> None:
         content = archive.extractfile(member)
         assert content is not None
         assert (member.name, member.mode, content.read()) == ("é", 0o600, "ü\n".encode())
-
-
-def test_a_line_of_the_ledger_is_never_glued_to_a_torn_one(machine: Machine) -> None:
-    for line in (b"one\n", b"tw", b"three\n"):
-        assert machine.run(commands.append_ledger(), line).returncode == 0
-    assert machine.read("ledger.jsonl") == "one\ntw\nthree\n"
 
 
 # Docker.
@@ -275,11 +124,12 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
         commands.tar_of((("routes.conf", "# 1\n# 2\n", 0o644),)),
     )
     machine.run(commands.overlay(commands.TARGETS), commands.tar_of((("app.json", "[]\n", 0o644),)))
-    machine.run(commands.append_ledger(), b"first\n")
-    machine.run(commands.append_ledger(), b"tor")
+    (machine.root / "ledger.jsonl").write_text('first\n{"event": "effect"}\ntor')
+    (machine.root / "services/app/hold.json").write_text('{"release": "r000002-b"}\n')
     lines = machine.run(commands.look()).stdout.decode().splitlines()
-    disk = lines.pop(2)
+    disk, now = lines.pop(2), lines.pop(-4)
     assert int(disk.removeprefix("disk ")) > 0
+    assert abs(int(now.removeprefix("now ")) - time.time()) < 60
     assert lines == [
         "engine 28.5.2",
         "compose 2.40.3",
@@ -292,6 +142,7 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
         "targets 37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570  app.json",
         "ledger first",
         "ledger tor",
+        'hold {"release": "r000002-b"}',
     ]
 
 

@@ -16,7 +16,8 @@ from typing import Any
 class Entry:
     """One event: when (UTC, ISO 8601), who did what to which release of which service, how it ended.
 
-    `event` is "begun" or "ended"; `outcome` is "" for begun. `sequence` is the release's. `turn` numbers the
+    `event` is "begun" or "ended" of an operation, "effect" of one command under it (`what`, and its exit `code`), or
+    "task" of a task that ran to its end. `outcome` is "" for begun. `sequence` is the release's. `turn` numbers the
     operations of the whole fleet, so that two hosts' ledgers can be compared without a clock.
     """
 
@@ -35,25 +36,41 @@ class Entry:
     why: str = ""
     seconds: float = 0.0
     pipeline: str = ""
+    what: str = ""
+    code: int = 0
 
 
-def dump_entry(entry: Entry, last_line: str) -> str:
-    """Writes an entry as one line that seals the line before ("" for the first)."""
-    return json.dumps({**asdict(entry), "prev": seal(last_line)}, sort_keys=True)
+def head_of(entry: Entry) -> str:
+    """Writes an entry as JSON without its end: the host adds the exit code of an effect, and the seal."""
+    told = {name: value for name, value in asdict(entry).items() if name != "code"}
+    return json.dumps(told, sort_keys=True).removesuffix("}")
+
+
+def sealed(head: str, last_line: str) -> str:
+    """Ends an entry as a host does: with the seal of the line before ("" for the first)."""
+    return f'{head}, "prev": "{seal(last_line)}"}}'
 
 
 def parse_ledger(text: str) -> tuple[Entry, ...]:
     """Reads all entries; a last line that was cut off by a full disk or a kill is passed over."""
-    return tuple(entry for line in text.splitlines() if (entry := _entry(line)) is not None)
+    return tuple(entry for line in text.split("\n") if (entry := _entry(line)) is not None)
 
 
-def broken_links(text: str) -> tuple[int, ...]:
-    """Returns the numbers (from 1) of lines whose seal doesn't fit the line before."""
-    lines = text.splitlines()
+def broken_links(text: str, sealed_by: str = "") -> tuple[int, ...]:
+    """Returns the numbers (from 1) of lines that were changed, or before which one is missing.
+
+    `sealed_by` is the seal file's text, "COUNT HASH": without it a missing end can't be told. A line that was added
+    since (a kill came between the two) is no fault.
+    """
+    lines = text.removesuffix("\n").split("\n") if text else []
     pairs = zip(["", *lines], lines, strict=False)
-    return tuple(
+    found = [
         number for number, (before, line) in enumerate(pairs, 1) if _prev(line) != seal(before)
-    )
+    ]
+    count, _, last = sealed_by.strip().partition(" ")
+    if count and (len(lines) < int(count) or seal(lines[int(count) - 1]) != last):
+        found.append(min(len(lines) + 1, int(count)))
+    return tuple(dict.fromkeys(found))
 
 
 def last_sequence(entries: Iterable[Entry]) -> int:

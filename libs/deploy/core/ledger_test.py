@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from deploy.core.ledger import (
     Entry,
     broken_links,
-    dump_entry,
+    head_of,
     last_sequence,
     last_turn,
     parse_ledger,
+    sealed,
     verified,
 )
 
@@ -22,6 +23,10 @@ def entry(turn: int, *, event: str = "ended", outcome: str = "live", service: st
     release = f"r{turn:06d}-3f9c2ab"
     when = "2026-11-02T09:00:00+00:00"
     return Entry(turn, when, "ada", "deploy", service, release, turn, event, outcome)
+
+
+def dump_entry(entry: Entry, last_line: str) -> str:
+    return sealed(head_of(entry), last_line)
 
 
 def ledger(*entries: Entry) -> str:

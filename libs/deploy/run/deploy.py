@@ -42,7 +42,7 @@ from deploy.run.executor import PhaseFailedError, execute
 from deploy.run.guard import HeldHost
 from deploy.run.locking import locked
 from deploy.run.observe import observe, observe_what_answers
-from deploy.run.perform import Outside, append_entry, perform
+from deploy.run.perform import Outside, perform
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class _Attempt:
         turn, release = next_turn(self.before), self.wanted.release
         entry = self._entry(turn, release, plan_.previous)
         for held in self.held.values():
-            append_entry(held, entry)
+            held.note(entry)
         try:
             self.tell(PlanMade(plan_))
             self._execute(plan_, entry)
@@ -219,7 +219,7 @@ class _Attempt:
         outside = Outside(world.environment, world.registry, world.probe, world.clock, live)
 
         def do(step: Step, clock: Clock) -> None:
-            perform(step, self.held[step.host], replace(outside, clock=clock))
+            perform(step, self.held[step.host].under(entry), replace(outside, clock=clock))
 
         execute(plan_, do, world.clock, self.tell)
 
@@ -293,7 +293,7 @@ class _Attempt:
         ended = replace(self._ended(entry, outcome), why=why.splitlines()[0])
         for held in self.held.values():
             try:
-                append_entry(held, ended)
+                held.note(ended)
             except ShipError as error:
                 self.tell(
                     Said(held.name, f"the ledger lacks the end of this deploy: {error.message}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.core import commands
+from deploy.core import commands, locks
 from deploy.core.ledger import parse_ledger
 from deploy.core.ports import Clock
 from deploy.core.steps import name_of
@@ -79,7 +79,7 @@ def replicas(host: MemoryHost) -> list[str]:
 
 
 def outcomes(host: MemoryHost) -> list[tuple[str, str]]:
-    entries = parse_ledger(host.files[commands.LEDGER].decode())
+    entries = parse_ledger(host.files[locks.LEDGER].decode())
     return [(entry.release, entry.outcome) for entry in entries if entry.event == "ended"]
 
 
@@ -100,7 +100,7 @@ def test_the_same_again_changes_nothing() -> None:
     assert (outcome.outcome, outcome.release) == ("unchanged", ONE)
     for host, files in zip(fleet.hosts, before, strict=True):
         changed = {path for path in host.files if host.files[path] != files.get(path)}
-        assert changed <= {commands.TOKEN, commands.HOLDER}
+        assert changed <= {locks.TOKEN, locks.HOLDER}
     assert told == []
 
 
@@ -393,7 +393,7 @@ def test_an_unfit_host_is_left_as_it_is(fact: str, value: object, told: str) -> 
     with pytest.raises(PreflightError, match=f"host-2: {told}"):
         go(fleet, asking(fleet, "two"))
     changed = {path for path, text in fleet["host-1"].files.items() if before.get(path) != text}
-    assert changed <= {commands.TOKEN, commands.HOLDER}
+    assert changed <= {locks.TOKEN, locks.HOLDER}
 
 
 def test_a_host_out_of_reach_stops_a_deploy_before_anything_is_changed() -> None:
@@ -403,7 +403,7 @@ def test_a_host_out_of_reach_stops_a_deploy_before_anything_is_changed() -> None
     with pytest.raises(HostUnreachableError):
         go(fleet, asking(fleet, "two"))
     changed = {path for path, text in fleet["host-1"].files.items() if before.get(path) != text}
-    assert changed <= {commands.TOKEN, commands.HOLDER}
+    assert changed <= {locks.TOKEN, locks.HOLDER}
     assert fleet["host-1"].locked_by == ""
 
 
@@ -448,7 +448,7 @@ def test_whoever_lost_the_lock_does_nothing_more_and_takes_nothing_back() -> Non
 
     def lose() -> None:
         for host in fleet.hosts:
-            host.locked_by, host.files[commands.TOKEN] = "another", b"another"
+            host.locked_by, host.files[locks.TOKEN] = "another", b"another"
             seen.append(dict(host.files))
 
     tell = at("PointTraffic", "host-1", lose)
@@ -465,14 +465,14 @@ def test_whoever_lost_the_lock_does_nothing_more_and_takes_nothing_back() -> Non
 def test_a_torn_line_of_the_ledger_hides_no_later_one() -> None:
     fleet = live_fleet()
     host = fleet["host-1"]
-    host.files[commands.LEDGER] += b'{"turn": 7, "wh'
+    host.files[locks.LEDGER] += b'{"turn": 7, "wh'
     go(fleet, asking(fleet, "two"))
     assert outcomes(host) == [(ONE, "live"), (TWO, "live")]
 
 
 def test_a_lost_ledger_gives_no_sequence_twice() -> None:
     fleet = live_fleet()
-    del fleet["host-1"].files[commands.LEDGER]
+    del fleet["host-1"].files[locks.LEDGER]
     assert go(fleet, asking(fleet, "two")).release == TWO
 
 

@@ -28,7 +28,8 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, *, preview_port: i
     generation = generation_of(after)
     if before != after or not _serves(host, preview_port, generation):
         text = render_edge(after, preview_port=preview_port)
-        done = held.effect(commands.replace_routes(len(text.encode())), stdin=text.encode())
+        what = f"routing {route.service} to {route.live or 'nothing'}, candidate {route.candidate or 'none'}"
+        done = held.effect(commands.replace_routes(len(text.encode())), what, stdin=text.encode())
         if done.code == commands.NGINX_REFUSED:
             raise VerifyError(
                 f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}"

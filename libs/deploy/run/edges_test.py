@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deploy.core import commands
+from deploy.core import commands, locks
 from deploy.core.edge import EdgeRoute, Upstream
 from deploy.core.ports import Answer
 from deploy.core.releases import make_release
@@ -28,14 +28,16 @@ ROUTE = EdgeRoute("app", "/", "").offer(Upstream(RELEASE.id, ("10.213.0.65:8080"
 def host_with_an_edge() -> tuple[Fleet, MemoryHost, Nginx]:
     fleet = Fleet.of("a")
     host, part = fleet["a"], wishes.parts()[0]
-    host.files[commands.TOKEN] = b"mine"
+    host.files[locks.TOKEN] = b"mine"
     host.files[commands.ROUTES] = part.seeds[0][1].encode()
     host.nginx = Nginx.started(part.seeds[0][1])
     return fleet, host, host.nginx
 
 
 def set_route(fleet: Fleet, host: MemoryHost, route: EdgeRoute) -> None:
-    edges.set_route(HeldHost(host, "mine"), fleet.clock, route, preview_port=PREVIEW_PORT)
+    edges.set_route(
+        HeldHost(host, "mine", wishes.ENTRY), fleet.clock, route, preview_port=PREVIEW_PORT
+    )
 
 
 def test_a_route_is_set_when_fresh_connections_get_it() -> None:

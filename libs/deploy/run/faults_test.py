@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.core import commands
+from deploy.core import commands, locks
 from deploy.core.edge import parse_edge
 from deploy.core.steps import Step, name_of
 from deploy.errors import ShipError, StuckError
@@ -93,7 +93,7 @@ class Before:
 
     @classmethod
     def of(cls, fleet: Fleet) -> Before:
-        used = (host.name for host in fleet.hosts if commands.LEDGER in host.files)
+        used = (host.name for host in fleet.hosts if locks.LEDGER in host.files)
         return cls(tuple(fleet.served()), frozenset(used))
 
 

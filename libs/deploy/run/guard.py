@@ -1,54 +1,76 @@
 """A host whose effects happen only while the lock is held; never decides what they are.
 
 Reading goes through as it is. Each effect runs under a shared lock of its own, with a time limit and only for
-the holder's token, so a deployer that lost its lock can't go on, and the next one waits for what still runs.
+the holder's token, so a deployer that lost its lock can't go on, and the next one waits for what still runs. The host
+writes each into its ledger.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from deploy.core import commands
+from deploy.core import locks
+from deploy.core.ledger import Entry, head_of
 from deploy.core.ports import Completed, Host
 from deploy.errors import CommandError, LockedError
 
 
 class HeldHost:
-    """A host under the lock. `effect` returns any outcome, `must` raises CommandError for a failure."""
+    """A host under the lock. `effect` returns any outcome, `must` raises CommandError for a failure.
 
-    def __init__(self, host: Host, token: str) -> None:
+    `entry` is the operation that the effects belong to.
+    """
+
+    def __init__(self, host: Host, token: str, entry: Entry) -> None:
         self.host = host
         self._token = token
+        self._entry = entry
 
     @property
     def name(self) -> str:
         """The host's name."""
         return self.host.name
 
+    def under(self, entry: Entry) -> HeldHost:
+        """Returns the same host, its effects belonging to another operation."""
+        return HeldHost(self.host, self._token, entry)
+
     def effect(
-        self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0
+        self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
     ) -> Completed:
         """Runs a command that changes something. Raises LockedError if the lock was lost."""
-        guarded = commands.effect(self._token, argv, timeout_s)
-        done = self.host.run(guarded, stdin=stdin, timeout_s=timeout_s + 10)
-        if done.code == commands.FENCED:
+        head = head_of(replace(self._entry, event="effect", what=what))
+        return self._guarded(locks.effect(self._token, head, argv, timeout_s), stdin, timeout_s)
+
+    def must(
+        self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
+    ) -> str:
+        """Runs a command that must succeed; returns what it printed."""
+        done = self.effect(argv, what, stdin=stdin, timeout_s=timeout_s)
+        return _whole(done, f"{self.name}: {what}")
+
+    def note(self, entry: Entry) -> None:
+        """Adds an entry to the host's ledger. Raises CommandError, and LockedError if the lock was lost."""
+        done = self._guarded(locks.note(self._token, head_of(entry)), b"", 30.0)
+        _whole(done, f"{self.name}: writing the ledger")
+
+    def _guarded(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
+        done = self.host.run(argv, stdin=stdin, timeout_s=timeout_s + 10)
+        if done.code == locks.FENCED:
             raise LockedError(
                 f"{self.name}: another deploy took the lock; this one stopped before its next step",
                 hint="./ship status shows what runs now",
             )
         return done
 
-    def must(
-        self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
-    ) -> str:
-        """Runs a command that must succeed; returns what it printed."""
-        done = self.effect(argv, stdin=stdin, timeout_s=timeout_s)
-        if done.code != 0:
-            raise CommandError(
-                f"{self.name}: {what} failed ({done.code}): {last_line(done)}",
-                stderr=done.stderr[-4000:],
-            )
-        return done.stdout
+
+def _whole(done: Completed, what: str) -> str:
+    if done.code != 0:
+        raise CommandError(
+            f"{what} failed ({done.code}): {last_line(done)}", stderr=done.stderr[-4000:]
+        )
+    return done.stdout
 
 
 def last_line(done: Completed) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deploy.core.ledger import Entry
+from deploy.core import locks
+from deploy.core.ledger import Entry, broken_links
 from deploy.core.ports import Host
+from deploy.errors import AuditError
 from deploy.run.observe import observe
 
 
@@ -31,6 +33,25 @@ def history(hosts: Sequence[Host], service: str) -> tuple[Operation, ...]:
             if entry.service == service:
                 turns[entry.turn] = _merged(turns.get(entry.turn), entry, host.host)
     return tuple(turns[turn] for turn in sorted(turns))
+
+
+def verify(hosts: Sequence[Host]) -> dict[str, int]:
+    """Returns how many lines each host's ledger has, when all are whole and as they were written.
+
+    Raises AuditError with every line that was changed or before which one is missing.
+    """
+    lines, problems = {}, []
+    for host in hosts:
+        text = (host.read(locks.LEDGER) or b"").decode(errors="replace")
+        seal = (host.read(locks.SEAL) or b"").decode(errors="replace")
+        lines[host.name] = text.count("\n")
+        problems += [f"{host.name}: line {number}" for number in broken_links(text, seal)]
+    if problems:
+        raise AuditError(
+            f"the audit record is not as it was written, at or just before {', '.join(problems)}",
+            hint=f"look at {locks.LEDGER} on that host, and at who could write to it",
+        )
+    return lines
 
 
 def _merged(known: Operation | None, entry: Entry, host: str) -> Operation:

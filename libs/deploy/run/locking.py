@@ -11,7 +11,8 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from deploy.core import commands
+from deploy.core import locks
+from deploy.core.ledger import Entry
 from deploy.core.ports import Clock, Host
 from deploy.errors import CommandError, LockedError
 from deploy.run.guard import HeldHost, last_line
@@ -26,15 +27,16 @@ def locked(
     Raises LockedError with who holds it and since when.
     """
     token = secrets.token_hex(16)
+    since = clock.now()
     holder = json.dumps(
-        {"who": who, "since": clock.now(), "verb": verb, "pipeline": pipeline}, sort_keys=True
+        {"who": who, "since": since, "verb": verb, "pipeline": pipeline}, sort_keys=True
     )
     with ExitStack() as held:
         for host in sorted(hosts, key=lambda each: each.name):
-            ended = held.enter_context(host.hold(commands.hold(token, holder), expect="held"))
-            if ended is not None and ended.code == commands.LOCK_TAKEN:
+            ended = held.enter_context(host.hold(locks.hold(token, holder), expect="held"))
+            if ended is not None and ended.code == locks.LOCK_TAKEN:
                 raise LockedError(_refusal(host), hint="wait for it to end and run this again")
-            if ended is not None and ended.code == commands.STRAGGLERS:
+            if ended is not None and ended.code == locks.STRAGGLERS:
                 raise LockedError(
                     f"{host.name}: a command of a deployer that is gone still runs",
                     hint="it ends by its time limit; run this again in a minute",
@@ -43,16 +45,16 @@ def locked(
                 raise CommandError(
                     f"{host.name}: the lock can't be taken ({ended.code}): {last_line(ended)}"
                 )
-        yield {host.name: HeldHost(host, token) for host in hosts}
+        entry = Entry(0, since, who, verb, "", "", 0, "begun", pipeline=pipeline)
+        yield {host.name: HeldHost(host, token, entry) for host in hosts}
 
 
 def holder_of(host: Host) -> dict[str, str] | None:
     """Returns who holds the host's lock, None if nobody does."""
-    probe = ["flock", "--shared", "--nonblock", "--conflict-exit-code", "75", commands.LOCK, "true"]
-    if host.run(probe).code != commands.LOCK_TAKEN:
+    if host.run(locks.is_held()).code != locks.LOCK_TAKEN:
         return None
     try:
-        found = json.loads(host.read(commands.HOLDER) or b"{}")
+        found = json.loads(host.read(locks.HOLDER) or b"{}")
     except ValueError:
         found = {}
     return {key: str(value) for key, value in found.items()}

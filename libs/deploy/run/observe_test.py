@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deploy.core.ledger import Entry, dump_entry
+from deploy.core.ledger import Entry, head_of, sealed
 from deploy.core.releases import dump_release, make_release
 from deploy.errors import CommandError, HostUnreachableError
 from deploy.run.observe import look, observe, observe_what_answers, parse_look
@@ -55,7 +55,7 @@ def test_every_line_is_a_fact() -> None:
         f"release {dump_release(RELEASE)}",
         'routes # py-cicd edge: {"routes":[]}',
         "targets 8f3a  app.json",
-        f"ledger {dump_entry(entry, '')}",
+        f"ledger {sealed(head_of(entry), '')}",
         "ledger {torn",
     ]
     seen = parse_look("a", "\n".join(lines) + "\n")

@@ -9,7 +9,7 @@ from typing import assert_never
 from deploy.core import commands
 from deploy.core.config import Environment, HostConfig
 from deploy.core.edge import EdgeRoute
-from deploy.core.ledger import Entry, dump_entry
+from deploy.core.ledger import Entry
 from deploy.core.monitoring import render_targets
 from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Probe
 from deploy.core.releases import Release, dump_release
@@ -74,9 +74,9 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
         case StartPart(part=part):
             _start_part(held, part, preview_port)
         case RemoveReplicas(names=names):
-            held.must(commands.remove_containers(names), "removing replicas")
+            held.must(commands.remove_containers(names), f"removing {' '.join(names)}")
         case StartReplicas(release=release):
-            held.must(commands.check_compose(release), "docker compose config")
+            held.must(commands.check_compose(release), f"judging {release.project}")
             held.must(
                 commands.start_replicas(release), f"starting {release.project}", timeout_s=120
             )
@@ -98,7 +98,7 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             url = outside.host(host.name).url
             _verify(release, 1, _public(outside.probe, url, route), clock, url)
         case RecordLive():
-            append_entry(held, outside.entry())
+            held.note(outside.entry())
         case AwaitDrained(deadline_s=deadline_s):
             edges.await_drained(host, clock, deadline_s=deadline_s)
         case StopReplicas(service=service, release=identity):
@@ -113,17 +113,11 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             assert_never(step)
 
 
-def append_entry(held: HeldHost, entry: Entry) -> None:
-    """Adds an entry to the host's ledger, sealed to the line before."""
-    last = held.host.run(["tail", "-n", "1", commands.LEDGER]).stdout.rstrip("\n")
-    line = dump_entry(entry, last) + "\n"
-    held.must(commands.append_ledger(), "writing the ledger", stdin=line.encode())
-
-
 def _pull(held: HeldHost, registry: ImageRegistry, images: tuple[str, ...]) -> None:
     name, user, password = registry.login()
     argv = commands.pull(user, name, images)
-    done = held.effect(argv, stdin=password.encode() + b"\n", timeout_s=PULL_DEADLINE_S)
+    what = f"pulling {' '.join(images)}"
+    done = held.effect(argv, what, stdin=password.encode() + b"\n", timeout_s=PULL_DEADLINE_S)
     if done.code == commands.LOGIN_REFUSED:
         raise RegistryAuthError(f"{held.name}: {name} refused the login: {last_line(done)}")
     if done.code != 0:
@@ -141,7 +135,7 @@ def _write_release(held: HeldHost, release: Release) -> None:
         ("release.json", dump_release(release) + "\n", 0o644),
     )
     folder = commands.release_folder(release.service, release.id)
-    held.must(commands.place(folder), "writing the release", stdin=commands.tar_of(files))
+    held.must(commands.place(folder), f"writing {release.project}", stdin=commands.tar_of(files))
 
 
 def _start_part(held: HeldHost, part: Part, preview_port: int) -> None:
@@ -157,18 +151,17 @@ def _start_part(held: HeldHost, part: Part, preview_port: int) -> None:
 def _write_targets(held: HeldHost, service: str, targets: tuple[tuple[Release, str], ...]) -> None:
     text = render_targets(held.name, targets)
     tar = commands.tar_of(((f"{service}.json", text, 0o644),))
-    held.must(commands.overlay(commands.TARGETS), "writing scrape targets", stdin=tar)
+    held.must(commands.overlay(commands.TARGETS), f"writing {service}'s scrape targets", stdin=tar)
 
 
 def _prune(
     held: HeldHost, service: str, releases: tuple[str, ...], images: tuple[str, ...]
 ) -> None:
     folders = [commands.release_folder(service, release) for release in releases]
-    held.must(commands.remove_folders(folders), "removing old releases")
+    held.must(commands.remove_folders(folders), f"removing {' '.join(releases)}")
     if images:
-        held.effect(
-            commands.remove_images(images)
-        )  # one that is in use, or gone already, is no failure
+        # One that is in use, or gone already, is no failure.
+        held.effect(commands.remove_images(images), "removing old images")
 
 
 def _preview(host: Host, port: int, route: EdgeRoute) -> Callable[[], Answer]:

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from deploy.core import commands
+from deploy.core import commands, locks
 from deploy.core.ledger import parse_ledger
 from deploy.core.steps import Step, name_of
 from deploy.errors import StuckError, UsageError
@@ -65,7 +65,8 @@ def test_the_release_before_is_live_again_whole() -> None:
         assert {c.image for c in replicas} == {wishes.image("one")}
         assert {c.environment["COLOR"] for c in replicas} == {"one"}
         assert host.folders("app") == {ONE, TWO}
-        last = parse_ledger(host.files[commands.LEDGER].decode())[-1]
+        said = parse_ledger(host.files[locks.LEDGER].decode())
+        last = next(entry for entry in reversed(said) if entry.event == "ended")
         assert (last.verb, last.release, last.outcome) == ("rollback", ONE, "live")
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from deploy.core import commands
+from deploy.core import locks
 from deploy.errors import ShipError
 from deploy.run.deploy import Request, World, deploy
 from deploy.run.events import Event, StepBegun
@@ -91,7 +91,7 @@ def test_a_mixed_fleet_has_no_release() -> None:
 def test_a_host_out_of_reach_and_who_holds_the_lock() -> None:
     fleet = live_fleet()
     fleet["host-1"].locked_by = "somebody"
-    fleet["host-1"].files[commands.HOLDER] = b'{"who": "ada", "since": "09:00"}\n'
+    fleet["host-1"].files[locks.HOLDER] = b'{"who": "ada", "since": "09:00"}\n'
     fleet.gone.add("host-2")
     found = app(fleet)
     assert found["lock"] == {"who": "ada", "since": "09:00"}

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from deploy.core import commands
+from deploy.core import commands, locks
+from deploy.core.ledger import seal, sealed
 from deploy.core.ports import Answer, Clock, Completed
 from deploy.testing.engine import EngineRefusedError, SimulatedContainer, SimulatedEngine
 from deploy.testing.nginx import Nginx
@@ -83,7 +84,7 @@ class MemoryHost:
     def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Keeps the lock for as long as the context lives."""
         token, holder = argv[-2:]
-        assert list(argv) == commands.hold(token, holder)
+        assert list(argv) == locks.hold(token, holder)
         assert expect == "held"
         ended = self.wire.touch(
             self, lambda _: self._take_lock(token, holder), lambda: Completed(1, "", "told to fail")
@@ -149,26 +150,45 @@ class MemoryHost:
 
     def _take_lock(self, token: str, holder: str) -> Completed | None:
         if self.locked_by:
-            return Completed(commands.LOCK_TAKEN)
+            return Completed(locks.LOCK_TAKEN)
         if self.stragglers:
-            return Completed(commands.STRAGGLERS)
+            return Completed(locks.STRAGGLERS)
         self.locked_by = token
-        self.files[commands.TOKEN] = token.encode()
-        self.files[commands.HOLDER] = holder.encode() + b"\n"
+        self.files[locks.TOKEN] = token.encode()
+        self.files[locks.HOLDER] = holder.encode() + b"\n"
         return None
 
     def _run(self, argv: list[str], stdin: bytes, *, half: bool) -> Completed:
         match argv:
             case ["flock", "--shared", "--nonblock", *_]:
-                return Completed(commands.LOCK_TAKEN if self.locked_by else 0)
-            case ["flock", "--shared", _, "timeout", _, limit, "sh", "-c", _, _, _, token, *inner]:
-                _same(argv, commands.effect(token, inner, float(limit)))
-                if self.files.get(commands.TOKEN) != token.encode():
-                    return Completed(commands.FENCED)
-                return self._run(inner, stdin, half=half)
-            case ["tail", "-n", "1", path]:
-                text = self.files.get(path)
-                return Completed(1) if text is None else Completed(0, _last(text))
+                return Completed(locks.LOCK_TAKEN if self.locked_by else 0)
+            case [
+                "flock",
+                "--shared",
+                _,
+                "sh",
+                "-c",
+                _,
+                "effect",
+                _,
+                token,
+                _,
+                head,
+                limit,
+                *inner,
+            ]:
+                _same(argv, locks.effect(token, head, inner, float(limit)))
+                if self.files.get(locks.TOKEN) != token.encode():
+                    return Completed(locks.FENCED)
+                done = self._run(inner, stdin, half=half)
+                self._record(f'{head}, "code": {done.code}')
+                return done
+            case ["flock", "--shared", _, "sh", "-c", _, "note", _, token, _, head]:
+                _same(argv, locks.note(token, head))
+                if self.files.get(locks.TOKEN) != token.encode():
+                    return Completed(locks.FENCED)
+                self._record(head)
+                return Completed(0)
             case ["sh", "-c", _, name, *values]:
                 return self._script(argv, name, values, stdin)
             case ["docker", *words]:
@@ -193,11 +213,6 @@ class MemoryHost:
             case "overlay", [folder]:
                 _same(argv, commands.overlay(folder))
                 self._unpack(folder, stdin)
-            case "append", [path]:
-                _same(argv, commands.append_ledger())
-                before = self.files.get(path, b"")
-                torn = b"" if not before or before.endswith(b"\n") else b"\n"
-                self.files[path] = before + torn + stdin
             case "pull", [_, user, registry, *images]:
                 _same(argv, commands.pull(user, registry, images))
                 return self._pull(images)
@@ -297,8 +312,22 @@ class MemoryHost:
                 lines.append(f"targets {digest}  {path.rpartition('/')[2]}")
         routes = self.files.get(commands.ROUTES, b"").decode()
         lines += [f"routes {line}" for line in routes.splitlines()[:1]]
-        ledger = self.files.get(commands.LEDGER, b"").decode()
-        return "\n".join([*lines, *(f"ledger {line}" for line in ledger.splitlines())]) + "\n"
+        lines.append(f"now {1_800_000_000 + now_s:.0f}")
+        for path, content in sorted(self.files.items()):
+            if path.endswith("/hold.json"):
+                lines.append(f"hold {content.decode().strip()}")
+        ledger = self.files.get(locks.LEDGER, b"").decode()
+        kept = (line for line in ledger.splitlines() if '"event": "effect"' not in line)
+        return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
+
+    def _record(self, head: str) -> None:
+        """Adds a line to the ledger, as the host's script does."""
+        before = self.files.get(locks.LEDGER, b"")
+        torn = b"" if not before or before.endswith(b"\n") else b"\n"
+        line = sealed(head, _last(before + torn))
+        self.files[locks.LEDGER] = before + torn + line.encode() + b"\n"
+        count = self.files[locks.LEDGER].count(b"\n")
+        self.files[locks.SEAL] = f"{count} {seal(line)}\n".encode()
 
     def _environment(self, folder: str) -> dict[str, str]:
         lines = self.files.get(f"{folder}/.env", b"").decode().splitlines()

@@ -6,6 +6,7 @@ import hashlib
 
 from deploy.core.config import Edge, Health, Route, Service
 from deploy.core.edge import EdgeState, render_edge
+from deploy.core.ledger import Entry
 from deploy.core.releases import Origin
 from deploy.core.steps import Part
 from deploy.testing.fleet import MemoryRegistry
@@ -13,6 +14,8 @@ from deploy.testing.fleet import MemoryRegistry
 REGISTRY = MemoryRegistry().name
 REPLICA = "services: {replica: {image: made-up}}\n"
 ORIGIN = Origin("3f9c2ab1d2e3", False, "ada", "2026-11-02T09:00:00+00:00", "", "0.0.0")
+
+ENTRY = Entry(1, ORIGIN.when, ORIGIN.who, "deploy", "app", "r000001-3f9c2ab", 1, "begun")
 
 
 def image(label: str, name: str = "app") -> str:
