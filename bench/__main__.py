@@ -1,4 +1,7 @@
-"""`python3 -m bench`: starts the benchmark with the libraries of ship, whichever Python was called."""
+"""`python3 -m bench`: starts the benchmark with the libraries of ship, whichever Python was called.
+
+`python3 -m bench telemetry` measures what metrics, logs and traces add to a request, and needs no engine.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,8 @@ def start() -> None:
     python = str(setup.chain.venv_python(setup.chain.ship))
     paths = ":".join(str(each) for each in (ROOT, ROOT / "libs"))
     env = {**tool_environment(os.environ), "PYTHONPATH": paths, "SHIP_ROOT": str(ROOT)}
-    os.execve(python, [python, "-P", "-m", "bench.run"], env)
+    module = "bench.telemetry" if sys.argv[1:] == ["telemetry"] else "bench.run"
+    os.execve(python, [python, "-P", "-m", module], env)
 
 
 if __name__ == "__main__":

@@ -50,9 +50,17 @@ def read_context(environ: Mapping[str, Any]) -> RequestContext:
     if parent is not None:
         trace_id, span_id, sampled = parent
         return RequestContext(request_id or trace_id, trace_id, span_id, sampled)
-    # nginx's request id has the form of a trace id: then one id finds all three.
-    trace_id = request_id if _is_trace_id(request_id) else _new_trace_id()
+    trace_id = _begun_trace_id(environ.get("HTTP_X_TRACE_ID", ""), request_id)
     return RequestContext(request_id or trace_id, trace_id)
+
+
+def _begun_trace_id(of_edge: str, request_id: str) -> str:
+    """The id of a trace that begins here. The edge has logged the one it sends; where there is no edge,
+    a request id in the form of a trace id makes one id find all three."""
+    for told in (of_edge, request_id):
+        if _is_trace_id(told):
+            return told
+    return _new_trace_id()
 
 
 def _is_trace_id(text: str) -> bool:

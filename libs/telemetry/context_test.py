@@ -58,3 +58,14 @@ def test_a_malformed_request_id_is_replaced(bad: str) -> None:
 
 def test_an_all_zero_request_id_is_no_trace_id() -> None:
     assert read_context({"HTTP_X_REQUEST_ID": "0" * 32}).trace_id != "0" * 32
+
+
+def test_the_edge_s_trace_id_goes_before_a_new_one() -> None:
+    told = {"HTTP_X_REQUEST_ID": "job-17.a_b", "HTTP_X_TRACE_ID": TRACE}
+    assert read_context(told).trace_id == TRACE
+    assert read_context({**told, "HTTP_X_TRACE_ID": "job-17"}).trace_id != "job-17"
+
+
+def test_a_caller_s_trace_goes_before_the_edge_s_id() -> None:
+    told = {"HTTP_TRACEPARENT": f"00-{TRACE}-{SPAN}-01", "HTTP_X_TRACE_ID": "f" * 32}
+    assert read_context(told).trace_id == TRACE
