@@ -9,8 +9,10 @@ from deploy.core.edge import EdgeRoute, EdgeState
 from deploy.core.ledger import Entry
 from deploy.core.monitoring import targets_digest
 from deploy.core.observed import Container, Observed
+from deploy.core.plans import Plan, Wanted
 from deploy.core.releases import Release, make_release
-from deploy.core.rollout import Plan, Wanted, adopt, plan_back, plan_deploy, release_before
+from deploy.core.rollout import adopt, plan_deploy
+from deploy.core.way_back import plan_back, release_before
 from deploy.testing import wishes
 
 SUBNET = "10.213.0.0/16"

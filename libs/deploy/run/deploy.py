@@ -16,19 +16,13 @@ from deploy.core.observed import (
     previous_release,
     release_named,
 )
+from deploy.core.plans import Plan, Wanted
 from deploy.core.ports import Clock, Host, ImageRegistry, Probe
 from deploy.core.preflight import unfit
 from deploy.core.releases import Origin, Release, config_hash, make_release
-from deploy.core.rollout import (
-    Plan,
-    Wanted,
-    adopt,
-    half_done,
-    plan_back,
-    plan_deploy,
-    release_before,
-)
+from deploy.core.rollout import adopt, half_done, plan_deploy
 from deploy.core.steps import Part, Step
+from deploy.core.way_back import plan_back, release_before
 from deploy.errors import (
     HostUnreachableError,
     LockedError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.core.rollout import Plan
+from deploy.core.plans import Plan
 from deploy.core.steps import Step
 
 

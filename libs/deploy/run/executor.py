@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from deploy.core.plans import Phase, Plan
 from deploy.core.ports import Clock
-from deploy.core.rollout import Phase, Plan
 from deploy.core.steps import Step
 from deploy.run.events import Listener, PhaseBegun, StepBegun, StepDone, StepFailed
 from deploy.run.waiting import StoppableClock, StoppedError

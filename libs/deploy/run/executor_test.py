@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from deploy.core.plans import Phase, Plan
 from deploy.core.ports import Clock
-from deploy.core.rollout import Phase, Plan
 from deploy.core.steps import PrepareHost, Step
 from deploy.errors import UnhealthyError
 from deploy.run.events import Event, PhaseBegun, StepBegun, StepDone, StepFailed

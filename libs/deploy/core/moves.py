@@ -1,0 +1,181 @@
+"""What one host needs to come from how it is to what is wanted, move by move; never looks at another host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from deploy.core.edge import EdgeRoute
+from deploy.core.ledger import verified
+from deploy.core.monitoring import targets_digest
+from deploy.core.observed import Container, Observed
+from deploy.core.plans import Wanted
+from deploy.core.releases import Release
+from deploy.core.steps import (
+    AwaitDrained,
+    AwaitHealthy,
+    OfferCandidate,
+    PointTraffic,
+    PrepareHost,
+    Prune,
+    PullImages,
+    RemoveReplicas,
+    SettleEdge,
+    StartPart,
+    StartReplicas,
+    Step,
+    StopReplicas,
+    VerifyOutside,
+    VerifyPreview,
+    WriteRelease,
+    WriteTargets,
+)
+
+# nginx ends its old workers by worker_shutdown_timeout (75 s, deploy/nginx/nginx.conf); a little longer is enough.
+DRAIN_DEADLINE_S = 90.0
+
+
+def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    name, release = host.host, wanted.release
+    if not host.network:
+        yield PrepareHost(name, "the host is new")
+    images = dict.fromkeys([release.image, *(part.image for part in wanted.parts)])
+    if missing := tuple(image for image in images if image not in host.images):
+        yield PullImages(name, missing, "not on the host")
+    if not host.release(release.service, release.id):
+        yield WriteRelease(name, release, "the host doesn't have its record")
+    for part in wanted.parts:
+        if not host.part(part.name):
+            yield StartPart(name, part, "it doesn't run")
+
+
+def renew(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    """A new edge doesn't take over from the old one without a moment of neither, so not on all hosts at once."""
+    for part in wanted.parts:
+        if host.part(part.name) not in ("", part.key):
+            yield StartPart(host.host, part, "its image or configuration changed")
+
+
+def _ready(wanted: Wanted, host: Observed) -> bool:
+    seen = {c.name for c in host.replicas(wanted.service.name, wanted.release.id) if c.ready}
+    return seen >= set(wanted.release.names)
+
+
+def is_live(wanted: Wanted, host: Observed) -> bool:
+    return host.edge.live(wanted.service.name) == wanted.release.id
+
+
+def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    if _ready(wanted, host):
+        return
+    release, health = wanted.release, wanted.service.health
+    live = is_live(wanted, host)
+    if sick := _sick(release, host):
+        states = sorted({c.condition for c in sick})
+        yield RemoveReplicas(
+            host.host, tuple(c.name for c in sick), f"{', '.join(states)}: started anew"
+        )
+    yield StartReplicas(
+        host.host, release, "not all its replicas are ready" if live else "it is to be live"
+    )
+    yield AwaitHealthy(
+        host.host,
+        release,
+        deadline_s=health.startup_deadline_s,
+        min_healthy_s=health.min_healthy_s,
+        because="no replica gets traffic before it is healthy",
+    )
+    if not live:
+        stable = host.live(release.service)
+        targets = ((stable, "stable"),) if stable else ()
+        why = "a candidate is seen before it gets traffic"
+        yield WriteTargets(host.host, release.service, (*targets, (release, "candidate")), why)
+
+
+def _sick(release: Release, host: Observed) -> tuple[Container, ...]:
+    """Replicas that won't become ready by waiting, as far as one look tells."""
+    found = (c for c in host.replicas(release.service, release.id) if not c.ready)
+    return tuple(
+        c for c in found if c.state != "running" or c.health == "unhealthy" or c.restarts > 0
+    )
+
+
+def _offered(wanted: Wanted, host: Observed) -> EdgeRoute:
+    """The service's route as it is, with the release as its candidate."""
+    found = host.edge.route(wanted.service.name)
+    wants = wanted.release.route
+    route = found or EdgeRoute(wanted.service.name, wants.path, wants.host)
+    return route.offer(wanted.release.upstream)
+
+
+def _pointed(wanted: Wanted, host: Observed) -> EdgeRoute:
+    """The service's route with the release live, where the release wants to be found."""
+    route = wanted.release.route
+    pointed = _offered(wanted, host).point(wanted.release.id)
+    return replace(pointed, path=route.path, host=route.host)
+
+
+def preview(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    if not is_live(wanted, host):
+        why = "seen answering before it gets traffic"
+        route = _offered(wanted, host)
+        yield OfferCandidate(host.host, route, wanted.release, why)
+        yield VerifyPreview(host.host, wanted.release, route, wanted.service.health.successes, why)
+
+
+def switch(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    if not is_live(wanted, host):
+        live = host.edge.live(wanted.service.name)
+        yield PointTraffic(
+            host.host, _pointed(wanted, host), wanted.release, f"{live or 'nothing'} is live"
+        )
+
+
+def _unproven(wanted: Wanted, host: Observed) -> bool:
+    renewed = any(host.part(part.name) != part.key for part in wanted.parts)
+    return renewed or not is_live(wanted, host) or not _ready(wanted, host)
+
+
+def verify(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    last = verified(host.ledger, wanted.service.name)
+    if _unproven(wanted, host) or not last or last[-1].release != wanted.release.id:
+        why = "only what answers from outside is live"
+        yield VerifyOutside(host.host, wanted.release, _pointed(wanted, host), why)
+
+
+def tidy(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    service, release = wanted.service.name, wanted.release
+    after = _pointed(wanted, host).settle()
+    others = [each for each in host.running_releases(service) if each != release.id]
+    if host.edge.route(service) != after:
+        yield SettleEdge(host.host, after, f"only {release.id} is served")
+    if others:
+        yield AwaitDrained(host.host, DRAIN_DEADLINE_S, "requests in flight finish first")
+    proven = {host.edge.live(service), *(entry.release for entry in verified(host.ledger, service))}
+    for other in others:
+        why = "it was live before" if other in proven else "it never went live"
+        yield StopReplicas(host.host, service, other, why)
+    stable = ((release, "stable"),)
+    if not is_live(wanted, host) or host.target(service) != targets_digest(host.host, stable):
+        yield WriteTargets(host.host, service, stable, "only what is live is scraped")
+    yield from _prune(wanted, host)
+
+
+def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    """Keeps the newest releases that were once verified; what never went live goes at once."""
+    service, release = wanted.service.name, wanted.release
+    proven = {entry.release for entry in verified(host.ledger, service)}
+    mine = sorted(
+        (r for r in host.releases if r.service == service), key=lambda r: r.sequence, reverse=True
+    )
+    others = [each for each in mine if each.id != release.id]
+    kept = [each for each in others if each.id in proven][: wanted.keep_releases - 1]
+    old = [each for each in others if each not in kept]
+    if not old:
+        return
+    held = {each.image for each in (*kept, release)} | {
+        r.image for r in host.releases if r.service != service
+    }
+    images = tuple(sorted({each.image for each in old} - held))
+    why = f"{wanted.keep_releases} releases are kept, and none that never went live"
+    yield Prune(host.host, service, tuple(each.id for each in old), images, why)
