@@ -1,10 +1,10 @@
 # The stages of the pipeline, one line each; ./ship and ./pants are what they call.
-.PHONY: help test lint image push deploy e2e up down bench
+.PHONY: help test lint image push deploy e2e up down bench gate-rates
 
 SERVICE ?= app
 ENV ?= sandbox
 
-help:    ; @sed -n 's/^\([a-z0-9]*\): *; @\{0,1\}\(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
+help:    ; @sed -n 's/^\([a-z0-9-]*\): *; @\{0,1\}\(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 10
 test:    ; ./ship test
 lint:    ; ./pants --tag=[] lint check ::
 image:   ; ./ship build $(SERVICE)
@@ -14,3 +14,4 @@ e2e:     ; ./ship test e2e::
 up:      ; ./ship up
 down:    ; ./ship down
 bench:   ; python3 -m bench
+gate-rates: ; python3 -m bench gate

@@ -1,6 +1,7 @@
 """`python3 -m bench`: starts the benchmark with the libraries of ship, whichever Python was called.
 
-`python3 -m bench telemetry` measures what metrics, logs and traces add to a request, and needs no engine.
+`python3 -m bench telemetry` measures what metrics, logs and traces add to a request, and `python3 -m bench gate
+[ROLLOUTS]` simulates how often the gate is right; neither needs an engine.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+WITHOUT_ENGINE = {"telemetry": "bench.telemetry", "gate": "bench.gate_rates"}
 
 
 def start() -> None:
@@ -22,15 +24,16 @@ def start() -> None:
     from toolchain.running import tool_environment
 
     setup = Setup.here(Chain(find_places(os.environ)), os.environ)
+    module = WITHOUT_ENGINE.get(sys.argv[1] if sys.argv[1:] else "")
+    tasks = setup.tasks_for(setup.chain.for_ship) if module else setup.tasks_for_all("up")
     try:
-        prepare(setup.tasks_for_all("up"), ask=should_ask(sys.argv[1:], os.environ))
+        prepare(tasks, ask=should_ask(sys.argv[1:], os.environ))
     except ToolchainError as error:
         sys.exit(str(error))
     python = str(setup.chain.venv_python(setup.chain.ship))
     paths = ":".join(str(each) for each in (ROOT, ROOT / "libs"))
     env = {**tool_environment(os.environ), "PYTHONPATH": paths, "SHIP_ROOT": str(ROOT)}
-    module = "bench.telemetry" if sys.argv[1:] == ["telemetry"] else "bench.run"
-    os.execve(python, [python, "-P", "-m", module], env)
+    os.execve(python, [python, "-P", "-m", module or "bench.run", *sys.argv[2:]], env)
 
 
 if __name__ == "__main__":

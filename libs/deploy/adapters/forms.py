@@ -106,6 +106,30 @@ class RolloutForm(Form):
     hold_s: Seconds = LEFT_OUT
 
 
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Conduct = Annotated[str, _like("rollback|hold|continue", "one of rollback, hold and continue")]
+
+
+class ConditionForm(Form):
+    name: Name
+    query: Annotated[str, _should("a PromQL query", bool)]
+    at_most: Number = LEFT_OUT
+    at_least: Number = LEFT_OUT
+
+
+class GateForm(Form):
+    min_requests: Annotated[int, Field(ge=1, le=100_000)] = LEFT_OUT
+    paths: list[UrlPath] = LEFT_OUT
+    alpha: Annotated[float, Field(gt=0, le=0.5)] = LEFT_OUT
+    looks: Annotated[int, Field(ge=1, le=100)] = LEFT_OUT
+    extend_s: Pause = LEFT_OUT
+    slower_s: Pause = LEFT_OUT
+    slower_share: Pause = LEFT_OUT
+    on_slower: Conduct = LEFT_OUT
+    on_unclear: Conduct = LEFT_OUT
+    conditions: list[ConditionForm] = LEFT_OUT
+
+
 class TaskForm(Form):
     command: Annotated[list[str], Field(min_length=1)]
     timeout_s: Seconds = LEFT_OUT
@@ -124,6 +148,7 @@ class OverrideForm(Form):
     route: RouteForm = LEFT_OUT
     health: HealthForm = LEFT_OUT
     rollout: RolloutForm = LEFT_OUT
+    gate: GateForm = LEFT_OUT
     tasks: TasksForm = LEFT_OUT
     env: dict[Variable, VariableText] = LEFT_OUT
 

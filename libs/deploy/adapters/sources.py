@@ -17,8 +17,10 @@ from typing import Any
 
 from deploy.adapters.forms import EnvironmentForm, Form, ServiceForm, parse, unknown
 from deploy.core.config import (
+    Condition,
     Edge,
     Environment,
+    Gate,
     Health,
     HostConfig,
     Metrics,
@@ -77,6 +79,8 @@ def for_environment(service: Service, environment: Environment) -> Service:
         override["route"] = replace(service.route, **override["route"])
     if "rollout" in override:
         override["rollout"] = replace(service.rollout, **override["rollout"])
+    if "gate" in override:
+        override["gate"] = replace(service.gate, **_gate(override["gate"]))
     if "tasks" in override:
         override["tasks"] = replace(service.tasks, **_tasks(override["tasks"]))
     return replace(service, **override)
@@ -87,8 +91,18 @@ def _service(form: ServiceForm) -> Service:
     given["route"] = Route(**given.get("route", {}))
     given["health"] = Health(**given.get("health", {}))
     given["rollout"] = Rollout(**given.get("rollout", {}))
+    given["gate"] = Gate(**_gate(given.get("gate", {})))
     given["tasks"] = Tasks(**_tasks(given.get("tasks", {})))
     return Service(**given)
+
+
+def _gate(given: Mapping[str, Any]) -> dict[str, Any]:
+    told = dict(given)
+    if "paths" in told:
+        told["paths"] = tuple(told["paths"])
+    if "conditions" in told:
+        told["conditions"] = tuple(Condition(**each) for each in told["conditions"])
+    return told
 
 
 def _tasks(given: Mapping[str, Any]) -> dict[str, Task]:
@@ -143,6 +157,7 @@ def _problems_of_service(said: Mapping[str, Any], *, folder: str) -> Iterator[st
         yield f'name: should be "{folder}", as its folder'
     ports = {"port": Service.port, "metrics_port": Service.metrics_port}
     yield from _shared_ports({key: said.get(key, port) for key, port in ports.items()})
+    yield from _boundless(said, "")
 
 
 def _problems_of_environment(
@@ -164,9 +179,18 @@ def _problems_of_environment(
     yield from (
         f"hosts: two are reached at {where}, port {port}" for where, port in _twice(reached)
     )
+    for name in _table(said, "services"):
+        yield from _boundless(_table(_table(said, "services"), name), f"services.{name}.")
     for name in _table(said, "services") if services is not None else ():
         if name not in (services or ()):
             yield f"services.{name}: {unknown(name, services or (), 'service')}"
+
+
+def _boundless(said: Mapping[str, Any], where: str) -> Iterator[str]:
+    listed = _table(said, "gate").get("conditions")
+    for number, each in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(each, dict) and not {"at_most", "at_least"} & set(each):
+            yield f"{where}gate.conditions[{number}]: needs at_most, at_least or both"
 
 
 def _shared_ports(ports: Mapping[str, object]) -> Iterator[str]:

@@ -385,7 +385,7 @@ class TestEnvironment:
                 "replicas = 2",
                 "image = 'x:y'",
                 (
-                    "services.app.image: unknown key; known are env, health, memory, replicas, "
+                    "services.app.image: unknown key; known are env, gate, health, memory, replicas, "
                     "rollout, route, tasks"
                 ),
             ),

@@ -49,6 +49,42 @@ class Rollout:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """A PromQL query of the service's own that has to answer one number, at most `at_most` and at least `at_least`.
+
+    `$service`, `$release` and `$previous` in it stand for their names.
+    """
+
+    name: str
+    query: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """When a release is good enough, against the one before it. Times in seconds.
+
+    No verdict passes on fewer than `min_requests` requests to each release; where users send fewer, GETs of `paths` are
+    sent to both (none where `paths` is empty). `alpha` is the chance to refuse an equal release, over all of at most
+    `looks` looks, `extend_s` apart. Slower is what adds `slower_s` and `slower_share` to the old median. `on_slower`
+    and `on_unclear` say what follows: "rollback", "hold" (before the switch the candidate is held, after it this is a
+    rollback) or "continue".
+    """
+
+    min_requests: int = 300
+    paths: tuple[str, ...] = ("/",)
+    alpha: float = 0.02
+    looks: int = 3
+    extend_s: float = 5.0
+    slower_s: float = 0.02
+    slower_share: float = 0.1
+    on_slower: str = "rollback"
+    on_unclear: str = "rollback"
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
 class Task:
     """A command that runs once a deploy, on one host, in the new image; `timeout_s` in seconds."""
 
@@ -78,6 +114,7 @@ class Service:
     route: Route = field(default_factory=Route)
     health: Health = field(default_factory=Health)
     rollout: Rollout = field(default_factory=Rollout)
+    gate: Gate = field(default_factory=Gate)
     tasks: Tasks = field(default_factory=Tasks)
     env: Mapping[str, str] = field(default_factory=dict)
 
