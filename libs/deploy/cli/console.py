@@ -13,16 +13,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from deploy.core.steps import describe
-from deploy.run.events import Event, PhaseBegun, PlanMade, Said, StepBegun, StepDone, StepFailed
+from deploy.run.events import (
+    Event,
+    Listener,
+    PhaseBegun,
+    PlanMade,
+    Said,
+    StepBegun,
+    StepDone,
+    StepFailed,
+)
 
 
 @dataclass
 class Console:
-    """Lines on stderr, and the steps that were done, for the JSON document."""
+    """Lines on stderr, and the steps that were done, for the JSON document. `also` hears every event first."""
 
     colour: bool = False
     quiet: bool = False
     steps: list[dict[str, object]] = field(default_factory=list)
+    also: Listener = lambda event: None
     _begun: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _phase: str = ""
@@ -49,6 +59,7 @@ class Console:
 
     def tell(self, event: Event) -> None:
         """Listens to a plan being carried out."""
+        self.also(event)
         match event:
             case Said(host=host, text=text):
                 self.say(f"{host}: {text}" if host else text)

@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy.cli import (
@@ -22,6 +23,7 @@ from deploy.cli import (
     up,
 )
 from deploy.cli.console import Console
+from deploy.cli.trail import Trail
 from deploy.cli.verbs import Verb
 from deploy.cli.wiring import Wiring
 from deploy.errors import ConfigError, ShipError, UsageError
@@ -74,6 +76,9 @@ def parser() -> ArgumentParser:
             metavar="NAME",
             help="another sandbox than your usual one",
         )
+        one.add_argument(
+            "--events", metavar="FILE", help="append each step to FILE as it happens, as JSON lines"
+        )
         verb.add(one)
         one.set_defaults(found=verb)
     return top
@@ -100,6 +105,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(arguments: Namespace, console: Console) -> dict[str, Any]:
     verb: Verb = arguments.found
+    if arguments.events:
+        console.also = Trail(Path(arguments.events), console.say).tell
     with Wiring.here(arguments.env, arguments.sandbox, console.say) as wiring:
         return {"ok": True, "exit_code": 0, "error": None, **verb.run(arguments, wiring, console)}
 

@@ -1,0 +1,99 @@
+"""The raw record of a load, a line a request, and what can be read from it; it never sends anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request. `due` is seconds since the epoch; `seconds` run from then, so a late start counts.
+
+    `status` is 0 where no whole answer came; `error` then says why.
+    """
+
+    due: float
+    seconds: float
+    stream: str
+    way: str
+    status: int
+    release: str
+    replica: str
+    error: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether it came to anything but a right answer."""
+        return bool(self.error) or not 200 <= self.status < 300
+
+    def line(self) -> str:
+        """As it stands in the file."""
+        told = (f"{self.due:.3f}", f"{self.seconds:.4f}", self.stream, self.way, str(self.status))
+        return "\t".join([*told, self.release, self.replica, self.error])
+
+    @classmethod
+    def parse(cls, line: str) -> Row:
+        due, seconds, stream, way, status, release, replica, error = line.rstrip("\n").split("\t")
+        return cls(float(due), float(seconds), stream, way, int(status), release, replica, error)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came of a load."""
+
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def read(cls, file: Path) -> Record:
+        """Reads what is there of a record; a last line that is still being written is left out."""
+        text = file.read_text() if file.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        return cls(tuple(Row.parse(line) for line in whole.splitlines()))
+
+    @cached_property
+    def lost(self) -> tuple[Row, ...]:
+        """Those that failed."""
+        return tuple(row for row in self.rows if row.lost)
+
+    @property
+    def releases(self) -> Counter[str]:
+        """How many each release answered."""
+        return Counter(row.release for row in self.rows if not row.lost)
+
+    def of(self, *streams: str) -> Record:
+        """Those of streams whose name begins so."""
+        return Record(tuple(row for row in self.rows if row.stream.startswith(streams)))
+
+    def between(self, begin: float, end: float = float("inf")) -> Record:
+        """Those that were due in this time."""
+        return Record(tuple(row for row in self.rows if begin <= row.due < end))
+
+    def percentile(self, share: float) -> float:
+        """Seconds within which this share was answered; 0 without any."""
+        times = sorted(row.seconds for row in self.rows)
+        return times[min(int(share * len(times)), len(times) - 1)] if times else 0.0
+
+    def rate(self) -> float:
+        """Requests a second, from the first that was due to the last."""
+        if len(self.rows) < 2:
+            return 0.0
+        dues = [row.due for row in self.rows]
+        return len(dues) / max(max(dues) - min(dues), 0.001)
+
+    def __str__(self) -> str:
+        told = (
+            f"{len(self.lost)} of {len(self.rows)} lost, p99 {self.percentile(0.99) * 1000:.0f} ms"
+        )
+        if not self.lost:
+            return told
+        return f"{told}; {dict(_causes(self.lost))}; first: {self.lost[0].line()}"
+
+
+def _causes(rows: Iterable[Row]) -> Counter[str]:
+    return Counter(
+        f"{row.stream} {row.way} {row.release or '-'}: {row.error or row.status}" for row in rows
+    )
