@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 from e2e.load import replicas_seen
 from e2e.stack import Stack
@@ -20,6 +22,21 @@ def test_a_second_host_doubles_the_replicas(stack: Stack) -> None:
     up = stack.replicas_up()
     assert Counter(each["host"] for each in up) == {"host-1": 5, "host-2": 5}
     assert {each["release"] for each in up} == {service["release"]}
+
+
+def test_a_host_is_reached_through_another(stack: Stack, tmp_path: Path) -> None:
+    first, second = stack.environment()["hosts"]
+    straight = f'address = "127.0.0.1"\nport = {second["port"]}\n'
+    jump = f'jump = "deploy@127.0.0.1:{first["port"]}"'
+    behind = f'address = "host-2"\nport = 22\n{jump}\n'
+    environment = stack.variant(tmp_path, host=(straight, behind))
+    refused = stack.ship("status", "app", env=environment).must().document["services"][0]
+    assert "pins no key of host-2" in refused["hosts"][1]["problem"]
+    pins = environment.with_name("known_hosts")
+    port = rf"\[127\.0\.0\.1\]:{second['port']}"
+    pins.write_text(re.sub(port, "host-2", pins.read_text()))
+    found = stack.ship("status", "app", env=environment).must().document["services"][0]
+    assert [each["phase"] for each in found["hosts"]] == ["live", "live"]
 
 
 def test_down_leaves_nothing(stack: Stack) -> None:

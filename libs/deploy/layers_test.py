@@ -30,8 +30,11 @@ ONE_LIBRARY = {
     "deploy.adapters.engine": {"docker", "requests.exceptions"},
     "deploy.adapters.forms": {"pydantic", "pydantic_core"},
     "deploy.adapters.ssh": {"paramiko"},
+    "deploy.adapters.ssh_channel": {"paramiko"},
     "deploy.adapters.ssh_failure": {"paramiko"},
+    "deploy.adapters.ssh_login": {"paramiko"},
     "deploy.testing.sshd": {"paramiko"},
+    "deploy.testing.sshd_link": {"paramiko"},
 }
 """Third-party packages by the only module of its layer that may name them."""
 
@@ -60,12 +63,11 @@ def law_of(module: str) -> Law:
         case ["deploy", "adapters", "sources"]:
             # The forms are the other half of this adapter.
             return Law(ours=("deploy.core", "deploy.errors", "deploy.adapters.forms"))
-        case ["deploy", "adapters", "ssh"]:
-            # So are its errors.
-            return Law(
-                ours=("deploy.core", "deploy.errors", "deploy.adapters.ssh_failure"),
-                others=one_library,
-            )
+        case ["deploy", "adapters", "ssh" | "ssh_login"]:
+            # So are the login, what goes over a channel, and the errors.
+            parts = ("ssh_channel", "ssh_failure", "ssh_login")
+            ours = tuple(f"deploy.adapters.{part}" for part in parts)
+            return Law(ours=("deploy.core", "deploy.errors", *ours), others=one_library)
         case ["deploy", "adapters", *_]:
             return Law(ours=("deploy.core", "deploy.errors"), others=one_library)
         case ["deploy", "run", *_]:

@@ -59,6 +59,13 @@ Address = Annotated[
     str, _like("[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:]+:[0-9a-fA-F:]*", "a host name or an address")
 ]
 HostAndPort = Annotated[str, _like(r"[A-Za-z0-9._-]+:[0-9]{1,5}", "a host and a port, host:port")]
+JumpText = Annotated[
+    str,
+    _like(
+        r"none|[a-z_][a-z0-9_-]{0,31}@[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?",
+        'a login and a machine, such as "ops@bastion.example.com:22", or "none"',
+    ),
+]
 UrlPath = Annotated[str, _like("/[A-Za-z0-9._~/-]*", 'a path that starts with "/"')]
 Url = Annotated[str, _should("an address that starts with http:// or https://", _is_web_address)]
 Memory = Annotated[str, _like("[1-9][0-9]*[kmg]", 'an amount such as "256m" or "1g"')]
@@ -195,6 +202,7 @@ class HostForm(Form):
     user: Annotated[str, _like("[a-z_][a-z0-9_-]{0,31}", "a user's name")] = LEFT_OUT
     url: Url = LEFT_OUT
     metrics_address: HostAndPort = LEFT_OUT
+    jump: JumpText = LEFT_OUT
 
 
 class EnvironmentForm(Form):
@@ -203,6 +211,7 @@ class EnvironmentForm(Form):
     ssh_key: FilePath
     allow_dirty: bool = LEFT_OUT
     keep_releases: Count = LEFT_OUT
+    jump: JumpText = LEFT_OUT
     registry: RegistryForm
     edge: EdgeForm = LEFT_OUT
     metrics: MetricsForm = LEFT_OUT

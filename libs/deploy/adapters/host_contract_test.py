@@ -16,6 +16,7 @@ import pytest
 
 from deploy.adapters.local import LocalHost
 from deploy.adapters.ssh import SshHost
+from deploy.adapters.ssh_login import Logins
 from deploy.core.ports import Host
 from deploy.errors import CommandError, CommandTimeoutError
 from deploy.testing.sshd import ssh_server
@@ -33,9 +34,8 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
         local.close()
         return
     with ssh_server(tmp_path) as server:
-        remote = SshHost(
-            server.config, known_hosts=str(server.known_hosts), key=str(server.key_file)
-        )
+        logins = Logins(known_hosts=str(server.known_hosts), key=str(server.key_file))
+        remote = SshHost(server.config, logins)
         yield remote
         remote.close()
 

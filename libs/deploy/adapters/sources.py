@@ -23,6 +23,7 @@ from deploy.core.config import (
     Gate,
     Health,
     HostConfig,
+    Jump,
     Metrics,
     Registry,
     Rollout,
@@ -118,13 +119,14 @@ def _environment(form: EnvironmentForm, folder: Path) -> Environment:
         registry["credentials"] = _absolute(registry["credentials"], folder)
     edge = Edge(**given.get("edge", {}))
     metrics = _metrics(given.get("metrics"), folder)
+    through = given.pop("jump", None)
     given |= {
         "known_hosts": _absolute(given["known_hosts"], folder),
         "ssh_key": _absolute(given["ssh_key"], folder),
         "registry": Registry(**registry),
         "edge": edge,
         "metrics": metrics,
-        "hosts": tuple(_host(host, edge, metrics) for host in given["hosts"]),
+        "hosts": tuple(_host(host, edge, metrics, through) for host in given["hosts"]),
         "overrides": given.pop("services", {}),
     }
     return Environment(**given)
@@ -137,12 +139,24 @@ def _metrics(given: dict[str, Any] | None, folder: Path) -> Metrics | None:
     return Metrics(**{**given, **{file: _absolute(given[file], folder) for file in files}})
 
 
-def _host(given: dict[str, Any], edge: Edge, metrics: Metrics | None) -> HostConfig:
+def _host(
+    given: dict[str, Any], edge: Edge, metrics: Metrics | None, through: str | None
+) -> HostConfig:
     address = f"[{given['address']}]" if ":" in given["address"] else given["address"]
     port = "" if edge.http_port == 80 else f":{edge.http_port}"
     metrics_port = metrics.port if metrics else Metrics.port
     defaults = {"url": f"http://{address}{port}", "metrics_address": f"{address}:{metrics_port}"}
-    return HostConfig(**{**defaults, **given, "url": given.get("url", defaults["url"]).rstrip("/")})
+    said = {**defaults, **given, "url": given.get("url", defaults["url"]).rstrip("/")}
+    jump = said.pop("jump", through)
+    return HostConfig(**said, jump=_jump(jump or "none"))
+
+
+def _jump(text: str) -> Jump | None:
+    if text == "none":
+        return None
+    user, _, place = text.partition("@")
+    address, _, port = place.partition(":")
+    return Jump(user, address, int(port or Jump.port))
 
 
 def _absolute(path: str, folder: Path) -> str:
@@ -175,9 +189,13 @@ def _problems_of_environment(
     hosts = [host for host in listed if isinstance(host, dict)] if isinstance(listed, list) else []
     names = [host.get("name") for host in hosts]
     yield from (f"hosts: two are named {name}" for name in _twice(names))
-    reached = [(host.get("address"), host.get("port", HostConfig.port)) for host in hosts]
+    through = said.get("jump")
+    reached = [
+        (host.get("address"), host.get("port", HostConfig.port), host.get("jump", through))
+        for host in hosts
+    ]
     yield from (
-        f"hosts: two are reached at {where}, port {port}" for where, port in _twice(reached)
+        f"hosts: two are reached at {where}, port {port}" for where, port, _ in _twice(reached)
     )
     for name in _table(said, "services"):
         yield from _boundless(_table(_table(said, "services"), name), f"services.{name}.")

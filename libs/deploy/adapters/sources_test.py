@@ -17,6 +17,7 @@ from deploy.core.config import (
     Edge,
     Environment,
     Health,
+    Jump,
     Metrics,
     Registry,
     Rollout,
@@ -276,6 +277,16 @@ class TestEnvironment:
         second = load(text).hosts[1]
         assert (second.url, second.metrics_address) == ("http://192.0.2.2:8000", "192.0.2.2:9000")
 
+    def test_a_jump_is_for_all_hosts_but_those_that_say_otherwise(self, load: Load) -> None:
+        text = f'jump = "ops@bastion.example.com"\n{ENVIRONMENT}'
+        first, second = load(text).hosts
+        assert first.jump == second.jump == Jump("ops", "bastion.example.com", 22)
+        straight = text.replace('"192.0.2.2"', '"192.0.2.2"\njump = "none"')
+        first, second = load(straight).hosts
+        assert (first.jump is None, second.jump) == (False, None)
+        own = text.replace("port = 2222", 'port = 2222\njump = "me@10.0.0.1:2022"')
+        assert str(load(own).hosts[0].jump) == "me@10.0.0.1:2022"
+
     def test_metrics_may_be_left_out(self, load: Load) -> None:
         without = (
             ENVIRONMENT.split("[metrics]", maxsplit=1)[0]
@@ -400,6 +411,14 @@ class TestEnvironment:
                 "name: should be a name of a-z, 0-9 and -, such as app-2",
             ),
             ("allow_dirty = true", 'allow_dirty = "yes"', "allow_dirty: should be true or false"),
+            (
+                "allow_dirty = true",
+                'jump = "bastion"',
+                (
+                    'jump: should be a login and a machine, such as "ops@bastion.example.com:22", '
+                    'or "none"'
+                ),
+            ),
             ("allow_dirty = true", "keep_releases = 0", "keep_releases: should be at least 1"),
         ],
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import paramiko
 
 from deploy.core import shell
-from deploy.core.config import HostConfig
+from deploy.core.config import HostConfig, Jump
 from deploy.errors import (
     CommandError,
     CommandTimeoutError,
@@ -18,25 +19,52 @@ from deploy.errors import (
 )
 
 
-class SshFailure:
-    """Makes the errors of one host."""
+@dataclass(frozen=True)
+class Endpoint:
+    """An sshd and the login there. `name` stands in messages; `port` and `address` are as the `jump` sees them."""
 
-    def __init__(self, config: HostConfig, known_hosts: str, ssh_key: str) -> None:
-        self.name = config.name
-        self._config = config
+    name: str
+    user: str
+    address: str
+    port: int
+    jump: Jump | None = None
+
+    @classmethod
+    def of_host(cls, config: HostConfig) -> Endpoint:
+        """A host's own."""
+        return cls(config.name, config.user, config.address, config.port, config.jump)
+
+    @classmethod
+    def of_jump(cls, jump: Jump) -> Endpoint:
+        """The machine in between."""
+        return cls(f"jump {jump}", jump.user, jump.address, jump.port)
+
+
+class SshFailure:
+    """Makes the errors of one sshd."""
+
+    def __init__(self, endpoint: Endpoint, known_hosts: str, ssh_key: str) -> None:
+        self.name = endpoint.name
+        self._at = endpoint
         self._known_hosts = known_hosts
         self._ssh_key = ssh_key
 
     def ssh(self) -> str:
-        config = self._config
-        options = ["-p", str(config.port), "-i", self._ssh_key]
-        pinned = f"UserKnownHostsFile={self._known_hosts}"
-        login = f"{config.user}@{config.address}"
-        return shlex.join(["ssh", *options, "-o", pinned, login, "true"])
+        """Writes what a person would type to get there."""
+        pinned = ["-i", self._ssh_key, "-o", f"UserKnownHostsFile={self._known_hosts}"]
+        at, options = self._at, ["-p", str(self._at.port), *pinned]
+        if jump := at.jump:
+            login = f"{jump.user}@{jump.address}"
+            through = ["ssh", "-p", str(jump.port), *pinned, "-W", "%h:%p", login]
+            options += ["-o", f"ProxyCommand={shlex.join(through)}"]
+        return shlex.join(["ssh", *options, f"{at.user}@{at.address}", "true"])
 
     def unreachable(self, reason: str) -> HostUnreachableError:
-        where = f"{self._config.address}:{self._config.port}"
-        message = f"{self.name}: can't connect to {where}: {reason}; nothing was changed there"
+        where = f"{self._at.address}:{self._at.port}"
+        through = f" through {self._at.jump}" if self._at.jump else ""
+        message = (
+            f"{self.name}: can't connect to {where}{through}: {reason}; nothing was changed there"
+        )
         return HostUnreachableError(message, hint=f"try `{self.ssh()}`, then run this again")
 
     def lost(self, reason: str) -> HostUnreachableError:
@@ -44,7 +72,7 @@ class SshFailure:
         return HostUnreachableError(message, hint=f"try `{self.ssh()}`, then run this again")
 
     def refused_login(self, reason: str) -> HostAuthError:
-        user = self._config.user
+        user = self._at.user
         return HostAuthError(
             f"{self.name}: refused the login of {user} with {self._ssh_key}: {reason}",
             hint=f"add {self._ssh_key}.pub to {user}'s authorized_keys there; try `{self.ssh()}`",
@@ -66,17 +94,25 @@ class SshFailure:
         )
 
     def how_to_pin(self, *, replace: bool = False) -> str:
-        file, port = shlex.quote(self._known_hosts), self._config.port
+        file, port = shlex.quote(self._known_hosts), self._at.port
         remove = f"ssh-keygen -R '{self._pin_name()}' -f {file} && " if replace else ""
         return (
             "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host's own "
             f"console; only if equal, pin it: `{remove}"
-            f"ssh-keyscan -t ed25519 -p {port} {self._config.address} >> {file}`"
+            f"{self._scan(port)} >> {file}`"
         )
 
+    def _scan(self, port: int) -> str:
+        scan = f"ssh-keyscan -t ed25519 -p {port} {self._at.address}"
+        if (jump := self._at.jump) is None:
+            return scan
+        # ssh-keyscan knows no jumps: the one in between asks.
+        login = f"{jump.user}@{jump.address}"
+        return shlex.join(["ssh", "-p", str(jump.port), "-i", self._ssh_key, login, scan])
+
     def _pin_name(self) -> str:
-        config = self._config
-        return config.address if config.port == 22 else f"[{config.address}]:{config.port}"
+        at = self._at
+        return at.address if at.port == 22 else f"[{at.address}]:{at.port}"
 
     def failed(self, what: str, stderr: bytes) -> CommandError:
         text = shell.last_lines(stderr.decode(errors="replace"))
@@ -104,7 +140,7 @@ class SshFailure:
     def busy(self, sessions: int) -> HostUnreachableError:
         return HostUnreachableError(
             f"{self.name}: {sessions} sessions are open and none ended within 60 s",
-            hint="follow fewer logs at once",
+            hint="end what follows it (ship logs -f, ship exec), then run this again",
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.adapters.ssh import SshHost
+from deploy.adapters.ssh_login import Logins
 from deploy.core import shell
 from deploy.core.config import HostConfig
 from deploy.errors import (
@@ -38,7 +39,8 @@ def reach(server: SshServer) -> Iterator[Reach]:
 
     def make(**options: Any) -> SshHost:
         given = {"known_hosts": str(server.known_hosts), "key": str(server.key_file), **options}
-        hosts.append(SshHost(given.pop("config", server.config), **given))
+        config, grace_s = given.pop("config", server.config), given.pop("grace_s", 15.0)
+        hosts.append(SshHost(config, Logins(**given), grace_s=grace_s))
         return hosts[-1]
 
     yield make

@@ -29,6 +29,7 @@ from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
 from deploy.adapters.revisions import GitRevisions
 from deploy.adapters.ssh import SshHost
+from deploy.adapters.ssh_login import Logins
 from deploy.adapters.targets import PantsTargets
 from deploy.core.config import Environment, Service
 from deploy.core.images import BuiltImage, short_id
@@ -111,10 +112,12 @@ class Wiring:
     @cached_property
     def _hosts(self) -> tuple[Host, ...]:
         environment = self.environment()
-        return tuple(
-            SshHost(host, known_hosts=environment.known_hosts, key=environment.ssh_key)
-            for host in environment.hosts
-        )
+        return tuple(SshHost(host, self._logins) for host in environment.hosts)
+
+    @cached_property
+    def _logins(self) -> Logins:
+        environment = self.environment()
+        return Logins(known_hosts=environment.known_hosts, key=environment.ssh_key)
 
     def hosts(self) -> tuple[Host, ...]:
         """The environment's hosts, connected at first use."""
@@ -339,3 +342,5 @@ class Wiring:
     def _close(self) -> None:
         for host in self.__dict__.get("_hosts", ()):
             host.close()
+        if "_logins" in self.__dict__:
+            self._logins.close()

@@ -120,8 +120,21 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Jump:
+    """A machine through which hosts are reached, as ssh's ProxyJump: its key is pinned like a host's."""
+
+    user: str
+    address: str
+    port: int = 22
+
+    def __str__(self) -> str:
+        """Writes it as the environment file does."""
+        return f"{self.user}@{self.address}:{self.port}"
+
+
+@dataclass(frozen=True)
 class HostConfig:
-    """A host and how it is reached.
+    """A host and how it is reached: straight, or through a `jump`.
 
     `url` is where users reach its edge; `metrics_address` is `host:port` of its Prometheus as the
     environment's Prometheus reaches it.
@@ -133,6 +146,7 @@ class HostConfig:
     metrics_address: str
     port: int = 22
     user: str = "deploy"
+    jump: Jump | None = None
 
 
 @dataclass(frozen=True)
