@@ -83,6 +83,12 @@ class EngineError(ShipError):
     """The Docker engine doesn't run or refused."""
 
 
+class NoEngineError(EngineError):
+    """No Docker engine answers on this machine; what needed one was not done."""
+
+    exit_code = 2
+
+
 class BuildError(ShipError):
     """An image could not be built or failed its smoke test; nothing was published."""
 

@@ -23,10 +23,27 @@ def pants_variables(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:
     }
     if is_ci(environ):
         variables["PANTS_CONFIG_FILES"] = str(chain.places.checkout / "pants.ci.toml")
+    variables |= remote_cache(environ)
     bundle = ca_bundle(environ)
     if bundle:
         variables["PANTS_CA_CERTS_PATH"] = bundle
     return variables
+
+
+def remote_cache(environ: Mapping[str, str]) -> dict[str, str]:
+    """What SHIP_REMOTE_CACHE, a shared cache's grpc://HOST:PORT, sets; a merge request only reads.
+
+    What a merge request writes, every later pipeline would trust.
+    """
+    address = environ.get("SHIP_REMOTE_CACHE", "")
+    if not address:
+        return {}
+    writes = environ.get("CI_PIPELINE_SOURCE") != "merge_request_event"
+    return {
+        "PANTS_REMOTE_STORE_ADDRESS": address,
+        "PANTS_REMOTE_CACHE_READ": "true",
+        "PANTS_REMOTE_CACHE_WRITE": str(writes).lower(),
+    }
 
 
 def pants_command(chain: Chain, args: Sequence[str]) -> list[str]:

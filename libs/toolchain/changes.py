@@ -6,10 +6,11 @@ import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from toolchain.chain import Chain
-from toolchain.errors import ToolchainError
+from toolchain.errors import ToolchainError, UsageError
 from toolchain.running import tool_environment
 
 
@@ -37,18 +38,31 @@ def ask(chain: Chain, environ: Mapping[str, str], since: str) -> Reached:
     return read(done.stdout, done.returncode)
 
 
+def read_file(path: Path) -> Reached:
+    """Return what `ship affected --out` wrote. Raise if it is not there or tells of a failure."""
+    try:
+        return read(path.read_text(), 2)
+    except OSError as error:
+        raise UsageError(
+            f"{path} can't be read: {error.strerror}.",
+            "Nothing was tested.",
+            f"./ship affected --out {path}",
+        ) from error
+
+
 def read(printed: str, code: int) -> Reached:
     """Read the document of `ship affected`. Raise if there is none or it tells of a failure."""
     try:
         document: dict[str, Any] = json.loads(printed)
-        if document["error"]:
+        # The file that --out writes is the selection alone.
+        if document.get("error"):
             raise _failed(document["error"]["message"], document["error"]["hint"], code)
         found: dict[str, list[str]] = {}
         for each in document["targets"]:
             found.setdefault(each["goal"], []).append(each["address"])
         by_goal = {goal: tuple(addresses) for goal, addresses in found.items()}
         return Reached(document["reason"], by_goal)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _failed(f"ship affected ended with {code} and no answer", "", code) from error
 
 

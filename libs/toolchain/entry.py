@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from toolchain import doctor, locks, verify
+from toolchain import caches, doctor, locks, verify
 from toolchain.base_images import missing_bases
 from toolchain.build import pants_variables, start_pants
 from toolchain.chain import Chain
@@ -26,7 +26,8 @@ OWN_VERBS = """\
 set-up and tests, each with --help:
     doctor    every prerequisite, found or missing, each with its fix; --fix brings them
     test      set-up, lint, check, tests, then the integration tests on a sandbox of their own
-    lock      compiles the requirements to hash-pinned locks"""
+    lock      compiles the requirements to hash-pinned locks
+    caches    what a pipeline's jobs took from Pants' caches, and the seconds that saved"""
 # What a verb of `deploy.cli` needs beyond its libraries; `up` needs the whole machine set up.
 BUILDING = ("build", "publish", "plan", "deploy", "affected", "monitor")
 
@@ -52,6 +53,8 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
             return doctor.doctor(setup, args, environ)
         case ["ship", "test", *args]:
             return verify.verify(setup, args, environ)
+        case ["ship", "caches", *args]:
+            return caches.caches(args)
         case ["ship", "lock", *args] | ["lock", *args]:
             prepare(setup.tasks_for(chain.all), ask=should_ask(args, environ))
             return locks.relock(chain, args)

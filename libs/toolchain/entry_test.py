@@ -67,6 +67,6 @@ def test_a_wrong_argument_is_told_as_json_where_that_was_asked(
     told = json.loads(capsys.readouterr().out)
     assert told["error"] == {
         "type": "UsageError",
-        "message": "TARGETS and --changed-since exclude each other.",
+        "message": "TARGETS, --changed-since and --selection exclude each other.",
         "hint": "./ship test --help",
     }

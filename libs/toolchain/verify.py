@@ -12,22 +12,27 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from toolchain import changes
+from toolchain import caches, cachestats, changes
 from toolchain.arguments import Arguments
 from toolchain.build import pants_command, pants_environment
+from toolchain.cachestats import CacheUse
 from toolchain.chain import Chain
 from toolchain.engine import stop_if_ours
-from toolchain.preparing import Setup, prepare, should_ask
+from toolchain.preparing import Setup, link_current, prepare, should_ask
+from toolchain.progress import Task
 from toolchain.reports import Tally, read_reports
 
 EXAMPLE = """examples:
   ./ship test
   ./ship test libs/deploy::
   ./ship test --changed-since main"""
+STAGES = ("lint", "check", "test", "integration")
+NAMES = {"test": "tests"}
 # What an integration test needs of the caller's environment: the engine, the tools, the folders.
 PASSED_ON = (
     *("CI", "DOCKER_HOST", "HOME", "LANG", "PATH", "SHIP_ROOT", "SHIP_CHROMIUM", "SHIP_E2E_KEEP"),
@@ -67,6 +72,15 @@ def parser() -> Arguments:
         help="only what a change since REF reaches (without REF: since what ./ship affected says)",
     )
     parser.add_argument(
+        "--selection", metavar="FILE", help="only what ship affected --out wrote into this file"
+    )
+    parser.add_argument(
+        "--only", choices=STAGES, help="one stage of lint, check, test, integration"
+    )
+    parser.add_argument(
+        "--coverage", action="store_true", help="measure it, into dist/coverage as Cobertura"
+    )
+    parser.add_argument(
         "--no-integration", action="store_true", help="leave out what needs an engine"
     )
     parser.add_argument("--yes", action="store_true", help="don't ask before set-up")
@@ -78,13 +92,24 @@ def parser() -> Arguments:
 def verify(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Return 0 when lint, check and every test that was selected passed."""
     args = parser().parse_args(argv)
-    if args.targets and args.changed_since is not None:
-        parser().error("TARGETS and --changed-since exclude each other")
-    prepare(setup.tasks_for_all("test"), ask=should_ask(argv, environ))
+    named = (bool(args.targets), args.changed_since is not None, bool(args.selection))
+    if sum(named) > 1:
+        parser().error("TARGETS, --changed-since and --selection exclude each other")
+    if over := caches.bound(environ):
+        print(over, file=sys.stderr, flush=True)
+    prepare(_tasks(setup, args.only), ask=should_ask(argv, environ))
+    link_current(setup.chain)
     try:
         return _verified(setup, args, environ)
     finally:
         stop_if_ours(setup.chain.places, by="test")
+
+
+def _tasks(setup: Setup, only: str | None) -> list[Task]:
+    """What the stages need: only integration tests need packages of the machine and an engine."""
+    if only in (None, "integration"):
+        return setup.tasks_for_all("test")
+    return setup.tasks_for(setup.chain.all)
 
 
 def _verified(setup: Setup, args: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -93,10 +118,22 @@ def _verified(setup: Setup, args: argparse.Namespace, environ: Mapping[str, str]
         reached = changes.ask(setup.chain, environ, args.changed_since)
         print(f"tested is what a change reaches: {reached.reason}", file=sys.stderr, flush=True)
         selection = Selection(reached=reached.by_goal)
+    if args.selection:
+        reached = changes.read_file(Path(args.selection))
+        print(f"tested is what a change reaches: {reached.reason}", file=sys.stderr, flush=True)
+        selection = Selection(reached=reached.by_goal)
+    stages: tuple[str, ...] = (args.only,) if args.only else STAGES
+    if args.no_integration:
+        stages = tuple(each for each in stages if each != "integration")
     with fresh_reports(setup.chain.places.checkout) as reports:
         runner = Runner(setup.chain, environ, reports, quiet_stdout=args.json)
-        broken = run_stages(runner, selection, integration=not args.no_integration)
+        broken = run_stages(runner, selection, stages, coverage=args.coverage)
         tally = read_reports(reports)
+    if runner.cache_uses:
+        use = sum(runner.cache_uses, CacheUse())
+        folder = setup.chain.places.checkout / "dist" / "ci" / "cache"
+        cachestats.write(use, folder, environ.get("CI_JOB_NAME", ""))
+        print(use.line, file=sys.stderr, flush=True)
     exit_code = 1 if broken or tally.failed else 0
     print(render(tally, broken), file=sys.stderr if args.json else sys.stdout, flush=True)
     if args.json:
@@ -125,17 +162,24 @@ class Runner:
     environ: Mapping[str, str]
     reports: Path
     quiet_stdout: bool
+    cache_uses: list[CacheUse] = field(default_factory=list)
 
     def run(self, args: Sequence[str], **extra: str) -> int:
         """Run to the end; Ctrl-C goes to Pants too, which ends its tests, and we wait for that."""
         reports = self.reports.relative_to(self.chain.places.checkout)  # Pants takes no other
+        # A terminal shows what Pants does as it does it; where nobody watches, its counters are read.
+        counted = () if sys.stderr.isatty() else ("--stats-log",)
         process = subprocess.Popen(
-            pants_command(self.chain, [f"--test-report-dir={reports}", *args]),
+            pants_command(self.chain, [f"--test-report-dir={reports}", *counted, *args]),
             cwd=self.chain.places.checkout,
             env={**self._env, **extra},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr if self.quiet_stdout else None,
+            stderr=subprocess.PIPE if counted else None,
+            text=True,
+            errors="replace",
         )
+        listening = self._listen(process)
         interrupted = False
         while True:
             try:
@@ -143,9 +187,31 @@ class Runner:
             except KeyboardInterrupt:
                 interrupted = True
                 continue
+            if listening:
+                listening.join()
             if interrupted:
                 raise KeyboardInterrupt
             return code
+
+    def _listen(self, process: subprocess.Popen[str]) -> threading.Thread | None:
+        """Passes on what Pants says but for its counters, which it says last."""
+        stream = process.stderr
+        if stream is None:
+            return None
+
+        def pass_on() -> None:
+            counters = []
+            for line in stream:
+                if cachestats.is_counter(line):
+                    counters.append(line)
+                elif not cachestats.is_noise(line):
+                    print(line, end="", file=sys.stderr, flush=True)
+            if counters:
+                self.cache_uses.append(cachestats.read_counters(counters))
+
+        thread = threading.Thread(target=pass_on, daemon=True)
+        thread.start()
+        return thread
 
     def lists(self, args: Sequence[str]) -> bool:
         """Whether Pants prints any target."""
@@ -165,21 +231,35 @@ class Runner:
         return pants_environment(self.chain, self.environ)
 
 
-def run_stages(runner: Runner, selection: Selection, *, integration: bool) -> list[str]:
+def run_stages(
+    runner: Runner,
+    selection: Selection,
+    stages: Sequence[str] = STAGES,
+    *,
+    coverage: bool = False,
+) -> list[str]:
     """Run all stages, also after one that failed, and return the names of those that did."""
     # The tag filter of pants.toml would keep lint and check from the integration tests, too.
     # Pants leaves out the goals after one that failed, so each is a call: the daemon is warm.
-    stages = {"lint": ("--tag=[]", "lint"), "check": ("--tag=[]", "check"), "tests": ("test",)}
+    measured = ("--test-use-coverage", '--coverage-py-report=["console", "xml"]')
+    calls = {
+        "lint": ("--tag=[]", "lint"),
+        "check": ("--tag=[]", "check"),
+        "test": (*(measured if coverage else ()), "test"),
+    }
     broken = [
-        name
-        for name, args in stages.items()
-        if (specs := selection.specs(args[-1])) and runner.run([*args, *specs]) != 0
+        NAMES.get(name, name)
+        for name, args in calls.items()
+        if name in stages
+        and (specs := selection.specs(args[-1]))
+        and runner.run([*args, *specs]) != 0
     ]
     specs = selection.specs("test")
     tagged = [f"--tag={selection.integration_tags}"]
     # A name such as e2e:integration is one of python_tests; `list` doesn't open it.
     only_tests = ["--filter-target-type=python_test,python_tests", "list"]
-    if not integration or not specs or not runner.lists([*tagged, *only_tests, *specs]):
+    wanted = "integration" in stages and specs
+    if not wanted or not runner.lists([*tagged, *only_tests, *specs]):
         return broken
     extra = f"--test-extra-env-vars={json.dumps(PASSED_ON)}"
     # A daemon of its own settings would end the one that the other calls share, and a test calls

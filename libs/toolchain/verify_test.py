@@ -31,12 +31,19 @@ class RecordingRunner(Runner):
 
 def runner(*fails: str, has_integration: bool = True) -> RecordingRunner:
     places = Places(checkout=Path("/repo"), cache=Path("/cache"), state=Path("/state"))
-    return RecordingRunner(Chain(places), {}, Path("/reports"), False, fails, has_integration)
+    return RecordingRunner(
+        Chain(places),
+        {},
+        Path("/reports"),
+        quiet_stdout=False,
+        fails=fails,
+        has_integration=has_integration,
+    )
 
 
 def test_everything_is_linted_and_tested_and_integration_runs_alone() -> None:
     pants = runner()
-    assert run_stages(pants, Selection(()), integration=True) == []
+    assert run_stages(pants, Selection(())) == []
     assert pants.calls == [
         "--tag=[] lint ::",
         "--tag=[] check ::",
@@ -50,20 +57,20 @@ def test_everything_is_linted_and_tested_and_integration_runs_alone() -> None:
 
 def test_a_named_target_runs_also_when_it_is_long() -> None:
     pants = runner()
-    run_stages(pants, Selection(("e2e:soak",)), integration=True)
+    run_stages(pants, Selection(("e2e:soak",)))
     assert pants.calls[-1].endswith('--tag=["integration"] test --force e2e:soak')
 
 
 def test_without_integration_targets_there_is_no_third_call() -> None:
     pants = runner(has_integration=False)
-    run_stages(pants, Selection(("libs::",)), integration=True)
+    run_stages(pants, Selection(("libs::",)))
     assert pants.calls == ["--tag=[] lint libs::", "--tag=[] check libs::", "test libs::"]
 
 
 def test_a_change_selects_what_depends_on_it() -> None:
     pants = runner(has_integration=False)
     reached = {"lint": ("a.py",), "check": ("a:a", "b:b"), "test": ("a:tests", "b:tests")}
-    run_stages(pants, Selection(reached=reached), integration=True)
+    run_stages(pants, Selection(reached=reached))
     assert pants.calls == [
         "--tag=[] lint a.py",
         "--tag=[] check a:a b:b",
@@ -73,13 +80,13 @@ def test_a_change_selects_what_depends_on_it() -> None:
 
 def test_a_change_that_reaches_nothing_calls_nothing() -> None:
     pants = runner()
-    assert run_stages(pants, Selection(reached={}), integration=True) == []
+    assert run_stages(pants, Selection(reached={})) == []
     assert pants.calls == []
 
 
 def test_a_stage_that_fails_does_not_hide_the_others() -> None:
     pants = runner("lint", "--force")
-    assert run_stages(pants, Selection(()), integration=True) == [
+    assert run_stages(pants, Selection(())) == [
         "lint",
         "integration tests",
     ]

@@ -15,7 +15,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
-from deploy.errors import EngineError
+from deploy.errors import EngineError, NoEngineError
 
 # Loading and pushing a large image on a busy machine.
 TIMEOUT_S = 600
@@ -30,7 +30,7 @@ def _translated(doing: str) -> Iterator[None]:
             f"the Docker engine refused while {doing}: {error.explanation or error}"
         ) from error
     except (DockerException, RequestException) as error:
-        raise EngineError(
+        raise NoEngineError(
             f"the Docker engine does not answer while {doing}", hint="./ship doctor --fix"
         ) from error
 

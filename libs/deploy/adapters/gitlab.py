@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 from deploy.core.pipelines import PipelineFacts
-from deploy.errors import DeploymentsError
+from deploy.errors import DeploymentsError, UsageError
+
+PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
 def pipeline_facts(environ: Mapping[str, str] = os.environ) -> PipelineFacts:
@@ -32,6 +35,16 @@ def pipeline_facts(environ: Mapping[str, str] = os.environ) -> PipelineFacts:
         before=environ.get("CI_COMMIT_BEFORE_SHA", ""),
         diff_base=environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
     )
+
+
+def require_pinned_job_image(environ: Mapping[str, str] = os.environ) -> None:
+    """Raises UsageError in a pipeline of GitLab's where SHIP_JOB_IMAGE names no digest; a laptop has no job."""
+    image = environ.get("SHIP_JOB_IMAGE", "")
+    if environ.get("GITLAB_CI") == "true" and not PINNED.fullmatch(image):
+        raise UsageError(
+            f"SHIP_JOB_IMAGE is {image or 'not set'}: no image by digest; no pipeline was written",
+            hint="./ship publish job prints it: set it in GitLab's CI/CD variables",
+        )
 
 
 class GitlabDeployments:

@@ -260,16 +260,13 @@ def _raise_for(problems: list[str], where: str) -> None:
 # The process's own surroundings.
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, hint: str = "bring the file back, then run this again") -> str:
     """Reads a text file of the checkout or the environment. Raises ConfigError."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise ConfigError(
-            f"can't read {path}: {reason}; nothing was touched",
-            hint="bring the file back, then run this again",
-        ) from error
+        raise ConfigError(f"can't read {path}: {reason}; nothing was touched", hint=hint) from error
 
 
 def who(environ: Mapping[str, str] = os.environ) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
@@ -9,7 +10,8 @@ from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.selection import GOALS
-from deploy.run.affected import affected, require_none_missed
+from deploy.errors import UsageError
+from deploy.run.affected import affected, recorded, require_none_missed
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -19,6 +21,14 @@ def _add(parser: ArgumentParser) -> None:
         help="measure against where HEAD left REF (default: what the pipeline says, else origin's default branch)",
     )
     parser.add_argument(
+        "--since",
+        metavar="ENV",
+        help="measure against the last revision that GitLab recorded as deployed to ENV, such as nightly",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the JSON document to a file, for --selection"
+    )
+    parser.add_argument(
         "--missed",
         metavar="REPORTS",
         help="exit 1 if a test failed in these reports of a full run that would not have been selected",
@@ -26,15 +36,24 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    selection = affected(wiring.grounds(), arguments.base)
+    grounds = wiring.grounds()
+    base = arguments.base
+    if arguments.since:
+        if base is not None:
+            raise UsageError("--base and --since exclude each other", hint="leave one out")
+        base = recorded(grounds, arguments.since)
+    selection = affected(grounds, base)
     if selection.mode == "changed":
         # The document names services and images alone: why they are in it is said beside it.
         for kind, found in (("service", selection.services), ("image", selection.images)):
             for each in found:
                 console.say(f"{kind} {each.name}: {_way(each.why)}")
+    document = selection.document()
+    if arguments.out:
+        wiring.write(arguments.out, json.dumps(document, indent=2) + "\n")
     if arguments.missed:
         require_none_missed(selection, wiring.failed_reports(arguments.missed))
-    return selection.document()
+    return document
 
 
 def _show(document: Document) -> str:
@@ -54,6 +73,8 @@ def _show(document: Document) -> str:
         lines.append("nothing to lint, check, test or package")
     for kind in ("services", "images"):
         lines.append(f"{kind}: {', '.join(document[kind]) or 'none'}")
+    for where, names in document["deploys"].items():
+        lines.append(f"due in {where}: {', '.join(names) or 'nothing'}")
     return "\n".join(lines)
 
 

@@ -18,6 +18,11 @@ def _add(parser: ArgumentParser) -> None:
         help="an image that is published (default: build this checkout)",
     )
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas on each host")
+    parser.add_argument(
+        "--dotenv",
+        metavar="FILE",
+        help="write the release that it ended with, for later jobs of a GitLab pipeline",
+    )
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 

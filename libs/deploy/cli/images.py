@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
+from deploy.errors import UsageError
 
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service", nargs="*", help="services (default: all)")
+    parser.add_argument(
+        "--selection",
+        metavar="FILE",
+        help="the services that ship affected --out wrote, and no others",
+    )
+
+
+def _add_out(parser: ArgumentParser) -> None:
+    _add(parser)
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the JSON document to a file, for ship pipeline"
+    )
+
+
+def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
+    if not arguments.selection:
+        return wiring.names(arguments.service)
+    if arguments.service:
+        raise UsageError("SERVICE and --selection exclude each other", hint="leave one out")
+    names = wiring.selection(arguments.selection).to_publish
+    return wiring.names(names) if names else []
 
 
 def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    built = [wiring.build(name) for name in wiring.names(arguments.service)]
+    built = [wiring.build(name) for name in _names(arguments, wiring)]
     return {
         "images": [
             {
@@ -29,18 +52,23 @@ def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 
 def _show_built(document: Document) -> str:
-    return "\n".join(
-        f"{e['service']}: {e['id']} {e['size'] / 1e6:.1f} MB" for e in document["images"]
-    )
+    lines = [f"{e['service']}: {e['id']} {e['size'] / 1e6:.1f} MB" for e in document["images"]]
+    return "\n".join(lines) or "nothing to build: the change reaches no service"
 
 
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    names = wiring.names(arguments.service)
-    return {"images": [{"service": name, "image": wiring.publish(name)} for name in names]}
+    names = _names(arguments, wiring)
+    if names:
+        wiring.publish_parts()
+    document = {"images": [{"service": name, "image": wiring.publish(name)} for name in names]}
+    if arguments.out:
+        wiring.write(arguments.out, json.dumps(document, indent=2) + "\n")
+    return document
 
 
 def _show_published(document: Document) -> str:
-    return "\n".join(each["image"] for each in document["images"])
+    lines = [each["image"] for each in document["images"]]
+    return "\n".join(lines) or "nothing to publish: the change reaches no service"
 
 
 BUILD = Verb(
@@ -56,6 +84,6 @@ PUBLISH = Verb(
     "pushes what the registry lacks and prints name@digest",
     "ship publish app",
     _publish,
-    _add,
+    _add_out,
     _show_published,
 )

@@ -17,6 +17,7 @@ from deploy.cli import (
     history,
     images,
     logs,
+    pipeline,
     plan,
     rollback,
     status,
@@ -26,6 +27,7 @@ from deploy.cli.console import Console
 from deploy.cli.trail import Trail
 from deploy.cli.verbs import Verb
 from deploy.cli.wiring import Wiring
+from deploy.core.childpipeline import variables_of
 from deploy.errors import ConfigError, ShipError, UsageError
 from deploy.run.deploy import RevertedError
 
@@ -33,6 +35,7 @@ VERBS: tuple[Verb, ...] = (
     up.VERB,
     down.VERB,
     affected.VERB,
+    pipeline.VERB,
     images.BUILD,
     images.PUBLISH,
     plan.VERB,
@@ -108,7 +111,11 @@ def _run(arguments: Namespace, console: Console) -> dict[str, Any]:
     if arguments.events:
         console.also = Trail(Path(arguments.events), console.say).tell
     with Wiring.here(arguments.env, arguments.sandbox, console.say) as wiring:
-        return {"ok": True, "exit_code": 0, "error": None, **verb.run(arguments, wiring, console)}
+        document = verb.run(arguments, wiring, console)
+        if dotenv := getattr(arguments, "dotenv", None):
+            text = variables_of(document["service"], document["release"], document["outcome"])
+            wiring.write(dotenv, text)
+        return {"ok": True, "exit_code": 0, "error": None, **document}
 
 
 def _print(document: dict[str, Any], verb: Verb, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +21,7 @@ from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
 from deploy.adapters.engine import Engine
 from deploy.adapters.git import Checkout
-from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts
+from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts, require_pinned_job_image
 from deploy.adapters.history import GitHistory
 from deploy.adapters.memory import FileMemory
 from deploy.adapters.pants import Pants
@@ -36,6 +36,7 @@ from deploy.core.images import BuiltImage, short_id
 from deploy.core.parts import edge_part, metrics_part
 from deploy.core.ports import Host, Say
 from deploy.core.releases import Origin
+from deploy.core.selected import Selected, read_published, read_selection
 from deploy.core.steps import Part
 from deploy.errors import ConfigError, ShipError, UsageError
 from deploy.run import images
@@ -79,6 +80,14 @@ class Wiring:
     def environment(self) -> Environment:
         """The environment that was named, read at every call: `up` makes it on its way."""
         return sources.load_environment(self._environment_file(), services=self.services)
+
+    def named_environment(self, name: str) -> Environment:
+        """Another environment than the one of --env."""
+        return replace(self, env=name).environment()
+
+    def require_job_image(self) -> None:
+        """Raises UsageError in a pipeline whose jobs run in an image that is not pinned."""
+        require_pinned_job_image()
 
     def _environment_file(self) -> Path:
         if self.env.endswith(".toml"):
@@ -144,6 +153,25 @@ class Wiring:
             if environment.metrics
             else urls
         )
+
+    def selection(self, file: str) -> Selected:
+        """What `ship affected --out` wrote. Raises UsageError."""
+        hint = f"./ship affected --out {file}"
+        return read_selection(sources.read_text(Path(file), hint=hint), file)
+
+    def published(self, file: str) -> Mapping[str, str]:
+        """What `ship publish --out` wrote: images by service. Raises UsageError."""
+        hint = f"./ship publish --selection FILE --out {file}"
+        return read_published(sources.read_text(Path(file), hint=hint), file)
+
+    def write(self, file: str, text: str) -> None:
+        """Writes a file that was asked for. Raises UsageError where that can't be."""
+        path = Path(file)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{file} can't be written: {error.strerror}") from error
 
     def world(self) -> World:
         """Everything outside that a deploy touches."""
@@ -287,6 +315,10 @@ class Wiring:
     def publish(self, name: str) -> str:
         """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
         return images.publish(self.build(name), self.engine, self.registry, self.say)
+
+    def publish_parts(self) -> None:
+        """Pushes what hosts run beside the services, so that a deploy needs no right to push."""
+        self._parts(self.environment(), push=True)
 
     @cached_property
     def _workshop(self) -> images.Workshop:

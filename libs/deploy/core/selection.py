@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from deploy.core.config import Service
+from deploy.core.due import Due, all_due
 from deploy.core.pipelines import Base
 from deploy.core.reach import Change, Graph, Reached, is_build_file
 
@@ -77,7 +78,8 @@ class Named:
 class Selection:
     """What to run: targets by goal, services to deploy, images to publish. `mode` is changed or all.
 
-    `reached` are the addresses behind `targets`, where a generator may stand for several.
+    `reached` are the addresses behind `targets`, where a generator may stand for several. `deploys` are
+    the services that are due, by environment.
     """
 
     mode: str
@@ -87,6 +89,7 @@ class Selection:
     services: tuple[Named, ...] = ()
     images: tuple[Named, ...] = ()
     reached: frozenset[str] = frozenset()
+    deploys: Due = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Returns it for JSON."""
@@ -100,11 +103,17 @@ class Selection:
             ],
             "services": [each.name for each in self.services],
             "images": [each.name for each in self.images],
+            "deploys": {where: list(names) for where, names in self.deploys.items()},
         }
 
 
-def select_all(base: str | None, reason: str, services: Iterable[Service]) -> Selection:
-    """Selects everything."""
+def select_all(
+    base: str | None,
+    reason: str,
+    services: Iterable[Service],
+    environments: Iterable[str] = (),
+) -> Selection:
+    """Selects everything, due in all environments."""
     why = (reason,)
     listed = sorted(services, key=lambda each: each.name)
     return Selection(
@@ -114,6 +123,7 @@ def select_all(base: str | None, reason: str, services: Iterable[Service]) -> Se
         tuple(Selected("::", goal, why) for goal in GOALS),
         tuple(Named(each.name, why) for each in listed),
         tuple(Named(each, why) for each in sorted({each.image for each in listed})),
+        deploys=all_due(environments, (each.name for each in listed)),
     )
 
 
@@ -212,6 +222,14 @@ def everything_unless_owned(
             what = "in a way that names no pins" if used else "and a tool comes from it"
             return f"{change.path} changed, a lock, {what}"
     return None
+
+
+def services_reached(
+    reached: Iterable[Reached], graph: Graph, services: Iterable[Service]
+) -> frozenset[str]:
+    """Returns the names of the services among what was reached."""
+    ways = {each.address: each.why for each in reached}
+    return frozenset(each.name for each in services if _way_to(each, ways, graph) is not None)
 
 
 def _way_to(

@@ -93,6 +93,7 @@ def test_the_document_is_the_contract_s() -> None:
         ],
         "services": [],
         "images": [],
+        "deploys": {},
     }
 
 
@@ -105,14 +106,19 @@ def test_settings_of_a_service_reach_it_without_an_image() -> None:
 
 def test_documentation_reaches_the_tests_that_read_it_and_nothing_else() -> None:
     assert shown(selected("docs/other.md", "README.md", "services/one/notes.md")) == []
-    assert shown(selected("docs/told.md")) == ["check libs/docs_test.py:tests", "test libs/docs_test.py:tests"]
+    assert shown(selected("docs/told.md")) == [
+        "check libs/docs_test.py:tests",
+        "test libs/docs_test.py:tests",
+    ]
 
 
 def test_a_generator_is_named_only_where_all_its_targets_are_in() -> None:
     tests = [file_target(f"libs/{each}_test.py", "python_test", name=":tests") for each in "ab"]
     graph = Graph([Target("libs:tests", "python_tests"), *tests])
     one = select(BASE, explain([Change("libs/a_test.py")], graph), graph, ())
-    both = select(BASE, explain([Change("libs/b_test.py"), Change("libs/a_test.py")], graph), graph, ())
+    both = select(
+        BASE, explain([Change("libs/b_test.py"), Change("libs/a_test.py")], graph), graph, ()
+    )
     assert shown(one) == [f"{goal} libs/a_test.py:tests" for goal in ("lint", "check", "test")]
     assert shown(both) == [f"{goal} libs:tests" for goal in ("lint", "check", "test")]
 
@@ -125,6 +131,7 @@ def test_everything_is_every_goal_on_all_and_every_service_and_image() -> None:
         "targets": [{"address": "::", "goal": goal, "why": ["why"]} for goal in GOALS],
         "services": ["one", "two"],
         "images": ["services/one:image", "services/two:image"],
+        "deploys": {},
     }
 
 

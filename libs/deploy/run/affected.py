@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deploy.core.config import Service
+from deploy.core.due import due
 from deploy.core.pins import Touched, touched_by_lock, touched_by_requirements
 from deploy.core.pipelines import (
     Base,
@@ -27,6 +28,7 @@ from deploy.core.selection import (
     missed,
     select,
     select_all,
+    services_reached,
 )
 from deploy.errors import (
     DeploymentsError,
@@ -55,17 +57,35 @@ def affected(grounds: Grounds, asked: str | None = None) -> Selection:
 
     Raises UsageError where `asked` is a name that nothing bears.
     """
-    services = grounds.services.values()
     facts = gather(grounds, asked)
     _require_known(facts)
     base = choose_base(facts)
     if base.revision is None:
-        return select_all(None, base.reason, services)
+        return _all(grounds, base, base.reason)
     grounds.say(f"the base is {base.revision[:12]}: {base.reason}")
     try:
-        return _judge(grounds, base, uncommitted=facts.on_laptop)
+        return _judge(grounds, base, facts)
     except (HistoryError, GraphError) as error:
-        return select_all(base.revision, error.message, services)
+        return _all(grounds, base, error.message)
+
+
+def _all(grounds: Grounds, base: Base, reason: str) -> Selection:
+    return select_all(base.revision, reason, grounds.services.values(), grounds.environments)
+
+
+def recorded(grounds: Grounds, environment: str) -> str | None:
+    """Returns the revision that GitLab last recorded for an environment, None for none or where it can't say.
+
+    None is the base that the pipeline says, which for a schedule is everything.
+    """
+    try:
+        found = grounds.deployments.last_verified(environment)
+    except DeploymentsError as error:
+        grounds.say(error.message)
+        return None
+    if found is None:
+        grounds.say(f"GitLab has recorded no revision for {environment} yet")
+    return found
 
 
 def require_none_missed(selection: Selection, failed: Iterable[str]) -> None:
@@ -131,30 +151,48 @@ def _require_known(facts: PipelineFacts) -> None:
         )
 
 
-def _judge(grounds: Grounds, base: Base, *, uncommitted: bool) -> Selection:
-    services = grounds.services.values()
+def _judge(grounds: Grounds, base: Base, facts: PipelineFacts) -> Selection:
+    services, uncommitted = grounds.services.values(), facts.on_laptop
     differences = {
         each: grounds.revisions.changed(each, uncommitted=uncommitted) for each in base.revisions
     }
     paths = {path for difference in differences.values() for path in difference}
     if not paths:
-        return Selection("changed", base.revision, base.reason)
+        unchanged = dict.fromkeys(base.revisions, frozenset[str]())
+        return _with_due(
+            grounds, facts, Selection("changed", base.revision, base.reason), unchanged
+        )
     because = everything_because(paths, grounds.graphs.macros())
     if because:
-        return select_all(base.revision, because, services)
+        return _all(grounds, base, because)
     grounds.say(f"{len(paths)} files changed; Pants lists the targets ... (usually 20 s)")
     graph = grounds.graphs.read()
     ways: dict[str, Reached] = {}
+    since: dict[str, frozenset[str]] = {}
     for revision, difference in differences.items():
         changes = _changes(grounds.revisions, revision, difference, graph, uncommitted=uncommitted)
         old_graph = _old_graph(grounds, revision, changes)
         because = everything_unless_owned(changes, graph, old_graph, services)
         if because:
-            return select_all(base.revision, because, services)
-        for each in explain(changes, graph, old_graph):
+            return _all(grounds, base, because)
+        found = explain(changes, graph, old_graph)
+        since[revision] = services_reached(found, graph, services)
+        for each in found:
             known = ways.setdefault(each.address, each)
             ways[each.address] = replace(known, direct=known.direct or each.direct)
-    return select(base, [ways[each] for each in sorted(ways)], graph, services)
+    selection = select(base, [ways[each] for each in sorted(ways)], graph, services)
+    return _with_due(grounds, facts, selection, since)
+
+
+def _with_due(
+    grounds: Grounds,
+    facts: PipelineFacts,
+    selection: Selection,
+    since: Mapping[str, frozenset[str]],
+) -> Selection:
+    reached = {each.name for each in selection.services}
+    deploys = due(facts, grounds.environments, grounds.services, reached, since)
+    return replace(selection, deploys=deploys)
 
 
 def _changes(

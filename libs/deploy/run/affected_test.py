@@ -13,7 +13,7 @@ from deploy.adapters.revisions import GitRevisions
 from deploy.core.config import Service
 from deploy.core.selection import Selection
 from deploy.errors import SelectionMissedError, UsageError
-from deploy.run.affected import Grounds, affected, require_none_missed
+from deploy.run.affected import Grounds, affected, recorded, require_none_missed
 from deploy.testing.gitlab import MemoryGitlab, gitlab_server
 from deploy.testing.pants import LOCK, REQUIREMENTS, FolderGraphs
 from deploy.testing.repository import Repository
@@ -71,6 +71,7 @@ class Scene:
     gitlab: MemoryGitlab
     api: str
     clones: int = 0
+    environments: tuple[str, ...] = ("production",)
     said: list[str] = field(default_factory=list)
     graphs: FolderGraphs = field(init=False)
 
@@ -116,22 +117,24 @@ class Scene:
         return self.ask(root, {"HOME": "/root"}, base)
 
     def ask(self, root: Path, environ: Mapping[str, str], base: str | None = None) -> Selection:
+        return affected(self.grounds(root, environ), base)
+
+    def grounds(self, root: Path, environ: Mapping[str, str]) -> Grounds:
         self.graphs = FolderGraphs(root)
-        grounds = Grounds(
+        return Grounds(
             pipeline_facts(environ),
             GitRevisions(root, self.said.append),
             self.graphs,
             GitlabDeployments.of_job(environ),
             {each: Service(each, f"services/{each}:image") for each in ("one", "three", "two")},
-            ["production"],
+            self.environments,
             self.said.append,
         )
-        return affected(grounds, base)
 
-    def verify(self, **revisions: str) -> None:
+    def verify(self, where: str = "production", /, **revisions: str) -> None:
         """Records what the confirming job of each service does."""
         for name, revision in revisions.items():
-            self.gitlab.record(f"production/{name}", revision)
+            self.gitlab.record(f"{where}/{name}", revision)
 
 
 @pytest.fixture
@@ -251,6 +254,30 @@ def test_after_a_rollback_the_old_revision_is_the_base(scene: Scene) -> None:
     scene.verify(one=old)
     selection = scene.push(scene.origin.commit({"docs/other.md": "now"}), new)
     assert (selection.base, services_of(selection)) == (old, ["one"])
+
+
+def test_each_environment_is_due_what_it_lacks_itself(scene: Scene) -> None:
+    scene.environments = ("staging", "production")
+    old = scene.origin.head
+    new = scene.origin.commit({"libs/right/c.py": "# verified in staging alone\n"})
+    scene.verify("staging", one=new, two=new, three=new)
+    scene.verify("production", one=old, two=old, three=old)
+    selection = scene.push(scene.origin.commit({"services/three/web.py": "# now\n"}), new)
+    assert selection.base == old
+    assert selection.deploys == {"staging": ("three",), "production": ("three", "two")}
+
+
+def test_an_empty_push_still_brings_an_environment_what_it_lacks(scene: Scene) -> None:
+    old = scene.origin.head
+    scene.verify(one="e" * 40, two=old, three=old)
+    selection = scene.push(scene.origin.commit({"docs/other.md": "now"}), old)
+    assert services_of(selection) == []
+    assert selection.deploys == {"production": ("one",)}  # it runs what nobody knows
+
+
+def test_everything_is_due_everywhere_where_the_base_is_not_trusted(scene: Scene) -> None:
+    selection = scene.push(scene.origin.head)
+    assert selection.deploys == {"production": ("one", "three", "two")}
 
 
 def test_where_the_verified_revision_strayed_the_push_counts(scene: Scene) -> None:
@@ -379,6 +406,7 @@ def test_an_empty_change_is_empty(scene: Scene) -> None:
         "targets": [],
         "services": [],
         "images": [],
+        "deploys": {"production": []},
     }
     assert scene.graphs.asked == 0
 
@@ -461,7 +489,9 @@ def test_a_renamed_module_reaches_who_imports_either_name(scene: Scene) -> None:
 
 def test_a_deleted_test_and_all_it_tested_need_nothing(scene: Scene) -> None:
     base = scene.origin.head
-    head = scene.origin.commit({f"services/three/{each}": None for each in ("web_test.py", "web.py")})
+    head = scene.origin.commit(
+        {f"services/three/{each}": None for each in ("web_test.py", "web.py")}
+    )
     selection = scene.merge_request(head, base)
     assert which_tests(selection) == []
     assert services_of(selection) == ["three"]
@@ -570,10 +600,24 @@ def test_a_job_s_own_files_are_no_change(scene: Scene) -> None:
 
 def test_a_nightly_run_tells_what_the_selection_missed(scene: Scene) -> None:
     base = scene.origin.head
-    head = scene.origin.commit({"libs/right/c.py": "# breaks two, and three in a way nobody declared\n"})
+    head = scene.origin.commit(
+        {"libs/right/c.py": "# breaks two, and three in a way nobody declared\n"}
+    )
     selection = scene.merge_request(head, base)
     require_none_missed(selection, ["services.two.web_test.py.tests"])
     with pytest.raises(SelectionMissedError, match=r"since .{12}: services\.three\.web_test\.py"):
         require_none_missed(
             selection, ["services.two.web_test.py.tests", "services.three.web_test.py.tests"]
         )
+
+
+def test_a_night_is_measured_against_the_last_good_one(scene: Scene) -> None:
+    grounds = scene.grounds(scene.origin.root, {"CI_API_V4_URL": scene.api})
+    assert recorded(grounds, "nightly") is None
+    assert "CI_PROJECT_ID is not set" in scene.said[-1]
+    told = {"CI_API_V4_URL": scene.api, "CI_PROJECT_ID": "42", "CI_JOB_TOKEN": "job-token"}
+    grounds = scene.grounds(scene.origin.root, told)
+    assert recorded(grounds, "nightly") is None
+    assert scene.said[-1] == "GitLab has recorded no revision for nightly yet"
+    scene.gitlab.record("nightly", "a" * 40)
+    assert recorded(grounds, "nightly") == "a" * 40

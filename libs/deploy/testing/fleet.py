@@ -194,8 +194,7 @@ def _asked(conf: NginxConf) -> tuple[tuple[str, ...], ...]:
     public = [
         each for server in conf.servers if server.port == _PUBLIC for each in server.locations
     ]
-    sides = [servers for each in public for servers in (each.servers, each.share[2])]
-    return tuple(servers for servers in sides if servers)
+    return tuple(each.servers for each in public if each.servers)
 
 
 def _unfit(host: MemoryHost, servers: Sequence[str], what: str) -> list[str]:

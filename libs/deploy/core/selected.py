@@ -1,0 +1,48 @@
+"""Reads what `ship affected --out` and `ship publish --out` wrote for later jobs; never opens a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a pipeline's later jobs do: services to build and publish, services to deploy by environment."""
+
+    reason: str
+    services: tuple[str, ...]
+    deploys: Mapping[str, tuple[str, ...]]
+
+    @property
+    def to_publish(self) -> tuple[str, ...]:
+        """What the change reaches and what an environment lacks."""
+        due = {name for names in self.deploys.values() for name in names}
+        return tuple(sorted({*self.services, *due}))
+
+
+def read_selection(text: str, where: str) -> Selected:
+    """Reads a selection. Raises UsageError."""
+    try:
+        said: Mapping[str, Any] = json.loads(text)
+        deploys = {name: tuple(map(str, found)) for name, found in said["deploys"].items()}
+        return Selected(str(said["reason"]), tuple(map(str, said["services"])), deploys)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{where} is no selection; nothing was done", hint=f"./ship affected --out {where}"
+        ) from error
+
+
+def read_published(text: str, where: str) -> Mapping[str, str]:
+    """Reads images by service. Raises UsageError."""
+    try:
+        return {str(each["service"]): str(each["image"]) for each in json.loads(text)["images"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{where} is no list of published images; nothing was done",
+            hint=f"./ship publish --selection FILE --out {where}",
+        ) from error
