@@ -117,6 +117,10 @@ class UnhealthyError(ShipError):
     """Replicas of a candidate did not become healthy; the old release still serves."""
 
 
+class JudgedError(ShipError):
+    """A release that went live was judged and refused; the message says on what evidence."""
+
+
 class VerifyError(ShipError):
     """What answers from outside is not what was deployed."""
 

@@ -53,6 +53,18 @@ sync routes.next.conf && mv routes.next.conf routes.conf && rm nginx.next.conf |
 docker kill --signal HUP "$2" >/dev/null
 """
 
+# $1 release, $2 seconds. Counts the lines of the edge's access log for a release, and those that failed.
+_COUNT = """
+for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
+  docker logs --since "$2s" "$edge" 2>/dev/null || exit 1
+done | awk -v release="\\"release\\":\\"$1\\"" '
+  index($0, release) && match($0, /"status":[0-9]+/) {
+    total++
+    if (substr($0, RSTART + 9, 3) >= 500) failed++
+  }
+  END { print total + 0, failed + 0 }'
+"""
+
 # $1 root. A line a fact, each with its kind in front.
 _LOOK = """
 docker version --format 'engine {{.Server.Version}}' || exit 1
@@ -117,6 +129,11 @@ def replace_routes(size: int) -> list[str]:
     return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, EDGE, str(size)]
 
 
+def count_answers(release: str, since_s: float) -> list[str]:
+    """Prints how many answers for a release the edge gave in the last seconds, and how many of them were 5xx."""
+    return ["sh", "-c", _COUNT, "count", release, f"{since_s:.3f}"]
+
+
 def edge_processes() -> list[str]:
     """Lists the edge's processes: pid and title."""
     return ["docker", "top", EDGE, "-eo", "pid,args"]
@@ -150,6 +167,17 @@ def stop_replicas(service: str, release: str) -> list[str]:
 def remove_containers(names: Iterable[str]) -> list[str]:
     """Ends and removes containers at once; one that isn't there is no failure."""
     return ["docker", "rm", "--force", *names]
+
+
+def retire_containers(names: Iterable[str]) -> list[str]:
+    """Stops containers, each within its own grace period, and removes them."""
+    return [
+        "sh",
+        "-c",
+        'docker stop "$@" >/dev/null && docker rm "$@" >/dev/null',
+        "retire",
+        *names,
+    ]
 
 
 def start_part(name: str) -> list[str]:

@@ -20,6 +20,7 @@ from deploy.core.steps import (
     Prune,
     PullImages,
     RemoveReplicas,
+    RetireReplicas,
     SettleEdge,
     StartPart,
     StartReplicas,
@@ -27,6 +28,7 @@ from deploy.core.steps import (
     StopReplicas,
     VerifyOutside,
     VerifyPreview,
+    WatchRelease,
     WriteRelease,
     WriteTargets,
 )
@@ -42,8 +44,11 @@ def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
     images = dict.fromkeys([release.image, *(part.image for part in wanted.parts)])
     if missing := tuple(image for image in images if image not in host.images):
         yield PullImages(name, missing, "not on the host")
-    if not host.release(release.service, release.id):
+    known = host.release(release.service, release.id)
+    if known is None:
         yield WriteRelease(name, release, "the host doesn't have its record")
+    elif known != release:
+        yield WriteRelease(name, release, f"it has {known.replicas} replicas")
     for part in wanted.parts:
         if not host.part(part.name):
             yield StartPart(name, part, "it doesn't run")
@@ -63,6 +68,14 @@ def _ready(wanted: Wanted, host: Observed) -> bool:
 
 def is_live(wanted: Wanted, host: Observed) -> bool:
     return host.edge.live(wanted.service.name) == wanted.release.id
+
+
+def serves(wanted: Wanted, host: Observed) -> bool:
+    """True if the release is live and the edge knows all its replicas, and no others."""
+    route = host.edge.route(wanted.service.name)
+    return (
+        is_live(wanted, host) and route is not None and wanted.release.upstream in route.upstreams
+    )
 
 
 def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
@@ -110,9 +123,11 @@ def _offered(wanted: Wanted, host: Observed) -> EdgeRoute:
 
 def _pointed(wanted: Wanted, host: Observed) -> EdgeRoute:
     """The service's route with the release live, where the release wants to be found."""
-    route = wanted.release.route
-    pointed = _offered(wanted, host).point(wanted.release.id)
-    return replace(pointed, path=route.path, host=route.host)
+    wants, offered = wanted.release.route, _offered(wanted, host)
+    if is_live(wanted, host):
+        before = host.edge.route(wanted.service.name)
+        offered = replace(offered, candidate=before.candidate if before else "")
+    return replace(offered.point(wanted.release.id), path=wants.path, host=wants.host)
 
 
 def preview(wanted: Wanted, host: Observed) -> Iterator[Step]:
@@ -124,41 +139,60 @@ def preview(wanted: Wanted, host: Observed) -> Iterator[Step]:
 
 
 def switch(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    if not is_live(wanted, host):
+    if not serves(wanted, host):
         live = host.edge.live(wanted.service.name)
-        yield PointTraffic(
-            host.host, _pointed(wanted, host), wanted.release, f"{live or 'nothing'} is live"
-        )
+        why = "it has other replicas" if is_live(wanted, host) else f"{live or 'nothing'} is live"
+        yield PointTraffic(host.host, _pointed(wanted, host), wanted.release, why)
 
 
 def _unproven(wanted: Wanted, host: Observed) -> bool:
     renewed = any(host.part(part.name) != part.key for part in wanted.parts)
-    return renewed or not is_live(wanted, host) or not _ready(wanted, host)
+    return renewed or not serves(wanted, host) or not _ready(wanted, host)
 
 
 def verify(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    last = verified(host.ledger, wanted.service.name)
-    if _unproven(wanted, host) or not last or last[-1].release != wanted.release.id:
+    if _unproven(wanted, host) or not is_verified(wanted, host):
         why = "only what answers from outside is live"
         yield VerifyOutside(host.host, wanted.release, _pointed(wanted, host), why)
 
 
+def is_verified(wanted: Wanted, host: Observed) -> bool:
+    """True if the host's ledger says that the release was the last to be verified."""
+    last = verified(host.ledger, wanted.service.name)
+    return bool(last) and last[-1].release == wanted.release.id
+
+
+def watch(wanted: Wanted, host: Observed, watch_s: float, because: str) -> Iterator[Step]:
+    """A release that was verified here before was watched then."""
+    if wanted.judged and watch_s > 0 and not (is_live(wanted, host) and is_verified(wanted, host)):
+        yield WatchRelease(host.host, wanted.release, watch_s, because)
+
+
 def tidy(wanted: Wanted, host: Observed) -> Iterator[Step]:
     service, release = wanted.service.name, wanted.release
+    switched = host.edge.route(service) if serves(wanted, host) else _pointed(wanted, host)
     after = _pointed(wanted, host).settle()
     others = [each for each in host.running_releases(service) if each != release.id]
-    if host.edge.route(service) != after:
+    if switched != after:
         yield SettleEdge(host.host, after, f"only {release.id} is served")
-    if others:
+    surplus = _surplus(release, host)
+    if others or surplus:
         yield AwaitDrained(host.host, DRAIN_DEADLINE_S, "requests in flight finish first")
     proven = {host.edge.live(service), *(entry.release for entry in verified(host.ledger, service))}
     for other in others:
         why = "it was live before" if other in proven else "it never went live"
         yield StopReplicas(host.host, service, other, why)
+    if surplus:
+        yield RetireReplicas(host.host, surplus, f"{release.replicas} are wanted")
     stable = ((release, "stable"),)
     if not is_live(wanted, host) or host.target(service) != targets_digest(host.host, stable):
         yield WriteTargets(host.host, service, stable, "only what is live is scraped")
     yield from _prune(wanted, host)
+
+
+def _surplus(release: Release, host: Observed) -> tuple[str, ...]:
+    found = host.replicas(release.service, release.id)
+    return tuple(each.name for each in found if each.name not in release.names)
 
 
 def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:

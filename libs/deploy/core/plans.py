@@ -50,9 +50,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What every host should run: this release, these parts beside it, this many releases kept."""
+    """What every host should run: this release, these parts beside it, this many releases kept.
+
+    What is not `judged` goes live on all hosts at once and isn't watched: a way back to what was verified before.
+    """
 
     service: Service
     release: Release
     parts: tuple[Part, ...]
     keep_releases: int
+    judged: bool = True

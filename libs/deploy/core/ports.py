@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
+
+from deploy.core.config import Service
+from deploy.core.releases import Release
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,20 @@ class ImageRegistry(Protocol):
     def digest_of(self, repository: str, tag: str) -> str | None:
         """Returns `sha256:...` of a tag, None if the registry has no such tag."""
         ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of a release: "pass", "fail" or "inconclusive", and what it saw, a line a fact."""
+
+    outcome: Literal["pass", "fail", "inconclusive"]
+    evidence: tuple[str, ...] = ()
+
+
+class Judge(Protocol):
+    """Says how a release does on a host, from what was seen there in the last `since_s` seconds."""
+
+    def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict: ...
 
 
 class MetricsQuery(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
-from ipaddress import ip_network
+from dataclasses import asdict, dataclass, replace
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from deploy.core.config import Route, Service
@@ -196,6 +196,38 @@ def render_compose(
         "networks": {"edge": {"name": "py-cicd", "external": True}},
     }
     return json.dumps(document, indent=2).replace("$", "$$") + "\n"
+
+
+def scaled(release: Release, replicas: int) -> Release:
+    """Returns the release with another number of replicas: how many there are is no part of what it is.
+
+    Those that stay keep their names and addresses. Raises ValueError for more than 63 on a host.
+    """
+    if replicas == release.replicas:
+        return release
+    if replicas > MOST_REPLICAS:
+        raise ValueError(f"at most {MOST_REPLICAS} replicas on a host, not {replicas}")
+    before_first = ip_address(release.addresses[0]) - 1
+    addresses = tuple(str(before_first + number) for number in range(1, replicas + 1))
+    names = replica_names(release.service, release.sequence, replicas)
+    document = json.loads(release.compose)
+    services = document["services"]
+    like = json.dumps(services[release.names[0]])
+    others = {name: each for name, each in services.items() if name not in release.names}
+    document["services"] = others | {
+        name: _named(json.loads(like), name, address)
+        for name, address in zip(names, addresses, strict=True)
+    }
+    compose = json.dumps(document, indent=2) + "\n"
+    return replace(release, replicas=replicas, addresses=addresses, compose=compose)
+
+
+def _named(replica: dict[str, Any], name: str, address: str) -> dict[str, Any]:
+    replica["container_name"] = name
+    replica["environment"]["REPLICA"] = name
+    replica["labels"]["py-cicd.name"] = name
+    replica["networks"]["edge"]["ipv4_address"] = address
+    return replica
 
 
 def dump_release(release: Release) -> str:

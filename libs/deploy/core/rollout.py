@@ -9,7 +9,7 @@ from deploy.core.config import Service
 from deploy.core.ledger import verified
 from deploy.core.observed import Observed, last_verified
 from deploy.core.plans import Phase, Plan, Wanted
-from deploy.core.releases import Release, sequence_of
+from deploy.core.releases import Release, scaled, sequence_of
 from deploy.core.steps import RecordLive, Step
 
 
@@ -18,29 +18,31 @@ def adopt(
 ) -> Release | None:
     """Returns the newest release that runs somewhere and is what is wanted; None if one must be made.
 
-    A deploy that was killed half way is finished this way: what it had started is adopted, not started again.
+    A deploy that was killed half way is finished this way: what it had started is adopted, not started again. So is
+    a change of scale: the same release with as many replicas as are wanted.
     """
-    wanted = (image, hashed, service.replicas)
     found = [
         release
         for host in observed
         for release in host.releases
-        if release.service == service.name
-        and (release.image, release.config_hash, release.replicas) == wanted
+        if (release.service, release.image, release.config_hash) == (service.name, image, hashed)
         and (host.edge.live(service.name) == release.id or host.replicas(service.name, release.id))
     ]
-    return max(found, key=lambda release: release.sequence, default=None)
+    newest = max(found, key=lambda release: release.sequence, default=None)
+    return scaled(newest, service.replicas) if newest else None
 
 
 def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
     """Plans what brings every host to the wanted release; empty if every host already is there."""
+    rollout = wanted.service.rollout
     reversible = (
         Phase("prepare", _each(moves.prepare, wanted, observed)),
         Phase("renew", _each(moves.renew, wanted, observed), one_by_one=True),
         Phase("start", _each(moves.start, wanted, observed)),
         Phase("preview", _each(moves.preview, wanted, observed)),
-        Phase("switch", _each(moves.switch, wanted, observed), one_by_one=True),
-        Phase("verify", _each(moves.verify, wanted, observed)),
+        *_switches(wanted, observed),
+        Phase("verify", _each(_verify_the_rest, wanted, observed)),
+        Phase("gate", _watches(wanted, observed, rollout.watch_s, "it is judged under its users")),
     )
     tidy = Phase("tidy", _each(moves.tidy, wanted, observed), reversible=False)
     changes = any(phase.steps for phase in (*reversible, tidy))
@@ -50,6 +52,42 @@ def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
     previous = max(live, key=sequence_of, default="")
     phases = (*reversible, record, tidy)
     return Plan(name, wanted.release, previous, tuple(phase for phase in phases if phase.steps))
+
+
+def _switches(wanted: Wanted, observed: tuple[Observed, ...]) -> Iterator[Phase]:
+    """The first host alone, then batches; a batch that has switched is watched before the next one does."""
+    rollout = wanted.service.rollout
+    batches = _batches(wanted, tuple(host for host in observed if not moves.serves(wanted, host)))
+    for number, batch in enumerate(batches, 1):
+        name = "switch" if len(batches) == 1 else f"switch {number} of {len(batches)}"
+        yield Phase(name, _each(_switch_and_verify, wanted, batch))
+        if number < len(batches):
+            why = f"the other {sum(map(len, batches[number:]))} wait for it"
+            yield Phase("pause", _watches(wanted, batch, rollout.batch_pause_s, why))
+
+
+def _batches(wanted: Wanted, hosts: tuple[Observed, ...]) -> tuple[tuple[Observed, ...], ...]:
+    if not wanted.judged:
+        return (hosts,)
+    most = wanted.service.rollout.max_parallel
+    rest = (hosts[start : start + most] for start in range(1, len(hosts), most))
+    return (hosts[:1], *rest)
+
+
+def _switch_and_verify(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    yield from moves.switch(wanted, host)
+    yield from moves.verify(wanted, host)
+
+
+def _verify_the_rest(wanted: Wanted, host: Observed) -> Iterator[Step]:
+    if moves.serves(wanted, host):
+        yield from moves.verify(wanted, host)
+
+
+def _watches(
+    wanted: Wanted, observed: tuple[Observed, ...], watch_s: float, because: str
+) -> tuple[Step, ...]:
+    return tuple(step for host in observed for step in moves.watch(wanted, host, watch_s, because))
 
 
 def half_done(wanted: Wanted, observed: tuple[Observed, ...]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from deploy.core.config import Rollout
 from deploy.core.edge import EdgeRoute, EdgeState
 from deploy.core.ledger import Entry
 from deploy.core.monitoring import targets_digest
@@ -12,6 +13,7 @@ from deploy.core.observed import Container, Observed
 from deploy.core.plans import Plan, Wanted
 from deploy.core.releases import Release, make_release
 from deploy.core.rollout import adopt, plan_deploy
+from deploy.core.steps import PointTraffic, WatchRelease
 from deploy.core.way_back import plan_back, release_before
 from deploy.testing import wishes
 
@@ -110,8 +112,9 @@ def test_a_bare_host_gets_all() -> None:
         "  a: VerifyPreview app r1 (seen answering before it gets traffic)\n"
         "switch:\n"
         "  a: PointTraffic app r1 (nothing is live)\n"
-        "verify:\n"
         "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "gate:\n"
+        "  a: WatchRelease app r1 (it is judged under its users)\n"
         "record:\n"
         "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
         "tidy:\n"
@@ -141,12 +144,15 @@ def test_an_upgrade_stops_the_old_after_every_host_has_switched_and_was_verified
         "  a: VerifyPreview app r2 (seen answering before it gets traffic)\n"
         "  b: OfferCandidate app r2 (seen answering before it gets traffic)\n"
         "  b: VerifyPreview app r2 (seen answering before it gets traffic)\n"
-        "switch:\n"
+        "switch 1 of 2:\n"
         "  a: PointTraffic app r2 (r1 is live)\n"
-        "  b: PointTraffic app r2 (r1 is live)\n"
-        "verify:\n"
         "  a: VerifyOutside app r2 (only what answers from outside is live)\n"
+        "switch 2 of 2:\n"
+        "  b: PointTraffic app r2 (r1 is live)\n"
         "  b: VerifyOutside app r2 (only what answers from outside is live)\n"
+        "gate:\n"
+        "  a: WatchRelease app r2 (it is judged under its users)\n"
+        "  b: WatchRelease app r2 (it is judged under its users)\n"
         "record:\n"
         "  a: RecordLive app r2 (the way back is to what answered from outside)\n"
         "  b: RecordLive app r2 (the way back is to what answered from outside)\n"
@@ -162,9 +168,8 @@ def test_an_upgrade_stops_the_old_after_every_host_has_switched_and_was_verified
     )
 
 
-def test_switching_is_host_by_host_and_nothing_after_the_gate_is_reversible() -> None:
+def test_nothing_after_the_gate_is_reversible() -> None:
     plan = plan_deploy(wanted(2), (live("a", 1), live("b", 1)))
-    assert [phase.name for phase in plan.phases if phase.one_by_one] == ["switch"]
     assert [phase.name for phase in plan.phases if not phase.reversible] == ["record", "tidy"]
 
 
@@ -185,9 +190,12 @@ def test_after_a_kill_between_two_hosts_only_the_rest_is_done() -> None:
         "  b: VerifyPreview app r2 (seen answering before it gets traffic)\n"
         "switch:\n"
         "  b: PointTraffic app r2 (r1 is live)\n"
+        "  b: VerifyOutside app r2 (only what answers from outside is live)\n"
         "verify:\n"
         "  a: VerifyOutside app r2 (only what answers from outside is live)\n"
-        "  b: VerifyOutside app r2 (only what answers from outside is live)\n"
+        "gate:\n"
+        "  a: WatchRelease app r2 (it is judged under its users)\n"
+        "  b: WatchRelease app r2 (it is judged under its users)\n"
         "record:\n"
         "  a: RecordLive app r2 (the way back is to what answered from outside)\n"
         "  b: RecordLive app r2 (the way back is to what answered from outside)\n"
@@ -210,6 +218,8 @@ def test_after_a_kill_before_the_last_record_all_ledgers_get_it() -> None:
     assert text(plan_deploy(wanted(2), behind)) == (
         "verify:\n"
         "  b: VerifyOutside app r2 (only what answers from outside is live)\n"
+        "gate:\n"
+        "  b: WatchRelease app r2 (it is judged under its users)\n"
         "record:\n"
         "  a: RecordLive app r2 (the way back is to what answered from outside)\n"
         "  b: RecordLive app r2 (the way back is to what answered from outside)"
@@ -297,6 +307,121 @@ def test_an_image_goes_with_the_last_release_that_uses_it() -> None:
     gone = plan_deploy(wanted(3, keep=1), (host,)).steps[-1]
     assert getattr(kept, "images", None) == ()
     assert getattr(gone, "images", None) == (shared,)
+
+
+# Batches.
+
+
+def batches(names: str, **rollout: float) -> list[str]:
+    """The phases around the switch of these hosts, each with its hosts."""
+    told = Rollout(**{"watch_s": 0, **rollout})  # type: ignore[arg-type]
+    wish = wanted(2)
+    wish = replace(wish, service=replace(wish.service, rollout=told))
+    plan = plan_deploy(wish, tuple(live(name, 1) for name in names))
+    kinds = (PointTraffic, WatchRelease)
+    found = {
+        phase.name: "".join(step.host for step in phase.steps if isinstance(step, kinds))
+        for phase in plan.phases
+    }
+    return [f"{phase.partition(' ')[0]} {hosts}" for phase, hosts in found.items() if hosts]
+
+
+def test_the_first_host_switches_alone_and_the_rest_in_batches() -> None:
+    assert batches("abcde", max_parallel=2) == ["switch a", "switch bc", "switch de"]
+    assert batches("abc", max_parallel=9, watch_s=5) == ["switch a", "switch bc", "gate abc"]
+    assert batches("a") == ["switch a"]
+
+
+def test_a_batch_is_watched_before_the_next_one_switches() -> None:
+    plan = plan_deploy(
+        replace(wanted(2), service=replace(wanted(2).service, rollout=Rollout(batch_pause_s=7))),
+        (live("a", 1), live("b", 1), live("c", 1)),
+    )
+    order = [
+        (phase.name.partition(" ")[0], step.host)
+        for phase in plan.phases
+        for step in phase.steps
+        if isinstance(step, PointTraffic | WatchRelease)
+    ]
+    assert order == [
+        ("switch", "a"),
+        ("pause", "a"),
+        ("switch", "b"),
+        ("pause", "b"),
+        ("switch", "c"),
+        ("gate", "a"),
+        ("gate", "b"),
+        ("gate", "c"),
+    ]
+
+
+def test_what_was_verified_before_comes_back_everywhere_at_once_and_unwatched() -> None:
+    plan = plan_deploy(replace(wanted(2), judged=False), (live("a", 1), live("b", 1)))
+    (switch,) = (phase for phase in plan.phases if phase.name.startswith("switch"))
+    assert {step.host for step in switch.steps} == {"a", "b"}
+    assert not any(isinstance(step, WatchRelease) for step in plan.steps)
+
+
+# Scale.
+
+
+def scale(host: Observed, replicas: int) -> Plan:
+    return plan_deploy(replace(wanted(1), release=release(1, replicas=replicas)), (host,))
+
+
+def test_more_replicas_are_started_beside_those_that_serve() -> None:
+    assert text(scale(live("a", 1), 3)) == (
+        "prepare:\n"
+        "  a: WriteRelease app r1 x3 (it has 2 replicas)\n"
+        "start:\n"
+        "  a: StartReplicas app r1 x3 (not all its replicas are ready)\n"
+        "  a: AwaitHealthy app r1 x3 (no replica gets traffic before it is healthy)\n"
+        "switch:\n"
+        "  a: PointTraffic app r1 (it has other replicas)\n"
+        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "record:\n"
+        "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
+        "tidy:\n"
+        "  a: WriteTargets app r1=stable (only what is live is scraped)"
+    )
+
+
+def test_fewer_replicas_are_stopped_once_no_worker_knows_them() -> None:
+    assert text(scale(live("a", 1), 1)) == (
+        "prepare:\n"
+        "  a: WriteRelease app r1 x1 (it has 2 replicas)\n"
+        "switch:\n"
+        "  a: PointTraffic app r1 (it has other replicas)\n"
+        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "record:\n"
+        "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
+        "tidy:\n"
+        "  a: AwaitDrained (requests in flight finish first)\n"
+        "  a: RetireReplicas app-r1-2 (1 are wanted)\n"
+        "  a: WriteTargets app r1=stable (only what is live is scraped)"
+    )
+
+
+def test_a_scale_that_failed_goes_back_to_as_many_as_there_were() -> None:
+    before = live("a", 1)
+    more = release(1, replicas=3)
+    third = replace(before.containers[0], id="3", name=more.names[2])
+    route = EdgeRoute("app", "/", "").offer(more.upstream).point(more.id).settle()
+    now = replace(
+        before,
+        releases=(more,),
+        containers=(*before.containers, third),
+        edge=EdgeState((route,)),
+    )
+    plan = plan_back(replace(wanted(1), release=more), release(1), (before,), (now,))
+    assert text(plan) == (
+        "back:\n"
+        "  a: WriteRelease app r1 x2 (it has 3 replicas)\n"
+        "  a: PointTraffic app r1 (it has other replicas)\n"
+        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "  a: AwaitDrained (requests in flight finish first)\n"
+        "  a: RetireReplicas app-r1-3 (2 are wanted)"
+    )
 
 
 # The way back.
@@ -393,12 +518,15 @@ def test_a_record_without_replicas_is_not_adopted() -> None:
     assert adopted(running(ready("a"), 2, count=0)) is None
 
 
-def test_another_image_configuration_or_count_is_not_adopted() -> None:
+def test_another_image_or_configuration_is_not_adopted() -> None:
     host = running(ready("a"), 2)
     assert adopted(host, sequence=3) is None
-    assert adopted(host, replicas=3) is None
     changed = replace(host, releases=(replace(release(2), config_hash="sha256:other"),))
     assert adopted(changed) is None
+
+
+def test_another_count_is_the_same_release_at_another_scale() -> None:
+    assert adopted(running(ready("a"), 2), replicas=3) == release(2, replicas=3)
 
 
 def test_the_newest_of_several_is_adopted() -> None:

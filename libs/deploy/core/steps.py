@@ -139,6 +139,19 @@ class VerifyOutside:
 
 
 @dataclass(frozen=True)
+class WatchRelease:
+    """Watches a release under its users' requests for a while; ends early when it fails. Time in seconds.
+
+    It fails when a replica ends, or the judge says so.
+    """
+
+    host: str
+    release: Release
+    watch_s: float
+    because: str
+
+
+@dataclass(frozen=True)
 class RecordLive:
     """Writes into the host's ledger that the release answered from outside; the way back is now to it."""
 
@@ -176,6 +189,15 @@ class StopReplicas:
 
 
 @dataclass(frozen=True)
+class RetireReplicas:
+    """Stops and removes replicas that a release has no more, gracefully; the others go on."""
+
+    host: str
+    names: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True)
 class Prune:
     """Removes the folders of these releases and the images that only they used."""
 
@@ -199,10 +221,12 @@ Step = (
     | VerifyPreview
     | PointTraffic
     | VerifyOutside
+    | WatchRelease
     | RecordLive
     | SettleEdge
     | AwaitDrained
     | StopReplicas
+    | RetireReplicas
     | Prune
 )
 
@@ -230,12 +254,13 @@ def describe(step: Step) -> str:
         case (
             PointTraffic(release=release)
             | VerifyOutside(release=release)
+            | WatchRelease(release=release)
             | RecordLive(release=release)
         ):
             what = f"{release.service} {release.id}"
         case StopReplicas(service=service, release=identity):
             what = f"{service} {identity}"
-        case RemoveReplicas(names=names):
+        case RemoveReplicas(names=names) | RetireReplicas(names=names):
             what = " ".join(names)
         case WriteTargets(service=service, targets=targets):
             what = " ".join([service, *(f"{release.id}={track}" for release, track in targets)])

@@ -51,10 +51,15 @@ def _back(there: Wanted, host: Observed) -> Iterator[Step]:
     if not moves.is_live(there, host):
         for make in (moves.prepare, moves.start, moves.preview, moves.switch, moves.verify):
             yield from make(there, host)
-    elif there.parts:
-        yield from moves.prepare(there, host)
-        yield from moves.verify(there, host)
+    elif there.parts or _another_scale(there, host):
+        for make in (moves.prepare, moves.switch, moves.verify):
+            yield from make(there, host)
     yield from moves.tidy(there, host)
+
+
+def _another_scale(there: Wanted, host: Observed) -> bool:
+    known = host.release(there.release.service, there.release.id)
+    return known != there.release or not moves.serves(there, host)
 
 
 def _clear(service: str, host: Observed) -> Iterator[Step]:

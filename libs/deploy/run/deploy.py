@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from deploy.core.config import Environment, Service
 from deploy.core.ledger import Entry
@@ -17,7 +17,7 @@ from deploy.core.observed import (
     release_named,
 )
 from deploy.core.plans import Plan, Wanted
-from deploy.core.ports import Clock, Host, ImageRegistry, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, Judge, Probe
 from deploy.core.preflight import unfit
 from deploy.core.releases import Origin, Release, config_hash, make_release
 from deploy.core.rollout import adopt, half_done, plan_deploy
@@ -37,6 +37,7 @@ from deploy.run.guard import HeldHost
 from deploy.run.locking import locked
 from deploy.run.observe import observe, observe_what_answers
 from deploy.run.perform import Outside, perform
+from deploy.run.watching import EdgeJudge
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class World:
     registry: ImageRegistry
     probe: Probe
     clock: Clock
+    judge: Judge = field(default_factory=EdgeJudge)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,9 @@ def _wanted_back(request: Rollback, world: World, seen: tuple[Observed, ...]) ->
     if not request.to and last and last.verb == request.verb and last.outcome in ("", "live"):
         # "The one before" means another release once the first has switched: a rerun ends what a kill left.
         begun = release_named(name, last.release, seen)
-        if begun and half_done(wanted := Wanted(request.service, begun, (), keep), seen):
+        if begun and half_done(
+            wanted := Wanted(request.service, begun, (), keep, judged=False), seen
+        ):
             return wanted
     found = release_named(name, request.to, seen) if request.to else previous_release(name, seen)
     if found is None:
@@ -176,7 +180,7 @@ def _wanted_back(request: Rollback, world: World, seen: tuple[Observed, ...]) ->
             f"nothing was changed",
             hint=f"releases on the hosts: {known}; ./ship history {name} tells of all",
         )
-    return Wanted(request.service, found, (), keep)
+    return Wanted(request.service, found, (), keep, judged=False)
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,16 @@ class _Attempt:
             return self._ended(entry, "live")
 
         world = self.world
-        outside = Outside(world.environment, world.registry, world.probe, world.clock, live)
+        outside = Outside(
+            world.environment,
+            self.request.service,
+            world.registry,
+            world.probe,
+            world.clock,
+            world.judge,
+            live,
+            lambda host, text: self.tell(Said(host, text)),
+        )
 
         def do(step: Step, clock: Clock) -> None:
             perform(step, self.held[step.host].under(entry), replace(outside, clock=clock))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from deploy.core import commands
-from deploy.core.config import Environment, HostConfig
+from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.edge import EdgeRoute
 from deploy.core.ledger import Entry
 from deploy.core.monitoring import render_targets
-from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Probe
+from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Judge, Probe
 from deploy.core.releases import Release, dump_release
 from deploy.core.steps import (
     AwaitDrained,
@@ -24,6 +24,7 @@ from deploy.core.steps import (
     PullImages,
     RecordLive,
     RemoveReplicas,
+    RetireReplicas,
     SettleEdge,
     StartPart,
     StartReplicas,
@@ -31,6 +32,7 @@ from deploy.core.steps import (
     StopReplicas,
     VerifyOutside,
     VerifyPreview,
+    WatchRelease,
     WriteRelease,
     WriteTargets,
 )
@@ -38,6 +40,7 @@ from deploy.errors import RegistryAuthError, RegistryError, VerifyError
 from deploy.run import edges, replicas
 from deploy.run.guard import HeldHost, last_line
 from deploy.run.waiting import wait_until
+from deploy.run.watching import watch
 
 VERIFY_DEADLINE_S = 30.0
 PULL_DEADLINE_S = 600.0
@@ -48,10 +51,13 @@ class Outside:
     """What performing needs beside the host: the environment, where images come from, eyes, a clock."""
 
     environment: Environment
+    service: Service
     registry: ImageRegistry
     probe: Probe
     clock: Clock
+    judge: Judge
     entry: Callable[[], Entry]
+    tell: Callable[[str, str], None]
 
     def host(self, name: str) -> HostConfig:
         """Returns a host's configuration. Raises StopIteration for an unknown name."""
@@ -97,6 +103,10 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
         case VerifyOutside(release=release, route=route):
             url = outside.host(host.name).url
             _verify(release, 1, _public(outside.probe, url, route), clock, url)
+        case WatchRelease():
+            verdict = watch(host, clock, outside.judge, outside.service, step)
+            for line in verdict.evidence:
+                outside.tell(host.name, line)
         case RecordLive():
             held.note(outside.entry())
         case AwaitDrained(deadline_s=deadline_s):
@@ -107,6 +117,9 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
                 f"stopping {service} {identity}",
                 timeout_s=180,
             )
+        case RetireReplicas(names=names):
+            what = f"stopping {' '.join(names)}"
+            held.must(commands.retire_containers(names), what, timeout_s=180)
         case Prune(service=service, releases=identities, images=images):
             _prune(held, service, identities, images)
         case _:

@@ -30,7 +30,11 @@ class Wire(Protocol):
 
 @dataclass
 class MemoryHost:
-    """One host. `locked_by` is the token of the lock's holder, "" for nobody; `sources` are pullable images."""
+    """One host.
+
+    `locked_by` is the token of the lock's holder, "" for nobody; `sources` are pullable images; `answers` are what the
+    edge's log has of a release: (all, failed).
+    """
 
     name: str
     clock: Clock
@@ -45,6 +49,7 @@ class MemoryHost:
     stragglers: bool = False
     edge_lingers_s: float = 3.0
     asked: int = 0
+    answers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     # The port.
 
@@ -213,6 +218,12 @@ class MemoryHost:
             case "overlay", [folder]:
                 _same(argv, commands.overlay(folder))
                 self._unpack(folder, stdin)
+            case "count", [release, since_s]:
+                _same(argv, commands.count_answers(release, float(since_s)))
+                return Completed(0, "{} {}\n".format(*self.answers.get(release, (100, 0))))
+            case "retire", names:
+                _same(argv, commands.retire_containers(names))
+                self.engine.remove(names)
             case "pull", [_, user, registry, *images]:
                 _same(argv, commands.pull(user, registry, images))
                 return self._pull(images)

@@ -1,0 +1,81 @@
+"""Watches a live release for a while and judges it; never takes it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.core import commands
+from deploy.core.config import Service
+from deploy.core.ports import Clock, Host, Judge, Verdict
+from deploy.core.releases import Release
+from deploy.core.steps import WatchRelease
+from deploy.errors import CommandError, JudgedError, UnhealthyError
+from deploy.run.guard import last_line
+from deploy.run.replicas import diagnosis
+
+LOOK_EVERY_S = 1.0
+FEWEST_FAILURES = 2
+"""One failed answer may be chance, whatever its share of the few that came."""
+
+
+@dataclass(frozen=True)
+class EdgeJudge:
+    """Judges by the share of the edge's answers for this release that failed (5xx), from its access log."""
+
+    def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict:
+        """Counts what was answered. Raises CommandError where the edge's log can't be read."""
+        done = host.run(commands.count_answers(release.id, since_s))
+        if done.code != 0:
+            raise CommandError(f"{host.name}: the edge's log can't be read: {last_line(done)}")
+        total, failed = (int(each) for each in done.stdout.split())
+        most = service.rollout.max_error_share
+        share = failed / total if total else 0.0
+        told = f"{host.name}: {failed} of {total} answers failed in {since_s:.0f} s ({share:.1%}, at most {most:.1%})"
+        bad = failed >= FEWEST_FAILURES and share > most
+        return Verdict("fail" if bad else "pass", (told,))
+
+
+@dataclass
+class _Replicas:
+    """How often each replica had ended at the first look; one that ends later fails the release."""
+
+    host: Host
+    release: Release
+    ended: dict[str, int] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Looks once. Raises UnhealthyError for a replica that ended, with its last words."""
+        done = self.host.run(commands.inspect(self.release.names))
+        found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+        for each in found:
+            name, state = each["Name"].lstrip("/"), each["State"]
+            restarts = each.get("RestartCount", 0)
+            if restarts > self.ended.setdefault(name, restarts) or _is_over(state):
+                raise UnhealthyError(diagnosis(self.host, name, "ended while it was watched"))
+            if (state.get("Health") or {}).get("Status") == "unhealthy":
+                raise UnhealthyError(diagnosis(self.host, name, "became unhealthy"))
+
+
+def _is_over(state: Mapping[str, Any]) -> bool:
+    return state.get("Status") in ("exited", "dead", "restarting") or bool(state.get("OOMKilled"))
+
+
+def watch(host: Host, clock: Clock, judge: Judge, service: Service, step: WatchRelease) -> Verdict:
+    """Watches as the step says; returns the last verdict.
+
+    Raises UnhealthyError for a replica that ended and JudgedError for a release that the judge refuses, both as soon
+    as it shows.
+    """
+    begun, replicas = clock.monotonic(), _Replicas(host, step.release)
+    while True:
+        replicas.look()
+        passed_s = clock.monotonic() - begun
+        verdict = judge.judge(host, service, step.release, passed_s)
+        if verdict.outcome == "fail":
+            raise JudgedError(f"{step.release.id} fails: {'; '.join(verdict.evidence)}")
+        if passed_s >= step.watch_s:
+            return verdict
+        clock.sleep(min(LOOK_EVERY_S, step.watch_s - passed_s))
