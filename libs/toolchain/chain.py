@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain import environments, interpreters
+from toolchain import emulator, environments, interpreters
 from toolchain.debian import mirror
+from toolchain.emulator import emulator_piece
 from toolchain.environments import venv_piece
 from toolchain.installers import installers_piece
 from toolchain.interpreters import PYTHON_39, PYTHON_313, Interpreter, interpreter_piece
@@ -28,6 +29,11 @@ class Chain:
         pythons = (self.python_39, self.python_313)
         tools = (self.pants, self.pex_venv, self.pex_cli, self.ruff)
         return (self.installers, *pythons, self.ship, *tools)
+
+    @property
+    def for_tests(self) -> tuple[Piece, ...]:
+        """What `ship test` needs: the pipeline is checked and run, too."""
+        return (*self.all, self.pipeline, self.emulator)
 
     @property
     def for_pants(self) -> tuple[Piece, ...]:
@@ -82,6 +88,27 @@ class Chain:
         return self._venv(environments.RUFF, PYTHON_313)
 
     @property
+    def pipeline(self) -> Piece:
+        """The environment with GitLab's schema, ShellCheck and Node."""
+        return self._venv(environments.PIPELINE, PYTHON_313)
+
+    @property
+    def emulator(self) -> Piece:
+        """The emulator of GitLab's runner."""
+        return emulator_piece(self.places.checkout / "3rdparty" / "node", self._home(self.pipeline))
+
+    @property
+    def pipeline_tools(self) -> dict[str, tuple[str, ...]]:
+        """How to start each tool that looks at the pipeline."""
+        venv = self._home(self.pipeline)
+        script = emulator.program(self._home(self.emulator))
+        return {
+            "check-jsonschema": (str(self.venv_python(self.pipeline)), "-m", "check_jsonschema"),
+            "shellcheck": (str(venv / "bin" / "shellcheck"),),
+            "gitlab-ci-local": (str(emulator.node(venv)), str(script)),
+        }
+
+    @property
     def uv(self) -> Path:
         """The program."""
         return self._program("uv")
@@ -99,6 +126,9 @@ class Chain:
         """The executable of one of the two Pythons."""
         piece = self.python_39 if interpreter is PYTHON_39 else self.python_313
         return interpreters.executable(interpreter, piece.home(self.places.cache))
+
+    def _home(self, piece: Piece) -> Path:
+        return piece.home(self.places.cache)
 
     def venv_python(self, piece: Piece) -> Path:
         """The executable of an environment."""

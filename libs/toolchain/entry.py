@@ -20,7 +20,7 @@ from toolchain.progress import Task
 from toolchain.running import tool_environment
 
 USAGE = (
-    "usage: python3 libs/toolchain (ship VERB | pants GOAL | pants-variables | lock [--upgrade])"
+    "usage: python3 libs/toolchain (ship VERB | pants GOAL | pants-variables | pipeline-tools | lock [--upgrade])"
 )
 OWN_VERBS = """\
 set-up and tests, each with --help:
@@ -68,6 +68,9 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
             link_current(chain)
             bring_bases(setup, args, environ)
             start_pants(chain, args, environ)
+        case ["pipeline-tools"]:
+            prepare(setup.tasks_for(chain.for_tests), ask=False)
+            print(json.dumps(chain.pipeline_tools))
         case ["pants-variables"]:
             prepare(setup.tasks_for(chain.for_pants), ask=False)
             link_current(chain)

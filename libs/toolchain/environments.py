@@ -25,6 +25,13 @@ class Venv:
 SHIP = Venv("ship", "the libraries of ship", "default.lock", download_mb=110, seconds=15)
 PANTS = Venv("pants", "Pants 2.17.1", "tools/pants.lock", download_mb=40, seconds=12)
 RUFF = Venv("ruff", "ruff, to fix and format by hand", "tools/ruff.lock", download_mb=11, seconds=2)
+PIPELINE = Venv(
+    "pipeline",
+    "what checks and runs the pipeline offline",
+    "tools/pipeline.lock",
+    download_mb=75,
+    seconds=8,
+)
 PEX = Venv("pex", "Pex 2.60.2", "tools/pex.lock", download_mb=5, seconds=3)
 
 

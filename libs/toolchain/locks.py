@@ -26,7 +26,7 @@ class Lock:
 
 
 DEFAULT = Lock("requirements.txt", "default.lock", annotated=True)
-TOOLS = ("bootstrap", "coverage", "dockerfile", "mypy", "pex", "pytest", "ruff")
+TOOLS = ("bootstrap", "coverage", "dockerfile", "mypy", "pex", "pipeline", "pytest", "ruff")
 LOCKS = (
     DEFAULT,
     *(Lock(f"tools/{t}.txt", f"tools/{t}.lock", agrees_with=DEFAULT.lock) for t in TOOLS),

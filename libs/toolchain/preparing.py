@@ -51,7 +51,7 @@ class Setup:
         begin = functools.partial(start, self.engine, self.machine, self.chain.places, by=by)
         return [
             *([Task(f"apt installs {names}", size, 15 + size // 3, install)] if packages else []),
-            *self.tasks_for(self.chain.all),
+            *self.tasks_for(self.chain.for_tests if by in ("test", "doctor") else self.chain.all),
             *([] if self.engine.answers() else [Task("the Docker engine starts", 0, 5, begin)]),
         ]
 

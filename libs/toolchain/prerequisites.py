@@ -89,7 +89,7 @@ def examine(machine: Machine, chain: Chain, engine: Engine) -> list[Finding]:
         _disk(chain.places.cache),
         *(_package(each, machine) for each in _wanted(machine)),
         _engine(machine, engine),
-        *(_piece(piece, chain.places.cache) for piece in chain.all),
+        *(_piece(piece, chain.places.cache) for piece in chain.for_tests),
     ]
 
 

@@ -1,0 +1,79 @@
+"""The pipeline as GitLab reads it: its schema, every line for a shell, and the jobs of every kind of pipeline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from e2e.gitlab import Gitlab, files, schema_problems, scripts, shellcheck
+from e2e.stack import Clone, checkout
+
+PLAN_AND_VERIFY = [
+    "plan: plan",
+    "verify: lint",
+    "verify: check",
+    "verify: test",
+    "verify: integration",
+]
+CACHES = "report: caches (always)"
+PUBLISH = ["package: publish", "package: pipelines", "staging: staging"]
+NO_BRANCH = {"CI_COMMIT_BRANCH": ""}
+PUSH = {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "main"}
+
+KINDS = {
+    "a merge request": (
+        {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_IID": "1", **NO_BRANCH},
+        [*PLAN_AND_VERIFY, "package: build", CACHES],
+    ),
+    "a push to the default branch": (
+        PUSH,
+        [*PLAN_AND_VERIFY, *PUBLISH, "production: production (manual)", CACHES],
+    ),
+    "a push to the default branch in a freeze": (
+        {**PUSH, "CI_DEPLOY_FREEZE": "true"},
+        [*PLAN_AND_VERIFY, *PUBLISH, CACHES],
+    ),
+    "a pipeline that a person started": (
+        {**PUSH, "CI_PIPELINE_SOURCE": "web"},
+        [*PLAN_AND_VERIFY, *PUBLISH, "production: production (manual)", CACHES],
+    ),
+    "a schedule": (
+        {**PUSH, "CI_PIPELINE_SOURCE": "schedule"},
+        [*PLAN_AND_VERIFY, CACHES, "report: nightly good", "report: nightly missed (on_failure)"],
+    ),
+    "a tag": (
+        {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1", **NO_BRANCH},
+        [*PLAN_AND_VERIFY, CACHES],
+    ),
+    "another branch": (
+        {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "topic"},
+        [*PLAN_AND_VERIFY, CACHES],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Gitlab:
+    clone = Clone.of(checkout(), tmp_path_factory.mktemp("gitlab") / "project")
+    return Gitlab.over(clone).pushed()
+
+
+def test_gitlab_s_schema_takes_every_file() -> None:
+    assert schema_problems(files(checkout())) == ""
+
+
+@pytest.mark.parametrize("file", files(checkout()), ids=lambda path: path.name)
+def test_a_job_is_one_command_and_no_program(file: Path) -> None:
+    for line in scripts(file.read_text()):
+        assert shellcheck(line) == ""
+        assert line.startswith("./ship "), line
+        assert not re.search(r"[;|&`<>]|\$\(", line), line
+
+
+@pytest.mark.parametrize(("variables", "expected"), KINDS.values(), ids=KINDS.keys())
+def test_every_kind_of_pipeline_has_its_jobs(
+    gitlab: Gitlab, variables: dict[str, str], expected: list[str]
+) -> None:
+    assert gitlab.jobs(variables) == expected
