@@ -125,11 +125,13 @@ class ConditionForm(Form):
 
 
 class GateForm(Form):
+    enabled: bool = LEFT_OUT
     min_requests: Annotated[int, Field(ge=1, le=100_000)] = LEFT_OUT
     paths: list[UrlPath] = LEFT_OUT
     alpha: Annotated[float, Field(gt=0, le=0.5)] = LEFT_OUT
     looks: Annotated[int, Field(ge=1, le=100)] = LEFT_OUT
     extend_s: Pause = LEFT_OUT
+    baseline_s: Seconds = LEFT_OUT
     slower_s: Pause = LEFT_OUT
     slower_share: Pause = LEFT_OUT
     on_slower: Conduct = LEFT_OUT

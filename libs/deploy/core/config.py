@@ -65,18 +65,21 @@ class Condition:
 class Gate:
     """When a release is good enough, against the one before it. Times in seconds.
 
-    No verdict passes on fewer than `min_requests` requests to each release; where users send fewer, GETs of `paths` are
-    sent to both (none where `paths` is empty). `alpha` is the chance to refuse an equal release, over all of at most
-    `looks` looks, `extend_s` apart. Slower is what adds `slower_s` and `slower_share` to the old median. `on_slower`
-    and `on_unclear` say what follows: "rollback", "hold" (before the switch the candidate is held, after it this is a
-    rollback) or "continue".
+    Where it isn't `enabled` releases are only watched, as `Rollout` says. No verdict passes below `min_requests`
+    requests to each release; where users send fewer, GETs of `paths` (below the route) are sent to both, none where
+    `paths` is empty. `alpha` is the chance to refuse an equal release, over all of at most `looks` looks, `extend_s`
+    apart; the old release's last `baseline_s` count. Slower is what adds `slower_s` and `slower_share` to the old
+    median. `on_slower` and `on_unclear` say what follows: "rollback", "hold" (before the switch the candidate is held,
+    after it this is a rollback) or "continue".
     """
 
+    enabled: bool = True
     min_requests: int = 300
     paths: tuple[str, ...] = ("/",)
     alpha: float = 0.02
     looks: int = 3
     extend_s: float = 5.0
+    baseline_s: float = 300.0
     slower_s: float = 0.02
     slower_share: float = 0.1
     on_slower: str = "rollback"

@@ -32,7 +32,8 @@ class Upstream:
 class EdgeRoute:
     """A service at the edge.
 
-    `live` and `candidate` name one of `upstreams` or are "". `host` "" is any host name.
+    `live` and `candidate` name one of `upstreams` or are "". `host` "" is any host name. `share` is how many of a
+    hundred users' requests the candidate gets before it is live.
     """
 
     service: str
@@ -41,20 +42,31 @@ class EdgeRoute:
     live: str = ""
     candidate: str = ""
     upstreams: tuple[Upstream, ...] = ()
+    share: int = 0
+
+    @property
+    def is_shared(self) -> bool:
+        """True if users are sent to both releases."""
+        two = "" not in (self.live, self.candidate) and self.live != self.candidate
+        return two and 0 < self.share < 100
+
+    def share_out(self, percent: int) -> EdgeRoute:
+        """Returns the route with this share of the requests sent to the candidate."""
+        return replace(self, share=percent)
 
     def offer(self, upstream: Upstream) -> EdgeRoute:
         """Returns the route with this upstream as its candidate."""
         others = tuple(u for u in self.upstreams if u.release != upstream.release)
-        return replace(self, candidate=upstream.release, upstreams=(*others, upstream))
+        return replace(self, candidate=upstream.release, upstreams=(*others, upstream), share=0)
 
     def point(self, release: str) -> EdgeRoute:
         """Returns the route with `release` live; all upstreams stay, for the way back."""
-        return replace(self, live=release)
+        return replace(self, live=release, share=0)
 
     def settle(self) -> EdgeRoute:
         """Returns the route with nothing but the live release."""
         kept = tuple(u for u in self.upstreams if u.release == self.live)
-        return replace(self, candidate="", upstreams=kept)
+        return replace(self, candidate="", upstreams=kept, share=0)
 
 
 @dataclass(frozen=True)
@@ -100,12 +112,14 @@ def render_edge(state: EdgeState, *, preview_port: int = 8081) -> str:
     blocks = [HEADER + _dump(state)]
     for route in state.routes:
         blocks += [_upstream(route.service, upstream) for upstream in route.upstreams]
+        blocks += [_split(route)] if route.is_shared else []
     hosts = sorted({"", *(route.host for route in state.routes)})
     for host in hosts:
         routes = [route for route in state.routes if route.host == host]
         blocks.append(_server(host, "80", "", ((route, route.live) for route in routes)))
         preview = ((route, route.candidate or route.live) for route in routes)
-        blocks.append(_server(host, str(preview_port), _inside(generation_of(state)), preview))
+        inside = _inside(generation_of(state)) + "".join(_direct(route) for route in routes)
+        blocks.append(_server(host, str(preview_port), inside, preview))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -128,6 +142,35 @@ def _upstream(service: str, upstream: Upstream) -> str:
         f"upstream {name} {{\n    zone {name} 128k;\n{servers}"
         "    keepalive 64;\n    # Shorter than gunicorn's keep-alive (75 s), or a POST meets a closed connection.\n"
         "    keepalive_timeout 60s;\n}"
+    )
+
+
+def _split(route: EdgeRoute) -> str:
+    """Sends each request by itself to one of two releases, whoever asks (docs/adr/0022).
+
+    https://nginx.org/en/docs/http/ngx_http_split_clients_module.html
+    """
+    new, old = (upstream_name(route.service, each) for each in (route.candidate, route.live))
+    name = route.service.replace("-", "_")
+    return (
+        f'split_clients "$request_id" $share_{name} {{\n    {route.share}% {new};\n    * {old};\n}}\n'
+        f"map $share_{name} $share_{name}_release {{\n"
+        f'    {new} "{route.candidate}";\n    default "{route.live}";\n}}'
+    )
+
+
+def direct_path(service: str, release: str) -> str:
+    """Names the path under which the preview listener answers with one release, whichever is live."""
+    return f"/-/{upstream_name(service, release)}"
+
+
+def _direct(route: EdgeRoute) -> str:
+    """Each release by its own path, so that two can be asked alike."""
+    return "".join(
+        f"    location {direct_path(route.service, each.release)}/ {{\n"
+        f'        set $edge_service "{route.service}";\n        set $edge_release "{each.release}";\n'
+        f"        proxy_pass http://{upstream_name(route.service, each.release)}/;\n    }}\n"
+        for each in route.upstreams
     )
 
 
@@ -160,11 +203,14 @@ def _server(host: str, port: str, inside: str, targets: Iterable[tuple[EdgeRoute
 
 
 def _location(route: EdgeRoute, release: str) -> str:
+    name = route.service.replace("-", "_")
     if not release:
-        body = "        return 503;\n"
-    else:
-        body = (
-            f'        set $edge_service "{route.service}";\n        set $edge_release "{release}";\n'
-            f"        proxy_pass http://{upstream_name(route.service, release)};\n"
-        )
-    return f"    location {route.path} {{\n{body}    }}\n"
+        return f"    location {route.path} {{\n        return 503;\n    }}\n"
+    shared = route.is_shared and release == route.live
+    told = f"$share_{name}_release" if shared else release
+    upstream = f"$share_{name}" if shared else upstream_name(route.service, release)
+    return (
+        f"    location {route.path} {{\n"
+        f'        set $edge_service "{route.service}";\n        set $edge_release "{told}";\n'
+        f"        proxy_pass http://{upstream};\n    }}\n"
+    )

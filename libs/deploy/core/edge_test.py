@@ -10,6 +10,7 @@ from deploy.core.edge import (
     EdgeRoute,
     EdgeState,
     Upstream,
+    direct_path,
     generation_of,
     parse_edge,
     render_edge,
@@ -39,7 +40,8 @@ def routes(draw: st.DrawFn) -> EdgeRoute:
     host = draw(st.sampled_from(["", "shop.example", "www.example"]))
     service = draw(names)
     path = draw(st.sampled_from(["/", "/api", f"/{service}"]))
-    return EdgeRoute(service, path, host, draw(releases), draw(releases), tuple(found))
+    share = draw(st.sampled_from([0, 1, 20, 99]))
+    return EdgeRoute(service, path, host, draw(releases), draw(releases), tuple(found), share)
 
 
 states = st.lists(
@@ -67,8 +69,22 @@ def test_nginx_sends_users_to_the_live_release_and_the_preview_to_the_candidate(
                     upstream_name(route.service, release),
                     servers,
                 )
+                assert found.share[0] == (route.share if port == 80 and route.is_shared else 0)
             else:
                 assert found.answer == (503, "")
+
+
+@given(states)
+def test_the_preview_answers_with_each_release_by_its_own_path(state: EdgeState) -> None:
+    conf = read_conf(render_edge(state, preview_port=8081))
+    for route in state.routes:
+        for each in route.upstreams:
+            path = f"{direct_path(route.service, each.release)}{route.path}"
+            found = conf.find(8081, route.host, path)
+            assert found is not None
+            assert found.servers == each.servers
+            outside = conf.find(80, route.host, path)
+            assert outside is None or outside.path == "/"
 
 
 @given(states)
@@ -104,6 +120,34 @@ def test_an_offer_points_and_settles() -> None:
     assert route.settle().upstreams == (OLD,)
     settled = route.point(NEW.release).settle()
     assert (settled.live, settled.candidate, settled.upstreams) == (NEW.release, "", (NEW,))
+
+
+def test_a_canary_gets_its_share_of_the_users_until_the_switch_or_the_way_back() -> None:
+    route = EdgeRoute("my-app", "/", "", OLD.release, "", (OLD,)).offer(NEW).share_out(20)
+    text = render_edge(EdgeState((route,)))
+    assert 'split_clients "$request_id" $share_my_app {\n    20% my_app_r000002_bbbbbbb;' in text
+    found = read_conf(text).find(80, "", "/")
+    assert found is not None
+    assert found.share == (20, "my_app_r000002_bbbbbbb", NEW.servers)
+    chosen = [found.chosen(turn)[0] for turn in range(1000)]
+    assert chosen.count("my_app_r000002_bbbbbbb") == 200
+    for after in (route.point(NEW.release), route.settle(), route.offer(NEW)):
+        assert not after.is_shared
+        assert "split_clients" not in render_edge(EdgeState((after,)))
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        EdgeRoute("app", "/", "", "", NEW.release, (NEW,), share=20),
+        EdgeRoute("app", "/", "", OLD.release, "", (OLD,), share=20),
+        EdgeRoute("app", "/", "", NEW.release, NEW.release, (NEW,), share=20),
+        EdgeRoute("app", "/", "", OLD.release, NEW.release, (OLD, NEW), share=0),
+        EdgeRoute("app", "/", "", OLD.release, NEW.release, (OLD, NEW), share=100),
+    ],
+)
+def test_a_share_needs_two_releases(route: EdgeRoute) -> None:
+    assert not route.is_shared
 
 
 def test_two_services_on_one_host_name_share_its_server() -> None:

@@ -81,11 +81,36 @@ class Verdict:
         """The outcome's cause in one line."""
         return "; ".join(f"{each.rule}: {each.text}" for each in self.deciding)
 
+    def lines(self) -> tuple[str, ...]:
+        """Every finding as a line for people."""
+        heading = f"look {self.look}, by {self.basis or 'no'} requests: {self.outcome}"
+        return (heading, *(f"  {each.rule}: {each.outcome}, {each.text}" for each in self.findings))
+
     @property
     def only_slower(self) -> bool:
         """True if all that fails is how long answers take."""
         failed = {each.rule for each in self.findings if each.outcome == FAIL}
         return bool(failed) and failed <= {"latency", "tail"}
+
+
+Conduct = Literal["go on", "look again", "refuse", "hold"]
+
+
+def conduct(verdict: Verdict, gate: Gate, *, before_switch: bool) -> Conduct:
+    """Returns what follows from a verdict: unclear ones are looked at again, then the service's policy decides.
+
+    Only a candidate can be held: once users have met a release, a refused one is taken back.
+    """
+    if verdict.outcome == GOOD:
+        return "go on"
+    if verdict.outcome == INCONCLUSIVE and verdict.look < gate.looks:
+        return "look again"
+    policy = gate.on_unclear if verdict.outcome == INCONCLUSIVE else "rollback"
+    if verdict.only_slower:
+        policy = gate.on_slower
+    if policy == "continue":
+        return "go on"
+    return "hold" if policy == "hold" and before_switch else "refuse"
 
 
 def judge(evidence: Evidence, gate: Gate, max_error_share: float, look: int) -> Verdict:

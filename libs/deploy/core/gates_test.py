@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.core.config import Gate
-from deploy.core.gates import Evidence, Finding, Verdict, judge
+from deploy.core.gates import Evidence, Finding, Verdict, conduct, judge
 from deploy.core.tallies import Side, Tally, tally
 
 GATE = Gate()
@@ -175,3 +175,37 @@ def test_all_that_the_new_release_got_is_held_against_the_floor() -> None:
 def test_requests_that_no_replica_took_count_too() -> None:
     told = verdict(Side({"": Tally(300, 300, side(300).all.buckets)}), side())
     assert told.outcome == "fail"
+
+
+def with_outcome(rule: str, outcome: str, look: int) -> Verdict:
+    return Verdict((Finding(rule, outcome, "made up"),), look)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("told", "policy", "before", "after"),
+    [
+        (with_outcome("data", "pass", 1), {}, "go on", "go on"),
+        (with_outcome("data", "inconclusive", 1), {}, "look again", "look again"),
+        (with_outcome("data", "inconclusive", 2), {}, "look again", "look again"),
+        (with_outcome("data", "inconclusive", 3), {}, "refuse", "refuse"),
+        (with_outcome("data", "inconclusive", 3), {"on_unclear": "hold"}, "hold", "refuse"),
+        (with_outcome("data", "inconclusive", 3), {"on_unclear": "continue"}, "go on", "go on"),
+        (with_outcome("errors", "fail", 1), {"on_unclear": "continue"}, "refuse", "refuse"),
+        (with_outcome("errors", "fail", 1), {"on_slower": "continue"}, "refuse", "refuse"),
+        (with_outcome("latency", "fail", 1), {}, "refuse", "refuse"),
+        (with_outcome("latency", "fail", 1), {"on_slower": "hold"}, "hold", "refuse"),
+        (with_outcome("tail", "fail", 1), {"on_slower": "continue"}, "go on", "go on"),
+    ],
+)
+def test_what_follows_from_a_verdict(
+    told: Verdict, policy: dict[str, str], before: str, after: str
+) -> None:
+    gate = replace(GATE, **policy)  # type: ignore[arg-type]
+    assert conduct(told, gate, before_switch=True) == before
+    assert conduct(told, gate, before_switch=False) == after
+
+
+def test_a_verdict_is_told_line_by_line() -> None:
+    lines = verdict(side(), side()).lines()
+    assert lines[0] == "look 1, by users requests: pass"
+    assert lines[1] == "  data: pass, 300 requests to the new release, 300 to the old one"

@@ -11,12 +11,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How the containers of an image fare; times in seconds after their start, None is never."""
+    """How the containers of an image fare; times in seconds after their start, None is never.
+
+    `fails_every` of its answers one is a 500 (0: none); each takes about `answers_in_s`.
+    """
 
     healthy_after_s: float | None = 1.5
     crashes_after_s: float | None = None
     dies_after_s: float | None = None
     answers_as: str = ""
+    fails_every: int = 0
+    answers_in_s: float = 0.02
 
 
 GOOD = Behaviour()

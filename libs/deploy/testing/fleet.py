@@ -194,7 +194,8 @@ def _asked(conf: NginxConf) -> tuple[tuple[str, ...], ...]:
     public = [
         each for server in conf.servers if server.port == _PUBLIC for each in server.locations
     ]
-    return tuple(each.servers for each in public if each.servers)
+    sides = [servers for each in public for servers in (each.servers, each.share[2])]
+    return tuple(servers for servers in sides if servers)
 
 
 def _unfit(host: MemoryHost, servers: Sequence[str], what: str) -> list[str]:

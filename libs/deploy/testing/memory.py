@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from deploy.core import commands, locks
+from deploy.core import access_log, commands, locks
 from deploy.core.ledger import seal, sealed
 from deploy.core.ports import Answer, Clock, Completed
+from deploy.testing.access_log import AccessLog, Logged
 from deploy.testing.engine import EngineRefusedError, SimulatedContainer, SimulatedEngine
 from deploy.testing.nginx import Nginx
 
@@ -50,6 +51,7 @@ class MemoryHost:
     edge_lingers_s: float = 3.0
     asked: int = 0
     answers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    log: AccessLog = field(default_factory=AccessLog)
 
     # The port.
 
@@ -103,9 +105,9 @@ class MemoryHost:
     def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """GETs from the preview listener."""
         assert port == PREVIEW_PORT, f"nothing listens on port {port}"
-        host = (headers or {}).get("Host", "")
+        host, name = ((headers or {}).get(each, "") for each in ("Host", "X-Request-Id"))
         return self.wire.touch(
-            self, lambda _: self.answer(port, host, path), lambda: Answer(0, b"told to fail")
+            self, lambda _: self.answer(port, host, path, name), lambda: Answer(0, b"told to fail")
         )
 
     def close(self) -> None:
@@ -113,7 +115,7 @@ class MemoryHost:
 
     # The simulation.
 
-    def answer(self, port: int, host: str, path: str) -> Answer:
+    def answer(self, port: int, host: str, path: str, request_id: str = "") -> Answer:
         """What the edge answers; port 80 is the public one, whatever it is published as."""
         nginx = self.running_nginx()
         if nginx is None:
@@ -124,8 +126,15 @@ class MemoryHost:
         if location.answer is not None:
             return Answer(location.answer[0], location.answer[1].encode())
         self.asked += 1
-        server = location.servers[self.asked % len(location.servers)]
-        return self._ask(self.engine.at(server))
+        upstream, server = location.chosen(self.asked)
+        answer, took_s = self._ask(self.engine.at(server))
+        # Times differ by a half, so that sides are distributions.
+        milliseconds = int(took_s * 1000 * (0.8 + self.asked * 7 % 10 / 20))
+        now = self.log.now(self.clock.monotonic())
+        self.log.requests.append(
+            Logged(now, request_id, upstream, server, answer.status, milliseconds)
+        )
+        return answer
 
     def running_nginx(self) -> Nginx | None:
         """The edge's nginx as it is now, None if it doesn't run."""
@@ -138,9 +147,12 @@ class MemoryHost:
         start = f"{commands.ROOT}/services/{service}/releases/"
         return {p.removeprefix(start).split("/")[0] for p in self.files if p.startswith(start)}
 
-    def _ask(self, container: SimulatedContainer | None) -> Answer:
+    def _ask(self, container: SimulatedContainer | None) -> tuple[Answer, float]:
         if container is None or not container.serves(self.clock.monotonic()):
-            return Answer(502)
+            return Answer(502), 0.001
+        behaviour = container.behaviour
+        if behaviour.fails_every and self.asked % behaviour.fails_every == 0:
+            return Answer(500), behaviour.answers_in_s
         told = container.environment
         release = container.behaviour.answers_as or told["RELEASE"]
         document = {
@@ -151,7 +163,7 @@ class MemoryHost:
             "replica": told["REPLICA"],
         }
         headers = {"x-release": release, "x-replica": told["REPLICA"]}
-        return Answer(200, json.dumps(document).encode(), headers)
+        return Answer(200, json.dumps(document).encode(), headers), behaviour.answers_in_s
 
     def _take_lock(self, token: str, holder: str) -> Completed | None:
         if self.locked_by:
@@ -194,6 +206,8 @@ class MemoryHost:
                     return Completed(locks.FENCED)
                 self._record(head)
                 return Completed(0)
+            case ["date", "+%s.%N"]:
+                return Completed(0, f"{self.log.now(self.clock.monotonic()):.9f}\n")
             case ["sh", "-c", _, name, *values]:
                 return self._script(argv, name, values, stdin)
             case ["docker", *words]:
@@ -211,6 +225,9 @@ class MemoryHost:
             case "look", _:
                 _same(argv, commands.look())
                 return Completed(0, self._look())
+            case "requests", [since, until, *_]:
+                _same(argv, access_log.count_requests(float(since), float(until)))
+                return Completed(0, self.log.count(float(since), float(until)))
             case "place", [folder]:
                 _same(argv, commands.place(folder))
                 self._remove(folder)

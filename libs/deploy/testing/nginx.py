@@ -11,18 +11,33 @@ _WORKERS = 2
 
 _UPSTREAM = re.compile(r"^upstream (\w+) \{(.*?)^\}", re.MULTILINE | re.DOTALL)
 _SERVER = re.compile(r"^server \{(.*?)^\}", re.MULTILINE | re.DOTALL)
+_SPLIT = re.compile(
+    r"^split_clients \"\$request_id\" (\$\w+) \{\n    (\d+)% (\w+);\n    \* (\w+);\n\}",
+    re.MULTILINE,
+)
 _LOCATION = re.compile(r"^    location (= )?(\S+) \{\n(.*?)^    \}", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Location:
-    """What one path prefix (or exact path) does: `answer` at once, or ask one of `servers`."""
+    """What one path prefix (or exact path) does: `answer` at once, or ask one of `servers`.
+
+    Where two releases share the users, `servers` are the old one's and `share` the new one's with its percentage.
+    """
 
     path: str
     exact: bool
     answer: tuple[int, str] | None
     upstream: str = ""
     servers: tuple[str, ...] = ()
+    share: tuple[int, str, tuple[str, ...]] = (0, "", ())
+
+    def chosen(self, turn: int) -> tuple[str, str]:
+        """Returns the upstream and the server that request number `turn` goes to."""
+        percent, upstream, servers = self.share
+        if turn * 37 % 100 < percent:
+            return upstream, servers[turn % len(servers)]
+        return self.upstream, self.servers[turn % len(self.servers)]
 
     def takes(self, path: str) -> bool:
         """True if a request for this path comes here."""
@@ -57,7 +72,8 @@ def read_conf(text: str) -> NginxConf:
     upstreams = {name: _servers(body) for name, body in _UPSTREAM.findall(text)}
     if len(upstreams) != len(_UPSTREAM.findall(text)):
         raise ValueError("duplicate upstream")
-    servers = tuple(_server(body, upstreams) for body in _SERVER.findall(text))
+    splits = {name: (int(n), new, old) for name, n, new, old in _SPLIT.findall(text)}
+    servers = tuple(_server(body, upstreams, splits) for body in _SERVER.findall(text))
     if len({(each.port, each.name) for each in servers}) != len(servers):
         raise ValueError("conflicting server name")
     return NginxConf(servers)
@@ -70,20 +86,33 @@ def _servers(body: str) -> tuple[str, ...]:
     return found
 
 
-def _server(body: str, upstreams: Mapping[str, tuple[str, ...]]) -> Server:
+type _Splits = Mapping[str, tuple[int, str, str]]
+
+
+def _server(body: str, upstreams: Mapping[str, tuple[str, ...]], splits: _Splits) -> Server:
     port = re.search(r"^    listen (\d+)( default_server)?;", body, re.MULTILINE)
     name = re.search(r"^    server_name (\S+);", body, re.MULTILINE)
     if port is None or name is None or (name[1] == "_") != bool(port[2]):
         raise ValueError("a server without listen or server_name")
-    locations = tuple(_location(each, upstreams) for each in _LOCATION.findall(body))
+    locations = tuple(_location(each, upstreams, splits) for each in _LOCATION.findall(body))
     if len({(each.path, each.exact) for each in locations}) != len(locations):
         raise ValueError("duplicate location")
     return Server(int(port[1]), "" if name[1] == "_" else name[1], locations)
 
 
-def _location(found: tuple[str, str, str], upstreams: Mapping[str, tuple[str, ...]]) -> Location:
+def _location(
+    found: tuple[str, str, str], upstreams: Mapping[str, tuple[str, ...]], splits: _Splits
+) -> Location:
     exact, path, body = found
-    if asked := re.search(r"proxy_pass http://(\w+);", body):
+    if shared := re.search(r"proxy_pass http://(\$\w+);", body):
+        if shared[1] not in splits:
+            raise ValueError(f"unknown variable {shared[1]}")
+        percent, new, old = splits[shared[1]]
+        if missing := {new, old} - set(upstreams):
+            raise ValueError(f"host not found in upstream {min(missing)}")
+        share = (percent, new, upstreams[new])
+        return Location(path, bool(exact), None, old, upstreams[old], share)
+    if asked := re.search(r"proxy_pass http://(\w+)/?;", body):
         if asked[1] not in upstreams:
             raise ValueError(f"host not found in upstream {asked[1]}")
         return Location(path, bool(exact), None, asked[1], upstreams[asked[1]])

@@ -1,0 +1,46 @@
+"""Argv that boil the edge's access log down to counts, on the host itself; never runs one.
+
+A log of a busy hour is gigabytes and an SSH channel is thin, so what comes back is one line for each release, address,
+status and rounded time. All times are the host's own: no other clock takes part.
+"""
+
+from __future__ import annotations
+
+from deploy.core.tallies import MARK, VERIFYING
+
+# $1 since, $2 until (seconds of the host's clock since 1970, with fractions). A string in nginx's JSON has its quotes
+# escaped, so `"name":` can stand for a key alone. 499 is a client that left: no answer of the release's.
+_COUNT = r"""
+for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
+  docker logs --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
+done | awk -v mark="$3" -v verifying="$4" '
+  function field(name,  at, rest) {
+    at = index($0, "\"" name "\":")
+    if (!at) return ""
+    rest = substr($0, at + length(name) + 3)
+    if (substr(rest, 1, 1) == "\"") { rest = substr(rest, 2); sub(/".*/, "", rest) }
+    else sub(/[,}].*/, "", rest)
+    return rest
+  }
+  {
+    upstream = field("upstream"); id = field("request_id"); status = field("status")
+    if (upstream == "" || id == verifying || status == 499) next
+    address = field("upstream_address"); sub(/.*[ ,]/, "", address)
+    ms = int(field("seconds") * 1000 + 0.5)
+    if (ms >= 1000) ms = int(ms / 50 + 0.5) * 50
+    else if (ms >= 100) ms = int(ms / 5 + 0.5) * 5
+    origin = substr(id, 1, length(mark)) == mark ? "synthetic" : "users"
+    seen[origin " " upstream " " (address == "" ? "-" : address) " " status " " ms]++
+  }
+  END { for (key in seen) print key, seen[key] }'
+"""
+
+
+def host_time() -> list[str]:
+    """Prints the host's clock in seconds since 1970, with fractions."""
+    return ["date", "+%s.%N"]
+
+
+def count_requests(since: float, until: float) -> list[str]:
+    """Prints `origin upstream address status milliseconds count` of the requests that the edges logged in a time."""
+    return ["sh", "-c", _COUNT, "requests", f"{since:.3f}", f"{until:.3f}", MARK, VERIFYING]
