@@ -149,3 +149,14 @@ class DeploymentsError(ShipError):
 
 class SelectionMissedError(ShipError):
     """A full run failed where the selection for the change would not have looked; all was tested."""
+
+
+class GateError(ShipError):
+    """A release was judged and refused, or (`holds`) a person is to look at it; `verdict` is what it rests on."""
+
+    def __init__(
+        self, message: str, *, verdict: object, holds: bool = False, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.verdict = verdict
+        self.holds = holds
