@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.core.edge import (
@@ -50,11 +50,13 @@ states = st.lists(
 
 
 @given(states)
+@settings(deadline=None)
 def test_what_is_written_is_read_back(state: EdgeState) -> None:
     assert parse_edge(render_edge(state)) == state
 
 
 @given(states)
+@settings(deadline=None)
 def test_nginx_sends_users_to_the_live_release_and_the_preview_to_the_candidate(
     state: EdgeState,
 ) -> None:
@@ -75,6 +77,7 @@ def test_nginx_sends_users_to_the_live_release_and_the_preview_to_the_candidate(
 
 
 @given(states)
+@settings(deadline=None)
 def test_the_preview_answers_with_each_release_by_its_own_path(state: EdgeState) -> None:
     conf = read_conf(render_edge(state, preview_port=8081))
     for route in state.routes:
@@ -88,6 +91,7 @@ def test_the_preview_answers_with_each_release_by_its_own_path(state: EdgeState)
 
 
 @given(states)
+@settings(deadline=None)
 def test_only_the_preview_tells_the_generation(state: EdgeState) -> None:
     conf = read_conf(render_edge(state, preview_port=8081))
     for host in ("", *(route.host for route in state.routes)):
