@@ -131,6 +131,10 @@ class AuditError(ShipError):
     exit_code = 4
 
 
+class JourneysFailedError(ShipError):
+    """Browser journeys failed against a release; the message says which one serves."""
+
+
 class MetricsError(ShipError):
     """Prometheus can't be asked or doesn't see what it should."""
 

@@ -129,14 +129,9 @@ class SshHost:
         """GETs through a channel of its own; status 0 when nobody answers."""
         transport = self._transport()
         try:
-            with self._asking:
-                channel = transport.open_channel(
-                    "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=END_S
-                )
+            channel = self.dial(port)
         except paramiko.ChannelException as error:
             return Answer(0, f"port {port}: {error}".encode())
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._failure.lost(why_lost(error)) from error
         try:
             return ssh_channel.get(channel, port, path, headers or {})
         except (OSError, EOFError, http.client.HTTPException) as error:
@@ -145,6 +140,18 @@ class SshHost:
             return Answer(0, (str(error) or type(error).__name__).encode())
         finally:
             ssh_channel.close(channel)
+
+    def dial(self, port: int) -> paramiko.Channel:
+        """Opens a channel to a port of the host's loopback. Raises ChannelException where nobody listens."""
+        try:
+            with self._asking:
+                return self._transport().open_channel(
+                    "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=END_S
+                )
+        except paramiko.ChannelException:
+            raise
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._failure.lost(why_lost(error)) from error
 
     def close(self) -> None:
         """Ends the connection and whatever is held or streamed; the next use opens another."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,9 +18,11 @@ from deploy.adapters.bases import Bases
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
 from deploy.adapters.engine import Engine
+from deploy.adapters.forward import forwarded
 from deploy.adapters.git import Checkout
 from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts, require_pinned_job_image
 from deploy.adapters.history import GitHistory
+from deploy.adapters.journeys import Journeys
 from deploy.adapters.memory import FileMemory
 from deploy.adapters.pants import Pants
 from deploy.adapters.probe import HttpProbe
@@ -38,7 +38,7 @@ from deploy.core.ports import Host, Say
 from deploy.core.releases import Origin
 from deploy.core.selected import Selected, read_published, read_selection
 from deploy.core.steps import Part
-from deploy.errors import ConfigError, ShipError, UsageError
+from deploy.errors import ConfigError, JourneysFailedError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds
 from deploy.run.deploy import Request, Rollback, World
@@ -119,7 +119,7 @@ class Wiring:
         return list(asked) or sorted(self.services)
 
     @cached_property
-    def _hosts(self) -> tuple[Host, ...]:
+    def _hosts(self) -> tuple[SshHost, ...]:
         environment = self.environment()
         return tuple(SshHost(host, self._logins) for host in environment.hosts)
 
@@ -340,29 +340,23 @@ class Wiring:
             return f"{self.registry.name}/{name}@{digest or key}"
         return images.publish_base(name, key, ensure, self.engine, self.registry, self.say)
 
+    def journeys(self, file: str, keep: Path) -> Journeys:
+        """The journeys in a file of this checkout, with a folder for what they leave."""
+        return Journeys(ROOT, file, keep)
+
+    @contextmanager
+    def preview(self) -> Iterator[str]:
+        """A URL of this machine that leads to the first host's preview route while the context lives."""
+        host, port = self._hosts[0], self.environment().edge.preview_port
+        with forwarded(lambda: host.dial(port)) as local:
+            yield f"http://127.0.0.1:{local}"
+
     def run_journeys(self, url: str) -> None:
-        """Runs the browser journeys against a URL. Raises ShipError with where the evidence lies."""
+        """Runs every service's browser journeys against a URL. Raises ShipError with where the evidence lies."""
         kept = ROOT / "dist" / "e2e"
-        argv = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "--no-header",
-            "-p",
-            "no:cacheprovider",
-            "e2e/journeys_test.py",
-        ]
-        paths = f"{ROOT}:{ROOT / 'libs'}:{ROOT / 'services'}"
-        environ = {
-            **os.environ,
-            "SHIP_E2E_URL": url,
-            "SHIP_E2E_KEEP": str(kept),
-            "PYTHONPATH": paths,
-        }
-        done = subprocess.run(argv, cwd=ROOT, env=environ, stdout=sys.stderr, check=False)
-        if done.returncode != 0:
-            raise ShipError(
+        files = sorted({each.journeys for each in self.services.values() if each.journeys})
+        if not all(self.journeys(file, kept).run(url) for file in files):
+            raise JourneysFailedError(
                 "the browser journeys failed; the release is live",
                 hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
             )

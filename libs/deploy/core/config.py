@@ -105,10 +105,14 @@ class Tasks:
 
 @dataclass(frozen=True)
 class Service:
-    """One service as its `service.toml` and the environment's override say."""
+    """One service as its `service.toml` and the environment's override say.
+
+    `journeys` is the file of its browser journeys, from the checkout's root; "" for none.
+    """
 
     name: str
     image: str
+    journeys: str = ""
     port: int = 8080
     metrics_port: int = 9100
     replicas: int = 1

@@ -15,7 +15,7 @@ from deploy.core.edge import Upstream
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
 ADDRESS_SLOTS = 1000
-_NOT_HASHED = ("replicas", "image", "rollout", "gate")
+_NOT_HASHED = ("replicas", "image", "rollout", "gate", "journeys")
 
 
 @dataclass(frozen=True)
