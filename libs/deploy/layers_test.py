@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "services").is_dir())
-LIBRARIES = ("deploy", "sandbox", "telemetry", "toolchain")
+LIBRARIES = ("deploy", "exporter", "sandbox", "telemetry", "toolchain")
 SERVICES = tuple(sorted(file.parent.name for file in ROOT.glob("services/*/web.py")))
 OURS = frozenset({*LIBRARIES, *SERVICES})
 
@@ -89,6 +89,8 @@ def law_of(module: str) -> Law:
             return Law(ours=("sandbox", "deploy.core", "deploy.errors", "toolchain"), others=None)
         case ["toolchain", *_]:
             return Law(ours=("toolchain",))
+        case ["exporter", *_]:
+            return Law(ours=("exporter",))
         case ["telemetry", *_]:
             return Law(ours=("telemetry",), others=None)
         case [service, *_] if service in SERVICES:

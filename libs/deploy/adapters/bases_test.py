@@ -38,7 +38,7 @@ def test_the_build_names_the_python_base_of_this_checkout() -> None:
 def test_an_unknown_base_is_told_with_those_that_are() -> None:
     with pytest.raises(UsageError) as raised:
         read_recipe(RECIPES / "pyhton")
-    assert raised.value.hint == "one of: edge, host, prometheus, python, registry"
+    assert raised.value.hint == "one of: alerting, edge, host, prometheus, python, registry"
 
 
 def test_a_base_that_the_engine_has_is_not_built(tmp_path: Path) -> None:

@@ -269,6 +269,12 @@ def read_text(path: Path, *, hint: str = "bring the file back, then run this aga
         raise ConfigError(f"can't read {path}: {reason}; nothing was touched", hint=hint) from error
 
 
+def read_package(folder: Path) -> dict[str, str]:
+    """Reads a package's modules, without its tests, by file name. Raises ConfigError."""
+    modules = (each for each in sorted(folder.glob("*.py")) if not each.stem.endswith("_test"))
+    return {each.name: read_text(each) for each in modules}
+
+
 def who(environ: Mapping[str, str] = os.environ) -> str:
     """Returns who acts, for the record: the pipeline's user, else the login on this machine."""
     if login := environ.get("GITLAB_USER_LOGIN"):

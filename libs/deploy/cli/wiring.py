@@ -33,7 +33,7 @@ from deploy.adapters.ssh_login import Logins
 from deploy.adapters.targets import PantsTargets
 from deploy.core.config import Environment, Service
 from deploy.core.images import BuiltImage, short_id
-from deploy.core.parts import edge_part, metrics_part
+from deploy.core.parts import edge_part, exporter_part, metrics_part
 from deploy.core.ports import Host, Say
 from deploy.core.releases import Origin
 from deploy.core.selected import Selected, read_published, read_selection
@@ -286,6 +286,11 @@ class Wiring:
                 password=password,
                 password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
                 interval_s=metrics.interval_s,
+            ),
+            exporter_part(
+                self._base_digest("python", push=push),
+                sources.read_package(ROOT / "libs" / "exporter"),
+                environment.edge,
             ),
         )
 

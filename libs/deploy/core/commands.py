@@ -30,7 +30,8 @@ rm -rf "$1" && mv -T "$1.new" "$1"
 # $1 folder. A tar on stdin is laid over the folder.
 _OVERLAY = 'mkdir -p "$1" && tar -x -C "$1"'
 
-# $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull.
+# $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull;
+# when it was last accepted stays, for an alert.
 _PULL = """
 rm -rf "$1".*
 login=$(mktemp -d "$1.XXXXXX") || exit 1
@@ -38,6 +39,7 @@ trap 'rm -rf "$login"' EXIT
 trap 'exit 1' HUP INT TERM
 export DOCKER_CONFIG="$login"
 docker login --username "$2" --password-stdin "$3" >/dev/null || exit 66
+touch "${1%/*}/registry-login"
 shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
 """

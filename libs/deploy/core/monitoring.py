@@ -1,7 +1,8 @@
 """What the Prometheus of a host and of an environment are told, as text; never starts or asks one.
 
-Each host's Prometheus scrapes its own replicas by name on Docker's network; the environment's collects from the
-hosts over TLS with a password. The texts are JSON, which is YAML: no value can be misread.
+Each host's Prometheus runs in the host's own network: it scrapes its replicas by their addresses, the node exporter
+and our own exporter on the loopback; the environment's collects from the hosts over TLS with a password. The texts are
+JSON, which is YAML: no value can be misread.
 """
 
 from __future__ import annotations
@@ -20,6 +21,32 @@ DATA_FOLDER = "/var/lib/metrics"
 PROJECT = "py-cicd-metrics"
 CONTAINER = "metrics"
 
+# On the loopback of each host, apart from the ports that a host's own exporters usually have.
+EXPORTER_PORT = 9171
+NODE_PORT = 9172
+# What is asked of the engine costs it something, so not at every scrape of the replicas.
+HOST_INTERVAL_S = 5
+# What a host's Prometheus scrapes, and the environment's collects.
+HOST_JOBS = ("replicas", "node", "exporter")
+_NODE_COLLECTORS = (
+    *(
+        "cpu",
+        "diskstats",
+        "filefd",
+        "filesystem",
+        "loadavg",
+        "meminfo",
+        "netdev",
+        "netstat",
+        "stat",
+    ),
+    *("time", "uname", "vmstat"),
+)
+_NO_DISKS = (
+    "autofs|binfmt_misc|cgroup2?|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|mqueue|nsfs|overlay|proc|pstore"
+    "|securityfs|sysfs|tmpfs|tracefs|squashfs"
+)
+
 HOST_RETENTION = ("2h", "256MB")
 ENVIRONMENT_RETENTION = ("15d", "2GB")
 
@@ -37,51 +64,122 @@ def prometheus_flags(
         f"--storage.tsdb.path={DATA_FOLDER}",
         f"--storage.tsdb.retention.time={kept_for}",
         f"--storage.tsdb.retention.size={kept_size}",
+        "--enable-feature=exemplar-storage",
         f"--web.listen-address=:{port}",
     )
     return (*flags, f"--web.config.file={web_config}") if web_config else flags
 
 
 def render_compose(image: str, *, port: int, key: str) -> str:
-    """Writes the compose file of a host's Prometheus, in the folder above `conf/`.
+    """Writes the compose file of a host's Prometheus and node exporter, in the folder above `conf/`.
 
-    `image` is `name@sha256:...`, `port` is published on the host, `key` names this state of it. It runs as
+    `image` is `name@sha256:...`, `port` is opened on the host, `key` names this state of it. It runs as
     root with no capability but the one to read what others own: TLS key and password hash are the deploy
-    user's, 0600, and that user's number differs from host to host.
+    user's, 0600, and that user's number differs from host to host. The node exporter beside it is of the same image.
     """
     web_config = f"{CONFIG_FOLDER}/web.yml"
-    service = {
-        "image": image,
-        "container_name": CONTAINER,
+    metrics = {
+        **_service(image, CONTAINER, key),
         "user": "0:0",
-        "init": True,
-        "read_only": True,
-        "cap_drop": ["ALL"],
         "cap_add": ["DAC_OVERRIDE"],
-        "security_opt": ["no-new-privileges:true"],
-        "restart": "always",
-        "logging": {"driver": "local", "options": {"max-size": "10m", "max-file": "3"}},
         "entrypoint": ["prometheus"],
         "command": list(prometheus_flags(HOST_RETENTION, port=port, web_config=web_config)),
         "volumes": [f"./conf:{CONFIG_FOLDER}:ro", f"data:{DATA_FOLDER}"],
-        "ports": [f"{port}:{port}"],
-        "networks": ["edge"],
-        "labels": {"py-cicd.name": CONTAINER, "py-cicd.key": key},
     }
-    return _dump(
-        {
-            "name": PROJECT,
-            "services": {CONTAINER: service},
-            "volumes": {"data": {}},
-            "networks": {"edge": {"name": "py-cicd", "external": True}},
-        }
-    ).replace("$", "$$")
+    node = {
+        **_service(image, "node", key),
+        "user": "0:0",
+        # Without it the kernel shows nobody else's mounts, and the engine's disk would not be seen.
+        "cap_add": ["SYS_PTRACE"],
+        "entrypoint": ["prometheus-node-exporter"],
+        "command": list(node_flags()),
+        "volumes": ["/:/host:ro"],
+    }
+    services = {CONTAINER: metrics, "node": node}
+    return _compose(PROJECT, services, volumes={"data": {}})
+
+
+def render_exporter_compose(image: str, *, edge_status_url: str, key: str) -> str:
+    """Writes the compose file of our own exporter, whose package lies in `conf/`.
+
+    It reads the engine's socket and the host's files: as good as root on the host, so it opens nothing but the
+    loopback and runs of the standard library alone.
+    """
+    service = {
+        **_service(image, "exporter", key),
+        "user": "0:0",
+        "cap_add": ["DAC_OVERRIDE"],
+        "mem_limit": "96m",
+        "command": ["/usr/bin/python3", "-P", "-m", "exporter"],
+        "environment": {
+            "PYTHONPATH": "/opt",
+            "PORT": str(EXPORTER_PORT),
+            "EDGE_STATUS_URL": edge_status_url,
+            "CERTIFICATE": "/host/srv/py-cicd/metrics/conf/tls.crt",
+            "REGISTRY_LOGIN": "/host/srv/py-cicd/registry-login",
+        },
+        "volumes": [
+            "./conf:/opt:ro",
+            "/:/host:ro",
+            "/var/run/docker.sock:/var/run/docker.sock:ro",
+        ],
+    }
+    return _compose("py-cicd-exporter", {"exporter": service}, volumes={})
+
+
+def node_flags() -> tuple[str, ...]:
+    """Returns the node exporter's flags: what the dashboards and alerts ask for, and no more.
+
+    https://github.com/prometheus/node_exporter#collectors
+    """
+    return (
+        "--path.rootfs=/host",
+        "--path.procfs=/host/proc",
+        "--path.sysfs=/host/sys",
+        f"--web.listen-address=127.0.0.1:{NODE_PORT}",
+        "--web.disable-exporter-metrics",
+        "--collector.disable-defaults",
+        *(f"--collector.{name}" for name in _NODE_COLLECTORS),
+        f"--collector.filesystem.fs-types-exclude=^({_NO_DISKS})$",
+        "--collector.netdev.device-exclude=^(lo|veth.*|br-.*|docker.*)$",
+    )
+
+
+def _service(image: str, name: str, key: str) -> dict[str, Any]:
+    """What all of them have: the host's network, no capability that isn't named, bounded logs."""
+    return {
+        "image": image,
+        "container_name": name,
+        "network_mode": "host",
+        "init": True,
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "always",
+        "logging": {"driver": "local", "options": {"max-size": "10m", "max-file": "3"}},
+        "labels": {"py-cicd.name": name, "py-cicd.key": key},
+    }
+
+
+def _compose(project: str, services: dict[str, Any], *, volumes: dict[str, Any]) -> str:
+    named = {"volumes": volumes} if volumes else {}
+    return _dump({"name": project, "services": services, **named}).replace("$", "$$")
 
 
 def render_prometheus(*, interval_s: int) -> str:
-    """Writes a host's prometheus.yml: every replica that the target files name."""
+    """Writes a host's prometheus.yml: every replica that the target files name, and the host itself."""
     discovery = {"files": [f"{CONFIG_FOLDER}/targets/*.json"], "refresh_interval": "5s"}
-    return _config(interval_s, [{"job_name": "replicas", "file_sd_configs": [discovery]}])
+    every = f"{max(interval_s, HOST_INTERVAL_S)}s"
+    own = [
+        {
+            "job_name": job,
+            "scrape_interval": every,
+            "scrape_timeout": every if interval_s < 10 else "10s",
+            "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+        }
+        for job, port in (("node", NODE_PORT), ("exporter", EXPORTER_PORT))
+    ]
+    return _config(interval_s, [{"job_name": "replicas", "file_sd_configs": [discovery]}, *own])
 
 
 def render_web(user: str, password_hash: str) -> str:
@@ -98,7 +196,7 @@ def render_targets(host: str, releases: Iterable[tuple[Release, str]]) -> str:
     return _dump(
         [
             {
-                "targets": [f"{replica}:{release.metrics_port}"],
+                "targets": [f"{address}:{release.metrics_port}"],
                 "labels": {
                     "service": release.service,
                     "release": release.id,
@@ -108,7 +206,7 @@ def render_targets(host: str, releases: Iterable[tuple[Release, str]]) -> str:
                 },
             }
             for release, track in releases
-            for replica in release.names
+            for replica, address in zip(release.names, release.addresses, strict=True)
         ]
     )
 
@@ -136,7 +234,7 @@ def _federation(metrics: Metrics, addresses: Sequence[tuple[str, str]]) -> dict[
         "job_name": "hosts",
         "scheme": "https",
         "metrics_path": "/federate",
-        "params": {"match[]": ['{job="replicas"}']},
+        "params": {"match[]": [f'{{job=~"{"|".join(HOST_JOBS)}"}}']},
         "honor_labels": True,
         "track_timestamps_staleness": True,
         "tls_config": {"ca_file": f"{CONFIG_FOLDER}/ca.crt"},

@@ -8,8 +8,11 @@ import pytest
 
 from deploy.core.config import Environment, HostConfig, Metrics, Registry
 from deploy.core.monitoring import (
+    HOST_JOBS,
+    node_flags,
     render_compose,
     render_environment,
+    render_exporter_compose,
     render_prometheus,
     render_web,
 )
@@ -34,9 +37,32 @@ def test_a_host_s_prometheus_reads_targets_by_folder_and_is_bound_in_size() -> N
     assert "./conf:/etc/prometheus:ro" in metrics["volumes"]
     assert "--storage.tsdb.retention.size=256MB" in metrics["command"]
     assert "--web.config.file=/etc/prometheus/web.yml" in metrics["command"]
-    assert compose["networks"]["edge"] == {"name": "py-cicd", "external": True}
-    (job,) = json.loads(render_prometheus(interval_s=2))["scrape_configs"]
-    assert job["file_sd_configs"][0]["files"] == ["/etc/prometheus/targets/*.json"]
+    assert {each["network_mode"] for each in compose["services"].values()} == {"host"}
+    replicas, node, exporter = json.loads(render_prometheus(interval_s=2))["scrape_configs"]
+    assert replicas["file_sd_configs"][0]["files"] == ["/etc/prometheus/targets/*.json"]
+    assert [each["job_name"] for each in (replicas, node, exporter)] == list(HOST_JOBS)
+
+
+@pytest.mark.parametrize(("interval_s", "every", "timeout"), [(2, "5s", "5s"), (15, "15s", "10s")])
+def test_the_host_itself_is_asked_on_its_loopback_and_not_too_often(
+    interval_s: int, every: str, timeout: str
+) -> None:
+    _, node, exporter = json.loads(render_prometheus(interval_s=interval_s))["scrape_configs"]
+    for job in (node, exporter):
+        assert (job["scrape_interval"], job["scrape_timeout"]) == (every, timeout)
+    assert node["static_configs"] == [{"targets": ["127.0.0.1:9172"]}]
+    assert exporter["static_configs"] == [{"targets": ["127.0.0.1:9171"]}]
+    assert "--web.listen-address=127.0.0.1:9172" in node_flags()
+
+
+def test_the_exporter_may_read_the_engine_and_change_nothing_on_disk() -> None:
+    url = "http://127.0.0.1:8081/-/nginx"
+    compose = json.loads(render_exporter_compose(IMAGE, edge_status_url=url, key="k2"))
+    exporter = compose["services"]["exporter"]
+    assert exporter["labels"] == {"py-cicd.name": "exporter", "py-cicd.key": "k2"}
+    assert all(each.endswith(":ro") for each in exporter["volumes"])
+    assert (exporter["read_only"], exporter["cap_drop"]) == (True, ["ALL"])
+    assert exporter["environment"]["EDGE_STATUS_URL"] == url
 
 
 def test_compose_takes_no_dollar_for_a_variable() -> None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from deploy.core.config import Edge, Metrics
 from deploy.core.edge import EdgeState, render_edge
-from deploy.core.monitoring import render_compose, render_prometheus, render_web
+from deploy.core.monitoring import (
+    node_flags,
+    render_compose,
+    render_exporter_compose,
+    render_prometheus,
+    render_web,
+)
 from deploy.core.steps import Part
 
 
@@ -34,16 +41,28 @@ def metrics_part(
     interval_s: int,
 ) -> Part:
     """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
-    identity = _key(image, (cert, key, password, metrics.user, metrics.port, interval_s))
+    config = render_prometheus(interval_s=interval_s)
+    told = (cert, key, password, metrics.user, metrics.port, config, node_flags())
+    identity = _key(image, told)
     files = (
         ("compose.yml", render_compose(image, port=metrics.port, key=identity), 0o644),
         ("part.env", "", 0o644),
-        ("conf/prometheus.yml", render_prometheus(interval_s=interval_s), 0o644),
+        ("conf/prometheus.yml", config, 0o644),
         ("conf/web.yml", render_web(metrics.user, password_hash), 0o600),
         ("conf/tls.crt", cert, 0o644),
         ("conf/tls.key", key, 0o600),
     )
     return Part("metrics", image, identity, files)
+
+
+def exporter_part(image: str, package: Mapping[str, str], edge: Edge) -> Part:
+    """Makes our own exporter on the Python base; `package` has the texts of libs/exporter by file name."""
+    url = f"http://127.0.0.1:{edge.preview_port}/-/nginx"
+    identity = _key(image, (sorted(package.items()), url))
+    compose = render_exporter_compose(image, edge_status_url=url, key=identity)
+    code = ((f"conf/exporter/{name}", text, 0o644) for name, text in sorted(package.items()))
+    files = (("compose.yml", compose, 0o644), ("part.env", "", 0o644), *code)
+    return Part("exporter", image, identity, files)
 
 
 def _key(image: str, what: object) -> str:

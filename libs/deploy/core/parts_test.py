@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deploy.core.config import Edge, Metrics
 from deploy.core.edge import EdgeState, parse_edge
-from deploy.core.parts import edge_part, metrics_part
+from deploy.core.parts import edge_part, exporter_part, metrics_part
 from deploy.core.steps import Part
 
 METRICS = Metrics("http://127.0.0.1:9090", "ca", "cert", "key", "password")
@@ -48,3 +48,12 @@ def test_no_file_holds_the_password_and_secrets_are_the_owners_alone() -> None:
     assert not any("hunter2" in text for text, _ in files.values())
     assert files["conf/tls.key"] == ("KEY", 0o600)
     assert files["conf/web.yml"][1] == 0o600
+
+
+def test_an_exporter_of_other_code_is_started_anew() -> None:
+    one = exporter_part("python@sha256:1", {"__main__.py": "pass\n"}, Edge())
+    other = exporter_part("python@sha256:1", {"__main__.py": "...\n"}, Edge())
+    assert one.key != other.key
+    assert exporter_part("python@sha256:1", {"__main__.py": "pass\n"}, Edge()).key == one.key
+    assert ("conf/exporter/__main__.py", "pass\n", 0o644) in one.files
+    assert exporter_part("python@sha256:1", {}, Edge(preview_port=9)).key != one.key
