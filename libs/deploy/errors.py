@@ -117,6 +117,10 @@ class UnhealthyError(ShipError):
     """Replicas of a candidate did not become healthy; the old release still serves."""
 
 
+class TaskError(ShipError):
+    """A task of a release failed or took too long; the message has its last lines."""
+
+
 class JudgedError(ShipError):
     """A release that went live was judged and refused; the message says on what evidence."""
 

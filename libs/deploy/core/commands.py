@@ -30,6 +30,17 @@ rm -rf "$1" && mv -T "$1.new" "$1"
 # $1 folder. A tar on stdin is laid over the folder.
 _OVERLAY = 'mkdir -p "$1" && tar -x -C "$1"'
 
+# $1 container, then the command that runs it. A container outlives its client, so it goes by name, whatever ends us.
+_TASK = """
+task=$1
+shift
+gone() { docker rm --force "$task" >/dev/null 2>&1; }
+gone
+trap gone EXIT
+trap 'exit 143' HUP INT TERM
+"$@" 2>&1 </dev/null
+"""
+
 # $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull;
 # when it was last accepted stays, for an alert.
 _PULL = """
@@ -143,7 +154,25 @@ def edge_processes() -> list[str]:
 
 def release_folder(service: str, release: str) -> str:
     """Names the folder of a release on a host."""
-    return f"{ROOT}/services/{service}/releases/{release}"
+    return f"{service_folder(service)}/releases/{release}"
+
+
+def hold_file(service: str) -> str:
+    """Names the record of a held candidate on a host."""
+    return f"{service_folder(service)}/hold.json"
+
+
+def service_folder(service: str) -> str:
+    """Names the folder of a service on a host."""
+    return f"{ROOT}/services/{service}"
+
+
+def run_task(release: Release, name: str, words: Iterable[str]) -> list[str]:
+    """Runs a one-off container of the release to its end, its output together; what a kill left of it goes first."""
+    compose = _compose(release.project, release_folder(release.service, release.id))
+    container = f"{release.project}-{name.replace('_', '-')}"
+    run = ["run", "--rm", "--no-TTY", "--no-deps", "--quiet-pull", "--name", container, "task"]
+    return ["sh", "-c", _TASK, "task", container, *compose, "--profile", "task", *run, *words]
 
 
 def start_replicas(release: Release) -> list[str]:

@@ -14,6 +14,7 @@ from deploy.core.releases import Release
 from deploy.core.steps import (
     AwaitDrained,
     AwaitHealthy,
+    DropHold,
     OfferCandidate,
     PointTraffic,
     PrepareHost,
@@ -188,6 +189,8 @@ def tidy(wanted: Wanted, host: Observed) -> Iterator[Step]:
     if not is_live(wanted, host) or host.target(service) != targets_digest(host.host, stable):
         yield WriteTargets(host.host, service, stable, "only what is live is scraped")
     yield from _prune(wanted, host)
+    if host.hold(service):
+        yield DropHold(host.host, service, "nothing is held any more")
 
 
 def _surplus(release: Release, host: Observed) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deploy.core.edge import EdgeState
+from deploy.core.holds import Hold
 from deploy.core.ledger import Entry, last_sequence, last_turn, verified
 from deploy.core.releases import ADDRESS_SLOTS, Release, sequence_of
 
@@ -40,7 +41,7 @@ class Observed:
 
     `images` are the references by digest that the engine holds; `parts` the images (by reference) and
     config hashes that the edge and the host's Prometheus run with, by container name; `targets` the SHA-256 of
-    each service's scrape targets.
+    each service's scrape targets; `now_s` is the host's clock, in seconds since 1970.
     """
 
     host: str
@@ -56,6 +57,8 @@ class Observed:
     parts: tuple[tuple[str, str], ...] = ()
     targets: tuple[tuple[str, str], ...] = ()
     ledger: tuple[Entry, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    now_s: float = 0.0
 
     def replicas(self, service: str, release: str) -> tuple[Container, ...]:
         """Returns the containers of a release, by name."""
@@ -79,6 +82,10 @@ class Observed:
         """Returns the SHA-256 of a service's scrape targets, "" if it has none."""
         return dict(self.targets).get(service, "")
 
+    def hold(self, service: str) -> Hold | None:
+        """Returns a service's hold, expired or not."""
+        return next((hold for hold in self.holds if hold.service == service), None)
+
     def running_releases(self, service: str) -> tuple[str, ...]:
         """Returns the ids of all releases with containers here, oldest first."""
         found = {c.release for c in self.containers if c.service == service}
@@ -98,6 +105,32 @@ def next_sequence(observed: tuple[Observed, ...]) -> int:
     return next(
         each for each in range(after, after + ADDRESS_SLOTS) if each % ADDRESS_SLOTS not in taken
     )
+
+
+def lasting_hold(observed: tuple[Observed, ...], service: str) -> Hold | None:
+    """Returns what keeps other deploys of a service away, None if nothing does.
+
+    A hold ends when it expires, and when its candidate has begun to go live: then only a rerun is left to do.
+    """
+    if (found := any_hold(observed, service)) is None:
+        return None
+    begun = any(host.edge.live(service) == found.release for host in observed)
+    lasts = any(
+        hold.expires_s > host.now_s for host in observed if (hold := host.hold(service)) is not None
+    )
+    return found if lasts and not begun else None
+
+
+def any_hold(observed: tuple[Observed, ...], service: str) -> Hold | None:
+    """Returns a service's hold from whichever host has one, expired or not."""
+    return next((hold for host in observed if (hold := host.hold(service))), None)
+
+
+def task_done(observed: tuple[Observed, ...], release: str, task: str) -> bool:
+    """True if some host's ledger says that the release's task ran to a good end."""
+    entries = (entry for host in observed for entry in host.ledger if entry.event == "task")
+    told = {(entry.release, entry.what, entry.outcome) for entry in entries}
+    return (release, task, "done") in told
 
 
 def next_turn(observed: tuple[Observed, ...]) -> int:

@@ -49,6 +49,15 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Who holds a candidate, since when (UTC, ISO 8601) and for which pipeline."""
+
+    who: str
+    since: str
+    pipeline: str = ""
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What every host should run: this release, these parts beside it, this many releases kept.
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from deploy.core.config import Route, Service
+from deploy.core.config import Route, Service, Tasks
 from deploy.core.edge import Upstream
 
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
@@ -190,12 +190,26 @@ def render_compose(
         }
         for name, address in zip(names, addresses, strict=True)
     }
+    tasks = {"task": _task_service(service, told)} if service.tasks != Tasks() else {}
     document = {
         "name": f"{service.name}-{release}",
-        "services": services,
+        "services": {**services, **tasks},
         "networks": {"edge": {"name": "py-cicd", "external": True}},
     }
     return json.dumps(document, indent=2).replace("$", "$$") + "\n"
+
+
+def _task_service(service: Service, told: dict[str, str]) -> dict[str, Any]:
+    """What a task runs in: the replicas' image and configuration, at no address of theirs."""
+    return {
+        "extends": {"file": "replica.yml", "service": "replica"},
+        "profiles": ["task"],
+        "restart": "no",
+        "mem_limit": service.memory,
+        "environment": {**service.env, **told, "REPLICA": "task"},
+        "healthcheck": {"disable": True},
+        "labels": {"py-cicd.task": service.name},
+    }
 
 
 def scaled(release: Release, replicas: int) -> Release:

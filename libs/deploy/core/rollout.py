@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from deploy.core import moves
-from deploy.core.config import Service
+from deploy.core.config import Service, Task
+from deploy.core.holds import Hold
 from deploy.core.ledger import verified
-from deploy.core.observed import Observed, last_verified
-from deploy.core.plans import Phase, Plan, Wanted
+from deploy.core.observed import Observed, last_verified, task_done
+from deploy.core.plans import Holder, Phase, Plan, Wanted
 from deploy.core.releases import Release, scaled, sequence_of
-from deploy.core.steps import RecordLive, Step
+from deploy.core.steps import RecordLive, RunTask, Step, WriteHold
 
 
 def adopt(
@@ -36,10 +37,7 @@ def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
     """Plans what brings every host to the wanted release; empty if every host already is there."""
     rollout = wanted.service.rollout
     reversible = (
-        Phase("prepare", _each(moves.prepare, wanted, observed)),
-        Phase("renew", _each(moves.renew, wanted, observed), one_by_one=True),
-        Phase("start", _each(moves.start, wanted, observed)),
-        Phase("preview", _each(moves.preview, wanted, observed)),
+        *_candidate(wanted, observed),
         *_switches(wanted, observed),
         Phase("verify", _each(_verify_the_rest, wanted, observed)),
         Phase("gate", _watches(wanted, observed, rollout.watch_s, "it is judged under its users")),
@@ -50,8 +48,57 @@ def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
     name = wanted.service.name
     live = {host.edge.live(name) for host in observed} - {"", wanted.release.id}
     previous = max(live, key=sequence_of, default="")
-    phases = (*reversible, record, tidy)
+    after = Phase("after", _task(wanted, observed, "after_switch"), reversible=False)
+    phases = (*reversible, record, tidy, after)
     return Plan(name, wanted.release, previous, tuple(phase for phase in phases if phase.steps))
+
+
+def plan_hold(wanted: Wanted, observed: tuple[Observed, ...], who: Holder) -> Plan:
+    """Plans a candidate that is verified on every host and waits there; a release that is live is only mended."""
+    name, release = wanted.service.name, wanted.release
+    if all(host.edge.live(name) == release.id for host in observed):
+        return plan_deploy(wanted, observed)
+    previous = max({host.edge.live(name) for host in observed} - {""}, key=sequence_of, default="")
+    holds = tuple(
+        WriteHold(host.host, _hold(wanted, previous, who, host), "it waits to be promoted")
+        for host in observed
+    )
+    phases = (*_candidate(wanted, observed), Phase("hold", holds))
+    return Plan(name, release, previous, tuple(phase for phase in phases if phase.steps))
+
+
+def _hold(wanted: Wanted, previous: str, who: Holder, host: Observed) -> Hold:
+    lasts_s = wanted.service.rollout.hold_s
+    return Hold(
+        service=wanted.service.name,
+        release=wanted.release.id,
+        previous=previous,
+        who=who.who,
+        since=who.since,
+        expires_s=host.now_s + lasts_s,
+        pipeline=who.pipeline,
+    )
+
+
+def _candidate(wanted: Wanted, observed: tuple[Observed, ...]) -> tuple[Phase, ...]:
+    """What brings the release up beside whatever serves; no user sees any of it."""
+    return (
+        Phase("prepare", _each(moves.prepare, wanted, observed)),
+        Phase("renew", _each(moves.renew, wanted, observed), one_by_one=True),
+        Phase("before", _task(wanted, observed, "before_switch")),
+        Phase("start", _each(moves.start, wanted, observed)),
+        Phase("preview", _each(moves.preview, wanted, observed)),
+    )
+
+
+def _task(wanted: Wanted, observed: tuple[Observed, ...], name: str) -> tuple[Step, ...]:
+    """A task runs once a release, on the first host; on the way back to an older one none does."""
+    task: Task | None = getattr(wanted.service.tasks, name)
+    if task is None or not wanted.judged or task_done(observed, wanted.release.id, name):
+        return ()
+    if name == "before_switch" and all(moves.is_live(wanted, host) for host in observed):
+        return ()
+    return (RunTask(observed[0].host, wanted.release, name, task, "once a release"),)
 
 
 def _switches(wanted: Wanted, observed: tuple[Observed, ...]) -> Iterator[Phase]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deploy.core.config import Task
 from deploy.core.edge import EdgeRoute
+from deploy.core.holds import Hold
 from deploy.core.releases import Release
 
 
@@ -152,6 +154,35 @@ class WatchRelease:
 
 
 @dataclass(frozen=True)
+class WriteHold:
+    """Keeps other deploys of the service away from a verified candidate, until it is promoted, aborted or expires."""
+
+    host: str
+    hold: Hold
+    because: str
+
+
+@dataclass(frozen=True)
+class DropHold:
+    """Lets others deploy the service again."""
+
+    host: str
+    service: str
+    because: str
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """Runs a task of the release (`before_switch`, `after_switch`) in its image, with its config, to its end."""
+
+    host: str
+    release: Release
+    name: str
+    task: Task
+    because: str
+
+
+@dataclass(frozen=True)
 class RecordLive:
     """Writes into the host's ledger that the release answered from outside; the way back is now to it."""
 
@@ -222,6 +253,9 @@ Step = (
     | PointTraffic
     | VerifyOutside
     | WatchRelease
+    | WriteHold
+    | DropHold
+    | RunTask
     | RecordLive
     | SettleEdge
     | AwaitDrained
@@ -260,6 +294,12 @@ def describe(step: Step) -> str:
             what = f"{release.service} {release.id}"
         case StopReplicas(service=service, release=identity):
             what = f"{service} {identity}"
+        case WriteHold(hold=hold):
+            what = f"{hold.service} {hold.release}"
+        case DropHold(service=service):
+            what = service
+        case RunTask(release=release, name=task):
+            what = f"{task} of {release.service} {release.id}"
         case RemoveReplicas(names=names) | RetireReplicas(names=names):
             what = " ".join(names)
         case WriteTargets(service=service, targets=targets):

@@ -15,7 +15,15 @@ from deploy.core.monitoring import targets_digest
 from deploy.core.observed import Observed, last_verified
 from deploy.core.plans import Phase, Plan, Wanted
 from deploy.core.releases import Release, sequence_of
-from deploy.core.steps import AwaitDrained, Prune, SettleEdge, Step, StopReplicas, WriteTargets
+from deploy.core.steps import (
+    AwaitDrained,
+    DropHold,
+    Prune,
+    SettleEdge,
+    Step,
+    StopReplicas,
+    WriteTargets,
+)
 
 
 def release_before(service: str, before: tuple[Observed, ...]) -> str:
@@ -75,4 +83,13 @@ def _clear(service: str, host: Observed) -> Iterator[Step]:
     for each in running:
         yield StopReplicas(name, service, each, "it never went live")
     if records := tuple(r.id for r in host.releases if r.service == service):
-        yield Prune(name, service, records, (), "it never went live")
+        yield Prune(name, service, records, _images(service, host), "it never went live")
+    if host.hold(service):
+        yield DropHold(name, service, "nothing is held any more")
+
+
+def _images(service: str, host: Observed) -> tuple[str, ...]:
+    """What only this service's records name."""
+    others = {record.image for record in host.releases if record.service != service}
+    mine = {record.image for record in host.releases if record.service == service}
+    return tuple(sorted(mine - others))

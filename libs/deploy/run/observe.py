@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.core import commands
 from deploy.core.edge import parse_edge
+from deploy.core.holds import parse_hold
 from deploy.core.ledger import parse_ledger
 from deploy.core.observed import Container, Observed
 from deploy.core.ports import Host
@@ -68,6 +69,8 @@ def parse_look(name: str, text: str) -> Observed:
         parts=tuple(_parts(inspected)),
         targets=tuple(_targets(facts.get("targets", []))),
         ledger=parse_ledger("\n".join(facts.get("ledger", []))),
+        holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
+        now_s=float(_one(facts, "now") or 0),
     )
 
 

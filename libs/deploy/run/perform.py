@@ -9,6 +9,7 @@ from typing import assert_never
 from deploy.core import commands
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.edge import EdgeRoute
+from deploy.core.holds import Hold, dump_hold
 from deploy.core.ledger import Entry
 from deploy.core.monitoring import render_targets
 from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Judge, Probe
@@ -16,6 +17,7 @@ from deploy.core.releases import Release, dump_release
 from deploy.core.steps import (
     AwaitDrained,
     AwaitHealthy,
+    DropHold,
     OfferCandidate,
     Part,
     PointTraffic,
@@ -25,6 +27,7 @@ from deploy.core.steps import (
     RecordLive,
     RemoveReplicas,
     RetireReplicas,
+    RunTask,
     SettleEdge,
     StartPart,
     StartReplicas,
@@ -33,12 +36,14 @@ from deploy.core.steps import (
     VerifyOutside,
     VerifyPreview,
     WatchRelease,
+    WriteHold,
     WriteRelease,
     WriteTargets,
 )
 from deploy.errors import RegistryAuthError, RegistryError, VerifyError
 from deploy.run import edges, replicas
 from deploy.run.guard import HeldHost, last_line
+from deploy.run.tasks import run_task
 from deploy.run.waiting import wait_until
 from deploy.run.watching import watch
 
@@ -107,6 +112,14 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             verdict = watch(host, clock, outside.judge, outside.service, step)
             for line in verdict.evidence:
                 outside.tell(host.name, line)
+        case WriteHold(hold=hold):
+            _write_hold(held, hold)
+        case DropHold(service=service):
+            held.must(
+                commands.remove_folders([commands.hold_file(service)]), f"{service} is held no more"
+            )
+        case RunTask():
+            run_task(held, step, outside.entry(), clock)
         case RecordLive():
             held.note(outside.entry())
         case AwaitDrained(deadline_s=deadline_s):
@@ -159,6 +172,12 @@ def _start_part(held: HeldHost, part: Part, preview_port: int) -> None:
     tar = commands.tar_of((*part.files, *seeds, environment))
     held.must(commands.overlay(folder), f"writing {part.name}'s files", stdin=tar)
     held.must(commands.start_part(part.name), f"starting {part.name}", timeout_s=90)
+
+
+def _write_hold(held: HeldHost, hold: Hold) -> None:
+    tar = commands.tar_of((("hold.json", dump_hold(hold) + "\n", 0o644),))
+    folder = commands.service_folder(hold.service)
+    held.must(commands.overlay(folder), f"holding {hold.service} {hold.release}", stdin=tar)
 
 
 def _write_targets(held: HeldHost, service: str, targets: tuple[tuple[Release, str], ...]) -> None:

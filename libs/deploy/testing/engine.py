@@ -112,7 +112,8 @@ class SimulatedEngine:
         """Starts a release's services that don't run, `most` of them before it is cut short."""
         self._check(image)
         document = json.loads(compose.replace("$$", "$"))
-        for name, service in list(document["services"].items())[:most]:
+        started = [(n, s) for n, s in document["services"].items() if "profiles" not in s]
+        for name, service in started[:most]:
             found = self.containers.get(name)
             if found is not None and found.status(now_s) == "running":
                 continue

@@ -34,7 +34,7 @@ class MemoryHost:
     """One host.
 
     `locked_by` is the token of the lock's holder, "" for nobody; `sources` are pullable images; `answers` are what the
-    edge's log has of a release: (all, failed).
+    edge's log has of a release: (all, failed); `tasks` are those that ran, `task_ends` is how each ends.
     """
 
     name: str
@@ -52,6 +52,8 @@ class MemoryHost:
     asked: int = 0
     answers: dict[str, tuple[int, int]] = field(default_factory=dict)
     log: AccessLog = field(default_factory=AccessLog)
+    tasks: list[str] = field(default_factory=list)
+    task_ends: Completed = Completed(0, "did it\n")
 
     # The port.
 
@@ -209,7 +211,7 @@ class MemoryHost:
             case ["date", "+%s.%N"]:
                 return Completed(0, f"{self.log.now(self.clock.monotonic()):.9f}\n")
             case ["sh", "-c", _, name, *values]:
-                return self._script(argv, name, values, stdin)
+                return self._script(argv, name, values, stdin, half=half)
             case ["docker", *words]:
                 return self._docker(argv, words, half=half)
             case ["rm", "-rf", *folders]:
@@ -220,7 +222,9 @@ class MemoryHost:
             case _:
                 raise AssertionError(f"{self.name}: no such command: {argv}")
 
-    def _script(self, argv: list[str], name: str, values: list[str], stdin: bytes) -> Completed:
+    def _script(
+        self, argv: list[str], name: str, values: list[str], stdin: bytes, *, half: bool
+    ) -> Completed:
         match name, values:
             case "look", _:
                 _same(argv, commands.look())
@@ -238,6 +242,8 @@ class MemoryHost:
             case "count", [release, since_s]:
                 _same(argv, commands.count_answers(release, float(since_s)))
                 return Completed(0, "{} {}\n".format(*self.answers.get(release, (100, 0))))
+            case "task", [_, *words]:
+                return self._task(argv, words, half=half)
             case "retire", names:
                 _same(argv, commands.retire_containers(names))
                 self.engine.remove(names)
@@ -300,6 +306,16 @@ class MemoryHost:
             case _:
                 raise AssertionError(f"{self.name}: no such compose command: {verb}")
         return Completed(0)
+
+    def _task(self, argv: list[str], words: list[str], *, half: bool) -> Completed:
+        """Runs a release's one-off container."""
+        project, folder, container = words[3], words[5], words[words.index("--name") + 1]
+        ran = words[words.index("task", words.index("--name")) + 1 :]
+        assert "task" in json.loads(self.files[f"{folder}/compose.yml"])["services"]
+        assert self._environment(folder)["IMAGE"] in self.engine.images
+        assert container.startswith(f"{project}-")
+        self.tasks.append(" ".join(ran))
+        return Completed(137) if half else self.task_ends
 
     def _pull(self, images: list[str]) -> Completed:
         if self.login_refused:
@@ -369,7 +385,9 @@ class MemoryHost:
 
     def _remove(self, folder: str) -> None:
         kept = {
-            path: text for path, text in self.files.items() if not path.startswith(f"{folder}/")
+            path: text
+            for path, text in self.files.items()
+            if path != folder and not path.startswith(f"{folder}/")
         }
         self.files.clear()
         self.files.update(kept)

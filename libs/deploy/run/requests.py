@@ -1,0 +1,208 @@
+"""What is asked for, and the release that it comes to once the hosts were looked at; never carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from deploy.core.config import Environment, Service
+from deploy.core.holds import Hold
+from deploy.core.observed import (
+    Observed,
+    any_hold,
+    known_releases,
+    last_operation,
+    lasting_hold,
+    next_sequence,
+    previous_release,
+    release_named,
+)
+from deploy.core.plans import Wanted
+from deploy.core.releases import Origin, Release, config_hash, make_release, scaled
+from deploy.core.rollout import adopt, half_done
+from deploy.core.steps import Part
+from deploy.errors import LockedError, UsageError
+
+
+@dataclass(frozen=True)
+class Request:
+    """This image of this service, with `replica` (replica.yml's text) and `parts`.
+
+    `hold` stops before the switch, with the candidate answering on the preview route.
+    """
+
+    service: Service
+    image: str
+    replica: str
+    parts: tuple[Part, ...]
+    origin: Origin
+    verb: str = "deploy"
+    pipeline: str = ""
+    hold: bool = False
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The release `to`, or "" for the one that was verified before this; a way back that nobody judges."""
+
+    service: Service
+    origin: Origin
+    to: str = ""
+    verb: str = "rollback"
+    pipeline: str = ""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The held candidate `release`, with the rest of its way: switch, gate, tidy."""
+
+    service: Service
+    origin: Origin
+    release: str
+    verb: str = "promote"
+    pipeline: str = ""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """As many replicas of the live release on each host."""
+
+    service: Service
+    origin: Origin
+    replicas: int
+    verb: str = "scale"
+    pipeline: str = ""
+
+
+@dataclass(frozen=True)
+class Abort:
+    """The end of the candidate `release`; what is live stays as it is."""
+
+    service: Service
+    origin: Origin
+    release: str
+    verb: str = "abort"
+    pipeline: str = ""
+
+
+Forward = Request | Rollback | Promotion | Scale
+Asked = Forward | Abort
+
+
+def wanted_by(asked: Forward, environment: Environment, seen: tuple[Observed, ...]) -> Wanted:
+    """Returns what every host should run.
+
+    Raises UsageError where there is no such release, and LockedError where somebody holds another candidate, or the
+    candidate that is named is not what is held.
+    """
+    keep = environment.keep_releases
+    match asked:
+        case Request(service=service, parts=parts):
+            release = _release(asked, environment, seen)
+            _refuse_if_held(asked, seen, but=release.id if asked.hold else "")
+            return Wanted(service, release, parts, keep)
+        case Rollback():
+            _refuse_if_held(asked, seen)
+            return _wanted_back(asked, keep, seen)
+        case Promotion(service=service):
+            return Wanted(service, held_release(asked, seen), (), keep)
+        case Scale(service=service, replicas=replicas):
+            _refuse_if_held(asked, seen)
+            return Wanted(service, scaled(_live(service, seen), replicas), (), keep)
+        case _:
+            assert_never(asked)
+
+
+def _release(asked: Request, environment: Environment, seen: tuple[Observed, ...]) -> Release:
+    service, hashed = asked.service, config_hash(asked.service, asked.replica)
+    return adopt(service, asked.image, hashed, seen) or make_release(
+        service,
+        asked.image,
+        next_sequence(seen),
+        asked.replica,
+        asked.origin,
+        subnet=environment.edge.subnet,
+    )
+
+
+def _live(service: Service, seen: tuple[Observed, ...]) -> Release:
+    live = {host.edge.live(service.name) for host in seen}
+    found = release_named(service.name, next(iter(live)), seen) if len(live) == 1 else None
+    if found is None:
+        told = ", ".join(sorted(live - {""})) or "nothing"
+        raise UsageError(
+            f"{service.name}: {told} is live, where one release on all hosts was needed",
+            hint=f"./ship deploy {service.name}",
+        )
+    return found
+
+
+def _wanted_back(asked: Rollback, keep: int, seen: tuple[Observed, ...]) -> Wanted:
+    name = asked.service.name
+    last = last_operation(name, seen)
+    if not asked.to and last and last.verb == asked.verb and last.outcome in ("", "live"):
+        # "The one before" means another release once the first has switched: a rerun ends what a kill left.
+        begun = release_named(name, last.release, seen)
+        if begun and half_done(
+            wanted := Wanted(asked.service, begun, (), keep, judged=False), seen
+        ):
+            return wanted
+    found = release_named(name, asked.to, seen) if asked.to else previous_release(name, seen)
+    if found is None:
+        raise _unknown(name, asked.to, "to go back to", seen)
+    return Wanted(asked.service, found, (), keep, judged=False)
+
+
+def _unknown(name: str, release: str, what: str, seen: tuple[Observed, ...]) -> UsageError:
+    known = ", ".join(known_releases(name, seen)) or "none"
+    return UsageError(
+        f"{name} has no {f'release {release}' if release else 'earlier release'} {what}; nothing was changed",
+        hint=f"releases on the hosts: {known}; ./ship history {name} tells of all",
+    )
+
+
+# Holds.
+
+
+def _refuse_if_held(asked: Asked, seen: tuple[Observed, ...], *, but: str = "") -> None:
+    name = asked.service.name
+    hold = lasting_hold(seen, name)
+    if hold is not None and hold.release != but:
+        raise LockedError(
+            f"{name}: {_told(hold)}; nothing was changed",
+            hint=f"./ship promote {name} --release {hold.release}, or ./ship abort {name} --release {hold.release}",
+        )
+
+
+def held_release(asked: Promotion | Abort, seen: tuple[Observed, ...]) -> Release:
+    """Returns the record of the candidate that is named. Raises LockedError if it isn't what was held."""
+    name, release = asked.service.name, asked.release
+    hold = any_hold(seen, name)
+    if hold is None or hold.release != release:
+        what = _told(hold) if hold else "nothing is held"
+        raise LockedError(
+            f"{name}: {what}, not {release}; nothing was changed",
+            hint=f"./ship status {name} shows what is; ./ship deploy {name} --hold makes a candidate",
+        )
+    live = {host.edge.live(name) for host in seen}
+    if asked.verb == "promote" and not live <= {hold.previous, release}:
+        other = ", ".join(sorted(live - {hold.previous, release, ""})) or "nothing"
+        raise LockedError(
+            f"{name}: {other} is live, but {release} was held beside {hold.previous or 'nothing'}; "
+            "nothing was changed",
+            hint=f"./ship abort {name} --release {release}, then ./ship deploy {name} --hold anew",
+        )
+    if asked.verb == "promote" and release not in live and lasting_hold(seen, name) is None:
+        raise LockedError(
+            f"{name}: the hold on {release} has expired; nothing was changed",
+            hint=f"./ship deploy {name} --hold anew",
+        )
+    found = release_named(name, release, seen)
+    if found is None:
+        raise _unknown(name, release, f"to {asked.verb}", seen)
+    return found
+
+
+def _told(hold: Hold) -> str:
+    pipeline = f", pipeline {hold.pipeline}" if hold.pipeline else ""
+    return f"{hold.release} is held by {hold.who} since {hold.since}{pipeline}"
