@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.run.deploy import Outcome, deploy
+from deploy.errors import UsageError
+from deploy.run.deploy import Outcome, confirm, deploy
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -23,14 +25,34 @@ def _add(parser: ArgumentParser) -> None:
         metavar="FILE",
         help="write the release that it ended with, for later jobs of a GitLab pipeline",
     )
+    parser.add_argument(
+        "--hold",
+        action="store_true",
+        help="stop before the switch, the candidate answering on the preview route only",
+    )
+    parser.add_argument("--wait", action="store_true", help="queue for the lock")
+    parser.add_argument(
+        "--confirm",
+        action="store_true",
+        help="record the image as verified if it is live, else bring its release back",
+    )
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    if arguments.confirm and (arguments.hold or not arguments.image):
+        raise UsageError(
+            "--confirm needs --image and excludes --hold; nothing was changed",
+            hint=f"./ship deploy {arguments.service} --image REF@DIGEST --confirm",
+        )
     request = wiring.request(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
-    return document_of(deploy(request, wiring.world(), console.tell), console)
+    world = wiring.world()
+    if arguments.confirm:
+        return document_of(confirm(request, world, console.tell), console)
+    request = replace(request, hold=arguments.hold)
+    return document_of(deploy(request, world, console.tell, wait=arguments.wait), console)
 
 
 def document_of(outcome: Outcome, console: Console) -> Document:
@@ -47,9 +69,17 @@ def document_of(outcome: Outcome, console: Console) -> Document:
 
 def show(document: Document) -> str:
     """Writes a deploy's end as a line."""
-    if document["outcome"] == "unchanged":
-        return f"{document['service']}: nothing to do, {document['release']} is live ({document['seconds']:.1f} s)"
-    return f"{document['service']}: {document['release']} is live ({document['seconds']:.1f} s)"
+    name, release, took = document["service"], document["release"], f"({document['seconds']:.1f} s)"
+    match document["outcome"]:
+        case "unchanged":
+            return f"{name}: nothing to do for {release} {took}"
+        case "held":
+            then = f"./ship promote {name} --release {release}"
+            return f"{name}: {release} is held {took}; next: {then}, or ./ship abort with the same words"
+        case "aborted":
+            return f"{name}: {release} is gone {took}"
+        case _:
+            return f"{name}: {release} is live {took}"
 
 
 VERB = Verb(

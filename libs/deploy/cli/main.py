@@ -20,9 +20,12 @@ from deploy.cli import (
     logs,
     pipeline,
     plan,
+    promote,
     rollback,
+    scale,
     status,
     up,
+    watch,
 )
 from deploy.cli.console import Console
 from deploy.cli.trail import Trail
@@ -43,6 +46,10 @@ VERBS: tuple[Verb, ...] = (
     plan.VERB,
     deploy_verb.VERB,
     rollback.VERB,
+    promote.PROMOTE,
+    promote.ABORT,
+    scale.VERB,
+    watch.VERB,
     status.VERB,
     history.VERB,
     logs.VERB,

@@ -41,7 +41,7 @@ from deploy.core.steps import Part
 from deploy.errors import ConfigError, JourneysFailedError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds
-from deploy.run.deploy import Request, Rollback, World
+from deploy.run.deploy import Abort, Promotion, Request, Rollback, Scale, World
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
 from toolchain.errors import ToolchainError
@@ -247,8 +247,23 @@ class Wiring:
 
     def rollback(self, name: str, to: str, *, why: str = "") -> Rollback:
         """What a rollback of this service asks for."""
-        origin = self._origin(why, dirty=False)
-        return Rollback(self.service(name), origin, to, pipeline=sources.pipeline())
+        return Rollback(self.service(name), self.origin(why), to, pipeline=sources.pipeline())
+
+    def promotion(self, name: str, release: str, *, why: str = "") -> Promotion:
+        """What a promotion of this service's candidate asks for."""
+        return Promotion(self.service(name), self.origin(why), release, pipeline=sources.pipeline())
+
+    def abort(self, name: str, release: str, *, why: str = "") -> Abort:
+        """What the end of this service's candidate asks for."""
+        return Abort(self.service(name), self.origin(why), release, pipeline=sources.pipeline())
+
+    def scale(self, name: str, replicas: int, *, why: str = "") -> Scale:
+        """What another scale of this service asks for."""
+        return Scale(self.service(name), self.origin(why), replicas, pipeline=sources.pipeline())
+
+    def origin(self, why: str) -> Origin:
+        """Who acts now, and why, from what revision."""
+        return self._origin(why, dirty=False)
 
     def _origin(self, why: str, *, dirty: bool) -> Origin:
         return Origin(

@@ -164,6 +164,18 @@ def previous_release(service: str, observed: tuple[Observed, ...]) -> Release | 
     return None
 
 
+def newest_verified(observed: tuple[Observed, ...], service: str, image: str) -> Release | None:
+    """Returns the record of the newest release of an image that was ever verified, None if no host holds one."""
+    proven = {entry.release for host in observed for entry in verified(host.ledger, service)}
+    found = (
+        record
+        for host in observed
+        for record in host.releases
+        if record.service == service and record.image == image and record.id in proven
+    )
+    return max(found, key=lambda record: record.sequence, default=None)
+
+
 def last_operation(service: str, observed: tuple[Observed, ...]) -> Entry | None:
     """Returns the last word of any host on the last operation on a service, None if there was none."""
     entries = [entry for host in observed for entry in host.ledger if entry.service == service]

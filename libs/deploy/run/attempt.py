@@ -184,3 +184,22 @@ def _reason(failure: PhaseFailedError) -> str:
     return (
         error.message if isinstance(error, ShipError) else f"{type(error).__name__} {error}".strip()
     )
+
+
+def ended_entry(request: Asked, release: Release, turn: int, now: str) -> Entry:
+    """Makes the record of a release that was confirmed: nothing was done to it."""
+    return Entry(
+        turn=turn,
+        when=now,
+        who=request.origin.who,
+        verb="confirm",
+        service=release.service,
+        release=release.id,
+        sequence=release.sequence,
+        event="ended",
+        outcome="confirmed",
+        revision=release.revision,
+        image=release.image,
+        why=request.origin.why,
+        pipeline=request.pipeline,
+    )

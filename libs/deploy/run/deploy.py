@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deploy.core.observed import Observed, release_named
+from deploy.core.observed import Observed, newest_verified, next_turn, release_named
 from deploy.core.plans import Holder, Plan, Wanted
 from deploy.core.preflight import unfit
 from deploy.core.rollout import plan_deploy, plan_hold
 from deploy.core.way_back import plan_back, release_before
 from deploy.errors import LockedError, PreflightError
-from deploy.run.attempt import Attempt
+from deploy.run.attempt import Attempt, ended_entry
 from deploy.run.events import Listener, Said
 from deploy.run.guard import HeldHost
 from deploy.run.locking import locked
@@ -39,6 +39,7 @@ __all__ = [
     "Scale",
     "World",
     "abort",
+    "confirm",
     "deploy",
     "plan",
     "promote",
@@ -69,6 +70,28 @@ def rollback(request: Rollback, world: World, tell: Listener, *, wait: bool = Fa
     `deploy` raises, and UsageError where there is no such release.
     """
     return _roll(request, world, tell, wait=wait)
+
+
+def confirm(request: Request, world: World, tell: Listener) -> Outcome:
+    """Records the live image as verified; where another image is live, brings back the one that is named.
+
+    That is a rollback to the newest release of this image whose record a host holds, else a deploy of it. Raises what
+    `deploy` raises.
+    """
+    name, begun = request.service.name, world.clock.monotonic()
+    seen = observe(world.hosts)
+    live = {host.live(name) for host in seen}
+    if len(live) == 1 and (release := next(iter(live))) and release.image == request.image:
+        with _locked(request, world, tell) as held:
+            entry = ended_entry(request, release, next_turn(seen), world.clock.now())
+            for host in held.values():
+                host.note(entry)
+        return Outcome(name, release.id, "", "unchanged", since(world.clock, begun))
+    known = newest_verified(seen, name, request.image)
+    if known is None:
+        return _roll(request, world, tell)
+    back = Rollback(request.service, request.origin, known.id, request.verb, request.pipeline)
+    return _roll(back, world, tell)
 
 
 def promote(request: Promotion, world: World, tell: Listener) -> Outcome:

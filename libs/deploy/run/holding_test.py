@@ -14,7 +14,7 @@ from deploy.core.ledger import parse_ledger
 from deploy.core.observed import lasting_hold
 from deploy.core.ports import Completed
 from deploy.core.steps import name_of
-from deploy.errors import LockedError, ShipError, StuckError, UsageError
+from deploy.errors import JudgedError, LockedError, ShipError, StuckError, UsageError
 from deploy.run.deploy import (
     Abort,
     Outcome,
@@ -25,6 +25,7 @@ from deploy.run.deploy import (
     Scale,
     World,
     abort,
+    confirm,
     deploy,
     plan,
     promote,
@@ -33,6 +34,7 @@ from deploy.run.deploy import (
 )
 from deploy.run.events import Event, Said, StepBegun
 from deploy.run.observe import observe
+from deploy.run.watching import EdgeJudge, watch_live
 from deploy.testing import wishes
 from deploy.testing.faults import Fault, How, Killed
 from deploy.testing.fleet import Fleet
@@ -341,3 +343,38 @@ def test_who_waits_is_told_for_whom_and_goes_on_when_the_lock_is_free(fleet: Fle
     fleet["host-2"].locked_by = "another"
     with pytest.raises(ShipError, match="locked by"):
         deploy(asking(fleet, "three"), world(fleet), tell)
+
+
+# Watched and confirmed.
+
+
+def test_the_live_release_is_watched_and_judged(fleet: Fleet) -> None:
+    release, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
+    assert (release, verdict.outcome, len(verdict.evidence)) == (ONE, "pass", 2)
+    fleet["host-2"].answers[ONE] = (100, 50)
+    with pytest.raises(JudgedError, match="50 of 100"):
+        watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
+
+
+def test_to_confirm_what_is_live_only_records_it(fleet: Fleet) -> None:
+    before = {name: host.engine.containers for name, host in enumerate(fleet.hosts)}
+    assert confirm(asking(fleet, "one"), world(fleet), quiet).outcome == "unchanged"
+    entries = parse_ledger(fleet["host-2"].files[locks.LEDGER].decode())
+    assert (entries[-1].verb, entries[-1].outcome, entries[-1].release) == (
+        "confirm",
+        "confirmed",
+        ONE,
+    )
+    assert before == {name: host.engine.containers for name, host in enumerate(fleet.hosts)}
+
+
+def test_to_confirm_what_was_live_brings_it_back(fleet: Fleet) -> None:
+    deploy(asking(fleet, "two"), world(fleet), quiet)
+    outcome = confirm(asking(fleet, "one"), world(fleet), quiet)
+    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", ONE, TWO)
+    assert is_whole(fleet, ONE)
+
+
+def test_to_confirm_what_no_host_knows_deploys_it(fleet: Fleet) -> None:
+    outcome = confirm(asking(fleet, "two"), world(fleet), quiet)
+    assert (outcome.outcome, outcome.release) == ("live", TWO)

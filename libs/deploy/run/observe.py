@@ -11,10 +11,10 @@ from deploy.core import commands
 from deploy.core.edge import parse_edge
 from deploy.core.holds import parse_hold
 from deploy.core.ledger import parse_ledger
-from deploy.core.observed import Container, Observed
+from deploy.core.observed import Container, Observed, release_named
 from deploy.core.ports import Host
 from deploy.core.releases import ID, Release, parse_release
-from deploy.errors import CommandError, ShipError
+from deploy.errors import CommandError, ShipError, UsageError
 from deploy.run.guard import last_line
 
 
@@ -35,6 +35,19 @@ def _try_look(host: Host) -> Observed:
         return look(host)
     except ShipError as error:
         return Observed(host.name, problem=error.message)
+
+
+def live_release(service: str, seen: tuple[Observed, ...]) -> Release:
+    """Returns the record of what is live. Raises UsageError where that isn't one release on all hosts."""
+    live = {host.edge.live(service) for host in seen}
+    found = release_named(service, next(iter(live)), seen) if len(live) == 1 else None
+    if found is None:
+        told = ", ".join(sorted(live - {""})) or "nothing"
+        raise UsageError(
+            f"{service}: {told} is live, where one release on all hosts was needed",
+            hint=f"./ship deploy {service}",
+        )
+    return found
 
 
 def look(host: Host) -> Observed:

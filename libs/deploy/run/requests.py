@@ -22,6 +22,7 @@ from deploy.core.releases import Origin, Release, config_hash, make_release, sca
 from deploy.core.rollout import adopt, half_done
 from deploy.core.steps import Part
 from deploy.errors import LockedError, UsageError
+from deploy.run.observe import live_release
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def wanted_by(asked: Forward, environment: Environment, seen: tuple[Observed, ..
             return Wanted(service, held_release(asked, seen), (), keep)
         case Scale(service=service, replicas=replicas):
             _refuse_if_held(asked, seen)
-            return Wanted(service, scaled(_live(service, seen), replicas), (), keep)
+            return Wanted(service, scaled(live_release(service.name, seen), replicas), (), keep)
         case _:
             assert_never(asked)
 
@@ -123,18 +124,6 @@ def _release(asked: Request, environment: Environment, seen: tuple[Observed, ...
         asked.origin,
         subnet=environment.edge.subnet,
     )
-
-
-def _live(service: Service, seen: tuple[Observed, ...]) -> Release:
-    live = {host.edge.live(service.name) for host in seen}
-    found = release_named(service.name, next(iter(live)), seen) if len(live) == 1 else None
-    if found is None:
-        told = ", ".join(sorted(live - {""})) or "nothing"
-        raise UsageError(
-            f"{service.name}: {told} is live, where one release on all hosts was needed",
-            hint=f"./ship deploy {service.name}",
-        )
-    return found
 
 
 def _wanted_back(asked: Rollback, keep: int, seen: tuple[Observed, ...]) -> Wanted:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from deploy.core.releases import Release
 from deploy.core.steps import WatchRelease
 from deploy.errors import CommandError, JudgedError, UnhealthyError
 from deploy.run.guard import last_line
+from deploy.run.observe import live_release, observe
 from deploy.run.replicas import diagnosis
 
 LOOK_EVERY_S = 1.0
@@ -40,10 +42,14 @@ class EdgeJudge:
 
 @dataclass
 class _Replicas:
-    """How often each replica had ended at the first look; one that ends later fails the release."""
+    """How often each replica has ended; once more than it had fails the release.
+
+    What one that is `fresh` had is none: it may have ended between its health check and the first look.
+    """
 
     host: Host
     release: Release
+    fresh: bool
     ended: dict[str, int] = field(default_factory=dict)
 
     def look(self) -> None:
@@ -53,7 +59,8 @@ class _Replicas:
         for each in found:
             name, state = each["Name"].lstrip("/"), each["State"]
             restarts = each.get("RestartCount", 0)
-            if restarts > self.ended.setdefault(name, restarts) or _is_over(state):
+            before = self.ended.setdefault(name, 0 if self.fresh else restarts)
+            if restarts > before or _is_over(state):
                 raise UnhealthyError(diagnosis(self.host, name, "ended while it was watched"))
             if (state.get("Health") or {}).get("Status") == "unhealthy":
                 raise UnhealthyError(diagnosis(self.host, name, "became unhealthy"))
@@ -63,13 +70,21 @@ def _is_over(state: Mapping[str, Any]) -> bool:
     return state.get("Status") in ("exited", "dead", "restarting") or bool(state.get("OOMKilled"))
 
 
-def watch(host: Host, clock: Clock, judge: Judge, service: Service, step: WatchRelease) -> Verdict:
-    """Watches as the step says; returns the last verdict.
+def watch(
+    host: Host,
+    clock: Clock,
+    judge: Judge,
+    service: Service,
+    step: WatchRelease,
+    *,
+    fresh: bool = True,
+) -> Verdict:
+    """Watches as the step says; returns the last verdict. `fresh` says that the release was started for this.
 
     Raises UnhealthyError for a replica that ended and JudgedError for a release that the judge refuses, both as soon
     as it shows.
     """
-    begun, replicas = clock.monotonic(), _Replicas(host, step.release)
+    begun, replicas = clock.monotonic(), _Replicas(host, step.release, fresh)
     while True:
         replicas.look()
         passed_s = clock.monotonic() - begun
@@ -79,3 +94,23 @@ def watch(host: Host, clock: Clock, judge: Judge, service: Service, step: WatchR
         if passed_s >= step.watch_s:
             return verdict
         clock.sleep(min(LOOK_EVERY_S, step.watch_s - passed_s))
+
+
+def watch_live(
+    service: Service, hosts: Sequence[Host], clock: Clock, judge: Judge
+) -> tuple[str, Verdict]:
+    """Watches the live release on all hosts for the service's `watch_s`; returns its id and the last verdicts.
+
+    Raises UsageError where not one release is live everywhere, and what `watch` raises.
+    """
+    release = live_release(service.name, observe(hosts))
+
+    def one(host: Host) -> Verdict:
+        step = WatchRelease(host.name, release, service.rollout.watch_s, "it was asked for")
+        return watch(host, clock, judge, service, step, fresh=False)
+
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        verdicts = list(pool.map(one, hosts))
+    sure = all(verdict.outcome == "pass" for verdict in verdicts)
+    evidence = tuple(line for verdict in verdicts for line in verdict.evidence)
+    return release.id, Verdict("pass" if sure else "inconclusive", evidence)

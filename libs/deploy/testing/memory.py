@@ -53,7 +53,7 @@ class MemoryHost:
     answers: dict[str, tuple[int, int]] = field(default_factory=dict)
     log: AccessLog = field(default_factory=AccessLog)
     tasks: list[str] = field(default_factory=list)
-    task_ends: Completed = Completed(0, "did it\n")
+    task_ends: Completed = field(default_factory=lambda: Completed(0, "did it\n"))
 
     # The port.
 

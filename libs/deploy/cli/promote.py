@@ -1,0 +1,47 @@
+"""`ship promote` and `ship abort`: what becomes of a candidate that `ship deploy --hold` left."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.console import Console
+from deploy.cli.deploy_verb import document_of, show
+from deploy.cli.verbs import Document, Verb
+from deploy.cli.wiring import Wiring
+from deploy.run.deploy import abort, promote
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("service")
+    parser.add_argument(
+        "--release", required=True, metavar="ID", help="the candidate, as `deploy --hold` told it"
+    )
+    parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
+
+
+def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    request = wiring.promotion(arguments.service, arguments.release, why=arguments.why)
+    return document_of(promote(request, wiring.world(), console.tell), console)
+
+
+def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    request = wiring.abort(arguments.service, arguments.release, why=arguments.why)
+    return document_of(abort(request, wiring.world(), console.tell), console)
+
+
+PROMOTE = Verb(
+    "promote",
+    "switches to the candidate that `deploy --hold` left",
+    "ship promote app --release r000042-3f9c2ab",
+    _promote,
+    _add,
+    show,
+)
+ABORT = Verb(
+    "abort",
+    "removes the candidate that `deploy --hold` left",
+    "ship abort app --release r000042-3f9c2ab",
+    _abort,
+    _add,
+    show,
+)
