@@ -15,6 +15,7 @@ from deploy.cli import (
     deploy_verb,
     down,
     e2e,
+    exec_verb,
     history,
     images,
     logs,
@@ -53,6 +54,7 @@ VERBS: tuple[Verb, ...] = (
     status.VERB,
     history.VERB,
     logs.VERB,
+    exec_verb.VERB,
 )
 
 
@@ -99,7 +101,7 @@ def parser() -> ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Runs one command line; returns its exit code."""
     console = Console.for_stream(os.environ)
-    as_json = "--json" in argv
+    as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
     try:
         arguments = parser().parse_args(argv)
         document = _run(arguments, console)

@@ -22,6 +22,7 @@ class Behaviour:
     answers_as: str = ""
     fails_every: int = 0
     answers_in_s: float = 0.02
+    command_ends_with: int = 0
 
 
 GOOD = Behaviour()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from deploy.core import access_log, commands, locks
+from deploy.core import access_log, chorus, commands, locks
 from deploy.core.ledger import seal, sealed
 from deploy.core.ports import Answer, Clock, Completed
 from deploy.testing.access_log import AccessLog, Logged
@@ -84,10 +84,18 @@ class MemoryHost:
         self.files[path] = self.files.get(path, b"") + line.encode() + b"\n"
 
     def stream(self, argv: Sequence[str]) -> Iterator[str]:
-        """Yields a command's lines."""
-        if list(argv)[:4] != ["sh", "-c", 'exec docker logs "$@" 2>&1', "logs"]:
-            raise AssertionError(f"{self.name}: no such stream: {list(argv)}")
-        yield f"{argv[-1]} said something"
+        """Yields what the containers say, as the scripts of `core.chorus` mark it."""
+        match list(argv):
+            case ["sh", "-c", _, "follow", names, "--since", since, *endless]:
+                _same(list(argv), chorus.follow(names.split(), since=since, endless=bool(endless)))
+                yield from (f"{name} + {name} said something" for name in names.split())
+            case ["sh", "-c", _, "execute", names, _, *command]:
+                _same(list(argv), chorus.execute(names.split(), command))
+                for name in names.split():
+                    yield f"{name} + {' '.join(command)}"
+                    yield f"{name} = {self.engine.containers[name].behaviour.command_ends_with}"
+            case _:
+                raise AssertionError(f"{self.name}: no such stream: {list(argv)}")
 
     @contextmanager
     def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
