@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import replace
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
-from deploy.run.deploy import Outcome, confirm, deploy
+from deploy.run.deploy import Outcome, Request, confirm, deploy
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -36,6 +36,13 @@ def _add(parser: ArgumentParser) -> None:
         action="store_true",
         help="record the image as verified if it is live, else bring its release back",
     )
+    parser.add_argument(
+        "--canary",
+        type=_percent,
+        default=0,
+        metavar="P%",
+        help="send this share of the users to it first, judge, then go on",
+    )
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
@@ -51,8 +58,24 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     world = wiring.world()
     if arguments.confirm:
         return document_of(confirm(request, world, console.tell), console)
-    request = replace(request, hold=arguments.hold)
+    request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
     return document_of(deploy(request, world, console.tell, wait=arguments.wait), console)
+
+
+def _percent(text: str) -> int:
+    number = text.removesuffix("%")
+    if not number.isdigit() or not 1 <= int(number) <= 99:
+        raise ArgumentTypeError("a canary's share should be from 1% to 99%")
+    return int(number)
+
+
+def _with_canary(request: Request, percent: int) -> Request:
+    if percent and not request.service.gate.enabled:
+        raise UsageError(
+            f"{request.service.name} has no gate that could judge a canary; nothing was touched",
+            hint="enable [gate] in its service.toml, or deploy without --canary",
+        )
+    return replace(request, canary=percent)
 
 
 def document_of(outcome: Outcome, console: Console) -> Document:

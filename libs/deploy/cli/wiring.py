@@ -175,7 +175,11 @@ class Wiring:
 
     def world(self) -> World:
         """Everything outside that a deploy touches."""
-        return World(self.environment(), self.hosts(), self.registry, self.probe, self.clock)
+        environment = self.environment()
+        asked = Prometheus(environment.metrics.prometheus_url) if environment.metrics else None
+        return World(
+            environment, self.hosts(), self.registry, self.probe, self.clock, metrics=asked
+        )
 
     def grounds(self) -> Grounds:
         """Everything outside that test selection asks. Environments other than sandboxes verify releases."""

@@ -92,7 +92,7 @@ cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
 cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
 (cd "$1/metrics/conf/targets" 2>/dev/null && sha256sum -- *.json 2>/dev/null) | sed 's/^/targets /'
 printf 'now %s\n' "$(date +%s)"
-grep -v '"event": "effect"' "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
+grep -v -e '"event": "effect"' -e '"event": "judged"' "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
 for hold in "$1"/services/*/hold.json; do
   [ -e "$hold" ] && printf 'hold %s\n' "$(cat "$hold")"
 done

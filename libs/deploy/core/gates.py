@@ -6,9 +6,10 @@ significant, and with few anything is large. What can't be known is inconclusive
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from deploy.core.config import Gate
@@ -91,6 +92,22 @@ class Verdict:
         """True if all that fails is how long answers take."""
         failed = {each.rule for each in self.findings if each.outcome == FAIL}
         return bool(failed) and failed <= {"latency", "tail"}
+
+
+def dump_verdict(verdict: Verdict, stage: str) -> str:
+    """Writes a verdict as one line of JSON, for the ledger."""
+    told = {"stage": stage, "outcome": verdict.outcome, **asdict(verdict)}
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+def parse_verdict(text: str) -> tuple[str, Verdict]:
+    """Reads (stage, verdict) back. Raises ValueError for what is none."""
+    try:
+        told = json.loads(text)
+        findings = tuple(Finding(**each) for each in told["findings"])
+        return str(told["stage"]), Verdict(findings, int(told["look"]), str(told["basis"]))
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"no verdict: {error}") from error
 
 
 Conduct = Literal["go on", "look again", "refuse", "hold"]

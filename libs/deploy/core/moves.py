@@ -114,7 +114,7 @@ def _sick(release: Release, host: Observed) -> tuple[Container, ...]:
     )
 
 
-def _offered(wanted: Wanted, host: Observed) -> EdgeRoute:
+def with_candidate(wanted: Wanted, host: Observed) -> EdgeRoute:
     """The service's route as it is, with the release as its candidate."""
     found = host.edge.route(wanted.service.name)
     wants = wanted.release.route
@@ -124,7 +124,7 @@ def _offered(wanted: Wanted, host: Observed) -> EdgeRoute:
 
 def _pointed(wanted: Wanted, host: Observed) -> EdgeRoute:
     """The service's route with the release live, where the release wants to be found."""
-    wants, offered = wanted.release.route, _offered(wanted, host)
+    wants, offered = wanted.release.route, with_candidate(wanted, host)
     if is_live(wanted, host):
         before = host.edge.route(wanted.service.name)
         offered = replace(offered, candidate=before.candidate if before else "")
@@ -134,7 +134,7 @@ def _pointed(wanted: Wanted, host: Observed) -> EdgeRoute:
 def preview(wanted: Wanted, host: Observed) -> Iterator[Step]:
     if not is_live(wanted, host):
         why = "seen answering before it gets traffic"
-        route = _offered(wanted, host)
+        route = with_candidate(wanted, host)
         yield OfferCandidate(host.host, route, wanted.release, why)
         yield VerifyPreview(host.host, wanted.release, route, wanted.service.health.successes, why)
 

@@ -62,6 +62,7 @@ class Wanted:
     """What every host should run: this release, these parts beside it, this many releases kept.
 
     What is not `judged` goes live on all hosts at once and isn't watched: a way back to what was verified before.
+    `canary` is the share of the users, in percent, that meet it before the first host switches.
     """
 
     service: Service
@@ -69,3 +70,4 @@ class Wanted:
     parts: tuple[Part, ...]
     keep_releases: int
     judged: bool = True
+    canary: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deploy.core import moves
+from deploy.core import moves, trials
 from deploy.core.config import Service, Task
 from deploy.core.holds import Hold
 from deploy.core.ledger import verified
@@ -38,9 +38,11 @@ def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
     rollout = wanted.service.rollout
     reversible = (
         *_candidate(wanted, observed),
+        *trials.with_a_share(wanted, observed),
         *_switches(wanted, observed),
         Phase("verify", _each(_verify_the_rest, wanted, observed)),
         Phase("gate", _watches(wanted, observed, rollout.watch_s, "it is judged under its users")),
+        *trials.under_users(wanted, observed),
     )
     tidy = Phase("tidy", _each(moves.tidy, wanted, observed), reversible=False)
     changes = any(phase.steps for phase in (*reversible, tidy))
@@ -88,6 +90,7 @@ def _candidate(wanted: Wanted, observed: tuple[Observed, ...]) -> tuple[Phase, .
         Phase("before", _task(wanted, observed, "before_switch")),
         Phase("start", _each(moves.start, wanted, observed)),
         Phase("preview", _each(moves.preview, wanted, observed)),
+        *trials.before_users(wanted, observed),
     )
 
 

@@ -183,6 +183,33 @@ class RunTask:
 
 
 @dataclass(frozen=True)
+class ShareTraffic:
+    """Sends a share of the users' requests, in percent, to the candidate; the others go on to what is live."""
+
+    host: str
+    route: EdgeRoute
+    release: Release
+    percent: int
+    because: str
+
+
+@dataclass(frozen=True)
+class JudgeRelease:
+    """Judges a release on all of `hosts` together against `previous` (None: nothing to compare with).
+
+    `stage` says who has met it: "trial" nobody, "canary" a share of the users for `watch_s`, "users" all of them.
+    """
+
+    host: str
+    hosts: tuple[str, ...]
+    release: Release
+    previous: Release | None
+    stage: str
+    watch_s: float
+    because: str
+
+
+@dataclass(frozen=True)
 class RecordLive:
     """Writes into the host's ledger that the release answered from outside; the way back is now to it."""
 
@@ -253,6 +280,8 @@ Step = (
     | PointTraffic
     | VerifyOutside
     | WatchRelease
+    | ShareTraffic
+    | JudgeRelease
     | WriteHold
     | DropHold
     | RunTask
@@ -292,6 +321,11 @@ def describe(step: Step) -> str:
             | RecordLive(release=release)
         ):
             what = f"{release.service} {release.id}"
+        case ShareTraffic(release=release, percent=percent):
+            what = f"{release.service} {release.id} {percent}%"
+        case JudgeRelease(release=release, previous=previous, stage=stage):
+            against = f" against {previous.id}" if previous else ""
+            what = f"{release.service} {release.id}{against}, {stage}"
         case StopReplicas(service=service, release=identity):
             what = f"{service} {identity}"
         case WriteHold(hold=hold):

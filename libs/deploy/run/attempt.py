@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from deploy.core.ledger import Entry
 from deploy.core.observed import Observed, next_turn
-from deploy.core.plans import Plan, Wanted
+from deploy.core.plans import Holder, Plan, Wanted
 from deploy.core.ports import Clock
 from deploy.core.releases import Release
+from deploy.core.rollout import plan_hold
 from deploy.core.steps import Step
 from deploy.core.way_back import plan_back, release_before
-from deploy.errors import HostUnreachableError, LockedError, ShipError, StuckError
+from deploy.errors import GateError, HostUnreachableError, LockedError, ShipError, StuckError
 from deploy.run.events import Listener, PlanMade, Said
 from deploy.run.executor import PhaseFailedError, execute
 from deploy.run.guard import HeldHost
@@ -67,6 +68,8 @@ class Attempt:
             world.probe,
             world.clock,
             world.judge,
+            {host.name: host for host in world.hosts},
+            world.metrics,
             live,
             lambda host, text: self.tell(Said(host, text)),
         )
@@ -84,6 +87,8 @@ class Attempt:
                 lost  # the hosts are another deploy's now, nothing of theirs is ours to take back
             )
         why, again = _reason(failure), self._again(entry)
+        if isinstance(refused := failure.errors[0], GateError) and refused.holds:
+            return self._held(refused, entry)
         if not failure.phase.reversible:
             return StuckError(
                 f"{entry.release} is live everywhere, but {failure.phase.name} did not end: {why}",
@@ -106,6 +111,26 @@ class Attempt:
             release=entry.release,
             previous=target,
             hint=f"{again} tries again",
+        )
+
+    def _held(self, refused: GateError, entry: Entry) -> ShipError:
+        """Leaves the candidate where no user meets it, for a person to promote or abort."""
+        name, release = entry.service, entry.release
+        who = Holder(entry.who, self.world.clock.now(), entry.pipeline)
+        wanted = replace(self.wanted, judged=False, canary=0)
+        try:
+            self._execute(plan_hold(wanted, self._look(), who), entry)
+        except (ShipError, PhaseFailedError) as second:
+            reason = _reason(second) if isinstance(second, PhaseFailedError) else second.message
+            self._conclude(entry, "stuck", f"{refused.message}; {reason}")
+            return StuckError(
+                f"{refused.message}, and it could not be held: {reason}",
+                hint=f"./ship status {name} shows each host; {self._again(entry)} tries again",
+            )
+        self._conclude(entry, "held", refused.message)
+        return StuckError(
+            f"{release} is held, no user meets it: {refused.message}",
+            hint=f"./ship promote {name} --release {release}, or ./ship abort {name} --release {release}",
         )
 
     def _again(self, entry: Entry) -> str:

@@ -16,7 +16,7 @@ from deploy.core.releases import Release
 from deploy.core.tallies import SYNTHETIC, parse_counts
 from deploy.errors import CommandError, GateError, MetricsError
 from deploy.run.guard import last_line
-from deploy.run.synthetic import Course, send
+from deploy.run.synthetic import Course, send, warm_up
 from deploy.run.waiting import wait_until
 
 WRITTEN_WITHIN_S = 3.0
@@ -42,11 +42,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Bench:
-    """Who a judge works with: the environment's Prometheus (None: it has none), a clock, somebody to tell."""
+    """Who a judge works with: the environment's Prometheus (None: it has none), a clock, who hears and records."""
 
     metrics: MetricsQuery | None
     clock: Clock
     say: Callable[[str], None]
+    record: Callable[[Verdict], None] = lambda verdict: None
 
 
 def judge_release(case: Case, bench: Bench) -> Verdict:
@@ -61,6 +62,7 @@ class _Session:
     def __init__(self, case: Case, bench: Bench) -> None:
         self._case = case
         self._bench = bench
+        self._warm = False
         gate = case.service.gate
         self._since = {host.name: _now(host) - gate.baseline_s for host in case.hosts}
 
@@ -74,7 +76,10 @@ class _Session:
             verdict = self._look(look)
             for line in verdict.lines():
                 self._bench.say(line)
-            match conduct(verdict, gate, before_switch=case.before_switch):
+            follows = conduct(verdict, gate, before_switch=case.before_switch)
+            if follows != "look again":
+                self._bench.record(verdict)
+            match follows:
                 case "go on":
                     return verdict
                 case "look again":
@@ -110,6 +115,9 @@ class _Session:
         self._bench.say(
             f"users' requests are too few: {new} + {old} GETs are sent to both releases"
         )
+        if not self._warm:
+            warm_up(course, case.release, clock)
+            self._warm = True
         send(course, sides, clock)
         seen = requests
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from deploy.core import commands
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.edge import EdgeRoute
+from deploy.core.gates import Verdict, dump_verdict
 from deploy.core.holds import Hold, dump_hold
 from deploy.core.ledger import Entry
 from deploy.core.monitoring import render_targets
-from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Judge, Probe
+from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
 from deploy.core.releases import Release, dump_release
 from deploy.core.steps import (
     AwaitDrained,
     AwaitHealthy,
     DropHold,
+    JudgeRelease,
     OfferCandidate,
     Part,
     PointTraffic,
@@ -29,6 +31,7 @@ from deploy.core.steps import (
     RetireReplicas,
     RunTask,
     SettleEdge,
+    ShareTraffic,
     StartPart,
     StartReplicas,
     Step,
@@ -40,9 +43,11 @@ from deploy.core.steps import (
     WriteRelease,
     WriteTargets,
 )
+from deploy.core.tallies import VERIFYING
 from deploy.errors import RegistryAuthError, RegistryError, VerifyError
 from deploy.run import edges, replicas
 from deploy.run.guard import HeldHost, last_line
+from deploy.run.judging import Bench, Case, judge_release
 from deploy.run.tasks import run_task
 from deploy.run.waiting import wait_until
 from deploy.run.watching import watch
@@ -61,6 +66,8 @@ class Outside:
     probe: Probe
     clock: Clock
     judge: Judge
+    hosts: Mapping[str, Host]
+    metrics: MetricsQuery | None
     entry: Callable[[], Entry]
     tell: Callable[[str, str], None]
 
@@ -95,7 +102,12 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             replicas.await_healthy(host, clock, step)
         case WriteTargets(service=service, targets=targets):
             _write_targets(held, service, targets)
-        case OfferCandidate(route=route) | PointTraffic(route=route) | SettleEdge(route=route):
+        case (
+            OfferCandidate(route=route)
+            | ShareTraffic(route=route)
+            | PointTraffic(route=route)
+            | SettleEdge(route=route)
+        ):
             edges.set_route(held, clock, route, preview_port=preview_port)
         case VerifyPreview(release=release, route=route, successes=successes):
             _verify(
@@ -120,6 +132,8 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             )
         case RunTask():
             run_task(held, step, outside.entry(), clock)
+        case JudgeRelease():
+            _judge(held, outside, step)
         case RecordLive():
             held.note(outside.entry())
         case AwaitDrained(deadline_s=deadline_s):
@@ -137,6 +151,27 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             _prune(held, service, identities, images)
         case _:
             assert_never(step)
+
+
+def _judge(held: HeldHost, outside: Outside, step: JudgeRelease) -> None:
+    """Judges, and writes the last verdict into the ledger, whichever it is: it is what a report shows."""
+    case = Case(
+        hosts=tuple(outside.hosts[name] for name in step.hosts),
+        service=outside.service,
+        release=step.release,
+        previous=step.previous,
+        preview_port=outside.environment.edge.preview_port,
+        before_switch=step.stage != "users",
+        watch_s=step.watch_s,
+        conditions=step.stage != "trial",
+    )
+
+    def record(verdict: Verdict) -> None:
+        what = dump_verdict(verdict, step.stage)
+        held.note(replace(outside.entry(), event="judged", outcome="", what=what))
+
+    bench = Bench(outside.metrics, outside.clock, lambda text: outside.tell("", text), record)
+    judge_release(case, bench)
 
 
 def _pull(held: HeldHost, registry: ImageRegistry, images: tuple[str, ...]) -> None:
@@ -197,13 +232,19 @@ def _prune(
 
 
 def _preview(host: Host, port: int, route: EdgeRoute) -> Callable[[], Answer]:
-    headers = {"Host": route.host} if route.host else None
+    headers = _asking(route)
     return lambda: host.fetch(port, _version(route), headers=headers)
 
 
 def _public(probe: Probe, url: str, route: EdgeRoute) -> Callable[[], Answer]:
-    headers = {"Host": route.host} if route.host else None
+    headers = _asking(route)
     return lambda: probe.get(url.rstrip("/") + _version(route), headers=headers)
+
+
+def _asking(route: EdgeRoute) -> Mapping[str, str]:
+    """Our own look is no evidence for the gate, so its request id says that it is one."""
+    named = {"X-Request-Id": VERIFYING}
+    return {**named, "Host": route.host} if route.host else named
 
 
 def _version(route: EdgeRoute) -> str:

@@ -29,7 +29,8 @@ from deploy.run.observe import live_release
 class Request:
     """This image of this service, with `replica` (replica.yml's text) and `parts`.
 
-    `hold` stops before the switch, with the candidate answering on the preview route.
+    `hold` stops before the switch, with the candidate answering on the preview route. `canary` is the share of the
+    users, in percent, that meet it before the first host switches.
     """
 
     service: Service
@@ -40,6 +41,7 @@ class Request:
     verb: str = "deploy"
     pipeline: str = ""
     hold: bool = False
+    canary: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def wanted_by(asked: Forward, environment: Environment, seen: tuple[Observed, ..
         case Request(service=service, parts=parts):
             release = _release(asked, environment, seen)
             _refuse_if_held(asked, seen, but=release.id if asked.hold else "")
-            return Wanted(service, release, parts, keep)
+            return Wanted(service, release, parts, keep, canary=asked.canary)
         case Rollback():
             _refuse_if_held(asked, seen)
             return _wanted_back(asked, keep, seen)

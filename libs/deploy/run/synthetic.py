@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from deploy.core.edge import direct_path
 from deploy.core.ports import Clock, Host
 from deploy.core.releases import Release
-from deploy.core.tallies import MARK
+from deploy.core.tallies import MARK, VERIFYING
 
 DEADLINE_S = 60.0
+_WARM = 4
 _AT_ONCE = 2
 """A host's connection takes no more: further ones wait for one another (measured: 165, 213, 189 a second)."""
 
@@ -32,6 +33,12 @@ class Course:
 
 def send(course: Course, wanted: Sequence[tuple[Release, int]], clock: Clock) -> None:
     """Sends each release so many GETs, one after the other in turn, or as many as the time allows."""
+    _send(course, wanted, clock, counted=True)
+
+
+def _send(
+    course: Course, wanted: Sequence[tuple[Release, int]], clock: Clock, *, counted: bool
+) -> None:
     end = clock.monotonic() + DEADLINE_S
     turns = list(zip(_in_turn(wanted), itertools.cycle(course.paths), strict=False))
     shares = [turns[number :: len(course.hosts)] for number in range(len(course.hosts))]
@@ -40,7 +47,7 @@ def send(course: Course, wanted: Sequence[tuple[Release, int]], clock: Clock) ->
         host, number, (release, path) = asked
         if clock.monotonic() < end:
             where = direct_path(release.service, release.id) + below(release, path)
-            host.fetch(course.preview_port, where, headers=_headers(release, number))
+            host.fetch(course.preview_port, where, headers=_headers(release, number, counted))
 
     asked = [
         (host, number, turn)
@@ -52,6 +59,12 @@ def send(course: Course, wanted: Sequence[tuple[Release, int]], clock: Clock) ->
     with ThreadPoolExecutor(max_workers=min(16, _AT_ONCE * len(course.hosts))) as pool:
         for _ in pool.map(one, asked):
             pass
+
+
+def warm_up(course: Course, release: Release, clock: Clock) -> None:
+    """Lets each replica answer each path a few times uncounted: what a first request costs is no release's speed."""
+    asked = _WARM * len(release.names) * len(course.hosts) * len(course.paths)
+    _send(course, [(release, asked)], clock, counted=False)
 
 
 def below(release: Release, path: str) -> str:
@@ -68,6 +81,7 @@ def _in_turn(wanted: Sequence[tuple[Release, int]]) -> Iterator[Release]:
                 yield release
 
 
-def _headers(release: Release, number: int) -> Mapping[str, str]:
-    named = {"X-Request-Id": f"{MARK}{number:08d}", "User-Agent": "ship-gate"}
+def _headers(release: Release, number: int, counted: bool) -> Mapping[str, str]:
+    name = f"{MARK}{number:08d}" if counted else VERIFYING
+    named = {"X-Request-Id": name, "User-Agent": "ship-gate"}
     return {**named, "Host": release.route.host} if release.route.host else named

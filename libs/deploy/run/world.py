@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deploy.core.config import Environment
-from deploy.core.ports import Clock, Host, ImageRegistry, Judge, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
 from deploy.errors import ShipError
 from deploy.run.watching import EdgeJudge
 
@@ -20,6 +20,7 @@ class World:
     probe: Probe
     clock: Clock
     judge: Judge = field(default_factory=EdgeJudge)
+    metrics: MetricsQuery | None = None
 
 
 @dataclass(frozen=True)

@@ -369,7 +369,7 @@ class MemoryHost:
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")
         ledger = self.files.get(locks.LEDGER, b"").decode()
-        kept = (line for line in ledger.splitlines() if '"event": "effect"' not in line)
+        kept = (line for line in ledger.splitlines() if not _passed_over(line))
         return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
 
     def _record(self, head: str) -> None:
@@ -399,6 +399,10 @@ class MemoryHost:
         }
         self.files.clear()
         self.files.update(kept)
+
+
+def _passed_over(line: str) -> bool:
+    return any(f'"event": "{each}"' in line for each in ("effect", "judged"))
 
 
 def _last(text: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from deploy.core.config import Edge, Health, Rollout, Route, Service
+from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
 from deploy.core.edge import EdgeState, render_edge
 from deploy.core.ledger import Entry
 from deploy.core.releases import Origin
@@ -34,6 +34,7 @@ def service(
         route=Route(path, host),
         health=Health(interval_s=1, min_healthy_s=0.3, startup_deadline_s=20, drain_s=5),
         rollout=Rollout(watch_s=1),
+        gate=Gate(enabled=False),
         env={"COLOR": color} if color else {},
     )
 

@@ -1,0 +1,175 @@
+"""Whole deploys with the gate on simulated hosts: what a user meets, how they end, what is written down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deploy.core import commands, locks
+from deploy.core.config import Condition, Gate
+from deploy.core.gates import parse_verdict
+from deploy.core.ledger import parse_ledger
+from deploy.errors import StuckError
+from deploy.run.deploy import Outcome, RevertedError, deploy
+from deploy.run.deploy_test import asking, world
+from deploy.run.events import Event, Said, StepDone
+from deploy.testing.engine import Behaviour
+from deploy.testing.fleet import Fleet
+from deploy.testing.memory import MemoryHost
+from deploy.testing.metrics import MemoryMetrics
+
+ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
+FAILS = Behaviour(fails_every=20)
+SLOW = Behaviour(answers_in_s=0.08)
+
+
+class Scene:
+    """Hosts that serve release one; whatever users meet is written down by the edge."""
+
+    def __init__(self, *names: str) -> None:
+        self.fleet = Fleet.of(*(names or ("host-1",)))
+        self.told: list[Event] = []
+        self.go("one")
+        self.fleet.must_serve.update(host.name for host in self.fleet.hosts)
+        self.told.clear()
+
+    def go(
+        self, label: str, gate: Gate | None = None, *, canary: int = 0, bad: Behaviour | None = None
+    ) -> Outcome:
+        request = asking(self.fleet, label)
+        service = replace(request.service, gate=gate or Gate())
+        if bad is not None:
+            for host in self.fleet.hosts:
+                host.engine.behaviours[request.image] = bad
+        request = replace(request, service=service, canary=canary)
+        where = replace(world(self.fleet), metrics=MemoryMetrics())
+        try:
+            return deploy(request, where, self.told.append)
+        finally:
+            assert self.fleet.wrongs == []
+
+    def refused(
+        self, gate: Gate | None = None, *, bad: Behaviour, canary: int = 0
+    ) -> RevertedError:
+        with pytest.raises(RevertedError) as caught:
+            self.go("two", gate, bad=bad, canary=canary)
+        return caught.value
+
+    @property
+    def steps(self) -> list[str]:
+        return [type(each.step).__name__ for each in self.told if isinstance(each, StepDone)]
+
+    @property
+    def said(self) -> str:
+        return "\n".join(each.text for each in self.told if isinstance(each, Said))
+
+
+def verdicts(host: MemoryHost) -> list[tuple[str, str, str]]:
+    """The (release, stage, outcome) of each verdict in a host's ledger."""
+    entries = parse_ledger(host.files[locks.LEDGER].decode())
+    found = [(e.release, parse_verdict(e.what)) for e in entries if e.event == "judged"]
+    return [(release, stage, verdict.outcome) for release, (stage, verdict) in found]
+
+
+def test_a_healthy_release_passes_both_judgements_and_goes_live() -> None:
+    scene = Scene("host-1", "host-2")
+    assert scene.go("two").outcome == "live"
+    assert scene.fleet.served() == [TWO, TWO]
+    assert scene.steps.count("JudgeRelease") == 2
+    assert verdicts(scene.fleet["host-1"]) == [
+        (ONE, "trial", "pass"),
+        (ONE, "users", "pass"),
+        (TWO, "trial", "pass"),
+        (TWO, "users", "pass"),
+    ]
+    assert verdicts(scene.fleet["host-2"]) == []
+
+
+def test_five_errors_in_a_hundred_are_taken_back_before_a_user_meets_them() -> None:
+    scene = Scene()
+    error = scene.refused(bad=FAILS)
+    assert "the gate refuses" in error.message
+    assert "errors:" in error.message
+    assert "against 0 of 300" in error.message
+    assert (error.release, error.previous) == (TWO, ONE)
+    assert scene.fleet.served() == [ONE]
+    assert "PointTraffic" not in scene.steps
+    assert "errors: fail" in scene.said
+    assert verdicts(scene.fleet["host-1"])[-1] == (TWO, "trial", "fail")
+
+
+def test_the_ledger_is_whole_and_the_next_deploy_is_none_the_wiser() -> None:
+    scene = Scene()
+    scene.refused(bad=FAILS)
+    assert scene.go("three").outcome == "live"
+
+
+def test_a_condition_is_asked_only_once_users_have_met_the_release() -> None:
+    scene = Scene()
+    condition = Condition("queue", "queue", at_most=5)
+    with pytest.raises(RevertedError) as caught:
+        scene.go("two", Gate(conditions=(condition,)))
+    assert "queue: Prometheus can't answer" in caught.value.message
+    assert "PointTraffic" in scene.steps
+    assert scene.fleet.served() == [ONE]
+    assert [each[1:] for each in verdicts(scene.fleet["host-1"])[-2:]] == [
+        ("trial", "pass"),
+        ("users", "inconclusive"),
+    ]
+
+
+def test_a_canary_gets_its_share_then_all_of_it() -> None:
+    scene = Scene("host-1", "host-2")
+    host, shares = scene.fleet["host-1"], list[float]()
+
+    def users(each: MemoryHost) -> None:
+        if each is host and host.nginx and "split_clients" in host.nginx.text:
+            before = len(host.log.requests)
+            for _ in range(100):
+                host.answer(80, "", "/")
+            new = [r for r in host.log.requests[before:] if r.upstream.endswith("r000002_3f9c2ab")]
+            shares.append(len(new) / 100)
+
+    scene.fleet.after_touch = users
+    assert scene.go("two", canary=20).outcome == "live"
+    assert set(shares) == {0.2}
+    assert scene.steps.count("ShareTraffic") == 2
+    assert scene.fleet.served() == [TWO, TWO]
+    assert [each[1] for each in verdicts(host)[-3:]] == ["trial", "canary", "users"]
+
+
+def test_a_canary_that_fails_under_users_alone_ends_with_no_user_on_it() -> None:
+    scene = Scene()
+    gate = Gate(paths=(), looks=1, on_unclear="rollback")
+    error = scene.refused(gate, bad=FAILS, canary=20)
+    assert "data: 0 requests to the new release" in error.message
+    host = scene.fleet["host-1"]
+    assert host.nginx is not None
+    assert "split_clients" not in host.nginx.text
+    assert scene.fleet.served() == [ONE]
+    assert scene.steps.count("PointTraffic") == 0
+
+
+@pytest.mark.parametrize("policy", ["rollback", "continue"])
+def test_a_slower_release_goes_as_its_policy_says(policy: str) -> None:
+    scene = Scene()
+    if policy == "rollback":
+        assert "latency: median" in scene.refused(Gate(on_slower=policy), bad=SLOW).message
+        assert scene.fleet.served() == [ONE]
+    else:
+        assert scene.go("two", Gate(on_slower=policy), bad=SLOW).outcome == "live"
+
+
+def test_a_slower_candidate_is_held_where_its_policy_says_so_and_a_person_decides() -> None:
+    scene = Scene()
+    with pytest.raises(StuckError) as caught:
+        scene.go("two", Gate(on_slower="hold"), bad=SLOW, canary=20)
+    assert "is held, no user meets it" in caught.value.message
+    assert f"./ship promote app --release {TWO}" in caught.value.hint
+    host = scene.fleet["host-1"]
+    assert scene.fleet.served() == [ONE]
+    assert f"{commands.ROOT}/services/app/hold.json" in host.files
+    assert any(name.startswith("app-r000002") for name in host.engine.containers)
+    last = parse_ledger(host.files[locks.LEDGER].decode())[-1]
+    assert (last.event, last.outcome) == ("ended", "held")
