@@ -1,21 +1,83 @@
-"""The environment's Prometheus in a sandbox, as a value; what it is told is `deploy.core.monitoring`'s."""
+"""The environment's Prometheus in a sandbox, with Alertmanager and Pushgateway, as values.
+
+What Prometheus is told is `deploy.core.monitoring`'s; rules and routes are texts that come in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from deploy.core.config import Environment, HostConfig, Metrics, Registry
-from deploy.core.monitoring import CONFIG_FOLDER, DATA_FOLDER, prometheus_flags, render_environment
+from deploy.core.monitoring import (
+    CONFIG_FOLDER,
+    DATA_FOLDER,
+    RULES_FILE,
+    prometheus_flags,
+    render_environment,
+)
 from sandbox.containers import Container, File, Names
 from sandbox.environment import METRICS_PORT, SCRAPE_INTERVAL_S
 from sandbox.identity import ACCOUNT, METRICS_USER, REGION, Identity
 
 PORT = 9090
+ALERTMANAGER_PORT = 9093
+PUSHGATEWAY_PORT = 9091
 RETENTION = ("2d", "512MB")
 
 
+@dataclass(frozen=True)
+class Watch:
+    """What the environment is watched by: Prometheus' rules and Alertmanager's configuration, as texts."""
+
+    rules: str = "groups: []\n"
+    alertmanager: str = '{"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}\n'
+
+
+def alertmanager(names: Names, image: str, ports: Mapping[str, int], watch: Watch) -> Container:
+    """Describes Alertmanager; what is silenced lies in a volume."""
+    config = "/etc/alertmanager/alertmanager.yml"
+    flags = (
+        f"--config.file={config}",
+        "--storage.path=/var/lib/alerts",
+        f"--web.listen-address=:{ALERTMANAGER_PORT}",
+        "--cluster.listen-address=",  # one of it
+    )
+    return Container(
+        name=names.container("alertmanager"),
+        image=image,
+        aliases=("alertmanager",),
+        entrypoint=("prometheus-alertmanager", *flags),
+        ports=((ALERTMANAGER_PORT, ports["alertmanager"]),),
+        volumes=((names.volume("alertmanager", "data"), "/var/lib/alerts"),),
+        files=(File(config, watch.alertmanager.encode()),),
+    )
+
+
+def pushgateway(names: Names, image: str, ports: Mapping[str, int]) -> Container:
+    """Describes the Pushgateway; what was pushed outlives it in a volume."""
+    flags = (
+        f"--web.listen-address=:{PUSHGATEWAY_PORT}",
+        "--persistence.file=/var/lib/pushed/metrics",
+        "--persistence.interval=30s",
+    )
+    return Container(
+        name=names.container("pushgateway"),
+        image=image,
+        aliases=("pushgateway",),
+        entrypoint=("prometheus-pushgateway", *flags),
+        ports=((PUSHGATEWAY_PORT, ports["pushgateway"]),),
+        volumes=((names.volume("pushgateway", "data"), "/var/lib/pushed"),),
+    )
+
+
 def collector(
-    names: Names, image: str, ports: Mapping[str, int], hosts: Sequence[str], identity: Identity
+    names: Names,
+    image: str,
+    ports: Mapping[str, int],
+    hosts: Sequence[str],
+    identity: Identity,
+    watch: Watch,
 ) -> Container:
     """Describes the Prometheus that collects from all hosts; what it knows lies in a volume."""
     return Container(
@@ -27,6 +89,7 @@ def collector(
         volumes=((names.volume("prometheus", "data"), DATA_FOLDER),),
         files=(
             File(f"{CONFIG_FOLDER}/prometheus.yml", _config(names.sandbox, hosts).encode()),
+            File(RULES_FILE, watch.rules.encode()),
             File(f"{CONFIG_FOLDER}/ca.crt", identity.authority),
             File(f"{CONFIG_FOLDER}/metrics_password", identity.metrics_password, 0o600),
         ),
@@ -48,4 +111,9 @@ def _config(sandbox: str, hosts: Sequence[str]) -> str:
             "", "", "", "", password_file="", user=METRICS_USER, interval_s=SCRAPE_INTERVAL_S
         ),
     )
-    return render_environment(environment)
+    return render_environment(
+        environment,
+        rules=True,
+        alertmanager=f"alertmanager:{ALERTMANAGER_PORT}",
+        pushgateway=f"pushgateway:{PUSHGATEWAY_PORT}",
+    )

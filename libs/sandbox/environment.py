@@ -39,6 +39,8 @@ key = "metrics.key"
 user = "{metrics_user}"
 password_file = "metrics_password"
 interval_s = {interval_s}
+pushgateway_url = "http://{address}:{pushgateway}"
+alertmanager_url = "http://{address}:{alertmanager}"
 """
 
 _HOST = """
@@ -62,6 +64,8 @@ def render_environment(name: str, ports: Mapping[str, int], hosts: Sequence[str]
         control_plane=ports["control plane"],
         pushes=ports["pushes"],
         prometheus=ports["prometheus"],
+        pushgateway=ports["pushgateway"],
+        alertmanager=ports["alertmanager"],
         http_port=HTTP_PORT,
         metrics_port=METRICS_PORT,
         metrics_user=METRICS_USER,

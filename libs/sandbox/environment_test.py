@@ -11,6 +11,8 @@ PORTS = {
     "control plane": 1001,
     "pushes": 1002,
     "prometheus": 1003,
+    "pushgateway": 1013,
+    "alertmanager": 1014,
     "host-1 ssh": 1004,
     "host-1 http": 1005,
     "host-2 ssh": 1006,
@@ -32,4 +34,6 @@ def test_the_deploy_tool_takes_it_as_any_environment(tmp_path: Path) -> None:
     assert read.ssh_key == str(tmp_path / "deploy_key")
     assert read.metrics is not None
     assert read.metrics.prometheus_url == "http://127.0.0.1:1003"
+    assert read.metrics.pushgateway_url == "http://127.0.0.1:1013"
+    assert read.metrics.alertmanager_url == "http://127.0.0.1:1014"
     assert (read.metrics.key, read.metrics.interval_s) == (str(tmp_path / "metrics.key"), 2)

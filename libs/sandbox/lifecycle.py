@@ -7,13 +7,14 @@ import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from deploy.errors import EngineError, UsageError
 from sandbox import hosts as host_parts
 from sandbox import identity as identities
 from sandbox import ports, process, readiness, sshkeys, state
-from sandbox.collector import collector
+from sandbox.collector import Watch, alertmanager, collector, pushgateway
 from sandbox.containers import Container
 from sandbox.engine import Engine
 from sandbox.environment import render_environment
@@ -26,14 +27,18 @@ BaseImage = Callable[[str], str]
 AT_ONCE = 4
 # "pushes" is where this machine reaches the registry: the gate, in the control plane's process.
 OF_CONTROL_PLANE = ("control plane", "pushes")
-PURPOSES = (*OF_CONTROL_PLANE, "registry", "prometheus")
+WATCHING = ("prometheus", "alertmanager", "pushgateway")
+PURPOSES = (*OF_CONTROL_PLANE, "registry", *WATCHING)
 
 
-def create(name: str, hosts: int, say: Say, *, base_image: BaseImage) -> Path:
+def create(
+    name: str, hosts: int, say: Say, *, base_image: BaseImage, watch: Watch | None = None
+) -> Path:
     """Brings a sandbox to `hosts` hosts and all their company; returns its environment file.
 
-    `base_image` gives an image that the engine holds for `host`, `registry` or `prometheus`. Idempotent; more
-    hosts are added, surplus ones removed with all that is on them. Raises a ShipError of some kind.
+    `base_image` gives an image that the engine holds for `host`, `registry`, `prometheus` or `alerting`; `watch` is
+    what the environment is watched by. Idempotent; more hosts are added, surplus ones removed with all that is on
+    them. Raises a ShipError of some kind.
     """
     if not 1 <= hosts <= MOST_HOSTS:
         raise UsageError(
@@ -41,7 +46,8 @@ def create(name: str, hosts: int, say: Say, *, base_image: BaseImage) -> Path:
         )
     place = state.folder(name)
     with closing(Engine(name)) as engine, state.locked(place):
-        return _Making(place, engine, host_names(hosts), say).make(base_image)
+        making = _Making(place, engine, host_names(hosts), say, watch or Watch())
+        return making.make(base_image)
 
 
 def destroy(name: str, say: Say) -> None:
@@ -79,11 +85,14 @@ def host_count(name: str) -> int:
 class _Making:
     """One run of `create`."""
 
-    def __init__(self, place: Folder, engine: Engine, hosts: tuple[str, ...], say: Say) -> None:
+    def __init__(
+        self, place: Folder, engine: Engine, hosts: tuple[str, ...], say: Say, watch: Watch
+    ) -> None:
         self._place = place
         self._engine = engine
         self._hosts = hosts
         self._say = say
+        self._watch = watch
         self._given_up = threading.Event()
 
     def make(self, base_image: BaseImage) -> Path:
@@ -114,14 +123,10 @@ class _Making:
                     wanted = self._host(host, image, identity, given)
                     ready = self._host_ready(wanted.name, given[f"{host} ssh"])
                     running.append(pool.submit(self._start, wanted, ready))
-                image = self._engine.image_id(base_image("prometheus"))
-                wanted = collector(names, image, given, self._hosts, identity)
-                listening = given["prometheus"]
-                running.append(
-                    pool.submit(
-                        self._start, wanted, lambda: readiness.answers(listening, "/-/ready")
-                    )
-                )
+                for part in self._watching(base_image, identity, given):
+                    listening = part.ports[0][1]
+                    ready = partial(readiness.answers, listening, "/-/ready")
+                    running.append(pool.submit(self._start, part, ready))
                 for done in as_completed(running):
                     done.result()
             except BaseException:
@@ -129,6 +134,18 @@ class _Making:
                 self._given_up.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+    def _watching(
+        self, base_image: BaseImage, identity: Identity, given: dict[str, int]
+    ) -> tuple[Container, ...]:
+        names, watch = self._engine.names, self._watch
+        image = self._engine.image_id(base_image("prometheus"))
+        alerting = self._engine.image_id(base_image("alerting"))
+        return (
+            collector(names, image, given, self._hosts, identity, watch),
+            alertmanager(names, alerting, given, watch),
+            pushgateway(names, alerting, given),
+        )
 
     def _host(self, host: str, image: str, identity: Identity, given: dict[str, int]) -> Container:
         return host_parts.host(
@@ -171,7 +188,7 @@ class _Making:
     def _remove_surplus(self) -> None:
         names = self._engine.names
         wanted = {names.container(host) for host in self._hosts}
-        kept = wanted | {names.container("registry"), names.container("prometheus")}
+        kept = wanted | {names.container(part) for part in ("registry", *WATCHING)}
         for surplus in self._engine.containers():
             if surplus not in kept:
                 self._engine.remove_container(surplus)

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import identity as identities
 from sandbox import sshkeys
-from sandbox.collector import collector
+from sandbox.collector import Watch, alertmanager, collector, pushgateway
 from sandbox.containers import Container, Names
 from sandbox.hosts import host
 from sandbox.identity import Identity
@@ -20,6 +20,7 @@ from sandbox.state import Folder
 
 NAMES = Names("blue")
 PORTS = {"registry": 1002, "prometheus": 1003, "host-1 ssh": 1004, "host-1 http": 1005}
+PORTS |= {"alertmanager": 1006, "pushgateway": 1007}
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +93,24 @@ def test_the_registry_has_ecr_s_name_and_asks_for_a_password_over_tls(identity: 
 
 
 def test_the_collector_asks_every_host_over_tls_with_the_password(identity: Identity) -> None:
-    made = collector(NAMES, "sha256:1", PORTS, ("host-1", "host-2"), identity)
-    (job,) = _json(made, "/etc/prometheus/prometheus.yml")["scrape_configs"]
+    made = collector(NAMES, "sha256:1", PORTS, ("host-1", "host-2"), identity, Watch("rules"))
+    config = _json(made, "/etc/prometheus/prometheus.yml")
+    job, pushed = config["scrape_configs"]
+    assert pushed["static_configs"] == [{"targets": ["pushgateway:9091"]}]
+    assert config["rule_files"] == ["/etc/prometheus/rules.yml"]
+    assert config["alerting"]["alertmanagers"][0]["static_configs"] == [
+        {"targets": ["alertmanager:9093"]}
+    ]
+    assert _file(made, "/etc/prometheus/rules.yml") == b"rules"
     asked = [each["targets"] for each in job["static_configs"]]
     assert asked == [["host-1:9443"], ["host-2:9443"]]
     assert _file(made, job["basic_auth"]["password_file"]) == identity.metrics_password
     assert _file(made, job["tls_config"]["ca_file"]) == identity.authority
+
+
+def test_alertmanager_and_pushgateway_answer_on_ports_of_their_own(identity: Identity) -> None:
+    told = alertmanager(NAMES, "sha256:2", PORTS, Watch(alertmanager="routes"))
+    assert (told.ports, told.aliases) == (((9093, 1006),), ("alertmanager",))
+    assert _file(told, "/etc/alertmanager/alertmanager.yml") == b"routes"
+    took = pushgateway(NAMES, "sha256:2", PORTS)
+    assert (took.ports, took.aliases) == (((9091, 1007),), ("pushgateway",))

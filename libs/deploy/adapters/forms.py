@@ -198,6 +198,8 @@ class MetricsForm(Form):
     user: Annotated[str, _like("[^:\n]+", "a name without a colon")] = LEFT_OUT
     port: Port = LEFT_OUT
     interval_s: Count = LEFT_OUT
+    pushgateway_url: Url = LEFT_OUT
+    alertmanager_url: Url = LEFT_OUT
 
 
 class HostForm(Form):

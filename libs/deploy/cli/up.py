@@ -13,7 +13,7 @@ from deploy.errors import UsageError
 from deploy.run.deploy import deploy
 from deploy.run.monitored import await_scraped
 
-BASES = ("host", "python", "edge", "prometheus", "registry")
+BASES = ("host", "python", "edge", "prometheus", "alerting", "registry")
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -35,7 +35,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
     ):
         wiring.bases.ensure_all(BASES)
-        sandbox.create(arguments.sandbox, hosts, console.say, base_image=wiring.bases.ensure)
+        base, watch = wiring.bases.ensure, wiring.watch()
+        sandbox.create(arguments.sandbox, hosts, console.say, base_image=base, watch=watch)
     services = []
     for name in wiring.names([]):
         with console.doing(

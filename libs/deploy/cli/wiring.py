@@ -148,10 +148,17 @@ class Wiring:
         """Where people look."""
         environment = self.environment()
         urls = dict.fromkeys(sorted(self.services), environment.hosts[0].url)
-        return (
-            {**urls, "prometheus": environment.metrics.prometheus_url}
-            if environment.metrics
-            else urls
+        if (metrics := environment.metrics) is None:
+            return urls
+        watching = {"prometheus": metrics.prometheus_url, "alertmanager": metrics.alertmanager_url}
+        return urls | {name: url for name, url in watching.items() if url}
+
+    def watch(self) -> sandbox.Watch:
+        """The rules and the routes of alerts that a sandbox is watched by, as this checkout has them."""
+        folder = ROOT / "observability"
+        return sandbox.Watch(
+            rules=sources.read_text(folder / "prometheus" / "rules.yml"),
+            alertmanager=sources.read_text(folder / "alertmanager" / "alertmanager.yml"),
         )
 
     def selection(self, file: str) -> Selected:

@@ -194,7 +194,8 @@ class Metrics:
     """How metrics leave a host: TLS files and a password file on this machine, and who collects.
 
     `prometheus_url` is the environment's Prometheus as this machine reaches it; `interval_s` is how often every
-    replica is scraped and every host collected.
+    replica is scraped and every host collected. `pushgateway_url` takes what ends before it could be scraped (the
+    journeys), `alertmanager_url` is where people look; "" is none.
     """
 
     prometheus_url: str
@@ -205,6 +206,8 @@ class Metrics:
     user: str = "prometheus"
     port: int = 9443
     interval_s: int = 15
+    pushgateway_url: str = ""
+    alertmanager_url: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from deploy.core.config import Environment, Metrics
 from deploy.core.releases import Release
 
 CONFIG_FOLDER = "/etc/prometheus"
+RULES_FILE = f"{CONFIG_FOLDER}/rules.yml"
 # No folder of the image's: the volume then is root's, as whom Prometheus runs here (see render_compose).
 DATA_FOLDER = "/var/lib/metrics"
 PROJECT = "py-cicd-metrics"
@@ -216,17 +217,28 @@ def targets_digest(host: str, releases: Iterable[tuple[Release, str]]) -> str:
     return hashlib.sha256(render_targets(host, releases).encode()).hexdigest()
 
 
-def render_environment(environment: Environment) -> str:
+def render_environment(
+    environment: Environment, *, rules: bool = False, alertmanager: str = "", pushgateway: str = ""
+) -> str:
     """Writes the environment's prometheus.yml, with its CA and password beside it in CONFIG_FOLDER.
 
     Series keep the labels that the host gave. Their times are the host's; a series that the host no longer
-    has ends at once all the same, so that a replica that is gone is not counted for five minutes more.
+    has ends at once all the same, so that a replica that is gone is not counted for five minutes more. With `rules` it
+    evaluates RULES_FILE; `alertmanager` and `pushgateway` are `host:port`, "" is none.
     """
     metrics = environment.metrics
     if metrics is None:
         raise ValueError(f"environment {environment.name} has no [metrics]")
     addresses = [(host.name, host.metrics_address) for host in environment.hosts]
-    return _config(metrics.interval_s, [_federation(metrics, addresses)])
+    jobs = [_federation(metrics, addresses)]
+    if pushgateway:
+        target = {"targets": [pushgateway]}
+        # What was pushed names its own environment and suite.
+        jobs.append({"job_name": "pushed", "honor_labels": True, "static_configs": [target]})
+    more: dict[str, Any] = {"rule_files": [RULES_FILE]} if rules else {}
+    if alertmanager:
+        more["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+    return _config(metrics.interval_s, jobs, more)
 
 
 def _federation(metrics: Metrics, addresses: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -248,11 +260,11 @@ def _federation(metrics: Metrics, addresses: Sequence[tuple[str, str]]) -> dict[
     }
 
 
-def _config(interval_s: int, jobs: list[dict[str, Any]]) -> str:
+def _config(interval_s: int, jobs: list[dict[str, Any]], more: dict[str, Any] | None = None) -> str:
     every = f"{interval_s}s"
     timeout = f"{min(interval_s, 10)}s"
     times = {"scrape_interval": every, "scrape_timeout": timeout, "evaluation_interval": every}
-    return _dump({"global": times, "scrape_configs": jobs})
+    return _dump({"global": times, "scrape_configs": jobs, **(more or {})})
 
 
 def _dump(document: object) -> str:

@@ -98,3 +98,9 @@ def test_the_environment_s_collects_every_host_with_the_labels_it_gave(
 def test_an_environment_without_metrics_has_no_collector() -> None:
     with pytest.raises(ValueError, match="blue has no"):
         render_environment(_environment(None))
+
+
+def test_an_environment_without_rules_or_company_names_none() -> None:
+    metrics = Metrics("", "", "", "", password_file="")
+    config = json.loads(render_environment(_environment(metrics)))
+    assert set(config) == {"global", "scrape_configs"}
