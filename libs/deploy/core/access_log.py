@@ -13,7 +13,7 @@ from deploy.core.tallies import MARK, VERIFYING
 _COUNT = r"""
 for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
   docker logs --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
-done | awk -v mark="$3" -v verifying="$4" '
+done | awk -v any="$3" -v verifying="$4" -v mark="$5" '
   function field(name,  at, rest) {
     at = index($0, "\"" name "\":")
     if (!at) return ""
@@ -29,7 +29,8 @@ done | awk -v mark="$3" -v verifying="$4" '
     ms = int(field("seconds") * 1000 + 0.5)
     if (ms >= 1000) ms = int(ms / 50 + 0.5) * 50
     else if (ms >= 100) ms = int(ms / 5 + 0.5) * 5
-    origin = substr(id, 1, length(mark)) == mark ? "synthetic" : "users"
+    origin = substr(id, 1, length(any)) == any ? "synthetic" : "users"
+    if (origin == "synthetic" && substr(id, 1, length(mark)) != mark) next
     seen[origin " " upstream " " (address == "" ? "-" : address) " " status " " ms]++
   }
   END { for (key in seen) print key, seen[key] }'
@@ -41,6 +42,10 @@ def host_time() -> list[str]:
     return ["date", "+%s.%N"]
 
 
-def count_requests(since: float, until: float) -> list[str]:
-    """Prints `origin upstream address status milliseconds count` of the requests that the edges logged in a time."""
-    return ["sh", "-c", _COUNT, "requests", f"{since:.3f}", f"{until:.3f}", MARK, VERIFYING]
+def count_requests(since: float, until: float, mark: str = MARK) -> list[str]:
+    """Prints `origin upstream address status milliseconds count` of the requests that the edges logged in a time.
+
+    Of the synthetic ones only those count whose id begins with `mark`.
+    """
+    times = [f"{since:.3f}", f"{until:.3f}"]
+    return ["sh", "-c", _COUNT, "requests", *times, MARK, VERIFYING, mark]

@@ -94,6 +94,23 @@ def test_synthetic_requests_are_told_apart_and_our_own_look_is_none(count: Count
     }
 
 
+def test_synthetic_requests_of_another_verdict_are_none(tmp_path: Path) -> None:
+    mine, other = line(request_id=f"{MARK}a-1"), line(request_id=f"{MARK}b-1")
+    (tmp_path / "docker").write_text(
+        f"#!/bin/sh\ncase $1 in ps) echo edge;; logs) cat {tmp_path}/log;; esac\n"
+    )
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "log").write_text(f"{mine}\n{other}\n{mine}\n")
+    done = subprocess.run(
+        count_requests(0, 9, f"{MARK}a-"),
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"synthetic {NEW} 10.213.0.129:8080 200 12 2\n"
+
+
 def test_what_no_release_answered_is_passed_over(count: Count) -> None:
     assert count(line(upstream=""), line(status=499), "nginx: [warn] something", "") == ""
 

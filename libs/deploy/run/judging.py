@@ -13,7 +13,7 @@ from deploy.core.evidence import Counts, Requests, requests_of
 from deploy.core.gates import Finding, Verdict, conduct, judge
 from deploy.core.ports import Clock, Host, MetricsQuery
 from deploy.core.releases import Release
-from deploy.core.tallies import SYNTHETIC, parse_counts
+from deploy.core.tallies import MARK, SYNTHETIC, parse_counts
 from deploy.errors import CommandError, GateError, MetricsError
 from deploy.run.guard import last_line
 from deploy.run.synthetic import Course, send, warm_up
@@ -64,7 +64,10 @@ class _Session:
         self._bench = bench
         self._warm = False
         gate = case.service.gate
-        self._since = {host.name: _now(host) - gate.baseline_s for host in case.hosts}
+        now = {host.name: _now(host) for host in case.hosts}
+        self._since = {name: begun - gate.baseline_s for name, begun in now.items()}
+        # Both sides' synthetic requests are of this moment: what an earlier verdict sent met another load.
+        self._mark = f"{MARK}{int(next(iter(now.values())) * 1000):x}-"
 
     def run(self) -> Verdict:
         case, clock, gate = self._case, self._bench.clock, self._case.service.gate
@@ -108,7 +111,7 @@ class _Session:
         ):
             return requests
         new, old = requests.lacking(wanted)
-        course = Course(case.hosts, case.service.gate.paths, case.preview_port)
+        course = Course(case.hosts, case.service.gate.paths, case.preview_port, self._mark)
         sides = [(case.release, new), *([(case.previous, old)] if case.previous else [])]
         if not new + old:
             return requests
@@ -136,7 +139,7 @@ class _Session:
 
     def _count_of(self, host: Host) -> tuple[str, Counts]:
         # Until a second hence: what was written in this very moment is part of it.
-        argv = access_log.count_requests(self._since[host.name], _now(host) + 1)
+        argv = access_log.count_requests(self._since[host.name], _now(host) + 1, self._mark)
         done = host.run(argv, timeout_s=60)
         if done.code != 0:
             raise CommandError(f"{host.name}: the edge's log can't be read: {last_line(done)}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from deploy.core.edge import direct_path
 from deploy.core.ports import Clock, Host
 from deploy.core.releases import Release
-from deploy.core.tallies import MARK, VERIFYING
+from deploy.core.tallies import VERIFYING
 
 DEADLINE_S = 60.0
 _WARM = 4
@@ -24,11 +24,15 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Course:
-    """Where synthetic requests go: these paths below the route of each release, on these hosts."""
+    """Where synthetic requests go: these paths below the route of each release, on these hosts.
+
+    Their request ids begin with `mark`.
+    """
 
     hosts: Sequence[Host]
     paths: Sequence[str]
     preview_port: int
+    mark: str
 
 
 def send(course: Course, wanted: Sequence[tuple[Release, int]], clock: Clock) -> None:
@@ -46,8 +50,9 @@ def _send(
     def one(asked: tuple[Host, int, tuple[Release, str]]) -> None:
         host, number, (release, path) = asked
         if clock.monotonic() < end:
+            name = f"{course.mark}{number:08d}" if counted else VERIFYING
             where = direct_path(release.service, release.id) + below(release, path)
-            host.fetch(course.preview_port, where, headers=_headers(release, number, counted))
+            host.fetch(course.preview_port, where, headers=_headers(release, name))
 
     asked = [
         (host, number, turn)
@@ -81,7 +86,6 @@ def _in_turn(wanted: Sequence[tuple[Release, int]]) -> Iterator[Release]:
                 yield release
 
 
-def _headers(release: Release, number: int, counted: bool) -> Mapping[str, str]:
-    name = f"{MARK}{number:08d}" if counted else VERIFYING
+def _headers(release: Release, name: str) -> Mapping[str, str]:
     named = {"X-Request-Id": name, "User-Agent": "ship-gate"}
     return {**named, "Host": release.route.host} if release.route.host else named

@@ -34,13 +34,15 @@ class AccessLog:
         """The host's clock, that long after the simulation began."""
         return EPOCH_S + passed_s + self.clock_off_s
 
-    def count(self, since: float, until: float) -> str:
+    def count(self, since: float, until: float, mark: str) -> str:
         """Returns what `core.access_log.count_requests` prints."""
         counts: Counter[str] = Counter()
         for each in self.requests:
             if not since <= each.at <= until or each.request_id == VERIFYING:
                 continue
             origin = "synthetic" if each.request_id.startswith(MARK) else "users"
+            if origin == "synthetic" and not each.request_id.startswith(mark):
+                continue
             counts[
                 f"{origin} {each.upstream} {each.address} {each.status} {each.milliseconds}"
             ] += 1

@@ -43,6 +43,7 @@ class SimulatedContainer:
     environment: Mapping[str, str] = field(default_factory=dict)
     has_check: bool = True
     restarted: int = 0
+    asked: int = 0
 
     def restarts(self, now_s: float) -> int:
         """How often its PID 1 has ended and was started again."""

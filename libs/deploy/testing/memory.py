@@ -161,7 +161,8 @@ class MemoryHost:
         if container is None or not container.serves(self.clock.monotonic()):
             return Answer(502), 0.001
         behaviour = container.behaviour
-        if behaviour.fails_every and self.asked % behaviour.fails_every == 0:
+        container.asked += 1
+        if behaviour.fails_every and container.asked % behaviour.fails_every == 0:
             return Answer(500), behaviour.answers_in_s
         told = container.environment
         release = container.behaviour.answers_as or told["RELEASE"]
@@ -237,9 +238,9 @@ class MemoryHost:
             case "look", _:
                 _same(argv, commands.look())
                 return Completed(0, self._look())
-            case "requests", [since, until, *_]:
-                _same(argv, access_log.count_requests(float(since), float(until)))
-                return Completed(0, self.log.count(float(since), float(until)))
+            case "requests", [since, until, _, _, mark]:
+                _same(argv, access_log.count_requests(float(since), float(until), mark))
+                return Completed(0, self.log.count(float(since), float(until), mark))
             case "place", [folder]:
                 _same(argv, commands.place(folder))
                 self._remove(folder)
