@@ -30,7 +30,7 @@ def history(hosts: Sequence[Host], service: str) -> tuple[Operation, ...]:
     turns: dict[int, Operation] = {}
     for host in observe(hosts):
         for entry in host.ledger:
-            if entry.service == service:
+            if entry.service == service and entry.event in ("begun", "ended"):
                 turns[entry.turn] = _merged(turns.get(entry.turn), entry, host.host)
     return tuple(turns[turn] for turn in sorted(turns))
 

@@ -33,6 +33,7 @@ from deploy.run.deploy import (
     scale,
 )
 from deploy.run.events import Event, Said, StepBegun
+from deploy.run.history import history
 from deploy.run.observe import observe
 from deploy.run.watching import EdgeJudge, watch_live
 from deploy.testing import wishes
@@ -289,6 +290,7 @@ def test_tasks_run_once_a_release_on_one_host_and_their_words_are_kept(fleet: Fl
         (TWO, "before_switch", "done", "did it"),
         (TWO, "after_switch", "done", "did it"),
     ]
+    assert history(fleet.hosts, "app")[-1].entry.outcome == "live"
     assert deploy(request, world(fleet), quiet).outcome == "unchanged"
     rollback(Rollback(request.service, wishes.ORIGIN), world(fleet), quiet)
     assert [len(host.tasks) for host in fleet.hosts] == [2, 0]
