@@ -67,9 +67,11 @@ def test_requests_and_answers_pass_whole_over_one_connection_and_over_many(
 def test_a_port_where_nobody_listens_is_a_closed_connection(host: SshHost) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as free:
         nobody = free.server_port
-    with forwarded(lambda: host.dial(nobody)) as port:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-            assert client.recv(1) == b""
+    with (
+        forwarded(lambda: host.dial(nobody)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as client,
+    ):
+        assert client.recv(1) == b""
 
 
 def test_it_ends_with_its_context(host: SshHost, echo: int) -> None:
