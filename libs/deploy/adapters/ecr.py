@@ -41,10 +41,13 @@ MANIFESTS = (
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html
 REFUSED = frozenset(
     {
+        "AccessDenied",
         "AccessDeniedException",
         "ExpiredTokenException",
+        "IDPRejectedClaim",
         "IncompleteSignature",
         "InvalidClientTokenId",
+        "InvalidIdentityToken",
         "InvalidSignatureException",
         "MissingAuthenticationToken",
         "NotAuthorized",

@@ -8,7 +8,9 @@ from deploy.cli.console import Console
 from deploy.cli.deploy_verb import document_of, show
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
+from deploy.errors import UsageError
 from deploy.run.deploy import rollback
+from deploy.run.taking_back import take_back
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -16,10 +18,27 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--to", default="", metavar="RELEASE", help="a release (default: the one before)"
     )
+    parser.add_argument(
+        "--release",
+        metavar="ID",
+        help="take back this release alone, held or live; nothing where it is neither, or empty",
+    )
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    if arguments.release is not None:
+        if arguments.to:
+            raise UsageError("--to and --release exclude each other", hint="leave one out")
+        outcome = take_back(
+            wiring.service(arguments.service),
+            wiring.origin(arguments.why),
+            arguments.release,
+            wiring.world(),
+            console.tell,
+            wiring.pipeline,
+        )
+        return document_of(outcome, console)
     request = wiring.rollback(arguments.service, arguments.to, why=arguments.why)
     return document_of(rollback(request, wiring.world(), console.tell), console)
 

@@ -22,6 +22,7 @@ from deploy.adapters.forward import forwarded
 from deploy.adapters.git import Checkout
 from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts, require_pinned_job_image
 from deploy.adapters.history import GitHistory
+from deploy.adapters.identity import web_identity
 from deploy.adapters.journeys import Journeys
 from deploy.adapters.memory import FileMemory
 from deploy.adapters.pants import Pants
@@ -65,7 +66,8 @@ class Wiring:
         """Yields a wiring whose connections are closed afterwards."""
         wiring = cls(env, sandbox_name, say)
         try:
-            yield wiring
+            with web_identity():
+                yield wiring
         finally:
             wiring._close()
 
@@ -271,6 +273,11 @@ class Wiring:
     def scale(self, name: str, replicas: int, *, why: str = "") -> Scale:
         """What another scale of this service asks for."""
         return Scale(self.service(name), self.origin(why), replicas, pipeline=sources.pipeline())
+
+    @property
+    def pipeline(self) -> str:
+        """The address of the pipeline that runs this, "" outside of one."""
+        return sources.pipeline()
 
     def origin(self, why: str) -> Origin:
         """Who acts now, and why, from what revision."""

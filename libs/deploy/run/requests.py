@@ -169,6 +169,9 @@ def held_release(asked: Promotion | Abort, seen: tuple[Observed, ...]) -> Releas
     """Returns the record of the candidate that is named. Raises LockedError if it isn't what was held."""
     name, release = asked.service.name, asked.release
     hold = any_hold(seen, name)
+    if asked.verb == "promote" and hold is None and {h.edge.live(name) for h in seen} == {release}:
+        # `deploy --hold` found it live already and told its name: there is nothing left to do.
+        return live_release(name, seen)
     if hold is None or hold.release != release:
         what = _told(hold) if hold else "nothing is held"
         raise LockedError(
