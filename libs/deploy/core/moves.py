@@ -95,7 +95,8 @@ def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
     yield AwaitHealthy(
         host.host,
         release,
-        deadline_s=health.startup_deadline_s,
+        startup_deadline_s=health.startup_deadline_s,
+        deadline_s=health.healthy_deadline_s,
         min_healthy_s=health.min_healthy_s,
         because="no replica gets traffic before it is healthy",
     )
@@ -199,7 +200,10 @@ def _surplus(release: Release, host: Observed) -> tuple[str, ...]:
 
 
 def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    """Keeps the newest releases that were once verified; what never went live goes at once."""
+    """Keeps the newest releases that were once verified; what never went live goes at once.
+
+    With it go the images that no record names: a kill between a pull and its record leaves one.
+    """
     service, release = wanted.service.name, wanted.release
     proven = {entry.release for entry in verified(host.ledger, service)}
     mine = sorted(
@@ -208,11 +212,13 @@ def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:
     others = [each for each in mine if each.id != release.id]
     kept = [each for each in others if each.id in proven][: wanted.keep_releases - 1]
     old = [each for each in others if each not in kept]
-    if not old:
-        return
     held = {each.image for each in (*kept, release)} | {
         r.image for r in host.releases if r.service != service
     }
-    images = tuple(sorted({each.image for each in old} - held))
+    repository = release.image.partition("@")[0]
+    known = {image for image in host.images if image.startswith(f"{repository}@sha256:")}
+    images = tuple(sorted(({each.image for each in old} | known) - held))
+    if not old and not images:
+        return
     why = f"{wanted.keep_releases} releases are kept, and none that never went live"
     yield Prune(host.host, service, tuple(each.id for each in old), images, why)

@@ -424,6 +424,15 @@ def test_a_scale_that_failed_goes_back_to_as_many_as_there_were() -> None:
     )
 
 
+def test_an_image_that_no_record_names_goes_and_no_other_service_s() -> None:
+    host = live("a", 1)
+    lost, other = wishes.image("lost"), wishes.image("lost", "shop")
+    (step,) = plan_deploy(wanted(1), (replace(host, images=host.images | {lost, other}),)).steps[
+        -1:
+    ]
+    assert getattr(step, "images", None) == (lost,)
+
+
 # The way back.
 
 

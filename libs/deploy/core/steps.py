@@ -80,10 +80,14 @@ class StartReplicas:
 
 @dataclass(frozen=True)
 class AwaitHealthy:
-    """Waits until every replica has been healthy for a while; ends early when one crash-loops. In seconds."""
+    """Waits until every replica has been healthy for a while; ends early when one crash-loops. In seconds.
+
+    Each has to be healthy once within `startup_deadline_s`, and all at the same time within `deadline_s`.
+    """
 
     host: str
     release: Release
+    startup_deadline_s: float
     deadline_s: float
     min_healthy_s: float
     because: str

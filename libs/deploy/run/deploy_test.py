@@ -187,7 +187,7 @@ def test_a_new_host_that_fails_is_cleared_and_the_old_one_untouched() -> None:
 @pytest.mark.parametrize(
     ("behaviour", "told"),
     [
-        (Behaviour(healthy_after_s=None), "is not healthy after 20 s"),
+        (Behaviour(healthy_after_s=None), "was never healthy in 20 s after its start"),
         (Behaviour(crashes_after_s=0.8), "ends again and again"),
         (Behaviour(dies_after_s=0.5), "ends again and again"),
         (Behaviour(answers_as=ONE), "did not answer as r000002"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.core import commands
 from deploy.core.observed import Container
 from deploy.core.ports import Clock, Host
-from deploy.core.releases import Release
 from deploy.core.steps import AwaitHealthy
 from deploy.errors import UnhealthyError
 from deploy.run.observe import container_of
@@ -25,41 +25,52 @@ class _Watch:
 
     host: Host
     clock: Clock
-    release: Release
+    step: AwaitHealthy
+    begun: float
     seen: tuple[Container, ...] = ()
     ready_since: float | None = None
     restarts: dict[str, int] = field(default_factory=dict)
+    once_ready: set[str] = field(default_factory=set)
 
     def look(self) -> None:
-        """Looks once. Raises UnhealthyError for a replica that can't become healthy."""
-        done = self.host.run(commands.inspect(self.release.names))
+        """Looks once. Raises UnhealthyError for a replica that can't become healthy, or didn't in time."""
+        names = self.step.release.names
+        done = self.host.run(commands.inspect(names))
         inspected: list[dict[str, Any]] = json.loads(done.stdout or "[]")
         self.seen = tuple(container_of(each) for each in inspected)
         for container in self.seen:
             before = self.restarts.setdefault(container.id, container.restarts)
             if container.restarts > before or container.state in ("exited", "dead"):
                 raise UnhealthyError(diagnosis(self.host, container.name, "ends again and again"))
-        all_ready = len(self.seen) == len(self.release.names) and all(
-            each.ready for each in self.seen
-        )
+        self.once_ready |= {each.name for each in self.seen if each.ready}
+        self._refuse_late(names)
+        all_ready = len(self.seen) == len(names) and all(each.ready for each in self.seen)
         if not all_ready:
             self.ready_since = None
         elif self.ready_since is None:
             self.ready_since = self.clock.monotonic()
 
-    def steady(self, min_healthy_s: float) -> bool:
-        """Looks, and returns whether all have been ready for so long."""
+    def _refuse_late(self, names: Sequence[str]) -> None:
+        limit_s = self.step.startup_deadline_s
+        late = next((name for name in names if name not in self.once_ready), None)
+        if late is not None and self.clock.monotonic() - self.begun >= limit_s:
+            raise UnhealthyError(
+                diagnosis(self.host, late, f"was never healthy in {limit_s:g} s after its start")
+            )
+
+    def steady(self) -> bool:
+        """Looks, and returns whether all have been ready for long enough."""
         self.look()
         return (
             self.ready_since is not None
-            and self.clock.monotonic() - self.ready_since >= min_healthy_s
+            and self.clock.monotonic() - self.ready_since >= self.step.min_healthy_s
         )
 
 
 def await_healthy(host: Host, clock: Clock, step: AwaitHealthy) -> None:
     """Waits as the step says. Raises UnhealthyError with the replica's last words."""
-    watch = _Watch(host, clock, step.release)
-    if wait_until(lambda: watch.steady(step.min_healthy_s), clock, deadline_s=step.deadline_s):
+    watch = _Watch(host, clock, step, clock.monotonic())
+    if wait_until(watch.steady, clock, deadline_s=step.deadline_s):
         return
     ready = {each.name for each in watch.seen if each.ready}
     late = next((name for name in step.release.names if name not in ready), step.release.names[0])
