@@ -18,6 +18,7 @@ from deploy.adapters.bases import Bases
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
 from deploy.adapters.engine import Engine
+from deploy.adapters.exports import Exports, Receivers
 from deploy.adapters.forward import forwarded
 from deploy.adapters.git import Checkout
 from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts, require_pinned_job_image
@@ -182,12 +183,26 @@ class Wiring:
         except OSError as error:
             raise UsageError(f"{file} can't be written: {error.strerror}") from error
 
+    @cached_property
+    def exports(self) -> Exports:
+        """Who is told of a deploy beside this console."""
+        metrics = self.environment().metrics
+        pushgateway = metrics.pushgateway_url if metrics else ""
+        receivers = Receivers.of(os.environ, pushgateway=pushgateway)
+        return Exports(receivers, ROOT / "dist" / "deploys", self.say)
+
     def world(self) -> World:
         """Everything outside that a deploy touches."""
         environment = self.environment()
         asked = Prometheus(environment.metrics.prometheus_url) if environment.metrics else None
         return World(
-            environment, self.hosts(), self.registry, self.probe, self.clock, metrics=asked
+            environment,
+            self.hosts(),
+            self.registry,
+            self.probe,
+            self.clock,
+            metrics=asked,
+            publish=self.exports,
         )
 
     def grounds(self) -> Grounds:

@@ -78,6 +78,12 @@ done | awk -v release="\\"release\\":\\"$1\\"" '
   END { print total + 0, failed + 0 }'
 """
 
+# $1 folder, $2 file, $3 how many are kept; the text on stdin.
+_KEEP = """
+mkdir -p "$1" && cd "$1" && cat > "$2.new" && mv "$2.new" "$2" || exit 1
+ls | grep '[.]json$' | head -n "-$3" | xargs -r rm -f --
+"""
+
 # $1 root. A line a fact, each with its kind in front.
 _LOOK = """
 docker version --format 'engine {{.Server.Version}}' || exit 1
@@ -150,6 +156,16 @@ def count_answers(release: str, since_s: float) -> list[str]:
 def edge_processes() -> list[str]:
     """Lists the edge's processes: pid and title."""
     return ["docker", "top", EDGE, "-eo", "pid,args"]
+
+
+def keep_chronicle(service: str, turn: int) -> list[str]:
+    """Keeps a deploy's chronicle (stdin) with the hundred before it."""
+    return ["sh", "-c", _KEEP, "keep", chronicles(service), f"{turn:06d}.json", "100"]
+
+
+def chronicles(service: str) -> str:
+    """Names the folder of a service's chronicles on a host."""
+    return f"{ROOT}/services/{service}/rollouts"
 
 
 def release_folder(service: str, release: str) -> str:

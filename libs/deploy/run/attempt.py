@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from deploy.core import commands
+from deploy.core.chronicle import dump_chronicle
 from deploy.core.ledger import Entry
 from deploy.core.observed import Observed, next_turn
 from deploy.core.plans import Holder, Plan, Wanted
@@ -19,6 +23,7 @@ from deploy.run.executor import PhaseFailedError, execute
 from deploy.run.guard import HeldHost
 from deploy.run.observe import observe_what_answers
 from deploy.run.perform import Outside, perform
+from deploy.run.recording import Recorder
 from deploy.run.requests import Asked, Rollback
 from deploy.run.world import Outcome, RevertedError, World, since
 
@@ -35,8 +40,35 @@ class Attempt:
     wanted: Wanted
     before: tuple[Observed, ...]
     outcome: str = "live"
+    recorder: Recorder | None = None
 
     def run(self, plan_: Plan) -> Outcome:
+        """Carries it out, and keeps its chronicle however it ends."""
+        recorder = Recorder(self.world.clock, self.tell, self.begun, self.world.clock.now())
+        try:
+            return replace(self, tell=recorder.tell, recorder=recorder).carry_out(plan_)
+        finally:
+            self._keep(recorder)
+
+    def _keep(self, recorder: Recorder) -> None:
+        """A chronicle that can't be kept or published changes no outcome."""
+        if (last := recorder.ended) is None:
+            return
+        chronicle = recorder.chronicle(last, self.world.environment.name)
+        text = dump_chronicle(chronicle).encode()
+        argv = commands.keep_chronicle(chronicle.service, chronicle.turn)
+
+        def keep(held: HeldHost) -> None:
+            with suppress(ShipError):
+                held.under(last).must(argv, "keeping the chronicle", stdin=text)
+
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            for _ in pool.map(keep, self.held.values()):
+                pass
+        self.world.publish(chronicle)
+
+    def carry_out(self, plan_: Plan) -> Outcome:
+        """Carries it out under the lock, or takes every host back."""
         turn, release = next_turn(self.before), self.wanted.release
         entry = self._entry(turn, release, plan_.previous)
         for held in self.held.values():
@@ -48,6 +80,8 @@ class Attempt:
             raise self._ending(failure, entry) from failure.errors[0]
         if self.outcome != "live":
             self._conclude(entry, self.outcome, self.request.origin.why)
+        elif self.recorder is not None:
+            self.recorder.ended = self._ended(entry, "live")
         return Outcome(
             release.service,
             release.id,
@@ -169,6 +203,8 @@ class Attempt:
     def _conclude(self, entry: Entry, outcome: str, why: str) -> None:
         """Writes how it ended into every ledger that can be reached; a ledger that can't changes no outcome."""
         ended = replace(self._ended(entry, outcome), why=why.partition("\n")[0])
+        if self.recorder is not None:
+            self.recorder.ended = ended
         for held in self.held.values():
             try:
                 held.note(ended)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.core import commands, locks
+from deploy.core.chronicle import parse_chronicle
 from deploy.core.config import Condition, Gate
 from deploy.core.gates import parse_verdict
 from deploy.core.ledger import parse_ledger
@@ -171,5 +172,8 @@ def test_a_slower_candidate_is_held_where_its_policy_says_so_and_a_person_decide
     assert scene.fleet.served() == [ONE]
     assert f"{commands.ROOT}/services/app/hold.json" in host.files
     assert any(name.startswith("app-r000002") for name in host.engine.containers)
-    last = parse_ledger(host.files[locks.LEDGER].decode())[-1]
-    assert (last.event, last.outcome) == ("ended", "held")
+    entries = parse_ledger(host.files[locks.LEDGER].decode())
+    assert [each.outcome for each in entries if each.event == "ended"][-1] == "held"
+    kept = parse_chronicle(host.files[f"{commands.chronicles('app')}/000002.json"].decode())
+    assert (kept.outcome, kept.release) == ("held", TWO)
+    assert [span.step for span in kept.spans if span.error] == ["JudgeRelease"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from deploy.core.chronicle import Chronicle
 from deploy.core.config import Environment
 from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
 from deploy.errors import ShipError
@@ -21,6 +23,7 @@ class World:
     clock: Clock
     judge: Judge = field(default_factory=EdgeJudge)
     metrics: MetricsQuery | None = None
+    publish: Callable[[Chronicle], None] = lambda chronicle: None
 
 
 @dataclass(frozen=True)

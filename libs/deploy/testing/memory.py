@@ -241,6 +241,8 @@ class MemoryHost:
             case "requests", [since, until, _, _, mark]:
                 _same(argv, access_log.count_requests(float(since), float(until), mark))
                 return Completed(0, self.log.count(float(since), float(until), mark))
+            case "keep", [folder, name, _]:
+                self.files[f"{folder}/{name}"] = stdin
             case "place", [folder]:
                 _same(argv, commands.place(folder))
                 self._remove(folder)
