@@ -27,6 +27,7 @@ from botocore.exceptions import (
 )
 
 from deploy.core.config import Registry
+from deploy.core.images import pulled_bytes
 from deploy.errors import ConfigError, ImageNotFoundError, RegistryAuthError, RegistryError
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ LIFECYCLE = {
     ]
 }
 REFERENCE = re.compile(r"(?P<registry>[^/]+)/(?P<repository>[^@]+)@(?P<digest>sha256:[0-9a-f]{64})")
+
+type _Answer = tuple[int, str, bytes]
+"""Status, digest, body."""
 
 
 class EcrRegistry:
@@ -157,21 +161,32 @@ class EcrRegistry:
 
     def digest_of(self, repository: str, tag: str) -> str | None:
         """Returns `sha256:...` of a tag or a digest, None if the registry has no such image."""
-        status, digest = self._head(f"/v2/{repository}/manifests/{tag}")
+        status, digest, _ = self._ask("HEAD", f"/v2/{repository}/manifests/{tag}")
         match status:
             case 200:
                 return digest
             case 404:
                 return None
             case 401 | 403:
-                raise RegistryAuthError(
-                    f"registry {self.name} refused our login (HTTP {status}); nothing was pushed or pulled",
-                    hint="check the AWS credentials; for a sandbox: ./ship up --yes",
-                )
+                raise self._refused(status, "nothing was pushed or pulled")
             case _:
                 raise RegistryError(
                     f"registry {self.name} answered HTTP {status} for {repository}:{tag}"
                 )
+
+    def size_of(self, image: str) -> int:
+        """Returns how many bytes a pull of `name@sha256:...` moves, 0 if the registry doesn't say.
+
+        Raises RegistryAuthError where the login isn't good any more, RegistryError where nobody answers.
+        """
+        found = REFERENCE.fullmatch(image)
+        if found is None or found["registry"] != self.name:
+            return 0
+        path = f"/v2/{found['repository']}/manifests/{found['digest']}"
+        status, _, body = self._ask("GET", path)
+        if status in (401, 403):
+            raise self._refused(status, "nothing was pushed or pulled")
+        return pulled_bytes(body) if status == 200 else 0
 
     def require(self, image: str) -> None:
         """Raises ImageNotFoundError unless `image` is `name@sha256:...` of an image that this registry holds."""
@@ -187,34 +202,46 @@ class EcrRegistry:
                 hint="./ship history SERVICE lists the images that were deployed",
             )
 
-    def _head(self, path: str) -> tuple[int, str]:
+    def _refused(self, status: int, state: str) -> RegistryAuthError:
+        return RegistryAuthError(
+            f"registry {self.name} refused our login (HTTP {status}); {state}",
+            hint="check the AWS credentials; for a sandbox: ./ship up --yes",
+        )
+
+    def _ask(self, method: str, path: str) -> _Answer:
         user, password = self._login
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}", "Accept": MANIFESTS}
         try:
-            return self._asked(path, headers)
+            return self._asked(method, path, headers)
         except (OSError, http.client.HTTPException) as error:
             raise RegistryError(
                 f"registry {self.name} can't be reached at {self.push_name}: {error}",
                 hint="./ship up --yes starts a sandbox's registry" if self._config.push_via else "",
             ) from error
 
-    def _asked(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    def _asked(self, method: str, path: str, headers: dict[str, str]) -> _Answer:
         via = self._config.push_via
         if via is None or not _is_loopback(via):
             context = ssl.create_default_context()
             return _answer(
                 http.client.HTTPSConnection(self.push_name, timeout=TIMEOUT_S, context=context),
+                method,
                 path,
                 headers,
             )
         try:
             context = ssl._create_unverified_context()  # noqa: SLF001, S323 - as Docker's engine does on loopback
             return _answer(
-                http.client.HTTPSConnection(via, timeout=TIMEOUT_S, context=context), path, headers
+                http.client.HTTPSConnection(via, timeout=TIMEOUT_S, context=context),
+                method,
+                path,
+                headers,
             )
         except ssl.SSLError:
-            return _answer(http.client.HTTPConnection(via, timeout=TIMEOUT_S), path, headers)
+            return _answer(
+                http.client.HTTPConnection(via, timeout=TIMEOUT_S), method, path, headers
+            )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -242,12 +269,12 @@ class EcrRegistry:
 
 
 def _answer(
-    connection: http.client.HTTPConnection, path: str, headers: dict[str, str]
-) -> tuple[int, str]:
+    connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str]
+) -> _Answer:
     try:
-        connection.request("HEAD", path, headers=headers)
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.getheader("Docker-Content-Digest", "")
+        return answer.status, answer.getheader("Docker-Content-Digest", ""), answer.read()
     finally:
         connection.close()
 

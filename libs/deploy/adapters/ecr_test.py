@@ -138,3 +138,17 @@ def test_no_credentials_are_told(
 
 def test_without_a_detour_the_registry_is_reached_by_its_name() -> None:
     assert EcrRegistry(Registry(ACCOUNT, "us-east-1")).push_name == NAME
+
+
+def test_the_size_of_a_pull_is_that_of_config_and_layers(
+    config: Registry, registry_server: RegistryServer
+) -> None:
+    registry_server.digests["app:1"] = DIGEST
+    registry = EcrRegistry(config)
+    assert registry.size_of(f"{NAME}/app@{DIGEST}") == 1230
+    assert registry.size_of("elsewhere/app:latest") == 0
+    registry_server.manifest = b"no manifest"
+    assert registry.size_of(f"{NAME}/app@{DIGEST}") == 0
+    registry_server.broken = 401
+    with pytest.raises(RegistryAuthError, match="refused our login"):
+        registry.size_of(f"{NAME}/app@{DIGEST}")

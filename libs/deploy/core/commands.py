@@ -91,6 +91,7 @@ printf 'compose %s\\n' "$(docker compose version --short)"
 data=$(docker info --format '{{.DockerRootDir}}')
 [ -d "$data" ] || data=/
 printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
+grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
 docker network inspect py-cicd --format 'network {{.Name}}' 2>/dev/null
 docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
 docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container {{json .}}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import tarfile
 import time
 from pathlib import Path
@@ -126,7 +127,11 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
     machine.run(commands.overlay(commands.TARGETS), commands.tar_of((("app.json", "[]\n", 0o644),)))
     (machine.root / "ledger.jsonl").write_text('first\n{"event": "effect"}\ntor')
     (machine.root / "services/app/hold.json").write_text('{"release": "r000002-b"}\n')
-    lines = machine.run(commands.look()).stdout.decode().splitlines()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        printed = machine.run(commands.look()).stdout.decode().splitlines()
+        port = f"0100007F:{taken.getsockname()[1]:04X}"
+    assert [line for line in printed if line.startswith("socket ") and port in line]
+    lines = [line for line in printed if not line.startswith("socket ")]
     disk, now = lines.pop(2), lines.pop(-4)
     assert int(disk.removeprefix("disk ")) > 0
     assert abs(int(now.removeprefix("now ")) - time.time()) < 60

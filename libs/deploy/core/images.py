@@ -62,6 +62,16 @@ def rfc3339(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def pulled_bytes(manifest: bytes) -> int:
+    """Returns the size of the layers and the config that a manifest names, 0 for a text that names none."""
+    try:
+        document = json.loads(manifest)
+        parts = [*document.get("layers", ()), document.get("config", {})]
+        return sum(int(part.get("size", 0)) for part in parts)
+    except (ValueError, AttributeError, TypeError):
+        return 0
+
+
 def digest_of(content: bytes) -> str:
     """Returns `sha256:...` of content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -41,7 +41,8 @@ class Observed:
 
     `images` are the references by digest that the engine holds; `parts` the images (by reference) and
     config hashes that the edge and the host's Prometheus run with, by container name; `targets` the SHA-256 of
-    each service's scrape targets; `now_s` is the host's clock, in seconds since 1970.
+    each service's scrape targets; `now_s` is the host's clock, in seconds since 1970;
+    `listening` the TCP ports that something listens on.
     """
 
     host: str
@@ -59,6 +60,7 @@ class Observed:
     ledger: tuple[Entry, ...] = ()
     holds: tuple[Hold, ...] = ()
     now_s: float = 0.0
+    listening: frozenset[int] = frozenset()
 
     def replicas(self, service: str, release: str) -> tuple[Container, ...]:
         """Returns the containers of a release, by name."""

@@ -100,6 +100,10 @@ class ImageRegistry(Protocol):
         """Returns `sha256:...` of a tag, None if the registry has no such tag."""
         ...
 
+    def size_of(self, image: str) -> int:
+        """Returns how many bytes a pull of `name@sha256:...` moves, 0 if the registry doesn't say."""
+        ...
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.core.observed import Observed
-from deploy.core.preflight import unfit
+from deploy.core.preflight import needed_bytes, skew, unfit
 
 FIT = Observed(
     "a", engine_version="26.1.5+dfsg1", compose_version="v2.26.1-4", disk_free_bytes=10**9
@@ -41,6 +41,33 @@ def test_a_fit_host(host: Observed) -> None:
 )
 def test_an_unfit_host(host: Observed, problem: str) -> None:
     assert unfit(host) == (problem,)
+
+
+def test_an_image_needs_its_room_unpacked() -> None:
+    assert needed_bytes(["a", "b", "unknown"], {"a": 10, "b": 5}) == 60
+    (problem,) = unfit(FIT, needed_bytes=400_000_000)
+    assert "1000 MB of disk are free where 1400 MB are needed" in problem
+
+
+def test_a_port_that_something_else_took_is_named() -> None:
+    host = replace(FIT, listening=frozenset({22, 80}))
+    assert unfit(host, ports={80: "the edge", 8081: "its preview"}) == (
+        "a: port 80 (the edge) is taken by something else; `ss -ltnp` there shows by what",
+    )
+
+
+@pytest.mark.parametrize(
+    ("now_s", "told"),
+    [(0, ""), (1_000_000_010, ""), (1_000_003_600, "3600 s ahead of"), (999_999_000, "1000 s beh")],
+)
+def test_a_clock_that_is_off_is_told(now_s: float, told: str) -> None:
+    warning = skew(replace(FIT, now_s=now_s), "2001-09-09T01:46:40+00:00")
+    assert told in warning
+    assert bool(warning) == bool(told)
+
+
+def test_a_host_that_could_not_be_looked_at_says_that_alone() -> None:
+    assert unfit(Observed("a", problem="a: no answer")) == ("a: no answer",)
 
 
 def test_all_problems_are_told_at_once() -> None:

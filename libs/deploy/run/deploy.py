@@ -7,15 +7,15 @@ from contextlib import contextmanager
 
 from deploy.core.observed import Observed, newest_verified, next_turn, release_named
 from deploy.core.plans import Holder, Plan, Wanted
-from deploy.core.preflight import unfit
 from deploy.core.rollout import plan_deploy, plan_hold
 from deploy.core.way_back import plan_back, release_before
-from deploy.errors import LockedError, PreflightError
+from deploy.errors import LockedError
 from deploy.run.attempt import Attempt, ended_entry
 from deploy.run.events import Listener, Said
 from deploy.run.guard import HeldHost
 from deploy.run.locking import locked
 from deploy.run.observe import observe
+from deploy.run.preflight import preflight
 from deploy.run.requests import (
     Abort,
     Asked,
@@ -156,9 +156,6 @@ def _roll(asked: Forward, world: World, tell: Listener, *, wait: bool = False) -
         if not plan_.phases:
             seconds = since(world.clock, begun)
             return Outcome(asked.service.name, wanted.release.id, "", "unchanged", seconds)
-        if problems := [problem for each in seen for problem in unfit(each)]:
-            raise PreflightError(
-                "; ".join(problems), hint="nothing was changed; mend it and run this again"
-            )
+        preflight(world, wanted, seen, tell)
         ends = "held" if any(phase.name == "hold" for phase in plan_.phases) else "live"
         return Attempt(asked, world, held, tell, begun, wanted, seen, outcome=ends).run(plan_)

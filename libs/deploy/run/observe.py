@@ -84,6 +84,7 @@ def parse_look(name: str, text: str) -> Observed:
         ledger=parse_ledger("\n".join(facts.get("ledger", []))),
         holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
         now_s=float(_one(facts, "now") or 0),
+        listening=frozenset(_ports(facts.get("socket", []))),
     )
 
 
@@ -129,6 +130,14 @@ def _parts(inspected: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
         labels = _labels(each)
         if "py-cicd.key" in labels and each["State"]["Status"] == "running":
             yield labels["py-cicd.name"], labels["py-cicd.key"]
+
+
+def _ports(lines: Iterable[str]) -> Iterable[int]:
+    """Reads lines of /proc/net/tcp: number, local address and port in hexadecimal digits, and more."""
+    for line in lines:
+        words = line.split()
+        if len(words) > 1:
+            yield int(words[1].rpartition(":")[2], 16)
 
 
 def _targets(lines: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from deploy.core.config import Edge, Environment, HostConfig, Registry
 from deploy.core.ports import Answer, Clock
-from deploy.errors import HostUnreachableError
+from deploy.errors import HostUnreachableError, RegistryAuthError
 from deploy.testing.clock import OwnLock, SimulatedClock
 from deploy.testing.faults import Fault, How, Killed
 from deploy.testing.memory import PREVIEW_PORT, MemoryHost
@@ -21,6 +21,8 @@ class MemoryRegistry:
     """Where the simulated hosts pull from."""
 
     name: str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+    sizes: dict[str, int] = field(default_factory=dict)
+    refuses: bool = False
 
     def login(self) -> tuple[str, str, str]:
         """Returns (registry name, user, password)."""
@@ -30,6 +32,12 @@ class MemoryRegistry:
         """This registry has no tags."""
         del repository, tag
         return None
+
+    def size_of(self, image: str) -> int:
+        """Every image is of this size."""
+        if self.refuses:
+            raise RegistryAuthError(f"registry {self.name} refused our login (HTTP 401)")
+        return self.sizes.get(image, 20_000_000)
 
 
 @dataclass

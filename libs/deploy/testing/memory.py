@@ -15,6 +15,7 @@ from deploy.core import access_log, chorus, commands, locks
 from deploy.core.ledger import seal, sealed
 from deploy.core.ports import Answer, Clock, Completed
 from deploy.testing.access_log import AccessLog, Logged
+from deploy.testing.clock import BEGINNING
 from deploy.testing.engine import EngineRefusedError, SimulatedContainer, SimulatedEngine
 from deploy.testing.nginx import Nginx
 
@@ -48,6 +49,8 @@ class MemoryHost:
     login_refused: bool = False
     pull_refused: bool = False
     stragglers: bool = False
+    clock_off_s: float = 0.0
+    taken_ports: tuple[int, ...] = ()
     edge_lingers_s: float = 3.0
     asked: int = 0
     answers: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -367,7 +370,8 @@ class MemoryHost:
                 lines.append(f"targets {digest}  {path.rpartition('/')[2]}")
         routes = self.files.get(commands.ROUTES, b"").decode()
         lines += [f"routes {line}" for line in routes.splitlines()[:1]]
-        lines.append(f"now {1_800_000_000 + now_s:.0f}")
+        lines.append(f"now {BEGINNING.timestamp() + now_s + self.clock_off_s:.0f}")
+        lines += [f"socket 0: 00000000:{port:04X} 00000000:0000 0A" for port in self.taken_ports]
         for path, content in sorted(self.files.items()):
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")

@@ -15,6 +15,7 @@ class RegistryServer:
     def __init__(self, password: str) -> None:
         self.password = password
         self.digests: dict[str, str] = {}
+        self.manifest = b'{"layers": [{"size": 1000}, {"size": 200}], "config": {"size": 30}}'
         self.broken: int | None = None
         self.address = ""
 
@@ -50,6 +51,10 @@ class RegistryServer:
         registry = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.do_HEAD()
+                self.wfile.write(registry.manifest)
+
             def do_HEAD(self) -> None:
                 status, digest = registry.answer(self.path, self.headers.get("Authorization", ""))
                 self.send_response(status)
