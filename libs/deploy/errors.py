@@ -39,6 +39,20 @@ class ConfigError(ShipError):
         self.problems = problems
 
 
+class MissingSecretsError(ConfigError):
+    """A store doesn't hold what a service or a release names; `problems` lists each, nothing was touched."""
+
+
+class SecretStoreError(ShipError):
+    """A store of secrets refused or can't be reached; nothing was touched."""
+
+
+class SecretStoreAuthError(SecretStoreError):
+    """A store of secrets refused our credentials."""
+
+    exit_code = 2
+
+
 class LockedError(ShipError):
     """Somebody else holds the lock; the message says who and since when."""
 

@@ -17,16 +17,18 @@ OURS = frozenset({*LIBRARIES, *SERVICES})
 
 PURE = frozenset({
     "__future__", "abc", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal",
-    "difflib", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "html", "ipaddress", "itertools",
-    "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "textwrap", "types", "typing",
-    "urllib.parse",
+    "difflib", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac", "html", "ipaddress",
+    "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "textwrap", "types",
+    "typing", "urllib.parse",
     # Formats, paths and streams as values; a test below says that nothing is opened with them.
     "glob.translate", "io", "pathlib", "tarfile",
 })  # fmt: skip
 """The standard library without I/O, clocks, processes, threads and chance."""
 
 ONE_LIBRARY = {
-    "deploy.adapters.ecr": {"boto3", "botocore", "mypy_boto3_ecr"},
+    "deploy.adapters.aws": {"boto3", "botocore"},
+    "deploy.adapters.aws_secrets": {"botocore"},
+    "deploy.adapters.ecr": {"botocore", "mypy_boto3_ecr"},
     "deploy.adapters.engine": {"docker", "requests.exceptions"},
     "deploy.adapters.forms": {"pydantic", "pydantic_core"},
     "deploy.adapters.ssh": {"paramiko"},
@@ -68,6 +70,11 @@ def law_of(module: str) -> Law:
             parts = ("ssh_channel", "ssh_failure", "ssh_login")
             ours = tuple(f"deploy.adapters.{part}" for part in parts)
             return Law(ours=("deploy.core", "deploy.errors", *ours), others=one_library)
+        case ["deploy", "adapters", "ecr" | "aws_secrets"]:
+            # So is how AWS is reached.
+            return Law(
+                ours=("deploy.core", "deploy.errors", "deploy.adapters.aws"), others=one_library
+            )
         case ["deploy", "adapters", *_]:
             return Law(ours=("deploy.core", "deploy.errors"), others=one_library)
         case ["deploy", "run", *_]:

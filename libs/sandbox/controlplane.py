@@ -1,4 +1,4 @@
-"""ECR's control plane for a sandbox: moto, kept in step with the registry; a process of its own.
+"""AWS for a sandbox: moto, its ECR kept in step with the registry, its secrets kept; a process of its own.
 
 `python -m sandbox.controlplane FOLDER` serves on the port that the sandbox's folder names, until it is ended.
 moto keeps nothing over a restart: how repositories were set up is written down here and said to it again.
@@ -24,6 +24,7 @@ from werkzeug.test import Client
 
 from sandbox.gate import Gate, Judge, Refusal, Registry
 from sandbox.identity import ACCOUNT, REGION
+from sandbox.kept_secrets import KeptSecrets
 from sandbox.mirror import Mirror
 from sandbox.ports import ADDRESS, FILE
 from sandbox.process import announce
@@ -161,7 +162,8 @@ def make_application(place: Folder, registry_port: int) -> ControlPlane:
     """Makes the control plane of a sandbox's folder, with what it remembers."""
     backend = ecr_backends[ACCOUNT][REGION]
     mirror = Mirror(f"https://{ADDRESS}:{registry_port}", str(place.path / "ca.crt"), backend)
-    inner = DomainDispatcherApplication(create_backend_app)
+    inner = KeptSecrets(DomainDispatcherApplication(create_backend_app), place)
+    inner.replay()
     application = ControlPlane(inner, mirror, Memory(place))
     application.replay()
     return application

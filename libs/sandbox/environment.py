@@ -26,6 +26,10 @@ endpoint_url = "http://{address}:{control_plane}"
 push_via = "{address}:{pushes}"
 credentials = "aws_credentials"
 
+[secrets]
+endpoint_url = "http://{address}:{control_plane}"
+credentials = "aws_credentials"
+
 [edge]
 http_port = {http_port}
 preview_port = 8081

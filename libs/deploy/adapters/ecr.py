@@ -14,11 +14,8 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-from botocore.credentials import SharedCredentialProvider
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -26,9 +23,10 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from deploy.adapters import aws
 from deploy.core.config import Registry
 from deploy.core.images import pulled_bytes
-from deploy.errors import ConfigError, ImageNotFoundError, RegistryAuthError, RegistryError
+from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -37,23 +35,6 @@ TIMEOUT_S = 20
 MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.index.v1+json"
-)
-# What AWS answers when it refuses who asks, rather than what is asked.
-# https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html
-REFUSED = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "ExpiredTokenException",
-        "IDPRejectedClaim",
-        "IncompleteSignature",
-        "InvalidClientTokenId",
-        "InvalidIdentityToken",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "NotAuthorized",
-        "UnrecognizedClientException",
-    }
 )
 KEPT_IMAGES = 200
 LIFECYCLE = {
@@ -106,24 +87,9 @@ class EcrRegistry:
     @cached_property
     def _api(self) -> ECRClient:
         config = self._config
-        keys: dict[str, Any] = {}
-        if config.credentials is not None:
-            found = SharedCredentialProvider(config.credentials, "default").load()
-            if found is None:
-                raise ConfigError(f"{config.credentials} holds no AWS credentials under [default]")
-            keys = {
-                "aws_access_key_id": found.access_key,
-                "aws_secret_access_key": found.secret_key,
-                "aws_session_token": found.token,
-            }
-        limits = Config(
-            connect_timeout=5,
-            read_timeout=TIMEOUT_S,
-            retries={"mode": "standard", "max_attempts": 3},
-        )
         with self._translated():
-            session = boto3.Session(region_name=config.region, **keys)
-            return session.client("ecr", endpoint_url=config.endpoint_url, config=limits)
+            session = aws.session(config.region, config.credentials)
+            return session.client("ecr", endpoint_url=config.endpoint_url, config=aws.LIMITS)
 
     @cached_property
     def _login(self) -> tuple[str, str]:
@@ -257,7 +223,7 @@ class EcrRegistry:
             message = (
                 f"AWS refused for registry {self.name}: {said.get('Code')}: {said.get('Message')}"
             )
-            if said.get("Code") in REFUSED:
+            if said.get("Code") in aws.REFUSED:
                 raise RegistryAuthError(
                     message, hint="check the AWS credentials and their policy"
                 ) from error

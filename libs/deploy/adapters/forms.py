@@ -73,12 +73,14 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+CiVariable = Annotated[str, _like("[A-Za-z_][A-Za-z0-9_]*", "the name of a variable")]
 Variable = Annotated[
     str,
     _like("[A-Za-z_][A-Za-z0-9_]*", "the name of a variable"),
     _should("left out: the tool itself sets it", lambda name: name not in RESERVED),
 ]
 VariableText = Annotated[str, _should("text on one line", lambda text: "\n" not in text)]
+Region = Annotated[str, _like("[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as eu-central-1")]
 FilePath = Annotated[str, _should("the path of a file", bool)]
 
 
@@ -149,6 +151,21 @@ class TasksForm(Form):
     after_switch: TaskForm = LEFT_OUT
 
 
+class SecretForm(Form):
+    """Where one secret is: exactly one of the stores, by name; a check between keys says so."""
+
+    env: CiVariable = LEFT_OUT
+    file: CiVariable = LEFT_OUT
+    ssm: Annotated[
+        str, _like(r"[\w./-]+|arn:[\w./:-]+", "the name or ARN of a parameter, such as /app/db")
+    ] = LEFT_OUT
+    secretsmanager: Annotated[
+        str, _like(r"[\w/+=.@:!-]+", "the name or ARN of a secret, such as app/db")
+    ] = LEFT_OUT
+    field: Annotated[str, _should("the name of a field", bool)] = LEFT_OUT
+    into: Annotated[str, _like("file|env", '"file" or "env"')] = LEFT_OUT
+
+
 class OverrideForm(Form):
     """What an environment may say otherwise about a service."""
 
@@ -160,6 +177,7 @@ class OverrideForm(Form):
     gate: GateForm = LEFT_OUT
     tasks: TasksForm = LEFT_OUT
     env: dict[Variable, VariableText] = LEFT_OUT
+    secrets: dict[Variable, SecretForm] = LEFT_OUT
 
 
 class ServiceForm(OverrideForm):
@@ -177,9 +195,15 @@ class ServiceForm(OverrideForm):
 
 class RegistryForm(Form):
     account: Annotated[str, _like("[0-9]{12}", "an AWS account of 12 digits, in quotes")]
-    region: Annotated[str, _like("[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as eu-central-1")]
+    region: Region
     endpoint_url: Url = LEFT_OUT
     push_via: HostAndPort = LEFT_OUT
+    credentials: FilePath = LEFT_OUT
+
+
+class SecretStoresForm(Form):
+    region: Region = LEFT_OUT
+    endpoint_url: Url = LEFT_OUT
     credentials: FilePath = LEFT_OUT
 
 
@@ -221,6 +245,7 @@ class EnvironmentForm(Form):
     jump: JumpText = LEFT_OUT
     registry: RegistryForm
     edge: EdgeForm = LEFT_OUT
+    secrets: SecretStoresForm = LEFT_OUT
     metrics: MetricsForm = LEFT_OUT
     hosts: Annotated[list[HostForm], Field(min_length=1)]
     services: dict[Name, OverrideForm] = LEFT_OUT

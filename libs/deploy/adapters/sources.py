@@ -28,11 +28,16 @@ from deploy.core.config import (
     Registry,
     Rollout,
     Route,
+    SecretRef,
+    SecretStores,
     Service,
     Task,
     Tasks,
 )
 from deploy.errors import ConfigError
+
+STORES = ("env", "file", "ssm", "secretsmanager")
+"""Where secrets are, as `SecretForm` names the stores."""
 
 type Check = Callable[[Mapping[str, Any]], Iterable[str]]
 
@@ -70,10 +75,15 @@ def load_environment(path: Path, *, services: Collection[str] | None = None) -> 
 
 
 def for_environment(service: Service, environment: Environment) -> Service:
-    """Returns the service as this environment has it: its file, with the environment's override."""
+    """Returns the service as this environment has it: its file, with the environment's override.
+
+    Raises ConfigError for a variable that the two together set twice.
+    """
     override: dict[str, Any] = dict(environment.overrides.get(service.name, {}))
     if "env" in override:
         override["env"] = {**service.env, **override["env"]}
+    if "secrets" in override:
+        override["secrets"] = {**service.secrets, **_secrets(override["secrets"])}
     if "health" in override:
         override["health"] = replace(service.health, **override["health"])
     if "route" in override:
@@ -84,7 +94,15 @@ def for_environment(service: Service, environment: Environment) -> Service:
         override["gate"] = replace(service.gate, **_gate(override["gate"]))
     if "tasks" in override:
         override["tasks"] = replace(service.tasks, **_tasks(override["tasks"]))
-    return replace(service, **override)
+    merged = replace(service, **override)
+    twice = (
+        name for name, ref in merged.secrets.items() if ref.into == "env" and name in merged.env
+    )
+    _raise_for(
+        [f"services.{service.name}.secrets.{name}: the service's env has it too" for name in twice],
+        f"environment {environment.name}",
+    )
+    return merged
 
 
 def _service(form: ServiceForm) -> Service:
@@ -94,6 +112,7 @@ def _service(form: ServiceForm) -> Service:
     given["rollout"] = Rollout(**given.get("rollout", {}))
     given["gate"] = Gate(**_gate(given.get("gate", {})))
     given["tasks"] = Tasks(**_tasks(given.get("tasks", {})))
+    given["secrets"] = _secrets(given.get("secrets", {}))
     return Service(**given)
 
 
@@ -112,11 +131,23 @@ def _tasks(given: Mapping[str, Any]) -> dict[str, Task]:
     }
 
 
+def _secrets(given: Mapping[str, Any]) -> dict[str, SecretRef]:
+    return {
+        name: SecretRef(store, said[store], said.get("field", ""), said.get("into", SecretRef.into))
+        for name, said in given.items()
+        for store in STORES
+        if store in said
+    }
+
+
 def _environment(form: EnvironmentForm, folder: Path) -> Environment:
     given = form.given()
     registry = given["registry"]
     if "credentials" in registry:
         registry["credentials"] = _absolute(registry["credentials"], folder)
+    stores = given.get("secrets", {})
+    if "credentials" in stores:
+        stores["credentials"] = _absolute(stores["credentials"], folder)
     edge = Edge(**given.get("edge", {}))
     metrics = _metrics(given.get("metrics"), folder)
     through = given.pop("jump", None)
@@ -125,6 +156,7 @@ def _environment(form: EnvironmentForm, folder: Path) -> Environment:
         "ssh_key": _absolute(given["ssh_key"], folder),
         "registry": Registry(**registry),
         "edge": edge,
+        "secrets": SecretStores(**stores),
         "metrics": metrics,
         "hosts": tuple(_host(host, edge, metrics, through) for host in given["hosts"]),
         "overrides": given.pop("services", {}),
@@ -172,6 +204,18 @@ def _problems_of_service(said: Mapping[str, Any], *, folder: str) -> Iterator[st
     ports = {"port": Service.port, "metrics_port": Service.metrics_port}
     yield from _shared_ports({key: said.get(key, port) for key, port in ports.items()})
     yield from _boundless(said, "")
+    yield from _problems_of_secrets(said, "")
+
+
+def _problems_of_secrets(said: Mapping[str, Any], where: str) -> Iterator[str]:
+    plain = _table(said, "env")
+    for name, secret in _table(said, "secrets").items():
+        given = secret if isinstance(secret, dict) else {}
+        stores = [store for store in STORES if store in given]
+        if isinstance(secret, dict) and len(stores) != 1:
+            yield f"{where}secrets.{name}: should name one of {', '.join(STORES)}, not {len(stores)}"
+        if name in plain and given.get("into") == "env":
+            yield f"{where}secrets.{name}: {where}env.{name} is the same variable"
 
 
 def _problems_of_environment(
@@ -198,7 +242,9 @@ def _problems_of_environment(
         f"hosts: two are reached at {where}, port {port}" for where, port, _ in _twice(reached)
     )
     for name in _table(said, "services"):
-        yield from _boundless(_table(_table(said, "services"), name), f"services.{name}.")
+        override = _table(_table(said, "services"), name)
+        yield from _boundless(override, f"services.{name}.")
+        yield from _problems_of_secrets(override, f"services.{name}.")
     for name in _table(said, "services") if services is not None else ():
         if name not in (services or ()):
             yield f"services.{name}: {unknown(name, services or (), 'service')}"

@@ -397,7 +397,7 @@ class TestEnvironment:
                 "image = 'x:y'",
                 (
                     "services.app.image: unknown key; known are env, gate, health, memory, replicas, "
-                    "rollout, route, tasks"
+                    "rollout, route, secrets, tasks"
                 ),
             ),
             (

@@ -3,5 +3,9 @@
 import sys
 
 from deploy.cli.main import main
+from deploy.cli.redacted import redact_output
+from deploy.core.redaction import Redaction
 
-sys.exit(main(sys.argv[1:]))
+redaction = Redaction()
+redact_output(redaction)
+sys.exit(main(sys.argv[1:], redaction))

@@ -33,6 +33,7 @@ from deploy.cli.trail import Trail
 from deploy.cli.verbs import Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.childpipeline import variables_of
+from deploy.core.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
 from deploy.run.deploy import RevertedError
 
@@ -98,13 +99,13 @@ def parser() -> ArgumentParser:
     return top
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs one command line; returns its exit code."""
+def main(argv: Sequence[str], redaction: Redaction) -> int:
+    """Runs one command line; returns its exit code. `redaction` is told of every secret that it learns."""
     console = Console.for_stream(os.environ)
     as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
     try:
         arguments = parser().parse_args(argv)
-        document = _run(arguments, console)
+        document = _run(arguments, console, redaction)
     except KeyboardInterrupt:
         return _fail(
             ShipError("interrupted", hint="run the same command again: it does what is left"),
@@ -117,11 +118,11 @@ def main(argv: Sequence[str]) -> int:
     return int(document["exit_code"])
 
 
-def _run(arguments: Namespace, console: Console) -> dict[str, Any]:
+def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[str, Any]:
     verb: Verb = arguments.found
     if arguments.events:
-        console.also = Trail(Path(arguments.events), console.say).tell
-    with Wiring.here(arguments.env, arguments.sandbox, console.say) as wiring:
+        console.also = Trail(Path(arguments.events), console.say, redact=redaction).tell
+    with Wiring.here(arguments.env, arguments.sandbox, console.say, redaction) as wiring:
         document = verb.run(arguments, wiring, console)
         if dotenv := getattr(arguments, "dotenv", None):
             text = variables_of(document["service"], document["release"], document["outcome"])

@@ -26,6 +26,7 @@ class Trail:
     file: Path
     say: Say
     now: Callable[[], str] = _now
+    redact: Callable[[str], str] = str
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _broken: bool = False
 
@@ -37,7 +38,7 @@ class Trail:
                 return
             try:
                 with self.file.open("a", encoding="utf-8") as file:
-                    file.write(f"{line}\n")
+                    file.write(f"{self.redact(line)}\n")
             except OSError as error:
                 self._broken = True
                 self.say(f"events are no longer written to {self.file}: {error.strerror}")

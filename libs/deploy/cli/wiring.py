@@ -13,7 +13,7 @@ import bcrypt
 
 import sandbox
 from deploy import __version__
-from deploy.adapters import sources
+from deploy.adapters import aws_secrets, sources
 from deploy.adapters.bases import Bases
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.ecr import EcrRegistry
@@ -33,10 +33,12 @@ from deploy.adapters.revisions import GitRevisions
 from deploy.adapters.ssh import SshHost
 from deploy.adapters.ssh_login import Logins
 from deploy.adapters.targets import PantsTargets
+from deploy.adapters.variables import FileSecrets, VariableSecrets
 from deploy.core.config import Environment, Service
 from deploy.core.images import BuiltImage, short_id
 from deploy.core.parts import edge_part, exporter_part, metrics_part
-from deploy.core.ports import Host, Say
+from deploy.core.ports import Host, Say, SecretStore
+from deploy.core.redaction import Redaction
 from deploy.core.releases import Origin
 from deploy.core.selected import Selected, read_published, read_selection
 from deploy.core.steps import Part
@@ -44,6 +46,7 @@ from deploy.errors import ConfigError, JourneysFailedError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds
 from deploy.run.deploy import Abort, Promotion, Request, Rollback, Scale, World
+from deploy.run.vault import Vault
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
 from toolchain.errors import ToolchainError
@@ -60,12 +63,15 @@ class Wiring:
     env: str
     sandbox_name: str
     say: Say
+    redaction: Redaction
 
     @classmethod
     @contextmanager
-    def here(cls, env: str, sandbox_name: str, say: Say) -> Iterator[Wiring]:
-        """Yields a wiring whose connections are closed afterwards."""
-        wiring = cls(env, sandbox_name, say)
+    def here(
+        cls, env: str, sandbox_name: str, say: Say, redaction: Redaction | None = None
+    ) -> Iterator[Wiring]:
+        """Yields a wiring whose connections are closed afterwards; `redaction` is told of every secret's value."""
+        wiring = cls(env, sandbox_name, say, redaction or Redaction())
         try:
             with web_identity():
                 yield wiring
@@ -140,6 +146,19 @@ class Wiring:
         """The environment's registry."""
         return EcrRegistry(self.environment().registry)
 
+    @cached_property
+    def vault(self) -> Vault:
+        """The values of secrets, from the stores that the environment names."""
+        environment = self.environment()
+        account = aws_secrets.Account(environment.secrets, environment.registry)
+        stores: dict[str, SecretStore] = {
+            "env": VariableSecrets(os.environ),
+            "file": FileSecrets(os.environ),
+            "ssm": aws_secrets.ParameterStore(account),
+            "secretsmanager": aws_secrets.SecretsManager(account),
+        }
+        return Vault(stores, self.redaction)
+
     def metrics(self) -> Prometheus:
         """The environment's Prometheus. Raises ConfigError where it has none."""
         metrics = self.environment().metrics
@@ -203,6 +222,7 @@ class Wiring:
             self.clock,
             metrics=asked,
             publish=self.exports,
+            vault=self.vault,
         )
 
     def grounds(self) -> Grounds:
@@ -251,6 +271,8 @@ class Wiring:
         if replicas is not None:
             service = replace(service, replicas=replicas)
         environment = self.environment()
+        # Before anything is built: what is missing shows at once, and no child process inherits one.
+        self.vault.find(name, service.secrets)
         if image is None and self.checkout.dirty and not environment.allow_dirty:
             raise UsageError(
                 f"the checkout has changes that are not committed; {environment.name} takes committed source only",

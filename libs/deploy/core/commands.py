@@ -21,9 +21,10 @@ TARGETS = f"{ROOT}/metrics/conf/targets"
 NGINX_REFUSED = 65
 LOGIN_REFUSED = 66
 
-# $1 folder. A tar on stdin becomes the folder, whole or not at all.
+# $1 folder. A tar on stdin becomes the folder, whole or not at all; secrets that replicas in it read stay.
 _PLACE = """
 rm -rf "$1.new" && mkdir -p "$1.new" && tar -x -C "$1.new" && sync "$1.new" || exit 1
+if [ -d "$1/secrets" ]; then cp -a "$1/secrets" "$1.new/secrets" || exit 1; fi
 rm -rf "$1" && mv -T "$1.new" "$1"
 """
 
@@ -84,7 +85,14 @@ mkdir -p "$1" && cd "$1" && cat > "$2.new" && mv "$2.new" "$2" || exit 1
 ls | grep '[.]json$' | head -n "-$3" | xargs -r rm -f --
 """
 
-# $1 root. A line a fact, each with its kind in front.
+# What is looked at of a container: never its environment, where secrets may be.
+_CONTAINER = (
+    '{"Id":{{json .Id}},"Name":{{json .Name}},"RestartCount":{{json .RestartCount}},"State":{{json .State}},'
+    '"Config":{"Labels":{{json .Config.Labels}},"Image":{{json .Config.Image}}},'
+    '"NetworkSettings":{"Networks":{{json .NetworkSettings.Networks}}}}'
+)
+
+# $1 root, $2 what of a container. A line a fact, each with its kind in front.
 _LOOK = """
 docker version --format 'engine {{.Server.Version}}' || exit 1
 printf 'compose %s\\n' "$(docker compose version --short)"
@@ -94,7 +102,7 @@ printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
 grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
 docker network inspect py-cicd --format 'network {{.Name}}' 2>/dev/null
 docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
-docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container {{json .}}'
+docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container '"$2"
 cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
 cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
 (cd "$1/metrics/conf/targets" 2>/dev/null && sha256sum -- *.json 2>/dev/null) | sed 's/^/targets /'
@@ -109,7 +117,7 @@ true
 
 def look() -> list[str]:
     """Prints all that a plan is made from; never changes anything."""
-    return ["sh", "-c", _LOOK, "look", ROOT]
+    return ["sh", "-c", _LOOK, "look", ROOT, _CONTAINER]
 
 
 def place(folder: str) -> list[str]:

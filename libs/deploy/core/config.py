@@ -104,6 +104,20 @@ class Tasks:
 
 
 @dataclass(frozen=True)
+class SecretRef:
+    """Where a secret's value is, never the value.
+
+    `store` is env (a variable's value), file (the file that a variable names), ssm or secretsmanager; `field` is a
+    field of a value that is a JSON document, "" for all of it; `into` is how a replica gets it: file or env.
+    """
+
+    store: str
+    key: str
+    field: str = ""
+    into: str = "file"
+
+
+@dataclass(frozen=True)
 class Service:
     """One service as its `service.toml` and the environment's override say.
 
@@ -124,6 +138,7 @@ class Service:
     gate: Gate = field(default_factory=Gate)
     tasks: Tasks = field(default_factory=Tasks)
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, SecretRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,15 @@ class Registry:
 
 
 @dataclass(frozen=True)
+class SecretStores:
+    """How AWS's stores of secrets are reached; None is what `Registry` says, for `endpoint_url` AWS's own."""
+
+    region: str | None = None
+    endpoint_url: str | None = None
+    credentials: str | None = None
+
+
+@dataclass(frozen=True)
 class Edge:
     """Ports of the edge on each host: `http_port` public, `preview_port` on the host's loopback.
 
@@ -221,6 +245,7 @@ class Environment:
     ssh_key: str
     metrics: Metrics | None = None
     edge: Edge = field(default_factory=Edge)
+    secrets: SecretStores = field(default_factory=SecretStores)
     keep_releases: int = 5
     allow_dirty: bool = False
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from deploy.core.monitoring import targets_digest
 from deploy.core.observed import Container, Observed
 from deploy.core.plans import Wanted
 from deploy.core.releases import Release
+from deploy.core.secret import changed
 from deploy.core.steps import (
     AwaitDrained,
     AwaitHealthy,
@@ -31,6 +32,7 @@ from deploy.core.steps import (
     VerifyPreview,
     WatchRelease,
     WriteRelease,
+    WriteSecrets,
     WriteTargets,
 )
 
@@ -50,9 +52,17 @@ def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
         yield WriteRelease(name, release, "the host doesn't have its record")
     elif known != release:
         yield WriteRelease(name, release, f"it has {known.replicas} replicas")
+    if release.secrets and not host.replicas(release.service, release.id):
+        yield WriteSecrets(name, release, _why_secrets(release, host.live(release.service)))
     for part in wanted.parts:
         if not host.part(part.name):
             yield StartPart(name, part, "it doesn't run")
+
+
+def _why_secrets(release: Release, live: Release | None) -> str:
+    if live is not None and (names := changed(live.secrets, release.secrets)):
+        return f"other than in {live.id}: {', '.join(names)}"
+    return "today's values, before it starts"
 
 
 def renew(wanted: Wanted, host: Observed) -> Iterator[Step]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from deploy.core.config import Service
 from deploy.core.releases import Release
+from deploy.core.secret import Found, Missing
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,14 @@ class Judge(Protocol):
     """Says how a release does on a host, from what was seen there in the last `since_s` seconds."""
 
     def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict: ...
+
+
+class SecretStore(Protocol):
+    """Where secrets' values are."""
+
+    def fetch(self, keys: Collection[str]) -> Mapping[str, Found | Missing]:
+        """Returns what it holds under each key. Raises SecretStoreError where it can't be asked at all."""
+        ...
 
 
 class MetricsQuery(Protocol):

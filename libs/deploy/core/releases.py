@@ -5,16 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from deploy.core.config import Route, Service, Tasks
 from deploy.core.edge import Upstream
+from deploy.core.secret import Pinned
 
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
 ADDRESS_SLOTS = 1000
+# Where a replica's secrets come in: each host writes that file with its secrets (`core.delivery`), and it extends
+# replica.yml in turn. A folder that isn't there is an error, not one that the engine makes.
+_WITH_SECRETS = "secrets/replica.json"
+_MOUNT = {
+    "type": "bind",
+    "source": "./secrets/files",
+    "target": "/run/secrets",
+    "read_only": True,
+    "bind": {"create_host_path": False},
+}
 _NOT_HASHED = ("replicas", "image", "rollout", "gate", "journeys")
 
 
@@ -24,7 +35,7 @@ class Release:
 
     `revision` is the checkout's HEAD ("unknown" without git), `image` is `name@sha256:...`, `config_hash`
     covers the service's settings and env, `compose` and `replica` are the texts that start it, `route` is where it is
-    found when it is live.
+    found when it is live. `secrets` are names, sources and versions, never values.
     """
 
     id: str
@@ -45,6 +56,7 @@ class Release:
     when: str
     why: str = ""
     dirty: bool = False
+    secrets: tuple[Pinned, ...] = ()
 
     @property
     def project(self) -> str:
@@ -103,23 +115,31 @@ def sequence_of(release: str) -> int:
     return int(found["sequence"])
 
 
-def config_hash(service: Service, replica: str) -> str:
+def config_hash(service: Service, replica: str, secrets: tuple[Pinned, ...] = ()) -> str:
     """Hashes all that configures a replica, not how many there are or how they take over.
 
-    `replica` is replica.yml's text.
+    `replica` is replica.yml's text; `secrets` are hashed by name, source and version.
     """
     settings = {key: value for key, value in asdict(service).items() if key not in _NOT_HASHED}
+    settings["secrets"] = sorted(astuple(pin) for pin in secrets)
     text = json.dumps({"service": settings, "replica": replica}, sort_keys=True)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def make_release(
-    service: Service, image: str, sequence: int, replica: str, origin: Origin, *, subnet: str
+    service: Service,
+    image: str,
+    sequence: int,
+    replica: str,
+    origin: Origin,
+    *,
+    subnet: str,
+    secrets: tuple[Pinned, ...] = (),
 ) -> Release:
     """Makes the record of a new release of `service` from an image digest."""
     addresses = replica_addresses(subnet, sequence, service.replicas)
     identity = release_id(sequence, origin.revision, dirty=origin.dirty)
-    hashed = config_hash(service, replica)
+    hashed = config_hash(service, replica, secrets)
     return Release(
         id=identity,
         sequence=sequence,
@@ -141,6 +161,7 @@ def make_release(
         when=origin.when,
         why=origin.why,
         dirty=origin.dirty,
+        secrets=secrets,
     )
 
 
@@ -171,7 +192,7 @@ def render_compose(
     names = replica_names(service.name, sequence, service.replicas)
     services = {
         name: {
-            "extends": {"file": "replica.yml", "service": "replica"},
+            **_replica(service),
             "container_name": name,
             "mem_limit": service.memory,
             "stop_grace_period": f"{health.drain_s + 10:g}s",
@@ -199,10 +220,18 @@ def render_compose(
     return json.dumps(document, indent=2).replace("$", "$$") + "\n"
 
 
+def _replica(service: Service) -> dict[str, Any]:
+    """What replicas and tasks extend, and where they find secrets that come as files."""
+    file = _WITH_SECRETS if service.secrets else "replica.yml"
+    as_files = any(ref.into == "file" for ref in service.secrets.values())
+    mounted = {"volumes": [_MOUNT]} if as_files else {}
+    return {"extends": {"file": file, "service": "replica"}, **mounted}
+
+
 def _task_service(service: Service, told: dict[str, str]) -> dict[str, Any]:
     """What a task runs in: the replicas' image and configuration, at no address of theirs."""
     return {
-        "extends": {"file": "replica.yml", "service": "replica"},
+        **_replica(service),
         "profiles": ["task"],
         "restart": "no",
         "mem_limit": service.memory,
@@ -253,8 +282,11 @@ def parse_release(line: str) -> Release:
     """Reads a record. Raises ValueError if it isn't one."""
     data: dict[str, Any] = json.loads(line)
     try:
-        return Release(
-            **{**data, "addresses": tuple(data["addresses"]), "route": Route(**data["route"])}
-        )
+        read = {
+            "addresses": tuple(data["addresses"]),
+            "route": Route(**data["route"]),
+            "secrets": tuple(Pinned(**pin) for pin in data.get("secrets", ())),
+        }
+        return Release(**{**data, **read})
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a release record: {error}") from error

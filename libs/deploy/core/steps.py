@@ -52,6 +52,15 @@ class WriteRelease:
 
 
 @dataclass(frozen=True)
+class WriteSecrets:
+    """Writes today's values of the secrets that a release names, where its replicas alone can read them."""
+
+    host: str
+    release: Release
+    because: str
+
+
+@dataclass(frozen=True)
 class StartPart:
     """Starts the edge or the host's Prometheus with these files."""
 
@@ -274,6 +283,7 @@ Step = (
     PrepareHost
     | PullImages
     | WriteRelease
+    | WriteSecrets
     | StartPart
     | RemoveReplicas
     | StartReplicas
@@ -316,6 +326,9 @@ def describe(step: Step) -> str:
             | AwaitHealthy(release=release)
         ):
             what = f"{release.service} {release.id} x{release.replicas}"
+        case WriteSecrets(release=release):
+            pins = (f"{pin.name}@{pin.version[:13]}" for pin in release.secrets)
+            what = " ".join([release.service, release.id, *pins])
         case OfferCandidate(release=release) | VerifyPreview(release=release):
             what = f"{release.service} {release.id}"
         case (

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from deploy.core import commands
-from deploy.core.chronicle import dump_chronicle
+from deploy.core.chronicle import dump_chronicle, parse_chronicle
 from deploy.core.ledger import Entry
 from deploy.core.observed import Observed, next_turn
 from deploy.core.plans import Holder, Plan, Wanted
@@ -54,13 +54,14 @@ class Attempt:
         """A chronicle that can't be kept or published changes no outcome."""
         if (last := recorder.ended) is None:
             return
-        chronicle = recorder.chronicle(last, self.world.environment.name)
-        text = dump_chronicle(chronicle).encode()
+        told = recorder.chronicle(last, self.world.environment.name)
+        text = self.world.vault.redact(dump_chronicle(told))  # hosts' own words are in it
+        chronicle = parse_chronicle(text)
         argv = commands.keep_chronicle(chronicle.service, chronicle.turn)
 
         def keep(held: HeldHost) -> None:
             with suppress(ShipError):
-                held.under(last).must(argv, "keeping the chronicle", stdin=text)
+                held.under(last).must(argv, "keeping the chronicle", stdin=text.encode())
 
         with ThreadPoolExecutor(max_workers=16) as pool:
             for _ in pool.map(keep, self.held.values()):
@@ -106,6 +107,7 @@ class Attempt:
             world.metrics,
             live,
             lambda host, text: self.tell(Said(host, text)),
+            world.vault,
         )
 
         def do(step: Step, clock: Clock) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from deploy.core.observed import Observed, newest_verified, next_turn, release_named
 from deploy.core.plans import Holder, Plan, Wanted
 from deploy.core.rollout import plan_deploy, plan_hold
+from deploy.core.secret import Pinned
+from deploy.core.steps import WriteSecrets
 from deploy.core.way_back import plan_back, release_before
 from deploy.errors import LockedError
 from deploy.run.attempt import Attempt, ended_entry
@@ -51,7 +54,7 @@ __all__ = [
 def plan(asked: Forward, world: World) -> Plan:
     """Returns what would be done now; changes nothing."""
     seen = observe(world.hosts)
-    return _plan(asked, wanted_by(asked, world.environment, seen), seen, world)
+    return _plan(asked, _wanted(asked, world, seen), seen, world)
 
 
 def deploy(request: Request, world: World, tell: Listener, *, wait: bool = False) -> Outcome:
@@ -136,8 +139,20 @@ def _locked(
         pipeline=asked.pipeline,
         clock=world.clock,
         queue=(lambda text: tell(Said("", text))) if wait else None,
+        redact=world.vault.redact,
     ) as held:
         yield held
+
+
+def _wanted(asked: Forward, world: World, seen: tuple[Observed, ...]) -> Wanted:
+    secrets: tuple[Pinned, ...] = ()
+    if isinstance(asked, Request):
+        service = asked.service
+        secrets = world.vault.pin(service.name, service.secrets, world.hosts)
+        asked = replace(
+            asked, origin=replace(asked.origin, why=world.vault.redact(asked.origin.why))
+        )
+    return wanted_by(asked, world.environment, seen, secrets)
 
 
 def _plan(asked: Forward, wanted: Wanted, seen: tuple[Observed, ...], world: World) -> Plan:
@@ -151,11 +166,13 @@ def _roll(asked: Forward, world: World, tell: Listener, *, wait: bool = False) -
     begun = world.clock.monotonic()
     with _locked(asked, world, tell, wait=wait) as held:
         seen = observe(world.hosts)
-        wanted = wanted_by(asked, world.environment, seen)
+        wanted = _wanted(asked, world, seen)
         plan_ = _plan(asked, wanted, seen, world)
         if not plan_.phases:
             seconds = since(world.clock, begun)
             return Outcome(asked.service.name, wanted.release.id, "", "unchanged", seconds)
         preflight(world, wanted, seen, tell)
+        for release in {step.release for step in plan_.steps if isinstance(step, WriteSecrets)}:
+            world.vault.require(release)
         ends = "held" if any(phase.name == "hold" for phase in plan_.phases) else "live"
         return Attempt(asked, world, held, tell, begun, wanted, seen, outcome=ends).run(plan_)

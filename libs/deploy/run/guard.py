@@ -7,7 +7,7 @@ writes each into its ledger.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from deploy.core import locks
@@ -19,13 +19,16 @@ from deploy.errors import CommandError, LockedError
 class HeldHost:
     """A host under the lock. `effect` returns any outcome, `must` raises CommandError for a failure.
 
-    `entry` is the operation that the effects belong to.
+    `entry` is the operation that the effects belong to; `redact` takes secrets out of what the ledger is told.
     """
 
-    def __init__(self, host: Host, token: str, entry: Entry) -> None:
+    def __init__(
+        self, host: Host, token: str, entry: Entry, redact: Callable[[str], str] = str
+    ) -> None:
         self.host = host
         self._token = token
         self._entry = entry
+        self._redact = redact
 
     @property
     def name(self) -> str:
@@ -34,13 +37,13 @@ class HeldHost:
 
     def under(self, entry: Entry) -> HeldHost:
         """Returns the same host, its effects belonging to another operation."""
-        return HeldHost(self.host, self._token, entry)
+        return HeldHost(self.host, self._token, entry, self._redact)
 
     def effect(
         self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
     ) -> Completed:
         """Runs a command that changes something. Raises LockedError if the lock was lost."""
-        head = head_of(replace(self._entry, event="effect", what=what))
+        head = self._head_of(replace(self._entry, event="effect", what=what))
         return self._guarded(locks.effect(self._token, head, argv, timeout_s), stdin, timeout_s)
 
     def must(
@@ -52,8 +55,12 @@ class HeldHost:
 
     def note(self, entry: Entry) -> None:
         """Adds an entry to the host's ledger. Raises CommandError, and LockedError if the lock was lost."""
-        done = self._guarded(locks.note(self._token, head_of(entry)), b"", 30.0)
+        done = self._guarded(locks.note(self._token, self._head_of(entry)), b"", 30.0)
         _whole(done, f"{self.name}: writing the ledger")
+
+    def _head_of(self, entry: Entry) -> str:
+        who, why, what = (self._redact(text) for text in (entry.who, entry.why, entry.what))
+        return head_of(replace(entry, who=who, why=why, what=what))
 
     def _guarded(self, argv: Sequence[str], stdin: bytes, timeout_s: float) -> Completed:
         done = self.host.run(argv, stdin=stdin, timeout_s=timeout_s + 10)

@@ -29,10 +29,12 @@ def locked(
     pipeline: str,
     clock: Clock,
     queue: Callable[[str], None] | None = None,
+    redact: Callable[[str], str] = str,
 ) -> Iterator[dict[str, HeldHost]]:
     """Holds all hosts' locks for as long as the context lives; yields them by name.
 
     Raises LockedError with who holds it and since when; with `queue` it waits instead, and `queue` is told for whom.
+    `redact` takes secrets out of what the ledgers are told.
     """
     token = secrets.token_hex(16)
     told = ""
@@ -45,7 +47,7 @@ def locked(
             refused = _take_all(held, hosts, token, holder)
             if refused is None:
                 entry = Entry(0, since, who, verb, "", "", 0, "begun", pipeline=pipeline)
-                yield {host.name: HeldHost(host, token, entry) for host in hosts}
+                yield {host.name: HeldHost(host, token, entry, redact) for host in hosts}
                 return
         if queue is None:
             raise refused

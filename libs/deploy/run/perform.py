@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from deploy.core import commands
@@ -41,6 +41,7 @@ from deploy.core.steps import (
     WatchRelease,
     WriteHold,
     WriteRelease,
+    WriteSecrets,
     WriteTargets,
 )
 from deploy.core.tallies import VERIFYING
@@ -49,6 +50,7 @@ from deploy.run import edges, replicas
 from deploy.run.guard import HeldHost, last_line
 from deploy.run.judging import Bench, Case, judge_release
 from deploy.run.tasks import run_task
+from deploy.run.vault import Vault
 from deploy.run.waiting import wait_until
 from deploy.run.watching import watch
 
@@ -70,6 +72,7 @@ class Outside:
     metrics: MetricsQuery | None
     entry: Callable[[], Entry]
     tell: Callable[[str, str], None]
+    vault: Vault = field(default_factory=Vault)
 
     def host(self, name: str) -> HostConfig:
         """Returns a host's configuration. Raises StopIteration for an unknown name."""
@@ -89,6 +92,8 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             _pull(held, outside.registry, images)
         case WriteRelease(release=release):
             _write_release(held, release)
+        case WriteSecrets(release=release):
+            outside.vault.deliver(held, release)
         case StartPart(part=part):
             _start_part(held, part, preview_port)
         case RemoveReplicas(names=names):

@@ -20,6 +20,7 @@ from deploy.core.observed import (
 from deploy.core.plans import Wanted
 from deploy.core.releases import Origin, Release, config_hash, make_release, scaled
 from deploy.core.rollout import adopt, half_done
+from deploy.core.secret import Pinned
 from deploy.core.steps import Part
 from deploy.errors import LockedError, UsageError
 from deploy.run.observe import live_release
@@ -92,8 +93,13 @@ Forward = Request | Rollback | Promotion | Scale
 Asked = Forward | Abort
 
 
-def wanted_by(asked: Forward, environment: Environment, seen: tuple[Observed, ...]) -> Wanted:
-    """Returns what every host should run.
+def wanted_by(
+    asked: Forward,
+    environment: Environment,
+    seen: tuple[Observed, ...],
+    secrets: tuple[Pinned, ...] = (),
+) -> Wanted:
+    """Returns what every host should run; `secrets` are what a new release names, with today's versions.
 
     Raises UsageError where there is no such release, and LockedError where somebody holds another candidate, or the
     candidate that is named is not what is held.
@@ -101,7 +107,7 @@ def wanted_by(asked: Forward, environment: Environment, seen: tuple[Observed, ..
     keep = environment.keep_releases
     match asked:
         case Request(service=service, parts=parts):
-            release = _release(asked, environment, seen)
+            release = _release(asked, environment, seen, secrets)
             _refuse_if_held(asked, seen, but=release.id if asked.hold else "")
             return Wanted(service, release, parts, keep, canary=asked.canary)
         case Rollback():
@@ -116,8 +122,13 @@ def wanted_by(asked: Forward, environment: Environment, seen: tuple[Observed, ..
             assert_never(asked)
 
 
-def _release(asked: Request, environment: Environment, seen: tuple[Observed, ...]) -> Release:
-    service, hashed = asked.service, config_hash(asked.service, asked.replica)
+def _release(
+    asked: Request,
+    environment: Environment,
+    seen: tuple[Observed, ...],
+    secrets: tuple[Pinned, ...],
+) -> Release:
+    service, hashed = asked.service, config_hash(asked.service, asked.replica, secrets)
     return adopt(service, asked.image, hashed, seen) or make_release(
         service,
         asked.image,
@@ -125,6 +136,7 @@ def _release(asked: Request, environment: Environment, seen: tuple[Observed, ...
         asked.replica,
         asked.origin,
         subnet=environment.edge.subnet,
+        secrets=secrets,
     )
 
 

@@ -9,6 +9,7 @@ from deploy.core.chronicle import Chronicle
 from deploy.core.config import Environment
 from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
 from deploy.errors import ShipError
+from deploy.run.vault import Vault
 from deploy.run.watching import EdgeJudge
 
 
@@ -24,6 +25,7 @@ class World:
     judge: Judge = field(default_factory=EdgeJudge)
     metrics: MetricsQuery | None = None
     publish: Callable[[Chronicle], None] = lambda chronicle: None
+    vault: Vault = field(default_factory=Vault)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from deploy.core import access_log, chorus, commands, locks
+from deploy.core import access_log, chorus, commands, delivery, locks
 from deploy.core.ledger import seal, sealed
 from deploy.core.ports import Answer, Clock, Completed
 from deploy.testing.access_log import AccessLog, Logged
@@ -226,6 +226,8 @@ class MemoryHost:
                 return self._script(argv, name, values, stdin, half=half)
             case ["docker", *words]:
                 return self._docker(argv, words, half=half)
+            case ["id", "--group"]:
+                return Completed(0, "1000\n")
             case ["rm", "-rf", *folders]:
                 _same(argv, commands.remove_folders(folders))
                 for folder in folders:
@@ -248,8 +250,13 @@ class MemoryHost:
                 self.files[f"{folder}/{name}"] = stdin
             case "place", [folder]:
                 _same(argv, commands.place(folder))
+                kept = {p: t for p, t in self.files.items() if p.startswith(f"{folder}/secrets/")}
                 self._remove(folder)
                 self._unpack(folder, stdin)
+                self.files |= kept
+            case "secrets", [folder, key]:
+                _same(argv, delivery.place_secrets(folder))
+                self._place_secrets(folder, key, stdin)
             case "overlay", [folder]:
                 _same(argv, commands.overlay(folder))
                 self._unpack(folder, stdin)
@@ -310,7 +317,8 @@ class MemoryHost:
                 json.loads(compose)
             case ["up", "--detach", "--no-recreate", "--quiet-pull"]:
                 most = 2 if half else 999
-                self.engine.up(compose.decode(), environment["IMAGE"], project, now_s, most=most)
+                whole = self._whole(folder, compose.decode())
+                self.engine.up(whole, environment["IMAGE"], project, now_s, most=most)
             case ["up", "--detach", "--wait", "--wait-timeout", "60"]:
                 part = folder.rpartition("/")[2]
                 image, key = environment["PART_IMAGE"], environment["PART_KEY"]
@@ -330,6 +338,39 @@ class MemoryHost:
         assert container.startswith(f"{project}-")
         self.tasks.append(" ".join(ran))
         return Completed(137) if half else self.task_ends
+
+    def secrets_of(self, container: SimulatedContainer) -> dict[str, str]:
+        """What a replica sees at /run/secrets, and in its environment from where its secrets come in."""
+        label = container.labels["py-cicd.release"]
+        folder = f"{commands.release_folder(container.labels['py-cicd.service'], label)}/secrets"
+        seen = {
+            path.rpartition("/")[2]: content.decode()
+            for path, content in self.files.items()
+            if path.startswith(f"{folder}/files/")
+        }
+        told = _extended(self.files.get(f"{folder}/replica.json", b""))
+        return seen | {name: container.environment[name] for name in told}
+
+    def _whole(self, folder: str, compose: str) -> str:
+        """The compose text with what it extends, as far as that is written where secrets are."""
+        document = json.loads(compose)
+        for service in document["services"].values():
+            if (file := service["extends"]["file"]) != "replica.yml":
+                if f"{folder}/{file}" not in self.files:
+                    raise EngineRefusedError(f"open {folder}/{file}: no such file or directory")
+                told = _extended(self.files[f"{folder}/{file}"])
+                service["environment"] = {**told, **service["environment"]}
+            for volume in service.get("volumes", ()):
+                source = f"{folder}/{volume['source'].removeprefix('./')}/"
+                if not any(path.startswith(source) for path in self.files):
+                    raise EngineRefusedError(f"bind source path does not exist: {source}")
+        return json.dumps(document)
+
+    def _place_secrets(self, folder: str, key: str, tar: bytes) -> None:
+        self._remove(f"{folder}/secrets")
+        self._unpack(f"{folder}/secrets", tar)
+        if (found := self.files.pop(f"{folder}/secrets/key", None)) is not None:
+            self.files[key] = found
 
     def _pull(self, images: list[str]) -> Completed:
         if self.login_refused:
@@ -414,6 +455,12 @@ def _passed_over(line: str) -> bool:
 
 def _last(text: bytes) -> str:
     return text.decode().rstrip("\n").rpartition("\n")[2]
+
+
+def _extended(text: bytes) -> dict[str, str]:
+    document = json.loads(text or b'{"services": {"replica": {}}}')
+    told: dict[str, str] = document["services"]["replica"].get("environment", {})
+    return told
 
 
 def _same(argv: list[str], built: list[str]) -> None:

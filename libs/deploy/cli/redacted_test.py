@@ -1,0 +1,49 @@
+"""What a process that knows a secret writes, in every way that it can."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SENTINEL = "sentinel-7f3a9c"
+PROGRAM = """
+import json, logging, sys, warnings
+from deploy.cli.redacted import redact_output
+from deploy.core.redaction import Redaction
+from deploy.core.secret import Secret
+redaction = Redaction()
+redact_output(redaction)
+value = "sentinel" + "-7f3a9c"
+redaction.know(Secret(value))
+logging.basicConfig()
+{way}
+"""
+WAYS = {
+    "print": "print(value)",
+    "json": "print(json.dumps({'why': value}))",
+    "stderr": "print(value, file=sys.stderr)",
+    "writelines": "sys.stderr.writelines([value])",
+    "logging": "logging.error('it said %s', value)",
+    "warning": "warnings.warn(value)",
+    "traceback": "raise RuntimeError(value)",
+    "exit": "sys.exit(value)",
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_no_way_out_shows_it(way: str) -> None:
+    libs = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(way=way)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([libs, *sys.path])},
+        timeout=60,
+    )
+    assert "***" in done.stdout + done.stderr
+    assert SENTINEL not in done.stdout + done.stderr
