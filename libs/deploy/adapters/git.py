@@ -35,6 +35,17 @@ class Checkout:
         found = self._git("rev-parse", "--show-toplevel")
         return Path(found) if found else None
 
+    def commits(self, since: str, until: str) -> list[tuple[str, str, str, str]]:
+        """Returns (id, day, author, subject) of the commits between two revisions, newest first; none if unknown."""
+        text = self._own("log", "--format=%H%x09%cs%x09%an%x09%s", "-n", "40", f"{since}..{until}")
+        rows = (line.split("\t", 3) for line in text.splitlines())
+        return [(row[0], row[1], row[2], row[3]) for row in rows if len(row) == 4]
+
+    def committed(self, revision: str) -> float | None:
+        """Returns when a revision was committed, in seconds since 1970; None if it isn't known here."""
+        text = self._own("log", "-1", "--format=%ct", revision, "--")
+        return float(text) if text.isdigit() else None
+
     def _own(self, *arguments: str) -> str:
         # A copy without `.git` may lie inside another project's checkout, whose HEAD says nothing of it.
         toplevel = self.toplevel

@@ -22,6 +22,7 @@ from deploy.cli import (
     pipeline,
     plan,
     promote,
+    report,
     rollback,
     scale,
     status,
@@ -54,6 +55,8 @@ VERBS: tuple[Verb, ...] = (
     watch.VERB,
     status.VERB,
     history.VERB,
+    report.VERB,
+    report.DORA,
     logs.VERB,
     exec_verb.VERB,
 )

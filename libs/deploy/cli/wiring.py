@@ -210,6 +210,18 @@ class Wiring:
         receivers = Receivers.of(os.environ, pushgateway=pushgateway)
         return Exports(receivers, ROOT / "dist" / "deploys", self.say)
 
+    def shots(self) -> list[tuple[str, bytes]]:
+        """The pictures that the last browser journeys of this checkout left."""
+        kept = sorted((ROOT / "dist" / "e2e").glob("*.png"))[:12]
+        return [(each.stem, each.read_bytes()) for each in kept]
+
+    def put(self, path: str, text: str) -> Path:
+        """Writes a file below dist/, or where it is told to."""
+        target = Path(path) if path else ROOT / "dist" / "report.html"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return target
+
     def world(self) -> World:
         """Everything outside that a deploy touches."""
         environment = self.environment()

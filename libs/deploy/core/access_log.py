@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from deploy.core.tallies import MARK, VERIFYING
 
-# $1 since, $2 until (seconds of the host's clock since 1970, with fractions). A string in nginx's JSON has its quotes
-# escaped, so `"name":` can stand for a key alone. 499 is a client that left: no answer of the release's.
-_COUNT = r"""
-for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
-  docker logs --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
-done | awk -v any="$3" -v verifying="$4" -v mark="$5" '
+# A string in nginx's JSON has its quotes escaped, so `"name":` can stand for a key alone.
+_FIELD = r"""
   function field(name,  at, rest) {
     at = index($0, "\"" name "\":")
     if (!at) return ""
@@ -21,7 +17,17 @@ done | awk -v any="$3" -v verifying="$4" -v mark="$5" '
     if (substr(rest, 1, 1) == "\"") { rest = substr(rest, 2); sub(/".*/, "", rest) }
     else sub(/[,}].*/, "", rest)
     return rest
-  }
+  }"""
+
+# $1 since, $2 until: seconds of the host's clock since 1970, with fractions. 499 is a client that left: no answer of
+# the release's.
+_COUNT = (
+    r"""
+for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
+  docker logs --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
+done | awk -v any="$3" -v verifying="$4" -v mark="$5" '"""
+    + _FIELD
+    + r"""
   {
     upstream = field("upstream"); id = field("request_id"); status = field("status")
     if (upstream == "" || id == verifying || status == 499) next
@@ -35,6 +41,26 @@ done | awk -v any="$3" -v verifying="$4" -v mark="$5" '
   }
   END { for (key in seen) print key, seen[key] }'
 """
+)
+
+# $1 since, $2 until. Docker puts its own time, UTC, before each line.
+_BY_SECOND = (
+    r"""
+for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
+  docker logs --timestamps --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
+done | awk -v verifying="$3" '"""
+    + _FIELD
+    + r"""
+  {
+    upstream = field("upstream")
+    if (upstream == "" || field("request_id") == verifying) next
+    ms = int(field("seconds") * 1000 + 0.5)
+    if (ms >= 100) ms = int(ms / 20 + 0.5) * 20
+    seen[substr($1, 1, 19) " " upstream " " field("status") " " ms]++
+  }
+  END { for (key in seen) print key, seen[key] }'
+"""
+)
 
 
 def host_time() -> list[str]:
@@ -49,3 +75,8 @@ def count_requests(since: float, until: float, mark: str = MARK) -> list[str]:
     """
     times = [f"{since:.3f}", f"{until:.3f}"]
     return ["sh", "-c", _COUNT, "requests", *times, MARK, VERIFYING, mark]
+
+
+def by_second(since: float, until: float) -> list[str]:
+    """Prints `UTC-second upstream status milliseconds count` of all requests but our own looks."""
+    return ["sh", "-c", _BY_SECOND, "seconds", f"{since:.3f}", f"{until:.3f}", VERIFYING]

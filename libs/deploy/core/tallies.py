@@ -112,12 +112,13 @@ def parse_counts(text: str) -> Mapping[tuple[str, str], Side]:
         rows = found.setdefault((origin, upstream), {}).setdefault(address, [])
         rows.append((milliseconds / 1000, status >= FIRST_FAILURE, count))
     return {
-        key: Side({address: _counted(rows) for address, rows in by_address.items()})
+        key: Side({address: counted(rows) for address, rows in by_address.items()})
         for key, by_address in found.items()
     }
 
 
-def _counted(rows: Iterable[tuple[float, bool, int]]) -> Tally:
+def counted(rows: Iterable[tuple[float, bool, int]]) -> Tally:
+    """Adds rows of (seconds, whether they failed, how many)."""
     counts, errors, total = list(_NOTHING), 0, 0
     for seconds, failed, count in rows:
         counts[bisect_left(BOUNDS, seconds)] += count

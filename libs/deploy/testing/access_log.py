@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from deploy.core.tallies import MARK, VERIFYING
+from deploy.testing.clock import BEGINNING
 
-EPOCH_S = 1_762_074_000.0
+EPOCH_S = BEGINNING.timestamp()
 """A host's clock when the simulation begins."""
 
 
@@ -33,6 +35,15 @@ class AccessLog:
     def now(self, passed_s: float) -> float:
         """The host's clock, that long after the simulation began."""
         return EPOCH_S + passed_s + self.clock_off_s
+
+    def by_second(self, since: float, until: float) -> str:
+        """Returns what `core.access_log.by_second` prints."""
+        counts: Counter[str] = Counter()
+        for each in self.requests:
+            if since <= each.at <= until and each.request_id != VERIFYING:
+                second = datetime.fromtimestamp(each.at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+                counts[f"{second} {each.upstream} {each.status} {each.milliseconds}"] += 1
+        return "".join(f"{key} {count}\n" for key, count in counts.items())
 
     def count(self, since: float, until: float, mark: str) -> str:
         """Returns what `core.access_log.count_requests` prints."""
