@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from observability import inhibition, rules
+from observability import inhibition, panels, rules
+from observability.boards import BOARDS
 
 HERE = Path(__file__).resolve().parent
 
@@ -14,6 +15,7 @@ def files() -> dict[str, str]:
     return {
         "prometheus/rules.yml": rules.render(),
         "alertmanager/alertmanager.yml": inhibition.render(),
+        **{f"dashboards/{board.uid}.json": panels.render(board) for board in BOARDS},
     }
 
 

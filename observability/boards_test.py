@@ -1,0 +1,164 @@
+"""Dashboards keep to the linter's rules and are right: a live Prometheus with known traffic answers each query."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+
+from observability import lint
+from observability.boards import BOARDS
+from observability.known import SHOWN, exposition
+from observability.panels import Panel, render
+from observability.promtool import program
+
+DOCUMENTS: dict[str, dict[str, Any]] = {board.uid: json.loads(render(board)) for board in BOARDS}
+PANELS = {
+    (board.uid.removeprefix("py-cicd-"), panel.number): panel
+    for board in BOARDS
+    for panel in board.panels
+}
+
+
+@pytest.mark.parametrize("uid", sorted(DOCUMENTS))
+def test_the_linter_finds_nothing(uid: str) -> None:
+    assert lint.problems(DOCUMENTS[uid]) == []
+
+
+def _break(document: dict[str, Any], rule: str) -> None:
+    panel = document["panels"][0]
+    target = panel["targets"][0]
+    match rule:
+        case "template-datasource-rule":
+            document["templating"]["list"].pop(0)
+        case "template-label-rule":
+            document["templating"]["list"][1]["label"] = ""
+        case "template-on-time-change-reload-rule":
+            document["templating"]["list"][1]["refresh"] = 1
+        case "template-multi-rule":
+            document["templating"]["list"][1]["multi"] = False
+        case "uneditable-dashboard-rule":
+            document["editable"] = True
+        case "panel-id":
+            document["panels"][1]["id"] = panel["id"]
+        case "grid":
+            document["panels"][1]["gridPos"] = panel["gridPos"]
+        case "panel-title-description-rule":
+            panel["description"] = ""
+        case "panel-datasource-rule":
+            panel["datasource"] = {"type": "prometheus", "uid": "mine"}
+        case "panel-units-rule":
+            panel["fieldConfig"]["defaults"]["unit"] = "furlong"
+        case "panel-no-targets-rule":
+            panel["targets"] = []
+        case "target-legend-rule":
+            target["legendFormat"] = ""
+        case "target-rate-interval-rule":
+            target["expr"] = "rate(edge_requests_total[5m])"
+        case "target-counter-agg-rule":
+            target["expr"] = "sum(edge_requests_total{})"
+        case other:
+            raise AssertionError(other)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("template-datasource-rule", "template-label-rule", "template-on-time-change-reload-rule"),
+        *(
+            "template-multi-rule",
+            "uneditable-dashboard-rule",
+            "panel-id",
+            "grid",
+            "panel-units-rule",
+        ),
+        *("panel-title-description-rule", "panel-datasource-rule", "panel-no-targets-rule"),
+        *("target-legend-rule", "target-rate-interval-rule", "target-counter-agg-rule"),
+    ],
+)
+def test_the_linter_finds_what_is_wrong(rule: str) -> None:
+    document = copy.deepcopy(DOCUMENTS["py-cicd-service"])
+    _break(document, rule)
+    assert any(each.startswith(rule) for each in lint.problems(document))
+
+
+def test_every_panel_has_its_expected_values() -> None:
+    assert set(SHOWN) == set(PANELS)
+    assert all(len(SHOWN[key]) == len(panel.queries) for key, panel in PANELS.items())
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, float]]:
+    """A live Prometheus that holds the known traffic; yields its address and the traffic's end."""
+    folder, end = tmp_path_factory.mktemp("prometheus"), float(int(time.time()) - 60)
+    (folder / "known.om").write_text("".join(exposition(end)))
+    (folder / "prometheus.yml").write_text("{}\n")
+    words = ["tsdb", "create-blocks-from", "openmetrics", "known.om", "data"]
+    subprocess.run([program("promtool"), *words], cwd=folder, check=True, capture_output=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    argv = [program("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
+    argv.append(f"--web.listen-address=127.0.0.1:{port}")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(argv, cwd=folder, stdout=log, stderr=log)
+    try:
+        _await_ready(f"http://127.0.0.1:{port}", process, folder / "log")
+        yield f"http://127.0.0.1:{port}", end
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(f"{url}/-/ready", timeout=5):  # noqa: S310 - our own
+                return
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+
+
+def _ask(url: str, expr: str, end: float) -> list[dict[str, Any]]:
+    asked = re.sub(r"\$(service|host|environment)\b", ".+", expr)
+    query = urlencode({"query": asked.replace("$__rate_interval", "5m"), "time": f"{end:.3f}"})
+    with urlopen(f"{url}/api/v1/query?{query}", timeout=30) as answer:  # noqa: S310 - our own
+        found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+    return found
+
+
+@pytest.mark.parametrize(("board", "number"), sorted(PANELS))
+def test_a_panel_shows_what_was(prometheus: tuple[str, float], board: str, number: int) -> None:
+    url, end = prometheus
+    panel: Panel = PANELS[(board, number)]
+    for query, expected in zip(panel.queries, SHOWN[(board, number)], strict=True):
+        found = _ask(url, query.expr, end)
+        values = sorted(float(each["value"][1]) for each in found)
+        assert values == pytest.approx(sorted(expected), rel=1e-6), f"{panel.title}: {query.expr}"
+        # The series are told apart by what their names are made of.
+        labels = re.findall(r"\{\{(\w+)\}\}", query.legend)
+        names = [tuple(each["metric"].get(label) for label in labels) for each in found]
+        assert len(set(names)) == len(names), f"{panel.title}: {names}"
+        assert all(name is not None for each in names for name in each), f"{panel.title}: {names}"
+
+
+def test_variables_and_marks_are_answered(prometheus: tuple[str, float]) -> None:
+    url, end = prometheus
+    for board in BOARDS:
+        for variable in board.variables:
+            found = _ask(url, f"count by ({variable.name}) ({variable.metric})", end)
+            assert all(each["metric"].get(variable.name) for each in found), variable
+            assert found, variable
+        for mark in board.marks:
+            _ask(url, mark.expr, end)
