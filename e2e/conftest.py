@@ -16,7 +16,7 @@ from e2e.target import Target, output_folder, read_target
 from e2e.witness import Witness
 
 # What changes the stack for good comes last, in whatever order the files are given.
-_LAST = ("rollout_test.py", "hosts_test.py")
+_LAST = ("rollout_test.py", "maintenance_test.py", "hosts_test.py")
 _FAILED = pytest.StashKey[bool]()
 
 

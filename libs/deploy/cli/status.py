@@ -34,7 +34,8 @@ def _show(document: Document) -> str:
         rows = [("HOST", "PHASE", "RELEASE", "READY", "URL")]
         for host in service["hosts"]:
             ready = f"{host['ready']}/{host['wanted']}"
-            rows.append((host["name"], host["phase"], host["release"] or "-", ready, host["url"]))
+            phase = f"{host['phase']}, closed" if host["maintenance"] else host["phase"]
+            rows.append((host["name"], phase, host["release"] or "-", ready, host["url"]))
         lines += [f"  {line}" for line in table(rows).splitlines()]
         lines += [f"  drift: {each}" for each in service["drift"]]
     lines += ["", *(f"{name}: {url}" for name, url in document["urls"].items())]

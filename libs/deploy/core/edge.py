@@ -15,6 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 HEADER = "# py-cicd edge: "
+CLOSED = "closed"
+"""Where a release's id would stand: users of the service get a page."""
+RETRY_AFTER_S = 60
+_PAGE = (
+    "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    "<title>Back soon</title><style>body{font:18px/1.5 system-ui,sans-serif;margin:20vh auto;max-width:32em;"
+    "padding:0 1em}</style><h1>Back soon</h1><p>We are at work on this service. Please try again in a minute."
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,8 @@ class EdgeRoute:
     """A service at the edge.
 
     `live` and `candidate` name one of `upstreams` or are "". `host` "" is any host name. `share` is how many of a
-    hundred users' requests the candidate gets before it is live.
+    hundred users' requests the candidate gets before it is live. In `maintenance` users get 503 with a page, and the
+    preview listener the replicas as ever.
     """
 
     service: str
@@ -43,6 +52,7 @@ class EdgeRoute:
     candidate: str = ""
     upstreams: tuple[Upstream, ...] = ()
     share: int = 0
+    maintenance: bool = False
 
     @property
     def is_shared(self) -> bool:
@@ -116,7 +126,8 @@ def render_edge(state: EdgeState, *, preview_port: int = 8081) -> str:
     hosts = sorted({"", *(route.host for route in state.routes)})
     for host in hosts:
         routes = [route for route in state.routes if route.host == host]
-        blocks.append(_server(host, "80", "", ((route, route.live) for route in routes)))
+        public = ((route, CLOSED if route.maintenance else route.live) for route in routes)
+        blocks.append(_server(host, "80", "", public))
         preview = ((route, route.candidate or route.live) for route in routes)
         inside = _inside(generation_of(state)) + "".join(_direct(route) for route in routes)
         blocks.append(_server(host, str(preview_port), inside, preview))
@@ -204,6 +215,8 @@ def _server(host: str, port: str, inside: str, targets: Iterable[tuple[EdgeRoute
 
 def _location(route: EdgeRoute, release: str) -> str:
     name = route.service.replace("-", "_")
+    if release == CLOSED:
+        return _closed(route)
     if not release:
         return f"    location {route.path} {{\n        return 503;\n    }}\n"
     shared = route.is_shared and release == route.live
@@ -213,4 +226,13 @@ def _location(route: EdgeRoute, release: str) -> str:
         f"    location {route.path} {{\n"
         f'        set $edge_service "{route.service}";\n        set $edge_release "{told}";\n'
         f"        proxy_pass http://{upstream};\n    }}\n"
+    )
+
+
+def _closed(route: EdgeRoute) -> str:
+    """What a user meets during maintenance. It is no release's failure, so it bears no release's name."""
+    return (
+        f"    location {route.path} {{\n"
+        f'        set $edge_service "{route.service}";\n        set $edge_retry_after "{RETRY_AFTER_S}";\n'
+        f'        default_type "text/html; charset=utf-8";\n        return 503 "{_PAGE}";\n    }}\n'
     )

@@ -41,7 +41,8 @@ def routes(draw: st.DrawFn) -> EdgeRoute:
     service = draw(names)
     path = draw(st.sampled_from(["/", "/api", f"/{service}"]))
     share = draw(st.sampled_from([0, 1, 20, 99]))
-    return EdgeRoute(service, path, host, draw(releases), draw(releases), tuple(found), share)
+    live, candidate, closed = draw(releases), draw(releases), draw(st.booleans())
+    return EdgeRoute(service, path, host, live, candidate, tuple(found), share, closed)
 
 
 states = st.lists(
@@ -65,7 +66,11 @@ def test_nginx_sends_users_to_the_live_release_and_the_preview_to_the_candidate(
         for port, release in ((80, route.live), (8081, route.candidate or route.live)):
             found = conf.find(port, route.host, route.path)
             assert found is not None
-            if release:
+            if port == 80 and route.maintenance:
+                assert found.answer is not None
+                assert (found.answer[0], found.retry_after) == (503, "60")
+                assert found.answer[1].startswith("<!doctype html>")
+            elif release:
                 servers = next(u.servers for u in route.upstreams if u.release == release)
                 assert (found.upstream, found.servers) == (
                     upstream_name(route.service, release),

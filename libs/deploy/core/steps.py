@@ -241,6 +241,15 @@ class SettleEdge:
 
 
 @dataclass(frozen=True)
+class SetMaintenance:
+    """Closes a service for its users, as the route says, or opens it; done when fresh connections see it."""
+
+    host: str
+    route: EdgeRoute
+    because: str
+
+
+@dataclass(frozen=True)
 class AwaitDrained:
     """Waits until the nginx workers that an earlier reload told to end have ended. Time in seconds."""
 
@@ -301,6 +310,7 @@ Step = (
     | RunTask
     | RecordLive
     | SettleEdge
+    | SetMaintenance
     | AwaitDrained
     | StopReplicas
     | RetireReplicas
@@ -320,6 +330,8 @@ def describe(step: Step) -> str:
             what = " ".join(_short(image) for image in images)
         case StartPart(part=part):
             what = part.name
+        case SetMaintenance(route=route):
+            what = f"{route.service} {'on' if route.maintenance else 'off'}"
         case (
             WriteRelease(release=release)
             | StartReplicas(release=release)

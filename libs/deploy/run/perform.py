@@ -30,6 +30,7 @@ from deploy.core.steps import (
     RemoveReplicas,
     RetireReplicas,
     RunTask,
+    SetMaintenance,
     SettleEdge,
     ShareTraffic,
     StartPart,
@@ -47,6 +48,7 @@ from deploy.core.steps import (
 from deploy.core.tallies import VERIFYING
 from deploy.errors import RegistryAuthError, RegistryError, VerifyError
 from deploy.run import edges, replicas
+from deploy.run.closed import await_closed
 from deploy.run.guard import HeldHost, last_line
 from deploy.run.judging import Bench, Case, judge_release
 from deploy.run.tasks import run_task
@@ -122,9 +124,19 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
                 clock,
                 f"{host.name}'s preview route",
             )
+        case SetMaintenance(route=route):
+            edges.set_route(held, clock, route, preview_port=preview_port)
+            if route.maintenance:
+                url = outside.host(host.name).url
+                await_closed(_public(outside.probe, url, route), clock, url)
         case VerifyOutside(release=release, route=route):
             url = outside.host(host.name).url
-            _verify(release, 1, _public(outside.probe, url, route), clock, url)
+            public = _public(outside.probe, url, route)
+            if route.maintenance:
+                # Nobody gets in but by the preview route, so that is where the replicas are seen.
+                await_closed(public, clock, url)
+                public = _preview(host, preview_port, route)
+            _verify(release, 1, public, clock, url)
         case WatchRelease():
             verdict = watch(host, clock, outside.judge, outside.service, step)
             for line in verdict.evidence:

@@ -81,6 +81,7 @@ def _host(config: HostConfig, service: Service, seen: Observed) -> dict[str, Any
         "wanted": record.replicas if record else service.replicas,
         "ready": sum(each.ready for each in replicas),
         "url": config.url,
+        "maintenance": bool((route := seen.edge.route(service.name)) and route.maintenance),
         "problem": seen.problem or None,
         "replicas": [_replica(each, record.port if record else service.port) for each in replicas],
     }
@@ -121,8 +122,6 @@ def drift(service: Service, seen: Observed) -> list[str]:
         return []
     found = {each.name: each for each in seen.replicas(service.name, live.id)}
     missing = [f"{seen.host}: {name} is missing" for name in live.names if name not in found]
-    sick = [
-        f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready
-    ]
+    sick = [f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready]
     others = [each for each in seen.running_releases(service.name) if each != live.id]
     return [*missing, *sick, *(f"{seen.host}: {each} runs beside {live.id}" for each in others)]

@@ -137,7 +137,8 @@ class MemoryHost:
         if location is None:
             return Answer(404)
         if location.answer is not None:
-            return Answer(location.answer[0], location.answer[1].encode())
+            later = {"retry-after": location.retry_after} if location.retry_after else {}
+            return Answer(location.answer[0], location.answer[1].encode(), later)
         self.asked += 1
         upstream, server = location.chosen(self.asked)
         answer, took_s = self._ask(self.engine.at(server))

@@ -31,6 +31,7 @@ class Location:
     upstream: str = ""
     servers: tuple[str, ...] = ()
     share: tuple[int, str, tuple[str, ...]] = (0, "", ())
+    retry_after: str = ""
 
     def chosen(self, turn: int) -> tuple[str, str]:
         """Returns the upstream and the server that request number `turn` goes to."""
@@ -120,7 +121,8 @@ def _location(
     if said is None and "stub_status" not in body:
         raise ValueError(f"location {path} does nothing")
     answer = (int(said[1]), said[2] or "") if said else (200, "Active connections: 1")
-    return Location(path, bool(exact), answer)
+    later = re.search(r'set \$edge_retry_after "(\d+)";', body)
+    return Location(path, bool(exact), answer, retry_after=later[1] if later else "")
 
 
 @dataclass

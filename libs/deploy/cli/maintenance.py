@@ -1,0 +1,43 @@
+"""`ship maintenance on|off SERVICE`: closes a service for its users, or opens it."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.console import Console
+from deploy.cli.deploy_verb import document_of
+from deploy.cli.verbs import Document, Verb
+from deploy.cli.wiring import Wiring
+from deploy.run.maintenance import Maintenance, set_maintenance
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("state", choices=("on", "off"))
+    parser.add_argument("service")
+    parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    service, origin = wiring.service(arguments.service), wiring.origin(arguments.why)
+    request = Maintenance(service, arguments.state == "on", origin, pipeline=wiring.pipeline)
+    return document_of(set_maintenance(request, wiring.world(), console.tell), console)
+
+
+def _show(document: Document) -> str:
+    if document["outcome"] == "unchanged":
+        return f"{document['service']}: nothing to do ({document['seconds']:.1f} s)"
+    what = {
+        "closed": "closed, its users get 503 and a page; the preview route answers as before",
+        "open": f"open, {document['release']} is live",
+    }[document["outcome"]]
+    return f"{document['service']}: {what} ({document['seconds']:.1f} s)"
+
+
+VERB = Verb(
+    "maintenance",
+    "answers a service's users with 503 and a page, or lets them in again",
+    "ship maintenance on app",
+    _run,
+    _add,
+    _show,
+)
