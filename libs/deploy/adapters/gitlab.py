@@ -43,7 +43,7 @@ def require_pinned_job_image(environ: Mapping[str, str] = os.environ) -> None:
     if environ.get("GITLAB_CI") == "true" and not PINNED.fullmatch(image):
         raise UsageError(
             f"SHIP_JOB_IMAGE is {image or 'not set'}: no image by digest; no pipeline was written",
-            hint="./ship publish job prints it: set it in GitLab's CI/CD variables",
+            hint="set it to name@sha256:... in GitLab's CI/CD variables (docs/gitlab.md)",
         )
 
 

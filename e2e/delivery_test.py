@@ -1,0 +1,169 @@
+"""A change on its way through the pipeline, each job run as GitLab's runner does, to the hosts of a sandbox.
+
+Three services share the clone; a change of a library of two of them builds, publishes and deploys those two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from deploy.testing.gitlab import MemoryGitlab, gitlab_server
+from e2e.gitlab import Gitlab, Ran, schema_problems, scripts, shellcheck
+from e2e.monorepo import FIXTURE, Monorepo
+from e2e.stack import Clone, Stack, state_folder
+
+VERIFY = ("lint", "check", "test")
+DEPLOYING = ("plan", "publish", "pipelines")
+DUE = ("one", "two")
+GREETING = "libs/left/greeting.py"
+
+
+def caches() -> dict[str, str]:
+    """This machine's own tools and results, where a runner has those that GitLab's cache brought."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    pants = Path.home() / ".cache" / "pants"
+    return {
+        "XDG_CACHE_HOME": str(home),
+        "PANTS_LOCAL_STORE_DIR": str(pants / "lmdb_store"),
+        "PANTS_NAMED_CACHES_DIR": str(pants / "named_caches"),
+        "SHIP_CACHE_MB": "1000000",
+    }
+
+
+@dataclass
+class Project:
+    """A project with a pipeline, GitLab's record of deployments, and the sandbox that it deploys to."""
+
+    monorepo: Monorepo
+    gitlab: Gitlab
+    api: str
+    records: MemoryGitlab
+    stack: Stack
+
+    @property
+    def root(self) -> Path:
+        return self.monorepo.clone.root
+
+    def push(self, files: dict[str, str]) -> str:
+        """Commits to the default branch; returns what it was before."""
+        before = self.head
+        self.monorepo.commit(files)
+        self.gitlab.pushed()
+        shutil.rmtree(self.root / "dist", ignore_errors=True)
+        return before
+
+    @property
+    def head(self) -> str:
+        git = self.root / ".git" / "refs" / "heads" / "main"
+        return git.read_text().strip()
+
+    def run(self, *jobs: str, before: str) -> Ran:
+        """Runs jobs of a push's pipeline, in this order."""
+        told = {
+            "CI_PIPELINE_SOURCE": "push",
+            "CI_COMMIT_BRANCH": "main",
+            "CI_COMMIT_BEFORE_SHA": before,
+            "CI_API_V4_URL": self.api,
+            "CI_PROJECT_ID": self.records.project,
+            "CI_JOB_TOKEN": self.records.token,
+            "SHIP_JOB_IMAGE": f"example.com/job@sha256:{'0' * 64}",
+            **caches(),
+        }
+        return self.gitlab.run(*jobs, variables=told)
+
+    def run_child(self, environment: str) -> Ran:
+        """Runs the pipeline that was generated for an environment, once GitLab would take it."""
+        file = Path("dist", "ci", f"{environment}.yml")
+        text = (self.root / file).read_text()
+        assert schema_problems([self.root / file]) == ""
+        assert [said for line in scripts(text) if (said := shellcheck(line))] == []
+        told = {"CI_COMMIT_BRANCH": "main", **caches()}
+        return self.gitlab.run("--file", str(file), variables=told)
+
+    def record(self, *services: str) -> None:
+        """Records what the confirming jobs of a pipeline are to GitLab."""
+        for name in services:
+            for where in ("staging", "production"):
+                self.records.record(f"{where}/{name}", self.head)
+
+    def greeting(self, service: str) -> str:
+        """What a user of the sandbox reads."""
+        asked = Request(self.stack.url, headers={"Host": f"{service}.test"})  # noqa: S310
+        with urlopen(asked, timeout=10) as answer:  # noqa: S310 - a sandbox of our own
+            text: bytes = answer.read()
+        return text.decode()
+
+
+@pytest.fixture(scope="module")
+def project(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    monorepo = Monorepo(Clone.of(stack.ship.root, tmp_path_factory.mktemp("project") / "repo"))
+    gitlab, records = Gitlab.over(monorepo.clone), MemoryGitlab()
+    for name in ("staging", "production"):
+        shutil.copytree(
+            state_folder(stack.name), monorepo.clone.root / "deploy/environments" / name
+        )
+        text = stack.environment_file.read_text()
+        text = text.replace(f'name = "{stack.name}"', f'name = "{name}"')
+        for file in ("known_hosts", "deploy_key", "aws_credentials", "metrics_password"):
+            text = text.replace(f'"{file}"', f'"{name}/{file}"')
+        for file in ("ca.crt", "metrics.crt", "metrics.key"):
+            text = text.replace(f'"{file}"', f'"{name}/{file}"')
+        (monorepo.clone.root / "deploy/environments" / f"{name}.toml").write_text(text)
+    monorepo.commit(FIXTURE)
+    with gitlab_server(records) as api:
+        made = Project(monorepo, gitlab, api, records, stack)
+        made.gitlab.pushed()
+        made.record("app", "one", "two", "three")
+        yield made
+    monorepo.stop_daemon()
+
+
+def test_a_change_of_a_library_is_verified_published_and_live_where_it_is_due(
+    project: Project,
+) -> None:
+    before = project.push({GREETING: "GREETING = 'good day'\n"})
+    ran = project.run(*DEPLOYING[:1], *VERIFY, *DEPLOYING[1:], before=before)
+    assert ran.code == 0, ran.said[-6000:]
+    assert "three" not in (project.root / "dist/ci/selection.json").read_text()
+    published = json.loads((project.root / "dist/ci/images.json").read_text())["images"]
+    assert [each["service"] for each in published] == list(DUE)
+    child = project.run_child("staging")
+    assert child.code == 0, child.said[-6000:]
+    assert [project.greeting(name) for name in DUE] == ["good day", "good day"]
+    project.record(*DUE)
+
+
+def test_a_change_that_fails_its_journeys_is_taken_back_while_the_old_release_serves(
+    project: Project,
+) -> None:
+    before = project.push({GREETING: "GREETING = 'an insult'\n"})
+    assert project.run(*DEPLOYING, before=before).code == 0
+    child = project.run_child("staging")
+    assert child.code == 1
+    assert "rollback one" in child.said
+    assert "promote one" not in child.said
+    assert [project.greeting(name) for name in DUE] == ["good day", "good day"]
+    ship = project.stack.ship.of(project.root)
+    for name in DUE:
+        (service,) = ship("status", name).must().document["services"]
+        assert (service["candidate"], service["drift"]) == (None, [])
+
+
+def test_a_change_of_documentation_makes_pipelines_that_say_so(project: Project) -> None:
+    project.push({GREETING: "GREETING = 'good day'\n"})
+    project.record(*DUE)
+    before = project.push({"docs/more.md": "More.\n"})
+    ran = project.run(*DEPLOYING, "test", before=before)
+    assert ran.code == 0, ran.said[-6000:]
+    assert "0 passed, 0 failed" in ran.said
+    child = project.run_child("production")
+    assert child.code == 0
+    assert "production: nothing to deploy: the oldest verified revision" in child.said
