@@ -20,7 +20,7 @@ import paramiko
 from deploy.adapters import ssh_channel
 from deploy.adapters.ssh_failure import Endpoint, SshFailure
 from deploy.core.config import Jump
-from deploy.errors import HostKeyError, ShipError
+from deploy.errors import HostAuthError, HostKeyError, ShipError
 
 AT_ONCE = 8
 """Logins under way at once: sshd begins to refuse at ten (MaxStartups 10:30:100, man.openbsd.org/sshd_config)."""
@@ -46,6 +46,18 @@ class _PinnedKeysOnly(paramiko.MissingHostKeyPolicy):
         self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
     ) -> None:
         raise self._refuse(key)
+
+
+def public_line(key: str) -> str:
+    """Returns the public half of a private key's file as it stands in authorized_keys. Raises HostAuthError."""
+    try:
+        found = paramiko.PKey.from_path(key)
+    except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
+        raise HostAuthError(
+            f"can't use the key {key}: {error}",
+            hint="`ssh_key` in the environment file names a private key without passphrase",
+        ) from error
+    return f"{found.get_name()} {found.get_base64()} py-cicd"
 
 
 @dataclass

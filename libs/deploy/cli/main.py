@@ -17,6 +17,7 @@ from deploy.cli import (
     e2e,
     exec_verb,
     history,
+    host,
     images,
     logs,
     maintenance,
@@ -61,6 +62,7 @@ VERBS: tuple[Verb, ...] = (
     report.DORA,
     logs.VERB,
     exec_verb.VERB,
+    host.VERB,
 )
 
 

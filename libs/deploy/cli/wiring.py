@@ -31,10 +31,11 @@ from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
 from deploy.adapters.revisions import GitRevisions
 from deploy.adapters.ssh import SshHost
-from deploy.adapters.ssh_login import Logins
+from deploy.adapters.ssh_login import Logins, public_line
 from deploy.adapters.targets import PantsTargets
 from deploy.adapters.variables import FileSecrets, VariableSecrets
-from deploy.core.config import Environment, Service
+from deploy.core.bootstrap import DockerSource
+from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.images import BuiltImage, short_id
 from deploy.core.parts import edge_part, exporter_part, metrics_part
 from deploy.core.ports import Host, Say, SecretStore
@@ -136,6 +137,38 @@ class Wiring:
     def _logins(self) -> Logins:
         environment = self.environment()
         return Logins(known_hosts=environment.known_hosts, key=environment.ssh_key)
+
+    def host_config(self, name: str) -> HostConfig:
+        """The host of that name. Raises UsageError for an unknown one."""
+        known = {host.name: host for host in self.environment().hosts}
+        if name not in known:
+            raise UsageError(
+                f"{self.env} has no host {name}", hint=f"one of: {', '.join(sorted(known))}"
+            )
+        return known[name]
+
+    def host_as(self, config: HostConfig, user: str, key: str) -> Host:
+        """A host with another login than the deploy user's."""
+        environment = self.environment()
+        path = str(Path(key).expanduser()) if key else environment.ssh_key
+        logins = Logins(known_hosts=environment.known_hosts, key=path)
+        host = SshHost(replace(config, user=user), logins)
+        self._others += [host, logins]
+        return host
+
+    @cached_property
+    def _others(self) -> list[SshHost | Logins]:
+        return []
+
+    def deploy_key(self) -> str:
+        """The public line of the key that deploys log in with."""
+        return public_line(self.environment().ssh_key)
+
+    def docker_source(self, line: str, key: str) -> DockerSource | None:
+        """Docker's own apt repository, if one is given. Raises UsageError for half of it."""
+        if bool(line) != bool(key):
+            raise UsageError("--docker-source and --docker-key go together")
+        return DockerSource(line, sources.read_text(Path(key)).encode()) if line else None
 
     def hosts(self) -> tuple[Host, ...]:
         """The environment's hosts, connected at first use."""
@@ -455,5 +488,7 @@ class Wiring:
     def _close(self) -> None:
         for host in self.__dict__.get("_hosts", ()):
             host.close()
+        for other in self.__dict__.get("_others", ()):
+            other.close()
         if "_logins" in self.__dict__:
             self._logins.close()
