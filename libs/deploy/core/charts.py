@@ -115,7 +115,9 @@ def timeline(bars: Sequence[Bar], ends: float) -> str:
 
 
 def _nice(most: float) -> float:
-    """The next of 1, 2, 5 times a power of ten."""
+    """The next of 1, 2, 5 times a power of ten; 1 for nothing."""
+    if most <= 0:
+        return 1.0
     power = 1e-6
     while power < 1e12:
         for each in (1, 2, 5):
