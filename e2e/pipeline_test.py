@@ -41,7 +41,13 @@ KINDS = {
     ),
     "a schedule": (
         {**PUSH, "CI_PIPELINE_SOURCE": "schedule"},
-        [*PLAN_AND_VERIFY, CACHES, "report: nightly good", "report: nightly missed (on_failure)"],
+        [
+            *PLAN_AND_VERIFY,
+            "verify: delivery",
+            CACHES,
+            "report: nightly good",
+            "report: nightly missed (on_failure)",
+        ],
     ),
     "a tag": (
         {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1", **NO_BRANCH},

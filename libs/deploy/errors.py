@@ -123,6 +123,12 @@ class ImageNotFoundError(RegistryError):
     exit_code = 2
 
 
+class TagTakenError(RegistryError):
+    """The tag that names this content is another image's in the registry; nothing was pushed."""
+
+    exit_code = 2
+
+
 class PreflightError(ShipError):
     """A host isn't fit for a deploy; nothing was changed."""
 

@@ -140,6 +140,14 @@ class EcrRegistry:
                     f"registry {self.name} answered HTTP {status} for {repository}:{tag}"
                 )
 
+    def configuration_of(self, repository: str, tag: str) -> str:
+        """Returns the digest of a tag's image configuration, "" where the registry doesn't say."""
+        status, _, body = self._ask("GET", f"/v2/{repository}/manifests/{tag}")
+        try:
+            return str(json.loads(body)["config"]["digest"]) if status == 200 else ""
+        except (ValueError, KeyError, TypeError):
+            return ""
+
     def size_of(self, image: str) -> int:
         """Returns how many bytes a pull of `name@sha256:...` moves, 0 if the registry doesn't say.
 

@@ -74,6 +74,15 @@ def test_a_digest_is_the_registrys(config: Registry, registry_server: RegistrySe
     assert registry.digest_of("app", "0123") == DIGEST
 
 
+def test_a_tag_s_configuration_is_told(config: Registry, registry_server: RegistryServer) -> None:
+    registry = EcrRegistry(config)
+    assert registry.configuration_of("app", "0123") == ""
+    registry_server.digests["app:0123"] = DIGEST
+    assert registry.configuration_of("app", "0123") == ""
+    registry_server.manifest = json.dumps({"config": {"digest": DIGEST}}).encode()
+    assert registry.configuration_of("app", "0123") == DIGEST
+
+
 def test_a_wrong_password_is_a_refused_login(
     config: Registry, registry_server: RegistryServer
 ) -> None:

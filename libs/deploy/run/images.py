@@ -32,7 +32,13 @@ from deploy.core.images import (
     write_archive,
 )
 from deploy.core.ports import Answer, Clock, Probe, Say
-from deploy.errors import BuildError, EngineError, ImageNotFoundError, RegistryError
+from deploy.errors import (
+    BuildError,
+    EngineError,
+    ImageNotFoundError,
+    RegistryError,
+    TagTakenError,
+)
 
 STOP_S = 40
 LOG_LINES = 20
@@ -180,7 +186,17 @@ def _failed(service: Service, trial: Trial, what: str) -> BuildError:
 
 
 def publish(image: BuiltImage, engine: Engine, registry: Registry, say: Say) -> str:
-    """Pushes an image that the registry lacks and returns `name@sha256:...`. Raises RegistryError, EngineError."""
+    """Pushes an image that the registry lacks and returns `name@sha256:...`.
+
+    Raises RegistryError, EngineError, and TagTakenError where the tag of this content names another image.
+    """
+    found = registry.configuration_of(image.service, image.tag)
+    if found and found != image.id:
+        raise TagTakenError(
+            f"{image.service}:{image.tag} is in {registry.name} already and is another image ({found}, "
+            f"not {image.id}); nothing was pushed",
+            hint="somebody pushed under this tag by hand: find out who, then delete that tag in ECR",
+        )
     return _published(image.service, image.tag, image.reference, engine, registry, say)
 
 

@@ -6,7 +6,7 @@ import pytest
 from deploy.core.config import Service
 from deploy.core.images import UNKNOWN, BuiltImage, Stamp
 from deploy.core.ports import Answer
-from deploy.errors import BuildError, RegistryError
+from deploy.errors import BuildError, RegistryError, TagTakenError
 from deploy.run.images import Workshop, build, publish, publish_base
 from deploy.testing.clock import SimulatedClock
 from deploy.testing.workshop import (
@@ -134,6 +134,18 @@ def test_an_image_that_fails_its_trial_gets_no_name(trial: dict[str, object], wh
     assert raised.value.message.endswith("line 1\nline 2")
     assert set(shop.engine.images) == {"py-cicd/app:packaged"}
     assert shop.engine.pushed == []
+
+
+def test_a_tag_that_is_another_images_is_not_taken_for_this_one() -> None:
+    shop = Shop()
+    image = shop.build()
+    shop.registry.digests[f"app:{image.tag}"] = f"sha256:{'e' * 64}"
+    shop.registry.configurations[f"app:{image.tag}"] = f"sha256:{'f' * 64}"
+    with pytest.raises(TagTakenError, match=r"is another image .*; nothing was pushed") as error:
+        shop.publish()
+    assert (error.value.exit_code, shop.engine.pushed) == (2, [])
+    shop.registry.configurations[f"app:{image.tag}"] = image.id
+    assert shop.publish().endswith(f"@sha256:{'e' * 64}")
 
 
 def test_what_is_published_is_named_by_the_registrys_digest() -> None:

@@ -58,6 +58,7 @@ class MemoryRegistry:
 
     def __init__(self) -> None:
         self.digests: dict[str, str] = {}
+        self.configurations: dict[str, str] = {}
         self.repositories: list[str] = []
 
     def login(self) -> tuple[str, str, str]:
@@ -74,6 +75,10 @@ class MemoryRegistry:
     def digest_of(self, repository: str, tag: str) -> str | None:
         """Returns a tag's digest."""
         return self.digests.get(f"{repository}:{tag}")
+
+    def configuration_of(self, repository: str, tag: str) -> str:
+        """Returns the digest of a tag's image configuration, "" for one that isn't told of."""
+        return self.configurations.get(f"{repository}:{tag}", "")
 
 
 class MemoryEngine:
