@@ -10,13 +10,21 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from e2e.chromium import FLAGS, find_chromium
+from e2e.rollouts import Rollouts
 from e2e.ship import Ship
 from e2e.stack import Clone, Stack, checkout, terminated_as_interrupt
 from e2e.target import Target, output_folder, read_target
 from e2e.witness import Witness
 
 # What changes the stack for good comes last, in whatever order the files are given.
-_LAST = ("rollout_test.py", "maintenance_test.py", "hosts_test.py")
+_LAST = (
+    "rollout_test.py",
+    "maintenance_test.py",
+    "lossless_test.py",
+    "badly_test.py",
+    "transaction_test.py",
+    "hosts_test.py",
+)
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -68,6 +76,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone of the checkout, at a path with a space, that deploys to the same sandbox."""
     return Clone.of(stack.ship.root, tmp_path_factory.mktemp("clone") / "a clone")
+
+
+@pytest.fixture(scope="session")
+def rollouts(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
+    """The fixture service, built and published once, to be rolled out on the stack."""
+    return Rollouts.on(stack, tmp_path_factory.mktemp("rollouts"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from e2e.record import Record
+from e2e.record import Reader, Record
 from e2e.ship import until
 from e2e.traffic import TIMEOUT_S, Plan, Stream
 
@@ -32,11 +32,12 @@ class Running:
     """A load that is under way."""
 
     plan: Plan
+    reader: Reader
 
     @property
     def record(self) -> Record:
         """What was answered until now."""
-        return Record.read(Path(self.plan.out))
+        return self.reader.record
 
     def await_rows(self, count: int, *, within_s: float = 20) -> None:
         """Waits until so many requests have ended."""
@@ -49,18 +50,19 @@ def running(plan: Plan) -> Iterator[Running]:
     file = Path(plan.out).with_suffix(".plan.json")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(plan.dump())
+    Path(plan.out).unlink(missing_ok=True)  # or a reader takes the last run's rows for this one's
     process = subprocess.Popen(
         [sys.executable, "-m", "e2e.traffic", str(file)],
         cwd=Path(__file__).resolve().parents[1],
         stdin=subprocess.PIPE,
     )
     try:
-        yield Running(plan)
+        yield Running(plan, Reader(Path(plan.out)))
         assert process.poll() is None, "the load ended by itself"
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(2 * TIMEOUT_S + 10)
+        process.wait(TIMEOUT_S + 30)
 
 
 def saturated(plan: Plan, *, seconds: float) -> float:

@@ -46,6 +46,7 @@ class Fleet:
 
     `wrongs` gathers what must never be seen: a host that serves a mixed or unhealthy release, old workers
     whose replicas are gone, a command that nobody knows. `must_serve` names the hosts that may not answer 503.
+    Where it isn't `wide` only the host that was touched is looked at, which takes a fleet of hundreds.
     """
 
     hosts: tuple[MemoryHost, ...] = ()
@@ -60,6 +61,7 @@ class Fleet:
     killed: bool = False
     touches: dict[str, int] = field(default_factory=dict)
     watched: bool = True
+    wide: bool = True
     _wire: OwnLock = field(default_factory=OwnLock)
 
     @classmethod
@@ -158,15 +160,15 @@ class Fleet:
             self.wrongs.append(str(unknown))
             raise
         finally:
-            self.look()
+            self.look(None if self.wide else host)
             self.after_touch(host)
 
     # What must hold at every instant.
 
-    def look(self) -> None:
-        """Looks at every host and keeps what must not be."""
+    def look(self, only: MemoryHost | None = None) -> None:
+        """Looks at every host, or at one, and keeps what must not be."""
         if self.watched:
-            for host in self.hosts:
+            for host in (only,) if only else self.hosts:
                 self.wrongs += [
                     f"{self.clock.monotonic():.2f} {each}" for each in _wrongs(self, host)
                 ]

@@ -1,0 +1,145 @@
+"""No request is lost, whatever a rollout does and wherever its deployer ends; one load runs through all of it.
+
+This is the short form, within minutes; soak_test.py has every combination.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from e2e.interruptions import CUT, KILL, Breaker, Events, plan_of
+from e2e.loading import Running, half_of, running, saturated, streams_of
+from e2e.relay import Relay
+from e2e.rollouts import HOST_NAME, SERVICE, Rollouts, port_of
+from e2e.stack import Stack
+from e2e.target import output_folder
+from e2e.traffic import Plan
+
+CONTROL_S = 20.0
+SATURATE_S = 4.0
+ROLLBACK_S = 5.0
+SLACK_S = 1.0
+_turns = itertools.count(1)
+
+
+def told() -> dict[str, str]:
+    """An environment that makes another release of the same image."""
+    return {"PROOF_TURN": f"{next(_turns)}-{time.time():.0f}"}
+
+
+@pytest.fixture(scope="module")
+def load(stack: Stack, rollouts: Rollouts) -> Iterator[Running]:
+    """Half of what the replicas serve while nothing happens, until the last test of this file."""
+    rollouts.deploy(rollouts.environment(env=told())).must()
+    folder = output_folder() / "lossless"
+    streams = streams_of("app.test", HOST_NAME)
+    plan = Plan(stack.url, str(folder / "raw.tsv"), streams, pausing=20, slow=10)
+    plan = replace(plan, rate=half_of(saturated(plan, seconds=SATURATE_S)))
+    with running(plan) as load:
+        load.await_rows(int(plan.rate))
+        yield load
+    assert not load.record.lost, str(load.record)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_lost(load: Running) -> Iterator[None]:
+    begun = time.time()
+    yield
+    record = load.record.between(begun)
+    assert not record.lost, str(record)
+    assert record.rate() > load.plan.rate / 2, "the load itself could not keep up"
+
+
+def test_without_a_rollout_nothing_is_lost(load: Running) -> None:
+    begun = time.time()
+    load.await_rows(len(load.record.rows) + int(CONTROL_S * load.plan.rate), within_s=120)
+    record = load.record.between(begun)
+    assert {row.way for row in record.rows} == {"fresh", "kept", "pausing", "slow"}
+
+
+def test_three_deploys(load: Running, stack: Stack, rollouts: Rollouts) -> None:
+    host = rollouts.environment(service="app")
+    (app,) = stack.ship("status", "app", env=host).must().document["services"]
+    for service, ship, image in (
+        (SERVICE, rollouts.ship, rollouts.image),
+        ("app", stack.ship, app["image"]),
+        (SERVICE, rollouts.ship, rollouts.image),
+    ):
+        env = rollouts.environment(env=told(), service=service)
+        begun = time.time()
+        ended = ship("deploy", service, "--image", image, env=env).must()
+        assert ended.document["outcome"] == "live"
+        answered = load.record.between(begun).of(service).releases
+        assert answered[ended.document["release"]]
+        assert answered[ended.document["previous"]]
+
+
+def test_a_rollback_meets_every_new_request_within_seconds(
+    load: Running, rollouts: Rollouts
+) -> None:
+    env = rollouts.environment(env=told())
+    new = rollouts.deploy(env).must().document
+    begun = time.time()
+    back = rollouts.start(("rollback", SERVICE), env).ended().must()
+    assert back.document["release"] == new["previous"]
+    late = load.record.between(begun + ROLLBACK_S).of("fixture:get", "fixture:post")
+    assert set(late.releases) == {new["previous"]}
+
+
+def test_more_replicas_and_fewer(load: Running, rollouts: Rollouts) -> None:
+    env = rollouts.environment()
+    for count in (4, 2):
+        done = rollouts.start(("scale", f"{SERVICE}={count}"), env).ended().must().document
+        assert (done["outcome"], done["release"]) == ("live", done["previous"] or done["release"])
+        begun = time.time() + SLACK_S
+        load.await_rows(len(load.record.rows) + int(3 * load.plan.rate))
+        seen = {row.replica for row in load.record.between(begun).of("fixture").rows}
+        assert len(seen) == count
+
+
+MOST_ROUNDS = 4
+
+
+@pytest.mark.parametrize("verb", ["deploy", "rollback"])
+def test_a_deployer_that_ends_before_any_step_costs_nothing(
+    verb: str, stack: Stack, rollouts: Rollouts, tmp_path: Path
+) -> None:
+    sshd = ("127.0.0.1", port_of(stack.environment_file.read_text(), "host-1"))
+    with Relay(sshd) as relay:
+        breaker = Breaker(tmp_path, relay, (KILL, CUT) if verb == "deploy" else (CUT, KILL))
+        for _ in range(MOST_ROUNDS):
+            env = rollouts.environment(env=told(), relayed={"host-1": relay.port})
+            deploy = ("deploy", SERVICE, "--image", rollouts.image)
+            if verb == "rollback":
+                # What an ended rollback left is what this deploy starts from.
+                rollouts.start(deploy, env).ended().must()
+            words = deploy if verb == "deploy" else ("rollback", SERVICE)
+            breaker.roll(partial(rollouts.start, words, env)).must()
+            if not breaker.spared:
+                break
+    assert breaker.spared == []
+    for each in breaker.broken.values():
+        assert each.ended is None or (each.ended.code in (1, 4) and each.ended.hint), each
+    (service,) = rollouts.ship("status", SERVICE).must().document["services"]
+    assert service["drift"] == []
+
+
+def test_the_plan_that_is_shown_is_the_plan_that_is_carried_out(
+    rollouts: Rollouts, tmp_path: Path
+) -> None:
+    env = rollouts.environment(env=told())
+    words = (SERVICE, "--image", rollouts.image)
+    shown = rollouts.ship("plan", *words, env=env).must().document["steps"]
+    events = Events(tmp_path / "events.jsonl")
+    call = rollouts.start(("deploy", *words), env, events.file)
+    made = plan_of(call, events)
+    call.ended().must()
+    assert made is not None
+    assert len(made.keys) == len(shown)
