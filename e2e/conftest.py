@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Generator, Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from e2e.chromium import FLAGS, find_chromium
+from e2e.results import Results, push
 from e2e.rollouts import Rollouts
 from e2e.ship import Ship
 from e2e.stack import Clone, Stack, checkout, terminated_as_interrupt
@@ -26,6 +28,9 @@ _LAST = (
     "hosts_test.py",
 )
 _FAILED = pytest.StashKey[bool]()
+_JOURNEYS = "journeys_test.py"
+_RESULTS = pytest.StashKey[Results]()
+_STEPS = pytest.StashKey[list[str]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,7 +44,22 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call":
         item.stash[_FAILED] = report.failed
+    if item.path.name == _JOURNEYS and (call.when == "call" or report.failed):
+        seen = item.stash.get(_STEPS, None)
+        _results(item.config).take(
+            item.name, passed=not report.failed, seconds=report.duration, steps=len(seen or ())
+        )
     return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tells the run to whoever SHIP_E2E_PUSHGATEWAY names; its end is the run's own all the same."""
+    if wrong := push(_results(session.config), _JOURNEYS.removesuffix("_test.py"), os.environ):
+        print(f"the run's results could not be sent: {wrong}", file=sys.stderr)
+
+
+def _results(config: pytest.Config) -> Results:
+    return config.stash.setdefault(_RESULTS, Results())
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +121,12 @@ def context(
         base_url=target.url, reduced_motion="reduce", **request.param
     ) as context:
         context.tracing.start(screenshots=True, snapshots=True)
+        if os.environ.get("SHIP_E2E_PUSHGATEWAY"):
+            _results(request.config).vitals.watch(context)
+        steps = request.node.stash.setdefault(_STEPS, [])
+        context.on(
+            "request", lambda each: steps.append(each.url) if each.is_navigation_request() else None
+        )
         yield context
         kept = output_folder() / f"{_file_name(request)}.zip" if _failed(request) else None
         context.tracing.stop(path=kept)

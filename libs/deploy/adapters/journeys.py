@@ -11,11 +11,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Journeys:
-    """The journeys in `file` of a checkout; screenshots, traces and the JUnit report go to `keep`."""
+    """The journeys in `file` of a checkout; screenshots, traces and the JUnit report go to `keep`,
+    and the outcome to `pushgateway` ("" is none) under the name of the environment."""
 
     root: Path
     file: str
     keep: Path
+    pushgateway: str = ""
+    environment: str = ""
 
     def run(self, url: str, *, release: str = "", replicas: int = 0) -> bool:
         """Runs them against a URL; returns whether all passed. `release` is who must answer, "" anybody."""
@@ -27,6 +30,8 @@ class Journeys:
             "SHIP_E2E_RELEASE": release,
             "SHIP_E2E_REPLICAS": str(replicas or ""),
             "SHIP_E2E_KEEP": str(self.keep),
+            "SHIP_E2E_PUSHGATEWAY": self.pushgateway,
+            "SHIP_E2E_ENVIRONMENT": self.environment,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
         }
         environ = {**os.environ, **told}

@@ -21,6 +21,7 @@ from deploy.cli import (
     images,
     logs,
     maintenance,
+    monitor,
     pipeline,
     plan,
     promote,
@@ -61,6 +62,7 @@ VERBS: tuple[Verb, ...] = (
     report.VERB,
     report.DORA,
     logs.VERB,
+    monitor.VERB,
     exec_verb.VERB,
     host.VERB,
 )

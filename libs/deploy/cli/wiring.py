@@ -460,9 +460,15 @@ class Wiring:
             return f"{self.registry.name}/{name}@{digest or key}"
         return images.publish_base(name, key, ensure, self.engine, self.registry, self.say)
 
-    def journeys(self, file: str, keep: Path) -> Journeys:
-        """The journeys in a file of this checkout, with a folder for what they leave."""
-        return Journeys(ROOT, file, keep)
+    def journeys(self, file: str, keep: Path, *, report: bool = False) -> Journeys:
+        """The journeys in a file of this checkout, with a folder for what they leave.
+
+        With `report` they tell the environment's Pushgateway how they went.
+        """
+        environment = self.environment()
+        metrics = environment.metrics if report else None
+        gateway = metrics.pushgateway_url if metrics else ""
+        return Journeys(ROOT, file, keep, pushgateway=gateway, environment=environment.name)
 
     @contextmanager
     def preview(self) -> Iterator[str]:
