@@ -33,9 +33,7 @@ class ByHand:
 
     def compose(self, *words: str) -> None:
         names = {"IMAGE": self.image, "PART_IMAGE": self.edge, "EDGE_HTTP_PORT": str(PORT)}
-        told = [
-            f"{name}={value}" for name, value in (names | {"EDGE_PREVIEW_PORT": "8091"}).items()
-        ]
+        told = [f"{name}={value}" for name, value in names.items()]
         self.host.run("env", "-C", FOLDER, *told, "docker", "compose", *words)
 
     def scale(self, count: int) -> None:

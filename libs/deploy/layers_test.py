@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "services").is_dir())
-LIBRARIES = ("deploy", "exporter", "sandbox", "telemetry", "toolchain")
+LIBRARIES = ("deploy", "exporter", "keeper", "sandbox", "telemetry", "toolchain")
 SERVICES = tuple(sorted(file.parent.name for file in ROOT.glob("services/*/web.py")))
 OURS = frozenset({*LIBRARIES, *SERVICES})
 
@@ -94,6 +94,8 @@ def law_of(module: str) -> Law:
             return Law(ours=(*ours, *adapters, *sandbox), others=None)
         case ["sandbox", *_]:
             return Law(ours=("sandbox", "deploy.core", "deploy.errors", "toolchain"), others=None)
+        case ["keeper", *_]:
+            return Law(ours=("keeper",))
         case ["toolchain", *_]:
             return Law(ours=("toolchain",))
         case ["exporter", *_]:
@@ -229,6 +231,8 @@ def test_who_decides_touches_nothing_and_who_carries_out_prints_nothing(
         ("deploy.cli.status", "import sandbox"),
         ("deploy.testing.memory", "from deploy.run import perform"),
         ("sandbox.hosts", "from deploy.run import perform"),
+        ("keeper.watch", "from deploy.core import edge"),
+        ("keeper.engine", "import docker"),
         ("toolchain.apt", "import requests"),
         ("toolchain.apt", "from deploy.errors import ShipError"),
         ("telemetry.metrics", "from deploy.core import config"),

@@ -206,8 +206,6 @@ def test_a_tree_that_is_not_there_is_told(origin: Repository) -> None:
         pass
 
 
-def test_a_machine_without_git_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_machine_without_git_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "git can't be started" in GitRevisions(tmp_path, print).trouble()

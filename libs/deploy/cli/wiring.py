@@ -37,7 +37,7 @@ from deploy.adapters.variables import FileSecrets, VariableSecrets
 from deploy.core.bootstrap import DockerSource
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.images import BuiltImage, short_id
-from deploy.core.parts import edge_part, exporter_part, metrics_part
+from deploy.core.parts import edge_part, exporter_part, keeper_part, metrics_part
 from deploy.core.ports import Host, Say, SecretStore
 from deploy.core.redaction import Redaction
 from deploy.core.releases import Origin
@@ -47,6 +47,7 @@ from deploy.errors import ConfigError, JourneysFailedError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds
 from deploy.run.deploy import Abort, Promotion, Request, Rollback, Scale, World
+from deploy.run.maintenance import Maintenance
 from deploy.run.vault import Vault
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
@@ -365,6 +366,11 @@ class Wiring:
         """Who acts now, and why, from what revision."""
         return self._origin(why, dirty=False)
 
+    def maintenance(self, name: str, on: bool, *, why: str = "") -> Maintenance:
+        """What closing or opening this service asks for."""
+        origin = self._origin(why, dirty=False)
+        return Maintenance(self.service(name), on, origin, pipeline=sources.pipeline())
+
     def _origin(self, why: str, *, dirty: bool) -> Origin:
         return Origin(
             revision=self.checkout.revision,
@@ -384,15 +390,26 @@ class Wiring:
         edge = edge_part(
             self._base_digest("edge", push=push),
             sources.read_text(deploy / "edge.yml"),
+            sources.read_text(deploy / "edge-on-host.yml"),
             sources.read_text(deploy / "nginx" / "nginx.conf"),
             environment.edge,
         )
         metrics = environment.metrics
+        keeper = keeper_part(
+            self._base_digest("python", push=push),
+            sources.read_text(deploy / "keeper.yml"),
+            {
+                file.name: sources.read_text(file)
+                for file in sorted((ROOT / "libs" / "keeper").glob("*.py"))
+                if not file.name.endswith("_test.py")
+            },
+        )
         if metrics is None:
-            return (edge,)
+            return (edge, keeper)
         password = sources.read_text(Path(metrics.password_file)).strip()
         return (
             edge,
+            keeper,
             metrics_part(
                 self._base_digest("prometheus", push=push),
                 metrics,

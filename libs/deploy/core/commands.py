@@ -13,12 +13,10 @@ from deploy.core.releases import Release
 
 ROOT = "/srv/py-cicd"
 NETWORK = "py-cicd"
-EDGE = "py-cicd-edge-edge-1"
 EDGE_CONF = f"{ROOT}/edge/conf"
 ROUTES = f"{EDGE_CONF}/routes.conf"
 TARGETS = f"{ROOT}/metrics/conf/targets"
 
-NGINX_REFUSED = 65
 LOGIN_REFUSED = 66
 
 # $1 folder. A tar on stdin becomes the folder, whole or not at all; secrets that replicas in it read stay.
@@ -42,6 +40,9 @@ trap 'exit 143' HUP INT TERM
 "$@" 2>&1 </dev/null
 """
 
+# $1 folder. Of a tar on stdin only what is missing in the folder is written.
+_SEED = 'mkdir -p "$1" && tar -x --skip-old-files -C "$1"'
+
 # $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull;
 # when it was last accepted stays, for an alert.
 _PULL = """
@@ -54,17 +55,6 @@ docker login --username "$2" --password-stdin "$3" >/dev/null || exit 66
 touch "${1%/*}/registry-login"
 shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
-"""
-
-# $1 conf folder, $2 edge container, $3 size in bytes; routes.conf on stdin. nginx judges the text before it replaces
-# what runs; the size tells a text that a lost connection cut off, which nginx might take for a whole one.
-_ROUTES = """
-cd "$1" || exit 1
-cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$3" ] || exit 1
-sed 's/routes[.]conf/routes.next.conf/' nginx.conf > nginx.next.conf || exit 1
-docker exec "$2" nginx -t -q -c /etc/nginx/py-cicd/nginx.next.conf || exit 65
-sync routes.next.conf && mv routes.next.conf routes.conf && rm nginx.next.conf || exit 1
-docker kill --signal HUP "$2" >/dev/null
 """
 
 # $1 release, $2 seconds. Counts the lines of the edge's access log for a release, and those that failed.
@@ -130,6 +120,11 @@ def overlay(folder: str) -> list[str]:
     return ["sh", "-c", _OVERLAY, "overlay", folder]
 
 
+def seed(folder: str) -> list[str]:
+    """Lays a tar on stdin under a folder: what is there already stays as it is."""
+    return ["sh", "-c", _SEED, "seed", folder]
+
+
 def create_network(subnet: str) -> list[str]:
     """Makes the network that edge and replicas share; Docker gives addresses of its own from x.y.252.0/22."""
     start = ".".join(subnet.split(".")[:2])
@@ -152,19 +147,9 @@ def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
     return ["sh", "-c", _PULL, "pull", f"{ROOT}/login", user, registry, *images]
 
 
-def replace_routes(size: int) -> list[str]:
-    """Gives the edge the routes.conf of so many bytes on stdin. 65: nginx refused it and nothing changed."""
-    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, EDGE, str(size)]
-
-
 def count_answers(release: str, since_s: float) -> list[str]:
     """Prints how many answers for a release the edge gave in the last seconds, and how many of them were 5xx."""
     return ["sh", "-c", _COUNT, "count", release, f"{since_s:.3f}"]
-
-
-def edge_processes() -> list[str]:
-    """Lists the edge's processes: pid and title."""
-    return ["docker", "top", EDGE, "-eo", "pid,args"]
 
 
 def keep_chronicle(service: str, turn: int) -> list[str]:
@@ -233,18 +218,6 @@ def retire_containers(names: Iterable[str]) -> list[str]:
         'docker stop "$@" >/dev/null && docker rm "$@" >/dev/null',
         "retire",
         *names,
-    ]
-
-
-def start_part(name: str) -> list[str]:
-    """Starts the edge or the host's Prometheus and waits for it to run."""
-    return [
-        *_compose(f"py-cicd-{name}", f"{ROOT}/{name}"),
-        "up",
-        "--detach",
-        "--wait",
-        "--wait-timeout",
-        "60",
     ]
 
 

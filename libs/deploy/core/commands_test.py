@@ -47,6 +47,14 @@ def test_an_overlay_leaves_what_it_does_not_name(machine: Machine) -> None:
     assert (machine.read("edge/a"), machine.read("edge/b")) == ("1", "2")
 
 
+def test_a_seed_leaves_what_is_there(machine: Machine) -> None:
+    folder = f"{commands.ROOT}/edge"
+    machine.run(commands.overlay(folder), commands.tar_of((("conf/a", "1", 0o644),)))
+    tar = commands.tar_of((("conf/a", "2", 0o644), ("conf/b", "2", 0o644)))
+    assert machine.run(commands.seed(folder), tar).returncode == 0
+    assert (machine.read("edge/conf/a"), machine.read("edge/conf/b")) == ("1", "2")
+
+
 def test_a_tar_holds_the_bytes_of_its_texts() -> None:
     with tarfile.open(fileobj=io.BytesIO(commands.tar_of((("é", "ü\n", 0o600),)))) as archive:
         member = archive.getmembers()[0]
@@ -79,41 +87,6 @@ def test_a_refused_pull_forgets_the_login_too(machine: Machine, what: str, code:
     done = machine.run(commands.pull("AWS", "registry.example", ["a@sha256:1"]), b"secret\n")
     assert done.returncode == code
     assert not list(machine.root.glob("login.*"))
-
-
-@pytest.fixture
-def edge(machine: Machine) -> Machine:
-    conf = machine.root / "edge/conf"
-    conf.mkdir(parents=True)
-    (conf / "nginx.conf").write_text("include /etc/nginx/py-cicd/routes.conf;\n")
-    (conf / "routes.conf").write_text("old\n")
-    return machine
-
-
-def test_routes_are_judged_then_replaced_then_taken_up(edge: Machine) -> None:
-    assert edge.run(commands.replace_routes(4), b"new\n").returncode == 0
-    assert edge.read("fake/judged") == "new\n"
-    assert edge.read("edge/conf/routes.conf") == "new\n"
-    exec_, kill = edge.calls()
-    assert exec_.endswith("nginx -t -q -c /etc/nginx/py-cicd/nginx.next.conf")
-    assert kill == f"kill --signal HUP {commands.EDGE}"
-    assert sorted(path.name for path in (edge.root / "edge/conf").iterdir()) == [
-        "nginx.conf",
-        "routes.conf",
-    ]
-
-
-def test_routes_that_nginx_refuses_change_nothing(edge: Machine) -> None:
-    (edge.fake / "judge").write_text("1")
-    assert edge.run(commands.replace_routes(4), b"new\n").returncode == commands.NGINX_REFUSED
-    assert edge.read("edge/conf/routes.conf") == "old\n"
-    assert len(edge.calls()) == 1
-
-
-def test_routes_that_are_cut_off_are_not_even_judged(edge: Machine) -> None:
-    assert edge.run(commands.replace_routes(4), b"ne").returncode == 1
-    assert edge.read("edge/conf/routes.conf") == "old\n"
-    assert edge.calls() == []
 
 
 def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:

@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 HEADER = "# py-cicd edge: "
-CLOSED = "closed"
-"""Where a release's id would stand: users of the service get a page."""
 RETRY_AFTER_S = 60
 _PAGE = (
     "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -117,8 +115,12 @@ def _route(data: dict[str, Any]) -> EdgeRoute:
     return EdgeRoute(**{**data, "upstreams": upstreams})
 
 
-def render_edge(state: EdgeState, *, preview_port: int = 8081) -> str:
-    """Writes routes.conf: an upstream a release, a public and a preview server a host name."""
+def render_edge(state: EdgeState, *, http_port: int = 80, preview_port: int = 8081) -> str:
+    """Writes routes.conf: an upstream a release, a public and a preview server a host name.
+
+    Each worker has a listening socket of its own (`reuseport`), so that another edge can share the port
+    (docs/adr/0012): https://nginx.org/en/docs/http/ngx_http_core_module.html#reuseport
+    """
     blocks = [HEADER + _dump(state)]
     for route in state.routes:
         blocks += [_upstream(route.service, upstream) for upstream in route.upstreams]
@@ -126,16 +128,21 @@ def render_edge(state: EdgeState, *, preview_port: int = 8081) -> str:
     hosts = sorted({"", *(route.host for route in state.routes)})
     for host in hosts:
         routes = [route for route in state.routes if route.host == host]
-        public = ((route, CLOSED if route.maintenance else route.live) for route in routes)
-        blocks.append(_server(host, "80", "", public))
-        preview = ((route, route.candidate or route.live) for route in routes)
+        public = (
+            (route.path, _closed(route) if route.maintenance else _location(route, route.live))
+            for route in routes
+        )
+        blocks.append(_server(host, str(http_port), "", public))
+        preview = (
+            (route.path, _location(route, route.candidate or route.live)) for route in routes
+        )
         inside = _inside(generation_of(state)) + "".join(_direct(route) for route in routes)
-        blocks.append(_server(host, str(preview_port), inside, preview))
+        blocks.append(_server(host, f"127.0.0.1:{preview_port}", inside, preview))
     return "\n\n".join(blocks) + "\n"
 
 
 def generation_of(state: EdgeState) -> str:
-    """Names a state; the preview listener answers it, so that a reload that took effect can be told."""
+    """Names a state; the preview listener answers it and the edge's key: that a reload took effect can be told."""
     return hashlib.sha256(_dump(state).encode()).hexdigest()[:16]
 
 
@@ -194,29 +201,28 @@ def _inside(generation: str) -> str:
     return (
         "    location = /-/nginx {\n        access_log off;\n        stub_status;\n    }\n"
         "    location = /-/generation {\n        access_log off;\n        default_type text/plain;\n"
-        f'        return 200 "{generation}";\n    }}\n'
+        f'        return 200 "{generation} $hostname";\n    }}\n'
     )
 
 
-def _server(host: str, port: str, inside: str, targets: Iterable[tuple[EdgeRoute, str]]) -> str:
+def _server(host: str, listen: str, inside: str, places: Iterable[tuple[str, str]]) -> str:
     name = f"server_name {host};" if host else "server_name _;"
-    default = "" if host else " default_server"
-    found = sorted(targets, key=lambda target: target[0].path)
-    locations = "".join(_location(route, release) for route, release in found)
-    if not any(route.path == "/" for route, _ in found):
+    # What is said of a listening socket is said once, by the server that is its default.
+    default = "" if host else " default_server reuseport"
+    found = sorted(places)
+    locations = "".join(text for _, text in found)
+    if "/" not in [path for path, _ in found]:
         # An edge without any service is one that waits for its first, not one that doesn't know the path.
         locations += f"    location / {{\n        return {404 if found else 503};\n    }}\n"
     health = (
         "    location = /-/health {\n        access_log off;\n        default_type text/plain;\n"
         '        return 200 "ok\\n";\n    }\n'
     )
-    return f"server {{\n    listen {port}{default};\n    {name}\n{health}{inside}{locations}}}"
+    return f"server {{\n    listen {listen}{default};\n    {name}\n{health}{inside}{locations}}}"
 
 
 def _location(route: EdgeRoute, release: str) -> str:
     name = route.service.replace("-", "_")
-    if release == CLOSED:
-        return _closed(route)
     if not release:
         return f"    location {route.path} {{\n        return 503;\n    }}\n"
     shared = route.is_shared and release == route.live

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from deploy.core import part_moves
 from deploy.core.edge import EdgeRoute
 from deploy.core.ledger import verified
 from deploy.core.monitoring import targets_digest
@@ -24,7 +25,6 @@ from deploy.core.steps import (
     RemoveReplicas,
     RetireReplicas,
     SettleEdge,
-    StartPart,
     StartReplicas,
     Step,
     StopReplicas,
@@ -36,8 +36,8 @@ from deploy.core.steps import (
     WriteTargets,
 )
 
-# nginx ends its old workers by worker_shutdown_timeout (75 s, deploy/nginx/nginx.conf); a little longer is enough.
-DRAIN_DEADLINE_S = 90.0
+# nginx ends its old workers by worker_shutdown_timeout (90 s, deploy/nginx/nginx.conf); a little longer is enough.
+DRAIN_DEADLINE_S = 105.0
 
 
 def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
@@ -54,22 +54,13 @@ def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
         yield WriteRelease(name, release, f"it has {known.replicas} replicas")
     if release.secrets and not host.replicas(release.service, release.id):
         yield WriteSecrets(name, release, _why_secrets(release, host.live(release.service)))
-    for part in wanted.parts:
-        if not host.part(part.name):
-            yield StartPart(name, part, "it doesn't run")
+    yield from part_moves.start(wanted, host)
 
 
 def _why_secrets(release: Release, live: Release | None) -> str:
     if live is not None and (names := changed(live.secrets, release.secrets)):
         return f"other than in {live.id}: {', '.join(names)}"
     return "today's values, before it starts"
-
-
-def renew(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    """A new edge doesn't take over from the old one without a moment of neither, so not on all hosts at once."""
-    for part in wanted.parts:
-        if host.part(part.name) not in ("", part.key):
-            yield StartPart(host.host, part, "its image or configuration changed")
 
 
 def _ready(wanted: Wanted, host: Observed) -> bool:
@@ -158,7 +149,7 @@ def switch(wanted: Wanted, host: Observed) -> Iterator[Step]:
 
 
 def _unproven(wanted: Wanted, host: Observed) -> bool:
-    renewed = any(host.part(part.name) != part.key for part in wanted.parts)
+    renewed = part_moves.renewed(wanted, host)
     return renewed or not serves(wanted, host) or not _ready(wanted, host)
 
 
@@ -187,6 +178,7 @@ def tidy(wanted: Wanted, host: Observed) -> Iterator[Step]:
     others = [each for each in host.running_releases(service) if each != release.id]
     if switched != after:
         yield SettleEdge(host.host, after, f"only {release.id} is served")
+    yield from part_moves.retire(wanted, host)
     surplus = _surplus(release, host)
     if others or surplus:
         yield AwaitDrained(host.host, DRAIN_DEADLINE_S, "requests in flight finish first")

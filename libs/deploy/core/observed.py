@@ -39,9 +39,9 @@ class Container:
 class Observed:
     """One host. `problem` is not "" when it couldn't be looked at; all else is then empty.
 
-    `images` are the references by digest that the engine holds; `parts` the images (by reference) and
-    config hashes that the edge and the host's Prometheus run with, by container name; `targets` the SHA-256 of
-    each service's scrape targets; `now_s` is the host's clock, in seconds since 1970;
+    `images` are the references by digest that the engine holds; `parts` are (name, key) of what
+    runs beside the services, where two edges may run for a moment, `stopped_parts` those that don't run; `targets`
+    the SHA-256 of each service's scrape targets; `now_s` is the host's clock, in seconds since 1970;
     `listening` the TCP ports that something listens on.
     """
 
@@ -56,6 +56,7 @@ class Observed:
     releases: tuple[Release, ...] = ()
     edge: EdgeState = field(default_factory=EdgeState)
     parts: tuple[tuple[str, str], ...] = ()
+    stopped_parts: tuple[tuple[str, str], ...] = ()
     targets: tuple[tuple[str, str], ...] = ()
     ledger: tuple[Entry, ...] = ()
     holds: tuple[Hold, ...] = ()
@@ -76,9 +77,17 @@ class Observed:
         found = (r for r in self.releases if r.service == service and r.id == identity)
         return next(found, None)
 
-    def part(self, name: str) -> str:
-        """Returns what the edge ("edge") or the host's Prometheus ("metrics") runs with, "" if it doesn't."""
-        return dict(self.parts).get(name, "")
+    def part_keys(self, name: str) -> tuple[str, ...]:
+        """Returns the keys of all that run of the edge ("edge"), the host's Prometheus ("metrics") or the like."""
+        return tuple(key for each, key in self.parts if each == name)
+
+    def other_parts(self, name: str, key: str) -> tuple[str, ...]:
+        """Returns the keys of all of that name, running or not, but this one."""
+        return tuple(
+            each
+            for part, each in (*self.parts, *self.stopped_parts)
+            if part == name and each != key
+        )
 
     def target(self, service: str) -> str:
         """Returns the SHA-256 of a service's scrape targets, "" if it has none."""

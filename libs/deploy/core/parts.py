@@ -17,17 +17,40 @@ from deploy.core.monitoring import (
 from deploy.core.steps import Part
 
 
-def edge_part(image: str, edge_yml: str, nginx_conf: str, edge: Edge) -> Part:
-    """Makes the edge from deploy/edge.yml and deploy/nginx/nginx.conf as they stand."""
-    ports = f"EDGE_HTTP_PORT={edge.http_port}\nEDGE_PREVIEW_PORT={edge.preview_port}\n"
+def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Part:
+    """Makes the edge from deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf as they stand.
+
+    Each edge has files of its own under its key, nginx.conf included, so that two run side by side and the way back
+    is to the one that ran; what is routed is one file of all (docs/adr/0012).
+    """
+    http_port, preview_port = edge.http_port, edge.preview_port
+    key = _key(image, (edge_yml, on_host_yml, nginx_conf, http_port, preview_port))
+    conf = f"{key}/nginx.conf"
     files = (
-        ("compose.yml", edge_yml, 0o644),
-        ("conf/nginx.conf", nginx_conf, 0o644),
-        ("part.env", f"{ports}EDGE_CONF=./conf\n", 0o644),
+        (f"{key}/compose.yml", on_host_yml, 0o644),
+        (f"{key}/edge.yml", edge_yml, 0o644),
+        (f"conf/{conf}", nginx_conf, 0o644),
     )
     # What is routed belongs to the services; a new edge answers 503 until the first release is live.
-    seeds = (("conf/routes.conf", render_edge(EdgeState(), preview_port=edge.preview_port), 0o644),)
-    return Part("edge", image, _key(image, files), files, seeds)
+    routes = render_edge(EdgeState(), http_port=http_port, preview_port=preview_port)
+    return Part(
+        "edge",
+        image,
+        key,
+        files,
+        seeds=(("conf/routes.conf", routes, 0o644),),
+        beside=True,
+        settings=f"EDGE_CONF=../conf\nEDGE_NGINX_CONF={conf}\n",
+        check=("nginx", "-t", "-q", "-c", f"/etc/nginx/py-cicd/{conf}"),
+        check_at=("conf", "/etc/nginx/py-cicd"),
+    )
+
+
+def keeper_part(image: str, keeper_yml: str, modules: Mapping[str, str]) -> Part:
+    """Makes the keeper from deploy/keeper.yml and the texts of libs/keeper by file name; `image` has a Python."""
+    code = tuple((f"code/keeper/{name}", text, 0o644) for name, text in sorted(modules.items()))
+    files = (("compose.yml", keeper_yml, 0o644), *code)
+    return Part("keeper", image, _key(image, files), files)
 
 
 def metrics_part(
@@ -46,7 +69,6 @@ def metrics_part(
     identity = _key(image, told)
     files = (
         ("compose.yml", render_compose(image, port=metrics.port, key=identity), 0o644),
-        ("part.env", "", 0o644),
         ("conf/prometheus.yml", config, 0o644),
         ("conf/web.yml", render_web(metrics.user, password_hash), 0o600),
         ("conf/tls.crt", cert, 0o644),
@@ -61,7 +83,7 @@ def exporter_part(image: str, package: Mapping[str, str], edge: Edge) -> Part:
     identity = _key(image, (sorted(package.items()), url))
     compose = render_exporter_compose(image, edge_status_url=url, key=identity)
     code = ((f"conf/exporter/{name}", text, 0o644) for name, text in sorted(package.items()))
-    files = (("compose.yml", compose, 0o644), ("part.env", "", 0o644), *code)
+    files = (("compose.yml", compose, 0o644), *code)
     return Part("exporter", image, identity, files)
 
 

@@ -11,7 +11,7 @@ METRICS = Metrics("http://127.0.0.1:9090", "ca", "cert", "key", "password")
 
 
 def edge(nginx_conf: str = "events {}\n", *, port: int = 80, image: str = "edge@sha256:1") -> Part:
-    return edge_part(image, "services: {}\n", nginx_conf, Edge(http_port=port))
+    return edge_part(image, "services: {}\n", "services: {}\n", nginx_conf, Edge(http_port=port))
 
 
 def metrics(**changed: str) -> Part:

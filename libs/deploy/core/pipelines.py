@@ -164,7 +164,9 @@ def choose_base(facts: PipelineFacts) -> Base:
     if facts.asked is not None:
         return _meeting(facts, facts.asked, f"where HEAD left {facts.asked}, as --base says")
     if facts.tag:
-        return _everything(f"a pipeline for the tag {facts.tag} has no base: a tag stands for itself")
+        return _everything(
+            f"a pipeline for the tag {facts.tag} has no base: a tag stands for itself"
+        )
     if facts.source == "merge_request_event":
         return _of_merge_request(facts)
     if facts.on_default_branch:
@@ -175,7 +177,9 @@ def choose_base(facts: PipelineFacts) -> Base:
         return _meeting(facts, facts.trunk, f"where the branch {facts.branch} left {facts.trunk}")
     if facts.on_laptop:
         if not facts.trunk:
-            return _everything("this clone knows no default branch to measure against; --base names one")
+            return _everything(
+                "this clone knows no default branch to measure against; --base names one"
+            )
         return _meeting(facts, facts.trunk, f"where HEAD left {facts.trunk}")
     if facts.source == "push":
         return _everything("CI_COMMIT_BRANCH is not set: nothing says what was pushed")
@@ -192,7 +196,9 @@ def _of_merge_request(facts: PipelineFacts) -> Base:
     if not facts.diff_base:
         return _everything("a merge request, but CI_MERGE_REQUEST_DIFF_BASE_SHA is not set")
     return _ancestor(
-        facts, facts.diff_base, "merge request: where its branch began, CI_MERGE_REQUEST_DIFF_BASE_SHA"
+        facts,
+        facts.diff_base,
+        "merge request: where its branch began, CI_MERGE_REQUEST_DIFF_BASE_SHA",
     )
 
 

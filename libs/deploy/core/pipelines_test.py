@@ -157,9 +157,15 @@ def test_each_kind_of_pipeline_has_its_base(
         ),
         (replace(PUSH, source="schedule"), "a pipeline of source schedule has no base"),
         (replace(PUSH, source="web"), "a pipeline of source web has no base"),
-        (replace(PUSH, source="parent_pipeline"), "a pipeline of source parent_pipeline has no base"),
+        (
+            replace(PUSH, source="parent_pipeline"),
+            "a pipeline of source parent_pipeline has no base",
+        ),
         (replace(PUSH, source="unknown"), "a pipeline of source unknown has no base"),
-        (replace(LAPTOP, trunk=""), "this clone knows no default branch to measure against; --base names one"),
+        (
+            replace(LAPTOP, trunk=""),
+            "this clone knows no default branch to measure against; --base names one",
+        ),
         (
             replace(LAPTOP, asked=ZEROS),
             f"{ZEROS} is no revision in this clone (where HEAD left {ZEROS}, as --base says)",

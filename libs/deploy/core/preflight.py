@@ -67,7 +67,7 @@ def ports_to_take(
 ) -> Mapping[int, str]:
     """Returns the ports that parts will listen on which don't run yet, and what for."""
     found: dict[int, str] = {}
-    starting = {part.name for part in wanted.parts if not observed.part(part.name)}
+    starting = {part.name for part in wanted.parts if not observed.part_keys(part.name)}
     if "edge" in starting:
         found[environment.edge.http_port] = "the edge, edge.http_port"
         found[environment.edge.preview_port] = "the edge's preview, edge.preview_port"

@@ -19,7 +19,9 @@ GRAPH = Graph(
         source("libs/left/a.py"),
         source("libs/left/b.py", "libs/left/a.py", "3rdparty:r#flask"),
         source("libs/right/c.py"),
-        Target("services/one/app.py", "python_source", ("services/one/app.py",), ("libs/left/b.py",)),
+        Target(
+            "services/one/app.py", "python_source", ("services/one/app.py",), ("libs/left/b.py",)
+        ),
         Target(
             "services/one/app_test.py:tests",
             "python_test",
@@ -27,7 +29,10 @@ GRAPH = Graph(
             ("services/one/app.py",),
         ),
         Target(
-            "services/one:image", "docker_image", ("services/one/Dockerfile",), ("services/one/app.py",)
+            "services/one:image",
+            "docker_image",
+            ("services/one/Dockerfile",),
+            ("services/one/app.py",),
         ),
         Target("//x.toml:root", "file", ("x.toml",)),
         Target("3rdparty:lock", "_lockfile", (LOCK,)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deploy.core import moves, trials
+from deploy.core import moves, part_moves, trials
 from deploy.core.config import Service, Task
 from deploy.core.holds import Hold
 from deploy.core.ledger import verified
@@ -86,7 +86,7 @@ def _candidate(wanted: Wanted, observed: tuple[Observed, ...]) -> tuple[Phase, .
     """What brings the release up beside whatever serves; no user sees any of it."""
     return (
         Phase("prepare", _each(moves.prepare, wanted, observed)),
-        Phase("renew", _each(moves.renew, wanted, observed), one_by_one=True),
+        Phase("renew", _each(part_moves.renew, wanted, observed), one_by_one=True),
         Phase("before", _task(wanted, observed, "before_switch")),
         Phase("start", _each(moves.start, wanted, observed)),
         Phase("preview", _each(moves.preview, wanted, observed)),

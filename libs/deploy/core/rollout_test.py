@@ -279,7 +279,10 @@ def test_parts_that_changed_are_renewed_host_by_host_and_proven() -> None:
         "  b: VerifyOutside app r1 (only what answers from outside is live)\n"
         "record:\n"
         "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
-        "  b: RecordLive app r1 (the way back is to what answered from outside)"
+        "  b: RecordLive app r1 (the way back is to what answered from outside)\n"
+        "tidy:\n"
+        f"  a: RetirePart edge old ({PARTS[0].key} serves in its place)\n"
+        f"  b: RetirePart edge old ({PARTS[0].key} serves in its place)"
     )
     assert plan.phases[0].one_by_one
 

@@ -15,7 +15,9 @@ class Part:
     """A stack that each host runs beside its services (the edge, its Prometheus).
 
     `files` are (path under the part's folder, text, mode); `seeds` the same, but only written where they are
-    missing. The running container bears `key`; where it bears another, the part is started anew.
+    missing. The running container bears `key`; where it bears another, the part is started anew: `beside` the old
+    one, from a folder and as a project of its own, or in its place. `settings` are what compose.yml is told, as lines
+    NAME=VALUE; `check` is a command of the image that judges the files (mounted at `check_at`) before anything starts.
     """
 
     name: str
@@ -23,6 +25,20 @@ class Part:
     key: str
     files: tuple[tuple[str, str, int], ...]
     seeds: tuple[tuple[str, str, int], ...] = ()
+    beside: bool = False
+    settings: str = ""
+    check: tuple[str, ...] = ()
+    check_at: tuple[str, str] = ("", "")
+
+    @property
+    def home(self) -> str:
+        """The folder of its compose.yml, under the part's: "" or, beside others, one of its own."""
+        return f"{self.key}/" if self.beside else ""
+
+    @property
+    def project(self) -> str:
+        """The compose project that it runs as on every host."""
+        return f"py-cicd-{self.name}-{self.key}" if self.beside else f"py-cicd-{self.name}"
 
 
 @dataclass(frozen=True)
@@ -62,10 +78,20 @@ class WriteSecrets:
 
 @dataclass(frozen=True)
 class StartPart:
-    """Starts the edge or the host's Prometheus with these files."""
+    """Starts the edge or the host's Prometheus with these files; an edge beside the one that runs."""
 
     host: str
     part: Part
+    because: str
+
+
+@dataclass(frozen=True)
+class RetirePart:
+    """Stops and removes parts of these keys, gracefully: another one serves beside them."""
+
+    host: str
+    name: str
+    keys: tuple[str, ...]
     because: str
 
 
@@ -294,6 +320,7 @@ Step = (
     | WriteRelease
     | WriteSecrets
     | StartPart
+    | RetirePart
     | RemoveReplicas
     | StartReplicas
     | AwaitHealthy
@@ -332,6 +359,8 @@ def describe(step: Step) -> str:
             what = part.name
         case SetMaintenance(route=route):
             what = f"{route.service} {'on' if route.maintenance else 'off'}"
+        case RetirePart(name=name, keys=keys):
+            what = " ".join([name, *keys])
         case (
             WriteRelease(release=release)
             | StartReplicas(release=release)

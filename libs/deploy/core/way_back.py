@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from deploy.core import moves
+from deploy.core import moves, part_moves
 from deploy.core.ledger import verified
 from deploy.core.monitoring import targets_digest
 from deploy.core.observed import Observed, last_verified
@@ -46,10 +46,9 @@ def plan_back(
         if to is None or not (was.edge.live(service) or verified(was.ledger, service)):
             steps += _clear(service, now)
         else:
-            lost = tuple(
-                part for part in wanted.parts if was.part(part.name) and not now.part(part.name)
-            )
+            lost = part_moves.lost(wanted, was, now)
             steps += _back(replace(wanted, release=to, parts=lost), now)
+            steps += part_moves.take_back(wanted, was, now)
     phases = (Phase("back", tuple(steps), independent=True),) if steps else ()
     return Plan(service, to, "", phases)
 

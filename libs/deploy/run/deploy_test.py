@@ -329,9 +329,7 @@ def test_a_refused_pull_or_login_is_told_and_taken_back() -> None:
 
 
 def nginx_of(fleet: Fleet, name: str) -> Nginx:
-    nginx = fleet[name].running_nginx()
-    assert nginx is not None
-    return nginx
+    return fleet[name].nginx
 
 
 def at(step: str, host: str, act: Callable[[], None]) -> Callable[[Event], None]:

@@ -1,11 +1,13 @@
-"""Changes and watches the edge of a host; never decides what it routes."""
+"""Changes and watches the edges of a host (two, while one takes over); never decides what they route."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
-from deploy.core import commands
+from deploy.core import commands, part_commands
+from deploy.core.config import Edge
 from deploy.core.edge import EdgeRoute, EdgeState, generation_of, parse_edge, render_edge
 from deploy.core.ports import Answer, Clock, Host
 from deploy.core.releases import Release
@@ -15,22 +17,24 @@ from deploy.run.waiting import wait_until
 
 RELOAD_DEADLINE_S = 15.0
 ANSWERS_IN_A_ROW = 3
+# Of two edges each is met by every second connection: that one is never met in so many is one in a thousand.
+ASKED_AN_EDGE = 10
 
 
-def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, *, preview_port: int) -> None:
-    """Gives the edge one service's route, leaving the others; returns when fresh connections get it.
+def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> None:
+    """Gives all edges of a host one service's route, leaving the others; returns when fresh connections get it.
 
     Raises VerifyError if nginx refuses the text (nothing changed then) or doesn't take it up in time.
     """
     host = held.host
     before = read_edge(host)
     after = before.with_route(route)
-    generation = generation_of(after)
+    generation, preview_port = generation_of(after), edge.preview_port
     if before != after or not _serves(host, preview_port, generation):
-        text = render_edge(after, preview_port=preview_port)
-        what = f"routing {route.service} to {route.live or 'nothing'}, candidate {route.candidate or 'none'}"
-        done = held.effect(commands.replace_routes(len(text.encode())), what, stdin=text.encode())
-        if done.code == commands.NGINX_REFUSED:
+        text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
+        argv = part_commands.replace_routes(len(text.encode()))
+        done = held.effect(argv, f"routing {route.service}", stdin=text.encode())
+        if done.code == part_commands.NGINX_REFUSED:
             raise VerifyError(
                 f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}"
             )
@@ -46,26 +50,82 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, *, preview_port: i
     ):
         raise VerifyError(
             f"{host.name}: the edge did not take up its new text in {RELOAD_DEADLINE_S:g} s",
-            hint=f"docker logs {commands.EDGE}, on that host, says why",
+            hint="docker logs of the container labelled py-cicd.name=edge, on that host, says why",
         )
 
 
 def read_edge(host: Host) -> EdgeState:
-    """Returns what the edge's text says now."""
+    """Returns what the edges' text says now."""
     return parse_edge((host.read(commands.ROUTES) or b"").decode())
 
 
+def answering(host: Host, preview_port: int) -> frozenset[str]:
+    """Returns the keys of the edges that answer on the preview listener, asked a few times."""
+    asked = (_ask(host, preview_port) for _ in range(ASKED_AN_EDGE))
+    return frozenset(key for _, key in asked if key)
+
+
+def accepting(host: Host) -> frozenset[str] | None:
+    """Returns the keys of the edges that take new connections, None if that can't be told."""
+    found = _processes(host)
+    return None if found is None else frozenset(each.key for each in found if each.serves)
+
+
 def _serves(host: Host, preview_port: int, generation: str) -> bool:
-    asked = (host.fetch(preview_port, "/-/generation") for _ in range(ANSWERS_IN_A_ROW))
-    return all(answer.status == 200 and answer.body.decode() == generation for answer in asked)
+    """Asks until every edge has answered some times in a row; two share the port, and the kernel chooses."""
+    keys = accepting(host)
+    if not keys:
+        return False
+    missing = dict.fromkeys(keys, ANSWERS_IN_A_ROW)
+    for _ in range(ASKED_AN_EDGE * len(keys)):
+        said, key = _ask(host, preview_port)
+        if said != generation:
+            return False
+        missing[key] = missing.get(key, 0) - 1
+        if all(left <= 0 for left in missing.values()):
+            return True
+    return False
+
+
+def _ask(host: Host, preview_port: int) -> tuple[str, str]:
+    """Returns what is in force at an edge, and the edge's key."""
+    answer = host.fetch(preview_port, "/-/generation")
+    generation, _, key = answer.body.decode().partition(" ") if answer.status == 200 else ("",) * 3
+    return generation, key
 
 
 def await_drained(host: Host, clock: Clock, *, deadline_s: float) -> None:
-    """Waits for the workers that are shutting down now. Raises VerifyError at the deadline."""
+    """Waits for the workers that are shutting down now, of any edge. Raises VerifyError at the deadline."""
     watch = _Leaving(host)
     if not wait_until(watch.over, clock, deadline_s=deadline_s, every_s=0.5):
         what = "still run" if watch.waited else "can't be counted"
         raise VerifyError(f"{host.name}: workers of the old edge {what} after {deadline_s:g} s")
+
+
+@dataclass(frozen=True)
+class _Process:
+    """One process of an edge."""
+
+    key: str
+    pid: str
+    title: str
+
+    @property
+    def leaves(self) -> bool:
+        return "is shutting down" in self.title
+
+    @property
+    def serves(self) -> bool:
+        return self.title.rstrip().endswith("worker process")
+
+
+def _processes(host: Host) -> tuple[_Process, ...] | None:
+    """Returns the processes of all edges; None where a look failed, which tells nothing."""
+    done = host.run(part_commands.edge_processes())
+    if done.code != 0:
+        return None
+    lines = [line.split(None, 2) for line in done.stdout.splitlines()]
+    return tuple(_Process(*each) for each in lines if len(each) == 3)
 
 
 class _Leaving:
@@ -77,18 +137,13 @@ class _Leaving:
 
     def over(self) -> bool:
         """Looks; a look that fails tells nothing, so nobody is taken for gone by it."""
-        done = self._host.run(commands.edge_processes())
-        if done.code != 0:
-            return self._edge_is_down()
-        lines = [line.split(None, 1) for line in done.stdout.splitlines()]
-        leaving = {each[0] for each in lines if len(each) == 2 and "is shutting down" in each[1]}
+        found = _processes(self._host)
+        if found is None:
+            return False
+        leaving = {each.pid for each in found if each.leaves}
         if self.waited is None:
             self.waited = leaving
         return not self.waited & leaving
-
-    def _edge_is_down(self) -> bool:
-        found = json.loads(self._host.run(commands.inspect([commands.EDGE])).stdout or "[]")
-        return bool(found) and found[0]["State"]["Status"] in ("exited", "dead", "created")
 
 
 class Roll:

@@ -30,14 +30,12 @@ def host_with_an_edge() -> tuple[Fleet, MemoryHost, Nginx]:
     host, part = fleet["a"], wishes.parts()[0]
     host.files[locks.TOKEN] = b"mine"
     host.files[commands.ROUTES] = part.seeds[0][1].encode()
-    host.nginx = Nginx.started(part.seeds[0][1])
+    host.edges.append(Nginx.started(part.seeds[0][1], "one"))
     return fleet, host, host.nginx
 
 
 def set_route(fleet: Fleet, host: MemoryHost, route: EdgeRoute) -> None:
-    edges.set_route(
-        HeldHost(host, "mine", wishes.ENTRY), fleet.clock, route, preview_port=PREVIEW_PORT
-    )
+    edges.set_route(HeldHost(host, "mine", wishes.ENTRY), fleet.clock, route, wishes.EDGE)
 
 
 def test_a_route_is_set_when_fresh_connections_get_it() -> None:

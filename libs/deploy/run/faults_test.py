@@ -25,6 +25,7 @@ from deploy.run.events import Event, StepBegun, StepDone, StepFailed
 from deploy.testing import wishes
 from deploy.testing.faults import Fault, How, Killed
 from deploy.testing.fleet import Fleet
+from deploy.testing.memory import MemoryHost
 
 NAMES = ("host-1", "host-2")
 FIRST, LAST = 1, 0
@@ -86,15 +87,23 @@ class Case:
 
 @dataclass(frozen=True)
 class Before:
-    """What a fleet's hosts served, and which of them had ever been deployed to."""
+    """What a fleet's hosts served, which of them had ever been deployed to, and by which edges they served."""
 
     served: tuple[str, ...]
     used: frozenset[str]
+    edges: tuple[frozenset[str], ...]
 
     @classmethod
     def of(cls, fleet: Fleet) -> Before:
         used = (host.name for host in fleet.hosts if locks.LEDGER in host.files)
-        return cls(tuple(fleet.served()), frozenset(used))
+        edges = tuple(_edges(host) for host in fleet.hosts)
+        return cls(tuple(fleet.served()), frozenset(used), edges)
+
+
+def _edges(host: MemoryHost) -> frozenset[str]:
+    """The keys of the edges that a host runs; of each it must hold the files."""
+    found = [c.labels for c in host.engine.containers.values()]
+    return frozenset(labels["py-cicd.key"] for labels in found if labels["py-cicd.name"] == "edge")
 
 
 def _first() -> tuple[Fleet, Request]:
@@ -126,11 +135,29 @@ def _after_a_kill() -> tuple[Fleet, Request]:
     return fleet, asking(fleet, "three")
 
 
+def _renewal() -> tuple[Fleet, Request]:
+    """A release that comes with another edge."""
+    fleet, _ = _upgrade()
+    return fleet, asking(fleet, "two", parts="2")
+
+
+def _two_edges() -> tuple[Fleet, Request]:
+    """The deploy before was killed when both edges served on host-1; now a third comes with yet another release."""
+    fleet, request = _renewal()
+    with pytest.raises(Killed):
+        go(fleet, request, _kill_at(fleet, "StartPart", "host-2"))
+    assert len(_edges(fleet["host-1"])) == 2
+    fleet.revive()
+    return fleet, asking(fleet, "three", parts="3")
+
+
 CASES = (
     Case("first", _first, "", MORE_WAYS),
     Case("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
     Case("one-more-host", _one_more_host, "r000001-3f9c2ab"),
     Case("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
+    Case("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
+    Case("two-edges", _two_edges, "r000001-3f9c2ab"),
 )
 
 
@@ -235,9 +262,10 @@ def _ended_truthfully(
 
 def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> None:
     """Hosts that answer serve what was verified before, and hold nothing of the attempt."""
-    for host, now in zip(fleet.hosts, fleet.served(), strict=True):
+    for host, now, edges in zip(fleet.hosts, fleet.served(), before.edges, strict=True):
         if host.name in fleet.gone:
             continue
+        assert not edges or _edges(host) <= edges, where
         old = verified if host.name in before.used else ""
         containers = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         route = parse_edge(host.files.get(commands.ROUTES, b"").decode()).route("app")
@@ -258,6 +286,7 @@ def _rerun_ends_well(fleet: Fleet, request: Request, where: str) -> None:
     for host in fleet.hosts:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {outcome.release}, where
+        assert _edges(host) == {request.parts[0].key}, where
         targets = json.loads(host.files[f"{commands.TARGETS}/app.json"])
         labels = {(each["labels"]["release"], each["labels"]["track"]) for each in targets}
         assert labels == {(outcome.release, "stable")}, where

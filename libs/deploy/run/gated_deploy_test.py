@@ -125,7 +125,7 @@ def test_a_canary_gets_its_share_then_all_of_it() -> None:
     host, shares = scene.fleet["host-1"], list[float]()
 
     def users(each: MemoryHost) -> None:
-        if each is host and host.nginx and "split_clients" in host.nginx.text:
+        if each is host and host.running_edges() and "split_clients" in host.nginx.text:
             before = len(host.log.requests)
             for _ in range(100):
                 host.answer(80, "", "/")

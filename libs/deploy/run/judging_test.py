@@ -48,7 +48,9 @@ class Scene:
             route = route.point(NEW.id) if switched else route
             for release in (OLD, NEW):
                 host.engine.up(release.compose, release.image, release.project, 0.0)
-            host.nginx = Nginx.started(render_edge(EdgeState((route,)), preview_port=PREVIEW_PORT))
+            host.edges = [
+                Nginx.started(render_edge(EdgeState((route,)), preview_port=PREVIEW_PORT))
+            ]
         self.fleet.clock.sleep(10)
 
     def users(self, requests: int, host: MemoryHost | None = None) -> None:
@@ -57,9 +59,10 @@ class Scene:
 
     def point(self, release: Release) -> None:
         for host in self.fleet.hosts:
-            assert host.nginx is not None
             route = EdgeRoute("app", "/", "", release.id, "", (OLD.upstream, NEW.upstream))
-            host.nginx = Nginx.started(render_edge(EdgeState((route,)), preview_port=PREVIEW_PORT))
+            host.edges = [
+                Nginx.started(render_edge(EdgeState((route,)), preview_port=PREVIEW_PORT))
+            ]
 
     def judge(
         self,
@@ -191,7 +194,7 @@ def test_a_first_release_is_judged_by_the_floor() -> None:
 def test_an_edge_that_logs_nothing_is_no_pass() -> None:
     scene = Scene()
     for host in scene.fleet.hosts:
-        host.nginx = None
+        host.edges = []
     assert "300 are needed" in scene.refused().message
 
 

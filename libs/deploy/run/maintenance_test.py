@@ -92,8 +92,7 @@ def test_on_closes_every_host_and_off_opens_it(fleet: Fleet) -> None:
 
 def test_requests_in_flight_are_waited_for(fleet: Fleet) -> None:
     for host in fleet.hosts:
-        nginx = host.running_nginx()
-        assert nginx is not None
+        (nginx,) = host.running_edges()
         nginx.lingers_s = 40
     begun = fleet.clock.monotonic()
     turn(fleet, True)

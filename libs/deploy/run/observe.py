@@ -79,7 +79,8 @@ def parse_look(name: str, text: str) -> Observed:
         containers=tuple(container_of(each) for each in inspected if _is_replica(each)),
         releases=tuple(_releases(facts.get("release", []))),
         edge=parse_edge(_one(facts, "routes")),
-        parts=tuple(_parts(inspected)),
+        parts=tuple(_parts(inspected, running=True)),
+        stopped_parts=tuple(_parts(inspected, running=False)),
         targets=tuple(_targets(facts.get("targets", []))),
         ledger=parse_ledger("\n".join(facts.get("ledger", []))),
         holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
@@ -125,10 +126,10 @@ def _releases(lines: Iterable[str]) -> Iterable[Release]:
             continue  # a record of a newer tool, or none at all: the planner knows what it can read
 
 
-def _parts(inspected: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
+def _parts(inspected: Iterable[dict[str, Any]], *, running: bool) -> Iterable[tuple[str, str]]:
     for each in inspected:
         labels = _labels(each)
-        if "py-cicd.key" in labels and each["State"]["Status"] == "running":
+        if "py-cicd.key" in labels and (each["State"]["Status"] == "running") is running:
             yield labels["py-cicd.name"], labels["py-cicd.key"]
 
 

@@ -65,7 +65,8 @@ def test_every_line_is_a_fact() -> None:
     assert seen.releases == (RELEASE,)
     assert seen.ledger == (entry,)
     assert (seen.target("app"), seen.target("other")) == ("8f3a", "")
-    assert (seen.part("edge"), seen.part("metrics")) == ("k1", "")
+    assert (seen.part_keys("edge"), seen.part_keys("metrics")) == (("k1",), ())
+    assert (seen.other_parts("edge", "k1"), seen.other_parts("metrics", "")) == ((), ("k2",))
     replica = seen.replicas("app", RELEASE.id)[0]
     assert (replica.name, replica.address, replica.restarts) == ("app-r000001-1", "10.213.0.65", 2)
     assert replica.ready

@@ -21,13 +21,13 @@ from deploy.core.steps import (
     DropHold,
     JudgeRelease,
     OfferCandidate,
-    Part,
     PointTraffic,
     PrepareHost,
     Prune,
     PullImages,
     RecordLive,
     RemoveReplicas,
+    RetirePart,
     RetireReplicas,
     RunTask,
     SetMaintenance,
@@ -47,7 +47,7 @@ from deploy.core.steps import (
 )
 from deploy.core.tallies import VERIFYING
 from deploy.errors import RegistryAuthError, RegistryError, VerifyError
-from deploy.run import edges, replicas
+from deploy.run import edges, parts, replicas
 from deploy.run.closed import await_closed
 from deploy.run.guard import HeldHost, last_line
 from deploy.run.judging import Bench, Case, judge_release
@@ -84,7 +84,7 @@ class Outside:
 def perform(step: Step, held: HeldHost, outside: Outside) -> None:
     """Does one step, to its end. Raises a ShipError that says what failed."""
     host, clock = held.host, outside.clock
-    preview_port = outside.environment.edge.preview_port
+    edge = outside.environment.edge
     match step:
         case PrepareHost():
             held.must(
@@ -97,7 +97,9 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
         case WriteSecrets(release=release):
             outside.vault.deliver(held, release)
         case StartPart(part=part):
-            _start_part(held, part, preview_port)
+            parts.start(held, clock, part, preview_port=edge.preview_port)
+        case RetirePart(name=name, keys=keys):
+            parts.retire(held, name, keys)
         case RemoveReplicas(names=names):
             held.must(commands.remove_containers(names), f"removing {' '.join(names)}")
         case StartReplicas(release=release):
@@ -115,17 +117,17 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             | PointTraffic(route=route)
             | SettleEdge(route=route)
         ):
-            edges.set_route(held, clock, route, preview_port=preview_port)
+            edges.set_route(held, clock, route, edge)
         case VerifyPreview(release=release, route=route, successes=successes):
             _verify(
                 release,
                 successes,
-                _preview(host, preview_port, route),
+                _preview(host, edge.preview_port, route),
                 clock,
                 f"{host.name}'s preview route",
             )
         case SetMaintenance(route=route):
-            edges.set_route(held, clock, route, preview_port=preview_port)
+            edges.set_route(held, clock, route, edge)
             if route.maintenance:
                 url = outside.host(host.name).url
                 await_closed(_public(outside.probe, url, route), clock, url)
@@ -135,7 +137,7 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             if route.maintenance:
                 # Nobody gets in but by the preview route, so that is where the replicas are seen.
                 await_closed(public, clock, url)
-                public = _preview(host, preview_port, route)
+                public = _preview(host, edge.preview_port, route)
             _verify(release, 1, public, clock, url)
         case WatchRelease():
             verdict = watch(host, clock, outside.judge, outside.service, step)
@@ -214,16 +216,6 @@ def _write_release(held: HeldHost, release: Release) -> None:
     )
     folder = commands.release_folder(release.service, release.id)
     held.must(commands.place(folder), f"writing {release.project}", stdin=commands.tar_of(files))
-
-
-def _start_part(held: HeldHost, part: Part, preview_port: int) -> None:
-    folder = f"{commands.ROOT}/{part.name}"
-    seeds = tuple(seed for seed in part.seeds if held.host.read(f"{folder}/{seed[0]}") is None)
-    told = next((text for path, text, _ in part.files if path == "part.env"), "")
-    environment = (".env", f"PART_IMAGE={part.image}\nPART_KEY={part.key}\n{told}", 0o644)
-    tar = commands.tar_of((*part.files, *seeds, environment))
-    held.must(commands.overlay(folder), f"writing {part.name}'s files", stdin=tar)
-    held.must(commands.start_part(part.name), f"starting {part.name}", timeout_s=90)
 
 
 def _write_hold(held: HeldHost, hold: Hold) -> None:

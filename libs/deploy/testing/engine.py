@@ -136,9 +136,9 @@ class SimulatedEngine:
             )
 
     def up_part(self, name: str, image: str, key: str, project: str, now_s: float) -> bool:
-        """Starts a part anew if its image or key changed; returns whether it did."""
+        """Starts a project's one part anew if its image or key changed; returns whether it did."""
         self._check(image)
-        container = f"{project}-{name}-1"
+        container = project
         found = self.containers.get(container)
         if found is not None and (found.image, found.labels["py-cicd.key"]) == (image, key):
             return False
@@ -158,6 +158,12 @@ class SimulatedEngine:
         """Removes containers by name; what isn't there is no failure, as with `--force`."""
         for name in names:
             self.containers.pop(name, None)
+
+    def retire_part(self, name: str, key: str) -> None:
+        """Stops and removes the containers of a part that bear this key."""
+        labels = {"py-cicd.name": name, "py-cicd.key": key}
+        found = [n for n, c in self.containers.items() if dict(c.labels) == labels]
+        self.remove(found)
 
     def remove_images(self, images: list[str]) -> None:
         """Removes images that no container uses. Raises EngineRefusedError for the others."""

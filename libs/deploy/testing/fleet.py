@@ -184,8 +184,8 @@ def url(name: str) -> str:
 
 
 def _wrongs(fleet: Fleet, host: MemoryHost) -> list[str]:
-    nginx, wrongs = host.running_nginx(), []
-    asked = _asked(nginx.conf) if nginx else ()
+    edges, wrongs = host.running_edges(), []
+    asked = tuple(each for nginx in edges if nginx.workers for each in _asked(nginx.conf))
     if host.name in fleet.must_serve and not asked:
         wrongs.append(f"{host.name} serves nothing")
     for servers in asked:
@@ -193,9 +193,10 @@ def _wrongs(fleet: Fleet, host: MemoryHost) -> list[str]:
         releases = {c.labels["py-cicd.release"] for s in servers if (c := host.engine.at(s))}
         if len(releases) > 1:
             wrongs.append(f"{host.name} serves {' and '.join(sorted(releases))}")
-    for pid, _, conf in nginx.leaving if nginx else ():
-        for servers in _asked(conf):
-            wrongs += _unfit(host, servers, f"has a leaving worker {pid} that asks")
+    for nginx in edges:
+        for pid, _, conf in nginx.leaving:
+            for servers in _asked(conf):
+                wrongs += _unfit(host, servers, f"has a leaving worker {pid} that asks")
     return wrongs
 
 
@@ -219,9 +220,10 @@ def _unfit(host: MemoryHost, servers: Sequence[str], what: str) -> list[str]:
 
 
 def _served(host: MemoryHost, path: str, host_name: str) -> str:
-    nginx = host.running_nginx()
-    location = nginx.conf.find(_PUBLIC, host_name, path) if nginx else None
-    if location is None or not location.servers:
+    taking = [nginx for nginx in host.running_edges() if nginx.workers]
+    found = [nginx.conf.find(_PUBLIC, host_name, path) for nginx in taking]
+    if not found or any(location is None or not location.servers for location in found):
         return ""
-    container = host.engine.at(location.servers[0])
-    return container.labels["py-cicd.release"] if container else "unknown"
+    behind = [host.engine.at(location.servers[0]) for location in found if location]
+    releases = {c.labels["py-cicd.release"] if c else "unknown" for c in behind}
+    return " and ".join(sorted(releases))

@@ -24,7 +24,13 @@ case "$1" in
   info) echo "$FAKE";;
   network) echo "network py-cicd";;
   image) echo "image app@sha256:1234";;
-  ps) echo 0c1d;;
+  ps) case "$*" in
+    *"label=py-cicd.key="*) cat "$FAKE/found" 2>/dev/null || :;;
+    *label=py-cicd.name=edge*) cat "$FAKE/edges" 2>/dev/null || :;;
+    *com.docker.compose.project*) cat "$FAKE/older" 2>/dev/null || :;;
+    *) echo 0c1d;;
+    esac;;
+  top) echo "PID COMMAND"; echo "7 nginx: worker process"; exit "$(cat "$FAKE/top" 2>/dev/null || echo 0)";;
   inspect) echo 'container {"Id": "0c1d"}';;
 esac
 """

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from deploy.core import access_log, chorus, commands, delivery, locks
+from deploy.core import access_log, chorus, commands, delivery, locks, part_commands
 from deploy.core.ledger import seal, sealed
 from deploy.core.ports import Answer, Clock, Completed
 from deploy.testing.access_log import AccessLog, Logged
@@ -44,7 +44,8 @@ class MemoryHost:
     sources: set[str]
     engine: SimulatedEngine = field(default_factory=SimulatedEngine)
     files: dict[str, bytes] = field(default_factory=dict)
-    nginx: Nginx | None = None
+    edges: list[Nginx] = field(default_factory=list)
+    judged_bad: set[str] = field(default_factory=set)
     locked_by: str = ""
     login_refused: bool = False
     pull_refused: bool = False
@@ -130,17 +131,19 @@ class MemoryHost:
 
     def answer(self, port: int, host: str, path: str, request_id: str = "") -> Answer:
         """What the edge answers; port 80 is the public one, whatever it is published as."""
-        nginx = self.running_nginx()
-        if nginx is None:
+        taking = [nginx for nginx in self.running_edges() if nginx.workers]
+        if not taking:
             return Answer(0, b"connection refused")
+        self.asked += 1
+        nginx = taking[self.asked % len(taking)]
         location = nginx.conf.find(port, host, path)
         if location is None:
             return Answer(404)
         if location.answer is not None:
+            told = location.answer[1].replace("$hostname", nginx.key)
             later = {"retry-after": location.retry_after} if location.retry_after else {}
-            return Answer(location.answer[0], location.answer[1].encode(), later)
-        self.asked += 1
-        upstream, server = location.chosen(self.asked)
+            return Answer(location.answer[0], told.encode(), later)
+        upstream, server = location.chosen(self.asked // len(taking))
         answer, took_s = self._ask(self.engine.at(server))
         # Times differ by a half, so that sides are distributions.
         milliseconds = int(took_s * 1000 * (0.8 + self.asked * 7 % 10 / 20))
@@ -150,11 +153,17 @@ class MemoryHost:
         )
         return answer
 
-    def running_nginx(self) -> Nginx | None:
-        """The edge's nginx as it is now, None if it doesn't run."""
-        if self.nginx is not None:
-            self.nginx.tick(self.clock.monotonic())
-        return self.nginx
+    @property
+    def nginx(self) -> Nginx:
+        """The edge that was started last."""
+        return self.running_edges()[-1]
+
+    def running_edges(self) -> list[Nginx]:
+        """The edges as they are now; one that quits is there until its last worker is gone."""
+        for nginx in self.edges:
+            nginx.tick(self.clock.monotonic())
+        self.edges = [nginx for nginx in self.edges if nginx.workers or nginx.leaving]
+        return self.edges
 
     def folders(self, service: str) -> set[str]:
         """The ids of all releases that have a folder here."""
@@ -264,6 +273,11 @@ class MemoryHost:
             case "overlay", [folder]:
                 _same(argv, commands.overlay(folder))
                 self._unpack(folder, stdin)
+            case "seed", [folder]:
+                _same(argv, commands.seed(folder))
+                kept = dict(self.files)
+                self._unpack(folder, stdin)
+                self.files |= kept
             case "count", [release, since_s]:
                 _same(argv, commands.count_answers(release, float(since_s)))
                 return Completed(0, "{} {}\n".format(*self.answers.get(release, (100, 0))))
@@ -276,8 +290,16 @@ class MemoryHost:
                 _same(argv, commands.pull(user, registry, images))
                 return self._pull(images)
             case "routes", _:
-                _same(argv, commands.replace_routes(len(stdin)))
+                _same(argv, part_commands.replace_routes(len(stdin)))
                 return self._routes(stdin.decode())
+            case "processes", []:
+                _same(argv, part_commands.edge_processes())
+                return Completed(0, "".join(nginx.top() for nginx in self.running_edges()))
+            case "start", [project, folder]:
+                return self._up_part(project, folder)
+            case "retire-part", [_, part, *keys]:
+                _same(argv, part_commands.retire(part, keys))
+                self._retire(part, keys)
             case _:
                 raise AssertionError(f"{self.name}: no such script: {name} {values}")
         return Completed(0)
@@ -288,10 +310,11 @@ class MemoryHost:
             case ["network", "create", *_, network]:
                 assert network == commands.NETWORK
                 engine.create_network()
-            case ["top", *_]:
-                _same(argv, commands.edge_processes())
-                nginx = self.running_nginx()
-                return Completed(0, nginx.top()) if nginx else Completed(1, "", "No such container")
+            case ["run", "--rm", *_, image, "nginx", "-t", "-q", "-c", _]:
+                bad = image in self.judged_bad
+                return (
+                    Completed(1, "", "nginx: [emerg] unknown directive\n") if bad else Completed(0)
+                )
             case ["inspect", *names]:
                 found = [engine.containers[name] for name in names if name in engine.containers]
                 text = json.dumps([each.inspected(now_s) for each in found])
@@ -314,7 +337,10 @@ class MemoryHost:
         return Completed(0)
 
     def _compose(self, project: str, folder: str, verb: list[str], *, half: bool) -> Completed:
-        compose, environment = self.files.get(f"{folder}/compose.yml"), self._environment(folder)
+        compose, environment = (
+            self.files.get(f"{folder.rstrip('/')}/compose.yml"),
+            self._environment(folder),
+        )
         if compose is None:
             return Completed(1, "", "no configuration file provided: not found\n")
         now_s = self.clock.monotonic()
@@ -325,12 +351,6 @@ class MemoryHost:
                 most = 2 if half else 999
                 whole = self._whole(folder, compose.decode())
                 self.engine.up(whole, environment["IMAGE"], project, now_s, most=most)
-            case ["up", "--detach", "--wait", "--wait-timeout", "60"]:
-                part = folder.rpartition("/")[2]
-                image, key = environment["PART_IMAGE"], environment["PART_KEY"]
-                if self.engine.up_part(part, image, key, project, now_s) and part == "edge":
-                    self.nginx = Nginx.started(self.files[commands.ROUTES].decode())
-                    self.nginx.lingers_s = self.edge_lingers_s
             case _:
                 raise AssertionError(f"{self.name}: no such compose command: {verb}")
         return Completed(0)
@@ -378,6 +398,27 @@ class MemoryHost:
         if (found := self.files.pop(f"{folder}/secrets/key", None)) is not None:
             self.files[key] = found
 
+    def _up_part(self, project: str, folder: str) -> Completed:
+        told, now_s = self._environment(folder), self.clock.monotonic()
+        image, key = told["PART_IMAGE"], told["PART_KEY"]
+        edge = folder.startswith(f"{commands.ROOT}/edge/")
+        part = "edge" if edge else folder.rstrip("/").rpartition("/")[2]
+        if self.engine.up_part(part, image, key, project, now_s) and edge:
+            pids = 9 + 100 * len(self.edges)
+            text = self.files[commands.ROUTES].decode()
+            self.edges.append(Nginx.started(text, key, first_pid=pids))
+            self.nginx.lingers_s = self.edge_lingers_s
+        return Completed(0)
+
+    def _retire(self, part: str, keys: list[str]) -> None:
+        for key in keys:
+            self.engine.retire_part(part, key)
+            self._remove(f"{commands.ROOT}/{part}/{key}")
+            self._remove(f"{commands.ROOT}/{part}/conf/{key}")
+            for nginx in self.running_edges():
+                if (part, nginx.key) == ("edge", key):
+                    nginx.quit(self.clock.monotonic())
+
     def _pull(self, images: list[str]) -> Completed:
         if self.login_refused:
             return Completed(commands.LOGIN_REFUSED, "", "denied: wrong password\n")
@@ -388,15 +429,17 @@ class MemoryHost:
         return Completed(0)
 
     def _routes(self, text: str) -> Completed:
-        nginx = self.running_nginx()
-        if nginx is None:
-            return Completed(commands.NGINX_REFUSED, "", "No such container: edge\n")
+        edges = [nginx for nginx in self.running_edges() if nginx.workers]
+        if not edges:
+            return Completed(part_commands.NGINX_REFUSED, "", "no edge runs\n")
         try:
-            nginx.judge(text)
+            for nginx in edges:
+                nginx.judge(text)
         except ValueError as refused:
-            return Completed(commands.NGINX_REFUSED, "", f"{refused}\n")
+            return Completed(part_commands.NGINX_REFUSED, "", f"{refused}\n")
         self.files[commands.ROUTES] = text.encode()
-        nginx.hang_up(text, self.clock.monotonic())
+        for nginx in edges:
+            nginx.hang_up(text, self.clock.monotonic())
         return Completed(0)
 
     def _look(self) -> str:
@@ -436,7 +479,7 @@ class MemoryHost:
         self.files[locks.SEAL] = f"{count} {seal(line)}\n".encode()
 
     def _environment(self, folder: str) -> dict[str, str]:
-        lines = self.files.get(f"{folder}/.env", b"").decode().splitlines()
+        lines = self.files.get(f"{folder.rstrip('/')}/.env", b"").decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
     def _unpack(self, folder: str, tar: bytes) -> None:

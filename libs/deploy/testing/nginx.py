@@ -91,7 +91,8 @@ type _Splits = Mapping[str, tuple[int, str, str]]
 
 
 def _server(body: str, upstreams: Mapping[str, tuple[str, ...]], splits: _Splits) -> Server:
-    port = re.search(r"^    listen (\d+)( default_server)?;", body, re.MULTILINE)
+    listen = r"^    listen (?:127\.0\.0\.1:)?(\d+)( default_server reuseport)?;"
+    port = re.search(listen, body, re.MULTILINE)
     name = re.search(r"^    server_name (\S+);", body, re.MULTILINE)
     if port is None or name is None or (name[1] == "_") != bool(port[2]):
         raise ValueError("a server without listen or server_name")
@@ -127,10 +128,11 @@ def _location(
 
 @dataclass
 class Nginx:
-    """The edge's processes. `deaf`: a reload is never taken up. `refuses`: no text passes `nginx -t`."""
+    """One edge's processes. `deaf`: a reload is never taken up. `refuses`: no text passes `nginx -t`."""
 
     conf: NginxConf
     text: str
+    key: str = ""
     last_pid: int = 9
     workers: list[int] = field(default_factory=list)
     leaving: list[tuple[int, float, NginxConf]] = field(default_factory=list)
@@ -140,9 +142,9 @@ class Nginx:
     refuses: bool = False
 
     @classmethod
-    def started(cls, text: str) -> Nginx:
+    def started(cls, text: str, key: str = "", *, first_pid: int = 9) -> Nginx:
         """Starts with this text. Raises ValueError if nginx wouldn't."""
-        nginx = cls(read_conf(text), text)
+        nginx = cls(read_conf(text), text, key, first_pid)
         nginx.workers = nginx._fork()
         return nginx
 
@@ -166,14 +168,19 @@ class Nginx:
             self.conf, self.text, self.pending = read_conf(text), text, None
         self.leaving = [each for each in self.leaving if each[1] > now_s]
 
+    def quit(self, now_s: float) -> None:
+        """Takes SIGQUIT: nobody new is taken in, who is there is served to the end."""
+        self.leaving += [(pid, now_s + self.lingers_s, self.conf) for pid in self.workers]
+        self.workers, self.pending = [], None
+
     def _fork(self) -> list[int]:
         born = list(range(self.last_pid + 1, self.last_pid + 1 + _WORKERS))
         self.last_pid = born[-1]
         return born
 
     def top(self) -> str:
-        """What `docker top` prints."""
+        """What the look at the edges' processes prints of this one."""
         lines = ["PID COMMAND", "9 nginx: master process nginx"]
         lines += [f"{pid} nginx: worker process" for pid in self.workers]
         lines += [f"{pid} nginx: worker process is shutting down" for pid, _, _ in self.leaving]
-        return "\n".join(lines) + "\n"
+        return "".join(f"{self.key} {line}\n" for line in lines)

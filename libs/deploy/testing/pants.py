@@ -33,7 +33,9 @@ class FolderGraphs:
         if self.broken:
             raise GraphError(f"./pants peek :: failed: {self.broken}")
         root = Path(folder or self._root)
-        files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+        files = {
+            path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()
+        }
         texts = {
             name: path.read_text() for name, path in files.items() if not name.startswith(".git/")
         }
@@ -49,7 +51,9 @@ def _targets(texts: dict[str, str]) -> Iterator[Target]:
         elif name.endswith(".py") and not name.startswith("macros/"):
             yield Target(name, "python_source", (name,), tuple(_needs(text, texts)))
         elif name.endswith("/Dockerfile"):
-            code = (each for each in texts if each.startswith(f"{folder}/") and each.endswith(".py"))
+            code = (
+                each for each in texts if each.startswith(f"{folder}/") and each.endswith(".py")
+            )
             used = tuple(each for each in code if not each.endswith("_test.py"))
             yield Target(f"{folder}:image", "docker_image", (name,), used)
         elif name.endswith("/service.toml") or name in read:

@@ -65,7 +65,9 @@ class Repository:
         """Writes files and commits all there is; returns the revision."""
         self.write(files)
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", f"{', '.join(files) or 'nothing'}")
+        self.git(
+            "commit", "--quiet", "--allow-empty", "--message", f"{', '.join(files) or 'nothing'}"
+        )
         return self.head
 
     def branch(self, name: str, start: str = "HEAD") -> None:

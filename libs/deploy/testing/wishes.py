@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 
 from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
-from deploy.core.edge import EdgeState, render_edge
 from deploy.core.ledger import Entry
+from deploy.core.parts import edge_part
 from deploy.core.releases import Origin
 from deploy.core.steps import Part
 from deploy.testing.fleet import MemoryRegistry
 
+EDGE = Edge()
 REGISTRY = MemoryRegistry().name
 REPLICA = "services: {replica: {image: made-up}}\n"
 ORIGIN = Origin("3f9c2ab1d2e3", False, "ada", "2026-11-02T09:00:00+00:00", "", "0.0.0")
@@ -41,12 +42,9 @@ def service(
 
 def parts(version: str = "1") -> tuple[Part, ...]:
     """The edge and a host's Prometheus."""
-    seeds = (("conf/routes.conf", render_edge(EdgeState()), 0o644),)
+    edge = edge_part(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
     files = (("compose.yml", '{"services": {}}', 0o644),)
     return (
-        Part("edge", image(f"edge {version}", "edge"), f"edge-{version}", files, seeds),
+        edge,
         Part("metrics", image("prometheus", "prometheus"), "metrics-1", files),
     )
-
-
-EDGE = Edge()

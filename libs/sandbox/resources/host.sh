@@ -38,7 +38,14 @@ keep() {
     done
 }
 
+# What ship host bootstrap sets on a real host: an edge that closes hands what waits for it to the one beside it
+# (docs/adr/0012). An older kernel has no such switch.
+kernel() {
+    [ ! -e /proc/sys/net/ipv4/tcp_migrate_req ] || echo 1 > /proc/sys/net/ipv4/tcp_migrate_req
+}
+
 writable_cgroups
+kernel
 deploy_user
 install -d -m 0755 /etc/docker /run/sshd
 install -m 0644 "$given/daemon.json" /etc/docker/daemon.json

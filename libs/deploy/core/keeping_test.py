@@ -1,0 +1,44 @@
+"""The keeper's lines and the tool's in one ledger: each seals the one before, whoever wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from keeper.record import Effect, append
+
+from deploy.core import locks
+from deploy.core.ledger import broken_links, head_of, parse_ledger
+from deploy.core.locks import LEDGER, SEAL, TOKEN
+from deploy.testing import wishes
+from deploy.testing.machine import Machine
+
+EFFECT = Effect(
+    "2026-11-02T09:00:00+00:00", "app", "r000001-aaaaaaa", "start app-1: it had ended", 0
+)
+
+
+def test_both_write_one_chain(tmp_path: Path) -> None:
+    machine = Machine.at(tmp_path / "root")
+    ledger, seal = (machine.root / Path(name).name for name in (LEDGER, SEAL))
+    (machine.root / Path(TOKEN).name).write_text("mine")
+    head = head_of(replace(wishes.ENTRY, event="effect", what="a line of the tool's"))
+    for _ in range(2):
+        append(ledger, EFFECT)
+        assert machine.run(locks.note("mine", head)).returncode == 0
+    with ledger.open("a") as file:
+        file.write('{"torn')
+    append(ledger, EFFECT)
+    entries = parse_ledger(ledger.read_text())
+    assert [entry.who for entry in entries] == ["keeper", wishes.ENTRY.who] * 2 + ["keeper"]
+    torn = 5
+    assert broken_links(ledger.read_text(), seal.read_text()) == (torn,)
+
+
+def test_a_missing_end_is_found(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    for _ in range(3):
+        append(ledger, EFFECT)
+    text, seal = ledger.read_text(), ledger.with_name("ledger.jsonl.seal").read_text()
+    assert broken_links(text, seal) == ()
+    assert broken_links("".join(text.splitlines(keepends=True)[:-1]), seal) == (3,)
