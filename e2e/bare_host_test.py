@@ -154,6 +154,7 @@ def test_sshd_takes_keys_alone_and_the_firewall_what_is_named(bare: Bare) -> Non
     assert "policy drop" in rules
     assert "tcp dport { 22, 80 } accept" in rules
     assert bare.run("sysctl -n net.ipv4.tcp_migrate_req").strip() == "1"
+    assert bare.run("sysctl -n net.ipv4.ip_unprivileged_port_start").strip() == "80"
 
 
 def test_what_somebody_changed_is_named_and_mended(bare: Bare) -> None:

@@ -47,7 +47,6 @@ from deploy.errors import ConfigError, JourneysFailedError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds
 from deploy.run.deploy import Abort, Promotion, Request, Rollback, Scale, World
-from deploy.run.maintenance import Maintenance
 from deploy.run.vault import Vault
 from toolchain.debian import mirror
 from toolchain.engine import stop_if_ours
@@ -365,11 +364,6 @@ class Wiring:
     def origin(self, why: str) -> Origin:
         """Who acts now, and why, from what revision."""
         return self._origin(why, dirty=False)
-
-    def maintenance(self, name: str, on: bool, *, why: str = "") -> Maintenance:
-        """What closing or opening this service asks for."""
-        origin = self._origin(why, dirty=False)
-        return Maintenance(self.service(name), on, origin, pipeline=sources.pipeline())
 
     def _origin(self, why: str, *, dirty: bool) -> Origin:
         return Origin(

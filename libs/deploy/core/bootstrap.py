@@ -52,6 +52,9 @@ APT::Periodic::Unattended-Upgrade "1";
 MIGRATE = "net.ipv4.tcp_migrate_req"
 """Connections that wait at a listener that closes go to another of the same port (an edge that takes over)."""
 
+LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
+"""From which port on nobody needs root: the edge listens in the host's network, and has no root (docs/adr/0012)."""
+
 FIREWALL, FIREWALL_TABLE = "/etc/py-cicd/firewall.nft", "py_cicd"
 
 FIREWALL_UNIT = f"""[Unit]
@@ -177,6 +180,7 @@ def settings(
             "(docs.docker.com/engine/install says which)",
         )
     ports = sorted({*machine.ssh_ports, environment.edge.http_port, *_metrics_port(environment)})
+    kernel = (f"{MIGRATE} = 1", f"{LOW_PORTS} = {min(environment.edge.http_port, 1024)}")
     source = _docker_source(docker) if docker else ()
     packages = DOCKERS_OWN if docker else known or ()
     sshd = "".join(f"{key} {value}\n" for key, value in SSHD.items())
@@ -203,10 +207,10 @@ def settings(
         File(
             "kernel settings",
             "/etc/sysctl.d/60-py-cicd.conf",
-            f"{MIGRATE} = 1\n",
+            "".join(f"{line}\n" for line in kernel),
             then="sysctl",
         ),
-        InForce("the kernel has them", ("sysctl", MIGRATE), (f"{MIGRATE} = 1",), then="sysctl"),
+        InForce("the kernel has them", ("sysctl", MIGRATE, LOW_PORTS), kernel, then="sysctl"),
         File("firewall rules", FIREWALL, firewall(ports), then="nft"),
         File(
             "firewall at boot",

@@ -18,7 +18,7 @@ from deploy.core.bootstrap import (
     parse_machine,
     settings,
 )
-from deploy.core.config import Environment, HostConfig, Metrics, Registry
+from deploy.core.config import Edge, Environment, HostConfig, Metrics, Registry
 from deploy.errors import UsageError
 
 HOST = HostConfig("web-1", "192.0.2.1", "http://192.0.2.1", "192.0.2.1:9443")
@@ -92,6 +92,13 @@ def test_the_firewall_lets_in_ssh_users_and_metrics() -> None:
     rules = file("firewall rules", environment, Machine("debian", "13", (22, 2222))).content
     assert "policy drop" in rules
     assert "tcp dport { 22, 80, 2222, 9443 } accept" in rules
+
+
+@pytest.mark.parametrize(("port", "first"), [(80, 80), (8080, 1024)])
+def test_the_edge_may_listen_without_root(port: int, first: int) -> None:
+    environment = replace(ENVIRONMENT, edge=Edge(http_port=port))
+    line = f"net.ipv4.ip_unprivileged_port_start = {first}"
+    assert line in file("kernel settings", environment).content.splitlines()
 
 
 def test_what_sshd_says_is_compared_with_its_settings() -> None:
