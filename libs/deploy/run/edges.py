@@ -33,7 +33,7 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> Non
     if before != after or not _serves(host, preview_port, generation):
         text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
         argv = part_commands.replace_routes(len(text.encode()))
-        done = held.effect(argv, f"routing {route.service}", stdin=text.encode())
+        done = held.effect(argv, _told(route), stdin=text.encode())
         if done.code == part_commands.NGINX_REFUSED:
             raise VerifyError(
                 f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}"
@@ -52,6 +52,12 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> Non
             f"{host.name}: the edge did not take up its new text in {RELOAD_DEADLINE_S:g} s",
             hint="docker logs of the container labelled py-cicd.name=edge, on that host, says why",
         )
+
+
+def _told(route: EdgeRoute) -> str:
+    """Says in the record where the service goes from here on."""
+    to = "the page of a closed service" if route.maintenance else route.live or "nothing"
+    return f"routing {route.service} to {to}, candidate {route.candidate or 'none'}"
 
 
 def read_edge(host: Host) -> EdgeState:
