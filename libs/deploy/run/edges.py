@@ -33,7 +33,7 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> Non
     if before != after or not _serves(host, preview_port, generation):
         text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
         argv = part_commands.replace_routes(len(text.encode()))
-        done = held.effect(argv, _told(route), stdin=text.encode())
+        done = held.effect(argv, _routing(route), stdin=text.encode())
         if done.code == part_commands.NGINX_REFUSED:
             raise VerifyError(
                 f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}"
@@ -54,7 +54,7 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> Non
         )
 
 
-def _told(route: EdgeRoute) -> str:
+def _routing(route: EdgeRoute) -> str:
     """Says in the record where the service goes from here on."""
     to = "the page of a closed service" if route.maintenance else route.live or "nothing"
     return f"routing {route.service} to {to}, candidate {route.candidate or 'none'}"
