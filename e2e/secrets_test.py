@@ -121,7 +121,7 @@ def test_a_sentinel_reaches_the_replica_and_nothing_else(planted: Planted, tmp_p
         first = planted.ship(*deploy, "--events", str(events), env=quiet).must()
         again = planted.ship(*deploy, env=quiet).must()
         failed = planted.ship(*deploy, env=loud)
-    assert planted.told_to(_replica(stack)) == planted.values
+    assert [planted.told_to(replica) for replica in _replicas(stack)] == [planted.values]
     assert (first.document["outcome"], again.document["outcome"]) == ("live", "unchanged")
     assert failed.code == 1
     assert "***" in failed.error
@@ -132,7 +132,9 @@ def test_a_sentinel_reaches_the_replica_and_nothing_else(planted: Planted, tmp_p
         rotated = planted.ship(*deploy, env=quiet).must()
     assert rotated.document["outcome"] == "live"
     assert stack.service()["image"] == image
-    assert planted.told_to(_replica(stack)) == planted.values
+    stack.ship("scale", "app=2", env=quiet).must()  # it needs no secret: they are there
+    told = [planted.told_to(replica) for replica in _replicas(stack)]
+    assert told == [planted.values, planted.values]
     assert not set(old.values()) & set(planted.values.values())
 
     for watched in (processes, more):
@@ -148,8 +150,8 @@ def test_a_sentinel_reaches_the_replica_and_nothing_else(planted: Planted, tmp_p
     assert _artifacts(stack, planted.every) == []
 
 
-def _replica(stack: Stack) -> str:
-    return str(stack.service()["hosts"][0]["replicas"][0]["name"])
+def _replicas(stack: Stack) -> list[str]:
+    return [str(each["name"]) for each in stack.service()["hosts"][0]["replicas"]]
 
 
 def _only_where_it_belongs(watched: Processes, values: list[str]) -> None:

@@ -19,10 +19,14 @@ TARGETS = f"{ROOT}/metrics/conf/targets"
 
 LOGIN_REFUSED = 66
 
-# $1 folder. A tar on stdin becomes the folder, whole or not at all; secrets that replicas in it read stay.
+# $1 folder. A tar on stdin becomes the folder, whole or not at all. Secrets that replicas in it read are moved, not
+# copied: a replica's mount is of that very folder. A kill may have left them where they were moved to.
 _PLACE = """
+if [ -d "$1.new/secrets" ] && [ ! -d "$1/secrets" ]; then
+  mkdir -p "$1" && mv -T "$1.new/secrets" "$1/secrets" || exit 1
+fi
 rm -rf "$1.new" && mkdir -p "$1.new" && tar -x -C "$1.new" && sync "$1.new" || exit 1
-if [ -d "$1/secrets" ]; then cp -a "$1/secrets" "$1.new/secrets" || exit 1; fi
+if [ -d "$1/secrets" ]; then mv -T "$1/secrets" "$1.new/secrets" || exit 1; fi
 rm -rf "$1" && mv -T "$1.new" "$1"
 """
 

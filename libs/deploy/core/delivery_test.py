@@ -136,12 +136,36 @@ def test_what_is_cut_off_replaces_nothing(machine: Machine, cut: int) -> None:
     assert {name: mode for name, mode in modes(machine).items() if ".new" not in name} == before
 
 
-def test_a_record_that_is_written_again_leaves_them(machine: Machine) -> None:
-    assert place(machine, AS_FILE) == 0
-    before = modes(machine)
+def record(machine: Machine) -> int:
     tar = commands.tar_of((("release.json", "{}", 0o644),))
-    assert machine.run(commands.place(f"{commands.ROOT}/{FOLDER}"), tar).returncode == 0
+    return machine.run(commands.place(f"{commands.ROOT}/{FOLDER}"), tar).returncode
+
+
+def test_a_record_that_is_written_again_leaves_running_replicas_their_mount(
+    machine: Machine,
+) -> None:
+    assert place(machine, AS_FILE) == 0
+    mounted = machine.root / FOLDER / "secrets/files"
+    before, number = modes(machine), mounted.stat().st_ino
+    assert record(machine) == 0
     assert modes(machine) == before
+    assert mounted.stat().st_ino == number
+
+
+@pytest.mark.parametrize("folder_is_there", [True, False])
+def test_a_kill_between_the_moves_loses_no_secrets(
+    machine: Machine, *, folder_is_there: bool
+) -> None:
+    assert place(machine, AS_FILE) == 0
+    folder = machine.root / FOLDER
+    before, aside = modes(machine), folder.with_name(f"{folder.name}.new")
+    aside.mkdir()
+    (folder / "secrets").rename(aside / "secrets")
+    if not folder_is_there:
+        folder.rmdir()
+    assert record(machine) == 0
+    assert modes(machine) == before
+    assert not aside.exists()
 
 
 def test_a_release_that_is_not_there_is_a_failure(machine: Machine) -> None:
