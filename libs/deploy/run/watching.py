@@ -19,6 +19,8 @@ from deploy.run.observe import live_release, observe
 from deploy.run.replicas import diagnosis
 
 LOOK_EVERY_S = 1.0
+SHORTEST_PAUSE_S = 0.05
+"""A rest of the time that is next to nothing may not move the clock at all."""
 FEWEST_FAILURES = 2
 """One failed answer may be chance, whatever its share of the few that came."""
 
@@ -93,7 +95,7 @@ def watch(
             raise JudgedError(f"{step.release.id} fails: {'; '.join(verdict.evidence)}")
         if passed_s >= step.watch_s:
             return verdict
-        clock.sleep(min(LOOK_EVERY_S, step.watch_s - passed_s))
+        clock.sleep(min(LOOK_EVERY_S, max(step.watch_s - passed_s, SHORTEST_PAUSE_S)))
 
 
 def watch_live(
