@@ -99,10 +99,9 @@ def test_an_image_that_is_not_there(stack: Stack) -> None:
 
 def test_a_wrong_registry_password(stack: Stack, tmp_path: Path) -> None:
     with _control_plane_with_another_password(stack) as url:
-        told = stack.environment()["registry"]["endpoint_url"]
-        wrong = stack.variant(
-            tmp_path, endpoint=(f'endpoint_url = "{told}"', f'endpoint_url = "{url}"')
-        )
+        told = stack.environment()["registry"]
+        before = f'endpoint_url = "{told["endpoint_url"]}"\npush_via'
+        wrong = stack.variant(tmp_path, endpoint=(before, f'endpoint_url = "{url}"\npush_via'))
         ended = stack.ship("deploy", "app", "--image", stack.service()["image"], env=wrong)
     _refused(ended, 2, "RegistryAuthError", "refused", "amazonaws.com")
     assert "opensesame" not in ended.said + json.dumps(dict(ended.document))
