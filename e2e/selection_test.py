@@ -42,10 +42,11 @@ def test_a_library_reaches_exactly_its_two_dependents(monorepo: Monorepo) -> Non
     why = next(
         each["why"] for each in document["targets"] if each["address"] == "services/one:image"
     )
-    assert why == [
+    # Both PEX files of an image are made from what it serves: either is a shortest way.
+    assert why[2] in {"services/one:deps", "services/one:srcs"}
+    assert [*why[:2], *why[3:]] == [
         "libs/left/greeting.py",
         "services/one/web.py",
-        "services/one:srcs",
         "services/one:image",
     ]
 
