@@ -49,7 +49,6 @@ _NO_DISKS = (
 )
 
 HOST_RETENTION = ("2h", "256MB")
-ENVIRONMENT_RETENTION = ("15d", "2GB")
 
 
 def prometheus_flags(
