@@ -105,19 +105,22 @@ class Logins:
     def log_in(self, endpoint: Endpoint) -> paramiko.SSHClient:
         """Returns a client that is logged in. Raises HostUnreachableError, HostKeyError, HostAuthError."""
         failure = self.failure(endpoint)
-        gate = self._through(endpoint.jump) if endpoint.jump else None
         give_up = time.monotonic() + self._patience_s
         pause_s = FIRST_PAUSE_S
         while True:
+            gate = self._through(endpoint.jump) if endpoint.jump else None
             client, begun = self._prepared(failure), time.monotonic()
             try:
                 with self._starting:
                     begun = time.monotonic()
                     self._connect(client, endpoint, gate, failure)
             except BaseException as error:
-                turned_away = self._turned_away(client, begun) and isinstance(error, ShipError)
+                # A jump's connection that had just died may have been taken for alive: the next try opens another.
+                again = self._turned_away(client, begun) or (gate and not gate.is_active())
                 client.close()
-                if not turned_away or time.monotonic() + pause_s > give_up:
+                if not (again and isinstance(error, ShipError)) or (
+                    time.monotonic() + pause_s > give_up
+                ):
                     raise
             else:
                 self._keep_alive(client)
