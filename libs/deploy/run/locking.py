@@ -15,6 +15,7 @@ from deploy.core import locks
 from deploy.core.ledger import Entry
 from deploy.core.ports import Clock, Host
 from deploy.errors import CommandError, LockedError
+from deploy.run.fanout import reach
 from deploy.run.guard import HeldHost, last_line
 
 QUEUE_EVERY_S = 1.0
@@ -34,8 +35,10 @@ def locked(
     """Holds all hosts' locks for as long as the context lives; yields them by name.
 
     Raises LockedError with who holds it and since when; with `queue` it waits instead, and `queue` is told for whom.
-    `redact` takes secrets out of what the ledgers are told.
+    Raises HostUnreachableError, HostAuthError, HostKeyError that name every host they are true of, before any lock is
+    taken. `redact` takes secrets out of what the ledgers are told.
     """
+    reach(hosts)
     token = secrets.token_hex(16)
     told = ""
     while True:

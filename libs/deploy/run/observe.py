@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from deploy.core import commands
@@ -15,19 +14,18 @@ from deploy.core.observed import Container, Observed, release_named
 from deploy.core.ports import Host
 from deploy.core.releases import ID, Release, parse_release
 from deploy.errors import CommandError, ShipError, UsageError
+from deploy.run.fanout import on_every
 from deploy.run.guard import last_line
 
 
 def observe(hosts: Sequence[Host]) -> tuple[Observed, ...]:
-    """Returns a snapshot of every host, in order. Raises HostUnreachableError, CommandError of the first."""
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        return tuple(pool.map(look, hosts))
+    """Returns a snapshot of every host, in order. Raises HostUnreachableError, CommandError that name all that fail."""
+    return on_every(hosts, look)
 
 
 def observe_what_answers(hosts: Sequence[Host]) -> tuple[Observed, ...]:
     """As `observe`, but a host that can't be looked at is a snapshot with its problem."""
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        return tuple(pool.map(_try_look, hosts))
+    return on_every(hosts, _try_look)
 
 
 def _try_look(host: Host) -> Observed:

@@ -98,7 +98,7 @@ def test_odd_characters_end_no_line(character: str) -> None:
     assert len(seen.containers) == 1
 
 
-def test_all_hosts_are_looked_at_and_the_first_that_can_not_be_is_told() -> None:
+def test_all_hosts_are_looked_at_and_one_that_can_not_be_is_told() -> None:
     fleet = Fleet.of("a", "b")
     assert [seen.host for seen in observe(fleet.hosts)] == ["a", "b"]
     fleet.gone.add("b")
