@@ -15,7 +15,8 @@ from typing import Any
 from keeper.engine import Container
 
 HEADER = "# py-cicd edge: "
-PARTS = ("edge", "metrics")
+# By their label py-cicd.name. Not the keeper itself: that is the engine's to start.
+PARTS = ("edge", "metrics", "node", "exporter")
 # An engine that starts a replica itself (restart: always) is faster than this.
 SETTLED_S = 1.0
 # A replica that is brought back in vain is left alone for longer each time.

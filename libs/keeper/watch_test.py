@@ -118,7 +118,16 @@ def test_an_edge_is_started_only_where_none_runs_and_then_the_newest() -> None:
     assert acts(watch, 8, *both) == [("start", "edge-2")]
 
 
-def test_the_host_s_prometheus_is_started_too() -> None:
+@pytest.mark.parametrize("name", ["metrics", "node", "exporter"])
+def test_what_measures_the_host_is_started_too(name: str) -> None:
     watch = Watch()
-    acts(watch, 0, part("metrics"))
-    assert acts(watch, 2, part("metrics")) == [("start", "metrics-1")]
+    assert acts(watch, 0, part(name)) == []
+    assert acts(watch, 2, part(name)) == [("start", f"{name}-1")]
+    assert acts(watch, 3, part(name, state="running")) == []
+
+
+def test_one_part_that_runs_stands_for_no_other() -> None:
+    watch = Watch()
+    found = [part("metrics", state="running"), part("node", state="running"), part("exporter")]
+    assert acts(watch, 0, *found) == []
+    assert acts(watch, 2, *found) == [("start", "exporter-1")]

@@ -1,15 +1,19 @@
-"""The keeper's lines and the tool's in one ledger: each seals the one before, whoever wrote it."""
+"""The keeper and the tool on one host: one ledger whose lines seal each other, and the same names of parts."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 from keeper.record import Effect, append
+from keeper.watch import PARTS
 
 from deploy.core import locks
+from deploy.core.config import Edge, Metrics
 from deploy.core.ledger import broken_links, head_of, parse_ledger
 from deploy.core.locks import LEDGER, SEAL, TOKEN
+from deploy.core.parts import exporter_part, metrics_part
 from deploy.testing import wishes
 from deploy.testing.machine import Machine
 
@@ -42,3 +46,15 @@ def test_a_missing_end_is_found(tmp_path: Path) -> None:
     text, seal = ledger.read_text(), ledger.with_name("ledger.jsonl.seal").read_text()
     assert broken_links(text, seal) == ()
     assert broken_links("".join(text.splitlines(keepends=True)[:-1]), seal) == (3,)
+
+
+def test_every_container_of_a_part_has_a_name_that_the_keeper_knows() -> None:
+    tls = {"cert": "", "key": "", "password": "", "password_hash": ""}
+    metrics = Metrics("http://127.0.0.1:9090", "ca", "cert", "key", "password")
+    parts = (
+        metrics_part("prometheus", metrics, interval_s=15, **tls),
+        exporter_part("p", {}, Edge()),
+    )
+    texts = [text for part in parts for path, text, _ in part.files if path == "compose.yml"]
+    services = [each for text in texts for each in json.loads(text)["services"].values()]
+    assert {"edge", *(each["labels"]["py-cicd.name"] for each in services)} == {*PARTS}
