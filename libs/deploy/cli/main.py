@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,11 +111,12 @@ def parser() -> ArgumentParser:
 
 def main(argv: Sequence[str], redaction: Redaction) -> int:
     """Runs one command line; returns its exit code. `redaction` is told of every secret that it learns."""
-    console = Console.for_stream(os.environ)
+    console = Console.for_stream(os.environ, redaction)
     as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
     try:
         arguments = parser().parse_args(argv)
-        document = _run(arguments, console, redaction)
+        with closing(console):
+            document = _run(arguments, console, redaction)
     except KeyboardInterrupt:
         return _fail(
             ShipError("interrupted", hint="run the same command again: it does what is left"),

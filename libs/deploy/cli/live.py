@@ -1,0 +1,86 @@
+"""Keeps some lines at the end of a terminal up to date, with lines of log above; never decides what they say.
+
+A thread of its own does all the drawing, so that an interrupt, which the main thread gets, never cuts a drawing off.
+The cursor rests below the last line and is never hidden: however the process ends, the terminal is as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+EVERY_S = 0.5
+LEAST_PAUSE_S = 0.05
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Live:
+    """Lines that are drawn anew at every `wake` and twice a second: `lines(width, height)` says what they are."""
+
+    def __init__(self, stream: TextIO, lines: Callable[[int, int], Sequence[str]]) -> None:
+        self._stream = stream
+        self._lines = lines
+        self._drawn: Sequence[str] = ()
+        self._said: list[str] = []
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="live table", daemon=True)
+        self._thread.start()
+
+    def say(self, line: str) -> None:
+        """Writes a line above the others, for good."""
+        with self._lock:
+            self._said.append(line)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Says that the lines are others now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Draws once more and leaves the lines where they are; returns when that is done."""
+        self._ended.set()
+        self._woken.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self._draw()
+            self._woken.wait(EVERY_S)
+            self._woken.clear()
+            self._ended.wait(LEAST_PAUSE_S)
+        self._draw()
+
+    def _draw(self) -> None:
+        with self._lock:
+            said, self._said = self._said, []
+        width, height = size_of(self._stream)
+        # The line below the last one stays free, for the cursor.
+        lines = self._lines(width, height - 1)
+        text = "".join(f"{line}\n" for line in (*said, *lines))
+        self._stream.write(f"{erasing(self._drawn, width)}{text}")
+        self._stream.flush()
+        self._drawn = lines
+
+
+def erasing(drawn: Sequence[str], width: int) -> str:
+    """Returns what moves the cursor to the first of these lines and erases them.
+
+    A terminal that became narrower since broke each into several.
+    """
+    visible = (len(_COLOUR.sub("", line)) for line in drawn)
+    up = sum(max(1, -(-length // width)) for length in visible)
+    return f"\r\x1b[{up}A\x1b[J" if up else "\r\x1b[J"
+
+
+def size_of(stream: TextIO) -> tuple[int, int]:
+    """Returns a terminal's columns and rows; 80 and 24 where it doesn't know them itself."""
+    try:
+        columns, rows = os.get_terminal_size(stream.fileno())
+    except OSError:
+        columns, rows = 0, 0
+    return columns or 80, rows or 24
