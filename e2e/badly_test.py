@@ -1,11 +1,9 @@
-"""Bad releases, two deploys at once, and a full house: what users have stays, and the reason is told."""
+"""Bad releases, broken texts and a full house: what users have stays, and the reason is told."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,16 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from e2e.interruptions import Events, plan_of
+from e2e.interruptions import Events
 from e2e.loading import Running, running, streams_of
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts
-from e2e.ship import Ended
 from e2e.stack import Stack
 from e2e.target import output_folder
 from e2e.traffic import Plan
 
 NOTICED_S = 10.0
-REFUSED_S = 2.0
 KEPT = 5
 _turns = itertools.count(1)
 
@@ -122,40 +118,6 @@ def test_after_bad_releases_the_host_holds_no_more_than_is_kept(rollouts: Rollou
     assert len(folders) == KEPT
     images = host.run("docker", "images", "--quiet", "--filter", "reference=*/fixture")
     assert len(set(images.split())) == 1
-
-
-def test_two_deploys_at_once_and_a_holder_that_is_killed(
-    rollouts: Rollouts, tmp_path: Path
-) -> None:
-    first, second = (rollouts.environment(env={"AT_ONCE": str(n)}) for n in (1, 2))
-    words = ("deploy", SERVICE, "--image", rollouts.image)
-    pipeline = "https://gitlab.example.com/a/b/-/pipelines/42"
-    holder = rollouts.of_pipeline(pipeline)
-    events = Events(tmp_path / "events")
-    call = holder.start(words, first, events.file)
-    assert plan_of(call, events) is not None
-    asked = time.monotonic()
-    other = rollouts.start(words, second, tmp_path / "other")
-    refused = other.ended()
-    took = time.monotonic() - asked
-    assert (refused.code, refused.kind) == (3, "LockedError"), refused.said
-    assert pipeline in refused.error
-    assert "since 20" in refused.error
-    assert refused.hint
-    assert took < REFUSED_S, f"refused after {took:.1f} s"
-    waiting = events.await_event(
-        call,
-        lambda each: (each["event"], each.get("step")) == ("StepBegun", "AwaitHealthy"),
-        within_s=60,
-    )
-    assert waiting is not None
-    os.killpg(call.process.pid, signal.SIGKILL)
-    call.process.wait(10)
-    _free_at_once(rollouts.start(words, second, tmp_path / "again").ended())
-
-
-def _free_at_once(ended: Ended) -> None:
-    assert ended.must().document["outcome"] == "live"
 
 
 def test_a_rollback_brings_back_all_of_a_release(rollouts: Rollouts) -> None:

@@ -22,7 +22,9 @@ from e2e.witness import Witness
 _LAST = (
     "rollout_test.py",
     "maintenance_test.py",
+    "worst_day_test.py",
     "lossless_test.py",
+    "lock_test.py",
     "badly_test.py",
     "transaction_test.py",
     "hosts_test.py",

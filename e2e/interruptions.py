@@ -146,6 +146,7 @@ class Breaker:
     def roll(self, start: Callable[[Path], Call]) -> Ended:
         """Runs a command again and again, each time ended before its first step that is new; returns its end."""
         locked = 0
+        self.folder.mkdir(exist_ok=True)
         while True:
             events = Events(self.folder / f"events-{next(self._runs)}.jsonl")
             call = start(events.file)

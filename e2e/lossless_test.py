@@ -1,6 +1,7 @@
 """No request is lost, whatever a rollout does and wherever its deployer ends; one load runs through all of it.
 
-This is the short form, within minutes; soak_test.py has every combination.
+This is the short form, within minutes: at a rate that leaves a small machine room for the rollouts, and with clients
+that pause no longer than a deploy can wait for. soak_test.py has every combination, at half of what the replicas serve.
 """
 
 from __future__ import annotations
@@ -8,22 +9,22 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from e2e.interruptions import CUT, KILL, Breaker, Events, plan_of
-from e2e.loading import Running, half_of, running, saturated, streams_of
+from e2e.loading import Running, running, streams_of
 from e2e.relay import Relay
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts, port_of
 from e2e.stack import Stack
 from e2e.target import output_folder
 from e2e.traffic import Plan
 
-CONTROL_S = 20.0
-SATURATE_S = 4.0
+CONTROL_S = 10.0
+RATE = 100.0
+LONGEST_PAUSE_S = 5.0
 ROLLBACK_S = 5.0
 SLACK_S = 1.0
 _turns = itertools.count(1)
@@ -36,12 +37,16 @@ def told() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def load(stack: Stack, rollouts: Rollouts) -> Iterator[Running]:
-    """Half of what the replicas serve while nothing happens, until the last test of this file."""
+    """A hundred requests a second, until the last test of this file."""
     rollouts.deploy(rollouts.environment(env=told())).must()
     folder = output_folder() / "lossless"
     streams = streams_of("app.test", HOST_NAME)
-    plan = Plan(stack.url, str(folder / "raw.tsv"), streams, pausing=20, slow=10)
-    plan = replace(plan, rate=half_of(saturated(plan, seconds=SATURATE_S)))
+    plan = Plan(
+        *(stack.url, str(folder / "raw.tsv"), streams, RATE),
+        pausing=20,
+        longest_pause_s=LONGEST_PAUSE_S,
+        slow=10,
+    )
     with running(plan) as load:
         load.await_rows(int(plan.rate))
         yield load
@@ -64,7 +69,9 @@ def test_without_a_rollout_nothing_is_lost(load: Running) -> None:
     assert {row.way for row in record.rows} == {"fresh", "kept", "pausing", "slow"}
 
 
-def test_three_deploys(load: Running, stack: Stack, rollouts: Rollouts) -> None:
+def test_three_deploys_each_as_it_was_planned(
+    load: Running, stack: Stack, rollouts: Rollouts, tmp_path: Path
+) -> None:
     host = rollouts.environment(service="app")
     (app,) = stack.ship("status", "app", env=host).must().document["services"]
     for service, ship, image in (
@@ -73,9 +80,16 @@ def test_three_deploys(load: Running, stack: Stack, rollouts: Rollouts) -> None:
         (SERVICE, rollouts.ship, rollouts.image),
     ):
         env = rollouts.environment(env=told(), service=service)
+        words = (service, "--image", image)
+        shown = ship("plan", *words, env=env).must().document["steps"]
+        events = Events(tmp_path / f"{next(_turns)}.jsonl")
         begun = time.time()
-        ended = ship("deploy", service, "--image", image, env=env).must()
+        call = ship.start("deploy", *words, "--events", str(events.file), env=env)
+        made = plan_of(call, events)
+        ended = call.ended().must()
         assert ended.document["outcome"] == "live"
+        assert made is not None
+        assert len(made.keys) == len(shown)
         answered = load.record.between(begun).of(service).releases
         assert answered[ended.document["release"]]
         assert answered[ended.document["previous"]]
@@ -84,13 +98,12 @@ def test_three_deploys(load: Running, stack: Stack, rollouts: Rollouts) -> None:
 def test_a_rollback_meets_every_new_request_within_seconds(
     load: Running, rollouts: Rollouts
 ) -> None:
-    env = rollouts.environment(env=told())
-    new = rollouts.deploy(env).must().document
+    env = rollouts.environment()
     begun = time.time()
-    back = rollouts.start(("rollback", SERVICE), env).ended().must()
-    assert back.document["release"] == new["previous"]
+    back = rollouts.start(("rollback", SERVICE), env).ended().must().document
+    assert (back["outcome"], back["release"] == back["previous"]) == ("live", False)
     late = load.record.between(begun + ROLLBACK_S).of("fixture:get", "fixture:post")
-    assert set(late.releases) == {new["previous"]}
+    assert set(late.releases) == {back["release"]}, "keep-alive clients included"
 
 
 def test_more_replicas_and_fewer(load: Running, rollouts: Rollouts) -> None:
@@ -107,39 +120,24 @@ def test_more_replicas_and_fewer(load: Running, rollouts: Rollouts) -> None:
 MOST_ROUNDS = 4
 
 
-@pytest.mark.parametrize("verb", ["deploy", "rollback"])
 def test_a_deployer_that_ends_before_any_step_costs_nothing(
-    verb: str, stack: Stack, rollouts: Rollouts, tmp_path: Path
+    stack: Stack, rollouts: Rollouts, tmp_path: Path
 ) -> None:
+    """Deploys and rollbacks in turn, each ended before a step that none was ended before, until none is left."""
     sshd = ("127.0.0.1", port_of(stack.environment_file.read_text(), "host-1"))
     with Relay(sshd) as relay:
-        breaker = Breaker(tmp_path, relay, (KILL, CUT) if verb == "deploy" else (CUT, KILL))
+        deploys = Breaker(tmp_path / "deploys", relay, (KILL, CUT))
+        rollbacks = Breaker(tmp_path / "rollbacks", relay, (CUT, KILL))
         for _ in range(MOST_ROUNDS):
             env = rollouts.environment(env=told(), relayed={"host-1": relay.port})
-            deploy = ("deploy", SERVICE, "--image", rollouts.image)
-            if verb == "rollback":
-                # What an ended rollback left is what this deploy starts from.
-                rollouts.start(deploy, env).ended().must()
-            words = deploy if verb == "deploy" else ("rollback", SERVICE)
-            breaker.roll(partial(rollouts.start, words, env)).must()
-            if not breaker.spared:
+            words = ("deploy", SERVICE, "--image", rollouts.image)
+            # What an ended rollback left is what this deploy starts from.
+            deploys.roll(partial(rollouts.start, words, env)).must()
+            rollbacks.roll(partial(rollouts.start, ("rollback", SERVICE), env)).must()
+            if not deploys.spared + rollbacks.spared:
                 break
-    assert breaker.spared == []
-    for each in breaker.broken.values():
+    assert deploys.spared + rollbacks.spared == []
+    for each in (*deploys.broken.values(), *rollbacks.broken.values()):
         assert each.ended is None or (each.ended.code in (1, 4) and each.ended.hint), each
     (service,) = rollouts.ship("status", SERVICE).must().document["services"]
     assert service["drift"] == []
-
-
-def test_the_plan_that_is_shown_is_the_plan_that_is_carried_out(
-    rollouts: Rollouts, tmp_path: Path
-) -> None:
-    env = rollouts.environment(env=told())
-    words = (SERVICE, "--image", rollouts.image)
-    shown = rollouts.ship("plan", *words, env=env).must().document["steps"]
-    events = Events(tmp_path / "events.jsonl")
-    call = rollouts.start(("deploy", *words), env, events.file)
-    made = plan_of(call, events)
-    call.ended().must()
-    assert made is not None
-    assert len(made.keys) == len(shown)

@@ -41,8 +41,8 @@ class Stream:
 class Plan:
     """What is asked of `url`: `rate` requests a second over all streams in turn, every second one fresh.
 
-    Beside them `pausing` clients keep a connection each and ask every 0.5 to 15 s, and `slow` requests are always
-    under way. With `closed` clients there is no schedule: each asks anew when it is answered.
+    Beside them `pausing` clients keep a connection each and ask every 0.5 to `longest_pause_s` seconds, and `slow`
+    requests are always under way. With `closed` clients there is no schedule: each asks anew when it is answered.
     """
 
     url: str
@@ -50,6 +50,7 @@ class Plan:
     streams: tuple[Stream, ...]
     rate: float = 50.0
     pausing: int = 0
+    longest_pause_s: float = 15.0
     slow: int = 0
     slow_path: str = "/slow?s=5"
     closed: int = 0
@@ -122,7 +123,8 @@ class Traffic:
     async def _pausing(self, stream: Stream) -> None:
         """One client with one connection, and pauses."""
         wire: Wire | None = None
-        while not await self._over(random.uniform(0.5, 15)):  # noqa: S311 - no secret
+        longest_s = self.plan.longest_pause_s
+        while not await self._over(random.uniform(0.5, longest_s)):  # noqa: S311 - no secret
             kept = wire
 
             async def mine(kept: Wire | None = kept) -> Wire:

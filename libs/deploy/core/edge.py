@@ -16,6 +16,8 @@ from typing import Any
 
 HEADER = "# py-cicd edge: "
 RETRY_AFTER_S = 60
+# Where the edge's container finds an empty file for each generation that was left (docs/adr/0024).
+LEFT = "/etc/nginx/py-cicd/left"
 _PAGE = (
     "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
     "<title>Back soon</title><style>body{font:18px/1.5 system-ui,sans-serif;margin:20vh auto;max-width:32em;"
@@ -121,7 +123,8 @@ def render_edge(state: EdgeState, *, http_port: int = 80, preview_port: int = 80
     Each worker has a listening socket of its own (`reuseport`), so that another edge can share the port
     (docs/adr/0012): https://nginx.org/en/docs/http/ngx_http_core_module.html#reuseport
     """
-    blocks = [HEADER + _dump(state)]
+    generation = generation_of(state)
+    blocks = [HEADER + _dump(state), _handing_over(generation)]
     for route in state.routes:
         blocks += [_upstream(route.service, upstream) for upstream in route.upstreams]
         blocks += [_split(route)] if route.is_shared else []
@@ -129,14 +132,18 @@ def render_edge(state: EdgeState, *, http_port: int = 80, preview_port: int = 80
     for host in hosts:
         routes = [route for route in state.routes if route.host == host]
         public = (
-            (route.path, _closed(route) if route.maintenance else _location(route, route.live))
+            (
+                route.path,
+                _location(route.path, _handed(http_port) + _public(route)),
+            )
             for route in routes
         )
         blocks.append(_server(host, str(http_port), "", public))
         preview = (
-            (route.path, _location(route, route.candidate or route.live)) for route in routes
+            (route.path, _location(route.path, _asks(route, route.candidate or route.live)))
+            for route in routes
         )
-        inside = _inside(generation_of(state)) + "".join(_direct(route) for route in routes)
+        inside = _inside(generation) + "".join(_direct(route) for route in routes)
         blocks.append(_server(host, f"127.0.0.1:{preview_port}", inside, preview))
     return "\n\n".join(blocks) + "\n"
 
@@ -221,24 +228,55 @@ def _server(host: str, listen: str, inside: str, places: Iterable[tuple[str, str
     return f"server {{\n    listen {listen}{default};\n    {name}\n{health}{inside}{locations}}}"
 
 
-def _location(route: EdgeRoute, release: str) -> str:
-    name = route.service.replace("-", "_")
+def _location(path: str, does: str) -> str:
+    return f"    location {path} {{\n{does}    }}\n"
+
+
+def _public(route: EdgeRoute) -> str:
+    return _closed(route) if route.maintenance else _asks(route, route.live)
+
+
+def _asks(route: EdgeRoute, release: str) -> str:
     if not release:
-        return f"    location {route.path} {{\n        return 503;\n    }}\n"
+        return "        return 503;\n"
+    name = route.service.replace("-", "_")
     shared = route.is_shared and release == route.live
     told = f"$share_{name}_release" if shared else release
     upstream = f"$share_{name}" if shared else upstream_name(route.service, release)
     return (
-        f"    location {route.path} {{\n"
         f'        set $edge_service "{route.service}";\n        set $edge_release "{told}";\n'
-        f"        proxy_pass http://{upstream};\n    }}\n"
+        f"        proxy_pass http://{upstream};\n"
     )
 
 
 def _closed(route: EdgeRoute) -> str:
     """What a user meets during maintenance. It is no release's failure, so it bears no release's name."""
     return (
-        f"    location {route.path} {{\n"
         f'        set $edge_service "{route.service}";\n        set $edge_retry_after "{RETRY_AFTER_S}";\n'
-        f'        default_type "text/html; charset=utf-8";\n        return 503 "{_PAGE}";\n    }}\n'
+        f'        default_type "text/html; charset=utf-8";\n        return 503 "{_PAGE}";\n'
+    )
+
+
+def _handing_over(generation: str) -> str:
+    """Names the file that tells a worker of this generation that it is no longer in charge.
+
+    None tells it for a request that another worker handed over, so none goes in a circle.
+    """
+    return (
+        'map "$remote_addr $http_x_edge_handed" $edge_left {\n'
+        f'    "127.0.0.1 1" {LEFT}/none;\n    default {LEFT}/{generation};\n}}\n'
+        "proxy_set_header X-Edge-Handed $edge_hands_over;"
+    )
+
+
+def _handed(http_port: int) -> str:
+    """Hands what still comes to a worker that was left, on a connection that a client kept, to whoever is in charge.
+
+    `-f` is asked anew for each request, by workers of an old configuration too:
+    https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#if
+    """
+    return (
+        '        set $edge_hands_over "";\n        if (-f $edge_left) {\n'
+        f'            set $edge_hands_over "1";\n            access_log off;\n'
+        f"            proxy_pass http://127.0.0.1:{http_port};\n            break;\n        }}\n"
     )

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.core.edge import (
+    LEFT,
     EdgeRoute,
     EdgeState,
     Upstream,
@@ -108,6 +109,23 @@ def test_only_the_preview_tells_the_generation(state: EdgeState) -> None:
         assert _answer(conf, 80, host, "/-/health") == (200, r"ok\n")
 
 
+@_ON_A_BUSY_MACHINE
+@given(states)
+def test_a_worker_that_was_left_hands_over_what_users_ask_and_nothing_else(
+    state: EdgeState,
+) -> None:
+    text = render_edge(state, http_port=18080, preview_port=8081)
+    assert f"default {LEFT}/{generation_of(state)};" in text
+    public, preview = (
+        "".join(block for block in text.split("\nserver {")[1:] if f"listen {at}" in block)
+        for at in ("18080", "127.0.0.1:8081")
+    )
+    asked, handed = "if (-f $edge_left) {", "proxy_pass http://127.0.0.1:18080;"
+    assert public.count(asked) == public.count(handed) == len(state.routes)
+    assert asked not in preview
+    assert handed not in preview
+
+
 def _answer(conf: NginxConf, port: int, host: str, path: str) -> tuple[int, str] | None:
     found = conf.find(port, host, path)
     return found.answer if found else None
@@ -118,7 +136,7 @@ def test_a_switch_changes_one_upstreams_name_in_the_public_server() -> None:
     before = render_edge(EdgeState((offered,))).splitlines()
     after = render_edge(EdgeState((offered.point(NEW.release),))).splitlines()
     changed = [(a, b) for a, b in zip(before[1:], after[1:], strict=True) if a != b]
-    assert [b.strip() for _, b in changed] == [
+    assert [b.strip() for _, b in changed if LEFT not in b] == [
         'set $edge_release "r000002-bbbbbbb";',
         "proxy_pass http://app_r000002_bbbbbbb;",
         f'return 200 "{generation_of(EdgeState((offered.point(NEW.release),)))} $hostname";',

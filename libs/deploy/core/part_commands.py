@@ -12,9 +12,10 @@ from deploy.core.steps import Part
 
 NGINX_REFUSED = 65
 
-# $1 conf folder, $2 size in bytes; routes.conf on stdin. Each edge that runs judges the text, by its own nginx.conf,
-# before it replaces what runs; the size tells a text that a lost connection cut off, which nginx might take for a
-# whole one.
+# $1 conf folder, $2 size in bytes, $3 generation that is left, $4 one that comes; routes.conf on stdin. Each edge that
+# runs judges the text, by its own nginx.conf, before it replaces what runs; the size tells a text that a lost
+# connection cut off, which nginx might take for a whole one. Workers of the generation that is left see its file and
+# hand over what still comes to them (docs/adr/0024); a disk that is too full for it leaves them as they were.
 _ROUTES = """
 cd "$1" || exit 1
 cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$2" ] || exit 1
@@ -25,8 +26,11 @@ printf '%s\\n' "$edges" | while read -r id key; do
   docker exec "$id" nginx -t -q -c "/etc/nginx/py-cicd/$key/nginx.next.conf" </dev/null || exit 65
   rm "$key/nginx.next.conf"
 done || exit
+mkdir -p left; find left -type f -mmin +10 -delete; rm -f "left/$4"
 sync routes.next.conf && mv routes.next.conf routes.conf || exit 1
-printf '%s\\n' "$edges" | while read -r id key; do docker kill --signal HUP "$id" >/dev/null || exit 1; done
+printf '%s\\n' "$edges" | while read -r id key; do docker kill --signal HUP "$id" >/dev/null || exit 1; done || exit
+[ "$3" = "$4" ] || touch "left/$3"
+exit 0
 """
 
 # Each process of each edge that runs: the edge's key, the process's id and title.
@@ -62,9 +66,12 @@ done
 """
 
 
-def replace_routes(size: int) -> list[str]:
-    """Gives all edges the routes.conf of so many bytes on stdin. 65: one refused it and nothing changed."""
-    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size)]
+def replace_routes(size: int, left: str, taken: str) -> list[str]:
+    """Gives all edges the routes.conf of so many bytes on stdin, of generation `taken` after `left`.
+
+    65: one refused it and nothing changed.
+    """
+    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size), left, taken]
 
 
 def edge_processes() -> list[str]:

@@ -34,7 +34,7 @@ def files(machine: Machine) -> list[str]:
 def test_routes_are_judged_by_every_edge_then_replaced_then_taken_up_by_every_edge(
     machine: Machine,
 ) -> None:
-    assert machine.run(part_commands.replace_routes(4), b"new\n").returncode == 0
+    assert machine.run(part_commands.replace_routes(4, "one", "two"), b"new\n").returncode == 0
     assert machine.read("fake/judged") == "new\n"
     assert machine.read("edge/conf/routes.conf") == "new\n"
     _, *calls = machine.calls()
@@ -45,12 +45,20 @@ def test_routes_are_judged_by_every_edge_then_replaced_then_taken_up_by_every_ed
         "kill --signal HUP 0c1d",
         "kill --signal HUP 2e3f",
     ]
-    assert files(machine) == ["new/nginx.conf", "old/nginx.conf", "routes.conf"]
+    assert files(machine) == ["left/one", "new/nginx.conf", "old/nginx.conf", "routes.conf"]
+
+
+def test_a_generation_that_comes_back_is_no_longer_left(machine: Machine) -> None:
+    for left, taken in (("one", "two"), ("two", "one"), ("one", "one")):
+        argv = part_commands.replace_routes(4, left, taken)
+        assert machine.run(argv, b"new\n").returncode == 0
+    assert "left/two" in files(machine)
+    assert "left/one" not in files(machine)
 
 
 def test_routes_that_an_edge_refuses_change_nothing(machine: Machine) -> None:
     (machine.fake / "judge").write_text("1")
-    done = machine.run(part_commands.replace_routes(4), b"new\n")
+    done = machine.run(part_commands.replace_routes(4, "one", "two"), b"new\n")
     assert done.returncode == part_commands.NGINX_REFUSED
     assert machine.read("edge/conf/routes.conf") == "before\n"
     assert not [call for call in machine.calls() if call.startswith("kill")]
@@ -58,13 +66,13 @@ def test_routes_that_an_edge_refuses_change_nothing(machine: Machine) -> None:
 
 def test_routes_without_an_edge_are_not_written(machine: Machine) -> None:
     (machine.fake / "edges").unlink()
-    done = machine.run(part_commands.replace_routes(4), b"new\n")
+    done = machine.run(part_commands.replace_routes(4, "one", "two"), b"new\n")
     assert (done.returncode, done.stderr) == (part_commands.NGINX_REFUSED, b"no edge runs\n")
     assert machine.read("edge/conf/routes.conf") == "before\n"
 
 
 def test_routes_that_are_cut_off_are_not_even_judged(machine: Machine) -> None:
-    assert machine.run(part_commands.replace_routes(4), b"ne").returncode == 1
+    assert machine.run(part_commands.replace_routes(4, "one", "two"), b"ne").returncode == 1
     assert machine.read("edge/conf/routes.conf") == "before\n"
     assert machine.calls() == []
 

@@ -89,7 +89,8 @@ def _candidate(wanted: Wanted, observed: tuple[Observed, ...]) -> tuple[Phase, .
         Phase("renew", _each(part_moves.renew, wanted, observed), one_by_one=True),
         Phase("before", _task(wanted, observed, "before_switch")),
         Phase("start", _each(moves.start, wanted, observed)),
-        Phase("preview", _each(moves.preview, wanted, observed)),
+        # What was live before was seen answering then, and whoever goes back has no time.
+        Phase("preview", _each(moves.preview, wanted, observed) if wanted.judged else ()),
         *trials.before_users(wanted, observed),
     )
 

@@ -32,7 +32,8 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> Non
     generation, preview_port = generation_of(after), edge.preview_port
     if before != after or not _serves(host, preview_port, generation):
         text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
-        argv = part_commands.replace_routes(len(text.encode()))
+        size, left = len(text.encode()), generation_of(before)
+        argv = part_commands.replace_routes(size, left, generation)
         done = held.effect(argv, _routing(route), stdin=text.encode())
         if done.code == part_commands.NGINX_REFUSED:
             raise VerifyError(

@@ -291,8 +291,8 @@ class MemoryHost:
             case "pull", [_, user, registry, *images]:
                 _same(argv, commands.pull(user, registry, images))
                 return self._pull(images)
-            case "routes", _:
-                _same(argv, part_commands.replace_routes(len(stdin)))
+            case "routes", [_, _, left, taken]:
+                _same(argv, part_commands.replace_routes(len(stdin), left, taken))
                 return self._routes(stdin.decode())
             case "processes", []:
                 _same(argv, part_commands.edge_processes())

@@ -1,0 +1,86 @@
+"""Two deploys at once, and holders of the lock that die, vanish or are only slow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.interruptions import Events, plan_of
+from e2e.relay import Relay
+from e2e.rollouts import SERVICE, Rollouts, port_of
+from e2e.ship import Call
+
+PIPELINE = "https://gitlab.example.com/a/b/-/pipelines/42"
+REFUSED_S = 2.0
+FREED_S = 60.0
+LOCKED = 3
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A deploy that has the lock and waits for its replicas."""
+
+    call: Call
+    events: Events
+
+    @classmethod
+    def of(cls, rollouts: Rollouts, env: Path, file: Path) -> Holder:
+        holder = rollouts.of_pipeline(PIPELINE)
+        events = Events(file)
+        call = holder.start(("deploy", SERVICE, "--image", rollouts.image), env, events.file)
+        assert plan_of(call, events) is not None, call.said()
+        return cls(call, events)
+
+    def await_step(self, step: str) -> None:
+        begun = self.events.await_event(
+            self.call,
+            lambda each: (each["event"], each.get("step")) == ("StepBegun", step),
+            within_s=60,
+        )
+        assert begun is not None, self.call.said()
+
+
+def test_the_second_of_two_is_refused_and_a_killed_holder_is_in_nobodys_way(
+    rollouts: Rollouts, tmp_path: Path
+) -> None:
+    first, second = (rollouts.environment(env={"AT_ONCE": str(n)}) for n in (1, 2))
+    holder = Holder.of(rollouts, first, tmp_path / "events")
+    asked = time.monotonic()
+    refused = rollouts.deploy(second)
+    took = time.monotonic() - asked
+    assert (refused.code, refused.kind) == (LOCKED, "LockedError"), refused.said
+    assert PIPELINE in refused.error
+    assert "since 20" in refused.error
+    assert refused.hint
+    assert took < REFUSED_S, f"refused after {took:.1f} s"
+    holder.await_step("AwaitHealthy")
+    os.killpg(holder.call.process.pid, signal.SIGKILL)
+    holder.call.process.wait(10)
+    assert rollouts.deploy(second).must().document["outcome"] == "live"
+
+
+def test_whoever_waits_comes_after_the_holder(rollouts: Rollouts, tmp_path: Path) -> None:
+    first, second = (rollouts.environment(env={"WAITS": str(n)}) for n in (1, 2))
+    holder = Holder.of(rollouts, first, tmp_path / "events")
+    waited = rollouts.deploy(second, "--wait").must().document
+    assert waited["previous"] == holder.call.ended().must().document["release"]
+
+
+def test_a_holder_whose_machine_vanishes_frees_the_lock(rollouts: Rollouts, tmp_path: Path) -> None:
+    sshd = ("127.0.0.1", port_of(rollouts.stack.environment_file.read_text(), "host-1"))
+    second = rollouts.environment(env={"VANISHES": "2"})
+    with Relay(sshd) as relay:
+        first = rollouts.environment(env={"VANISHES": "1"}, relayed={"host-1": relay.port})
+        holder = Holder.of(rollouts, first, tmp_path / "events")
+        holder.await_step("AwaitHealthy")
+        relay.freeze()
+        vanished = time.monotonic()
+        os.killpg(holder.call.process.pid, signal.SIGKILL)  # it can say nothing any more
+        holder.call.process.wait(10)
+        while (ended := rollouts.deploy(second)).code == LOCKED:
+            assert time.monotonic() - vanished < FREED_S, ended.said
+            time.sleep(1)
+    assert ended.must().document["outcome"] == "live"
