@@ -13,7 +13,7 @@ from deploy.core.secret import Pinned
 from deploy.core.steps import WriteSecrets
 from deploy.core.way_back import plan_back, release_before
 from deploy.errors import LockedError
-from deploy.run.attempt import Attempt, ended_entry
+from deploy.run.attempt import Attempt, entry_of
 from deploy.run.events import Listener, Said
 from deploy.run.guard import HeldHost
 from deploy.run.locking import locked
@@ -86,7 +86,9 @@ def confirm(request: Request, world: World, tell: Listener) -> Outcome:
     live = {host.live(name) for host in seen}
     if len(live) == 1 and (release := next(iter(live))) and release.image == request.image:
         with _locked(request, world, tell) as held:
-            entry = ended_entry(request, release, next_turn(seen), world.clock.now())
+            entry = entry_of(request, release, next_turn(seen), world.clock.now())
+            # Nothing was done to it.
+            entry = replace(entry, verb="confirm", event="ended", outcome="confirmed")
             for host in held.values():
                 host.note(entry)
         return Outcome(name, release.id, "", "unchanged", since(world.clock, begun))

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from deploy.core.closing import live_somewhere, plan_maintenance, plan_maintenance_back
 from deploy.core.config import Service
 from deploy.core.ledger import Entry
-from deploy.core.observed import Observed, next_turn
+from deploy.core.observed import next_turn
 from deploy.core.plans import Plan
-from deploy.core.ports import Clock
 from deploy.core.releases import Origin
-from deploy.core.steps import Step
-from deploy.errors import LockedError, ShipError, StuckError, UsageError
-from deploy.run.events import Listener, PlanMade, Said
-from deploy.run.executor import PhaseFailedError, execute
-from deploy.run.guard import HeldHost
+from deploy.errors import ShipError, StuckError, UsageError
+from deploy.run.events import Listener
+from deploy.run.executor import PhaseFailedError
 from deploy.run.locking import locked
-from deploy.run.observe import observe, observe_what_answers
-from deploy.run.perform import Outside, perform
+from deploy.run.observe import observe
+from deploy.run.operation import Operation, Seen
 from deploy.run.world import Outcome, RevertedError, World, since
 
 VERB = "maintenance"
@@ -58,9 +54,13 @@ def set_maintenance(request: Maintenance, world: World, tell: Listener) -> Outco
             )
         plan = plan_maintenance(name, seen, on=request.on)
         live = next(found for host in seen if (found := host.edge.live(name)))
+        outcome = "unchanged"
         if plan.phases:
-            _Change(request, world, held, tell, seen, live).run(plan)
-        outcome = "unchanged" if not plan.phases else _called(request.on)
+            outcome = _called(request.on)
+            entry = _entry(request, plan, live, next_turn(seen), world.clock.now())
+            operation = Operation(world, request.service, held, entry, seen, begun, tell)
+            operation.run(plan, _Aim(request, live))
+            operation.conclude(outcome)
     return Outcome(name, live, "", outcome, since(world.clock, begun))
 
 
@@ -68,115 +68,58 @@ def _called(on: bool) -> str:
     return "closed" if on else "open"
 
 
+def _verb(on: bool) -> str:
+    return f"{VERB} {'on' if on else 'off'}"
+
+
 @dataclass(frozen=True)
-class _Change:
-    """One change under the lock, from how the hosts were `before` it."""
+class _Aim:
+    """The service closed or open on every host, or everywhere as it was."""
 
     request: Maintenance
-    world: World
-    held: Mapping[str, HeldHost]
-    tell: Listener
-    before: tuple[Observed, ...]
     live: str
 
-    def run(self, plan: Plan) -> None:
-        entry = self._entry(plan)
-        self._note(entry)
-        try:
-            self._execute(plan, entry)
-        except PhaseFailedError as failure:
-            raise self._ending(failure, entry) from failure.errors[0]
-        self._note(self._ended(entry, _called(self.request.on)))
+    def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
+        """There is always a way back."""
+        del failure
+        return None
 
-    def _execute(self, plan: Plan, entry: Entry, *, reverting: bool = False) -> None:
-        world = self.world
-        outside = Outside(
-            world.environment,
-            self.request.service,
-            world.registry,
-            world.probe,
-            world.clock,
-            world.judge,
-            {host.name: host for host in world.hosts},
-            world.metrics,
-            lambda: entry,
-            lambda host, text: self.tell(Said(host, text)),
-        )
+    def way_back(self, before: Seen, now: Seen) -> Plan:
+        """Opens or closes each host as it was."""
+        return plan_maintenance_back(self.request.service.name, before, now)
 
-        def do(step: Step, clock: Clock) -> None:
-            perform(step, self.held[step.host].under(entry), replace(outside, clock=clock))
-
-        self.tell(PlanMade(plan, reverting=reverting))
-        execute(plan, do, world.clock, self.tell)
-
-    def _ending(self, failure: PhaseFailedError, entry: Entry) -> ShipError:
-        lost = next((error for error in failure.errors if isinstance(error, LockedError)), None)
-        if lost is not None:
-            return lost
-        name, why = entry.service, _reason(failure)
-        again = f"./ship maintenance {'on' if self.request.on else 'off'} {name}"
-        try:
-            self._revert(entry)
-        except (ShipError, PhaseFailedError) as second:
-            reason = _reason(second) if isinstance(second, PhaseFailedError) else second.message
-            self._conclude(entry, "stuck", f"{why}; {reason}")
-            return StuckError(
-                f"{name} is not {_called(self.request.on)} everywhere ({why}) and not as it was either: {reason}",
-                hint=f"./ship status {name} shows each host; {again} does what is left",
-            )
-        self._conclude(entry, "reverted", why)
+    def taken_back(self, why: str) -> RevertedError:
+        """Says that nothing is otherwise."""
         return RevertedError(
-            f"{name} is as it was before: {why}",
+            f"{self.request.service.name} is as it was before: {why}",
             release=self.live,
             previous=self.live,
-            hint=f"{again} tries again",
+            hint=f"{self._again} tries again",
         )
 
-    def _revert(self, entry: Entry) -> None:
-        """Takes back every host that answers. Raises ShipError for one that doesn't."""
-        now = observe_what_answers(self.world.hosts)
-        pairs = [(was, new) for was, new in zip(self.before, now, strict=True) if not new.problem]
-        back = plan_maintenance_back(
-            entry.service, tuple(was for was, _ in pairs), tuple(new for _, new in pairs)
-        )
-        self._execute(back, entry, reverting=True)
-        if silent := [host.host for host in now if host.problem]:
-            raise ShipError(f"{', '.join(silent)} can't be looked at")
-
-    def _note(self, entry: Entry) -> None:
-        for held in self.held.values():
-            held.note(entry)
-
-    def _conclude(self, entry: Entry, outcome: str, why: str) -> None:
-        """Writes how it ended where that can be done; a ledger that can't be written changes no outcome."""
-        ended = replace(self._ended(entry, outcome), why=why.splitlines()[0])
-        for held in self.held.values():
-            try:
-                held.note(ended)
-            except ShipError as error:
-                self.tell(Said(held.name, f"the ledger lacks the end of this: {error.message}"))
-
-    def _entry(self, plan: Plan) -> Entry:
-        request, release = self.request, plan.release
-        return Entry(
-            turn=next_turn(self.before),
-            when=self.world.clock.now(),
-            who=request.origin.who,
-            verb=f"{VERB} {'on' if request.on else 'off'}",
-            service=request.service.name,
-            release=self.live,
-            sequence=release.sequence if release else 0,
-            event="begun",
-            why=request.origin.why,
-            pipeline=request.pipeline,
+    def stuck(self, why: str, reason: str) -> StuckError:
+        """Says what brings all hosts to the same."""
+        name = self.request.service.name
+        return StuckError(
+            f"{name} is not {_called(self.request.on)} everywhere ({why}) and not as it was either: {reason}",
+            hint=f"./ship status {name} shows each host; {self._again} does what is left",
         )
 
-    def _ended(self, entry: Entry, outcome: str) -> Entry:
-        return replace(entry, when=self.world.clock.now(), event="ended", outcome=outcome)
+    @property
+    def _again(self) -> str:
+        return f"./ship {_verb(self.request.on)} {self.request.service.name}"
 
 
-def _reason(failure: PhaseFailedError) -> str:
-    error = failure.errors[0]
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    return error.message if isinstance(error, ShipError) else f"{type(error).__name__} {error}"
+def _entry(request: Maintenance, plan: Plan, live: str, turn: int, now: str) -> Entry:
+    return Entry(
+        turn=turn,
+        when=now,
+        who=request.origin.who,
+        verb=_verb(request.on),
+        service=request.service.name,
+        release=live,
+        sequence=plan.release.sequence if plan.release else 0,
+        event="begun",
+        why=request.origin.why,
+        pipeline=request.pipeline,
+    )

@@ -44,6 +44,10 @@ class Recorder:
                 pass
         self.also(event)
 
+    def end(self, entry: Entry) -> None:
+        """Hears the operation's last entry."""
+        self.ended = entry
+
     def chronicle(self, entry: Entry, environment: str) -> Chronicle:
         """Returns all of it; `entry` is the operation's last word."""
         with self._lock:

@@ -1,0 +1,161 @@
+"""One operation under the lock: carries a plan out, or takes every host back; never decides what is wanted.
+
+What its failure means is the `Aim`'s to say: a release that is rolled out and a service that is closed go back
+differently, and are told of differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from deploy.core.config import Service
+from deploy.core.ledger import Entry
+from deploy.core.observed import Observed
+from deploy.core.plans import Plan
+from deploy.core.ports import Clock
+from deploy.core.steps import Step
+from deploy.errors import HostUnreachableError, LockedError, ShipError, StuckError
+from deploy.run.events import Listener, PlanMade, Said
+from deploy.run.executor import PhaseFailedError, execute
+from deploy.run.guard import HeldHost
+from deploy.run.observe import observe_what_answers
+from deploy.run.perform import Outside, perform
+from deploy.run.world import RevertedError, World, since
+
+type Seen = tuple[Observed, ...]
+
+
+class Aim(Protocol):
+    """What an operation was for, asked once it failed."""
+
+    def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
+        """Returns what it ends with where nothing is to be taken back, None where every host is."""
+        ...
+
+    def way_back(self, before: Seen, now: Seen) -> Plan:
+        """Returns what brings these hosts to how they were `before`. Raises ShipError where nothing does."""
+        ...
+
+    def taken_back(self, why: str) -> RevertedError:
+        """Returns the error for a failure after which every host is as it was."""
+        ...
+
+    def stuck(self, why: str, reason: str) -> StuckError:
+        """Returns the error for a failure (`why`) whose taking back failed, too (`reason`)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What stands in the ledgers as `entry`, on hosts that were seen as `before` it; `begun` is on the monotonic clock.
+
+    `ended` hears its last entry, also where no ledger could be reached to write it.
+    """
+
+    world: World
+    service: Service
+    held: Mapping[str, HeldHost]
+    entry: Entry
+    before: Seen
+    begun: float
+    tell: Listener
+    ended: Callable[[Entry], None] = lambda entry: None
+
+    def run(self, plan: Plan, aim: Aim) -> None:
+        """Carries the plan out. Raises what the aim makes of a failure, LockedError where the lock was lost."""
+        for held in self.held.values():
+            held.note(self.entry)
+        try:
+            self.execute(plan)
+        except PhaseFailedError as failure:
+            raise self._ending(failure, aim) from failure.errors[0]
+
+    def execute(self, plan: Plan, *, reverting: bool = False) -> None:
+        """Does a plan's steps in this operation's name. Raises PhaseFailedError."""
+        world = self.world
+        outside = Outside(
+            world.environment,
+            self.service,
+            world.registry,
+            world.probe,
+            world.clock,
+            world.judge,
+            {host.name: host for host in world.hosts},
+            world.metrics,
+            lambda: self.last_entry("live"),
+            lambda host, text: self.tell(Said(host, text)),
+            world.vault,
+        )
+
+        def do(step: Step, clock: Clock) -> None:
+            perform(step, self.held[step.host].under(self.entry), replace(outside, clock=clock))
+
+        self.tell(PlanMade(plan, reverting=reverting))
+        execute(plan, do, world.clock, self.tell)
+
+    def look(self) -> Seen:
+        """Returns how the hosts are now; one that can't be looked at has a problem."""
+        return observe_what_answers(self.world.hosts)
+
+    def last_entry(self, outcome: str, why: str = "") -> Entry:
+        """Returns the entry of an end now; without a `why` it keeps the reason that was given for the operation."""
+        return replace(
+            self.entry,
+            when=self.world.clock.now(),
+            event="ended",
+            outcome=outcome,
+            why=why.partition("\n")[0] or self.entry.why,
+            seconds=since(self.world.clock, self.begun),
+        )
+
+    def conclude(self, outcome: str, why: str = "") -> None:
+        """Writes how it ended into every ledger that can be reached; a ledger that can't changes no outcome."""
+        last = self.last_entry(outcome, why)
+        self.ended(last)
+        for held in self.held.values():
+            try:
+                held.note(last)
+            except ShipError as error:
+                self.tell(Said(held.name, f"the ledger lacks the end of this: {error.message}"))
+
+    def _ending(self, failure: PhaseFailedError, aim: Aim) -> ShipError:
+        lost = next((error for error in failure.errors if isinstance(error, LockedError)), None)
+        if lost is not None:
+            return lost  # the hosts are another's now, nothing of theirs is ours to take back
+        if (other := aim.end_without_way_back(failure)) is not None:
+            return other
+        why = reason_of(failure)
+        try:
+            self._take_back(aim)
+        except (ShipError, PhaseFailedError) as second:
+            reason = reason_of(second)
+            self.conclude("stuck", f"{why}; {reason}")
+            return aim.stuck(why, reason)
+        self.conclude("reverted", why)
+        return aim.taken_back(why)
+
+    def _take_back(self, aim: Aim) -> None:
+        """Takes back every host that answers. Raises HostUnreachableError, once they are back, for one that doesn't."""
+        pairs = list(zip(self.before, self.look(), strict=True))
+        answering = [(was, now) for was, now in pairs if not now.problem]
+        back = aim.way_back(tuple(was for was, _ in answering), tuple(now for _, now in answering))
+        self.execute(back, reverting=True)
+        if silent := [now.host for _, now in pairs if now.problem]:
+            raise HostUnreachableError(
+                f"{', '.join(silent)} can't be looked at and is as the failure left it"
+            )
+
+
+def reason_of(error: BaseException) -> str:
+    """Says in a few words why something failed; of a phase, why its first host did."""
+    match error:
+        case PhaseFailedError(errors=(first, *_)):
+            return reason_of(first)
+        case KeyboardInterrupt():
+            return "interrupted"
+        case ShipError(message=message):
+            return message
+        case _:
+            return f"{type(error).__name__} {error}".strip()
