@@ -1,4 +1,4 @@
-"""`ship exec SERVICE -- CMD`: a command in all replicas, each line with its replica."""
+"""`ship exec SERVICE -- CMD`: a command in all replicas, each line with its replica; the hosts write it down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from argparse import ArgumentParser, Namespace
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.run.logs import ExitCode, Heard, LogLine, execute
+from deploy.core.redaction import told_command
+from deploy.run.logs import Command, ExitCode, Heard, LogLine, execute
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -18,11 +19,22 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    wiring.service(arguments.service)
+    service = wiring.service(arguments.service)
+    unknown = wiring.vault.learn(service.name, service.secrets)
+    if unknown:
+        console.say(f"the hosts' records get the command's name alone: {unknown}")
+    caller = wiring.origin("")
+    command = Command(
+        service.name,
+        tuple(arguments.command),
+        told_command(arguments.command, wiring.redaction, whole=not unknown),
+        caller.who,
+        caller.when,
+        arguments.replica,
+        wiring.pipeline,
+    )
     codes: list[ExitCode] = []
-    for heard in execute(
-        wiring.hosts(), arguments.service, arguments.command, replica=arguments.replica
-    ):
+    for heard in execute(wiring.hosts(), command):
         if isinstance(heard, ExitCode):
             codes.append(heard)
         if arguments.json or isinstance(heard, LogLine):

@@ -1,4 +1,4 @@
-"""`ship history SERVICE`: the releases of a service, from the hosts' ledgers."""
+"""`ship history SERVICE`: the releases of a service and the commands run in its replicas, from the hosts' ledgers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.run.history import history, verify
+from deploy.run.history import executed, history, verify
 
 HEADINGS = ("TURN", "WHEN", "VERB", "RELEASE", "REVISION", "OUTCOME", "SECONDS", "WHO", "WHY")
+COMMANDS = ("WHEN", "HOST", "RELEASE", "CODE", "WHO", "COMMAND")
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -30,6 +31,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "service": arguments.service,
         **verified,
         "releases": [each.document() for each in history(wiring.hosts(), arguments.service)],
+        "commands": [each.document() for each in executed(wiring.hosts(), arguments.service)],
     }
 
 
@@ -37,7 +39,13 @@ def _show(document: Document) -> str:
     whole = [
         f"{host}: {lines} lines, whole" for host, lines in document.get("verified", {}).items()
     ]
-    return "\n".join([_releases(document), *whole])
+    return "\n".join([_releases(document), *_commands(document), *whole])
+
+
+def _commands(document: Document) -> list[str]:
+    keys = ("when", "host", "release", "exit_code", "who", "command")
+    rows = [tuple(str(each[key]) for key in keys) for each in document["commands"]]
+    return ["", table([COMMANDS, *rows])] if rows else []
 
 
 def _releases(document: Document) -> str:
@@ -70,7 +78,7 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
 
 VERB = Verb(
     "history",
-    "lists the releases of a service: when, who, what, outcome",
+    "lists the releases of a service and the commands of `ship exec`: when, who, what, outcome",
     "ship history app",
     _run,
     _add,

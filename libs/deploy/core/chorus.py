@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from deploy.core.locks import LEDGER, RECORD
+
 AT_ONCE = 8
 """Commands that run at once in replicas of one host."""
+
+INTERRUPTED = 143
+"""What the ledger has of a command that was ended with whoever asked for it: as a shell has it of SIGTERM."""
 
 # A write to a pipe of up to 4096 bytes (PIPE_BUF, pipe(7)) is not mixed with another's, so a longer line goes in
 # pieces, cut between characters: ` - ` marks a piece that more follows, ` + ` a line's end, ` = ` an exit code.
@@ -29,8 +34,10 @@ mark='{
   fflush()
 }'
 speak() {
-  { { "$@" 2>&1 </dev/null; echo "$name = $?" >&3; } | awk $at_once -v ORS= -v name="$name" "$mark"; } 3>&1
-}
+  code=$({ { "$@" 2>&1 </dev/null; echo $? >&4; } | awk $at_once -v ORS= -v name="$name" "$mark" >&3; } 4>&1)
+  echo "$name = $code" >&3
+  return "$code"
+} 3>&1
 """
 
 # $1 names, then options of docker logs.
@@ -41,16 +48,30 @@ for name in $names; do speak docker logs "$@" "$name" & done
 wait
 """
 
-# $1 names, $2 how many at once, then the command.
-_EXECUTE = f"""{_SPEAK}
-names=$1 most=$2 running=0
-shift 2
+# $1 ledger, $2 head of the entry, $3 names, $4 how many at once, then the command. The ledger gets one line, with the
+# worst of the exit codes: also when whoever asked is gone and the command is ended with them (shell.watched).
+_EXECUTE = f"""{_SPEAK}{RECORD}
+ledger=$1 head=$2 names=$3 most=$4 running= worst=0
+shift 4
+end() {{
+  trap '' HUP INT TERM
+  record "$ledger" "$head, \\"code\\": $worst" </dev/null || {{ echo "the ledger can't be written"; exit 1; }}
+  exit 0
+}}
+trap 'worst={INTERRUPTED}; end' HUP INT TERM
+settle() {{
+  for one in $running; do
+    wait "$one" || {{ code=$?; [ "$code" -le "$worst" ] || worst=$code; }}
+  done
+  running=
+}}
 for name in $names; do
   speak docker exec "$name" "$@" &
-  running=$((running + 1))
-  if [ "$running" -eq "$most" ]; then wait; running=0; fi
+  running="$running $!"
+  [ "$(echo "$running" | wc -w)" -lt "$most" ] || settle
 done
-wait
+settle
+end
 """
 
 
@@ -76,9 +97,13 @@ def follow(replicas: Iterable[str], *, since: str, endless: bool) -> list[str]:
     return ["sh", "-c", _FOLLOW, "follow", " ".join(replicas), *options]
 
 
-def execute(replicas: Iterable[str], command: Sequence[str]) -> list[str]:
-    """Runs a command in each of the replicas, some at once."""
-    return ["sh", "-c", _EXECUTE, "execute", " ".join(replicas), str(AT_ONCE), *command]
+def execute(replicas: Iterable[str], command: Sequence[str], head: str) -> list[str]:
+    """Runs a command in each of the replicas, some at once, and adds one entry to the host's ledger.
+
+    `head` is the entry (`ledger.head_of`); the host adds the worst of the exit codes.
+    """
+    script = ["sh", "-c", _EXECUTE, "execute", LEDGER, head]
+    return [*script, " ".join(replicas), str(AT_ONCE), *command]
 
 
 class Chorus:

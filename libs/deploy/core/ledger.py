@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+EXEC = "exec"
+"""The verb of a command that a person ran in replicas; it is an effect of no operation (turn 0)."""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -35,26 +35,26 @@ exec cat > /dev/null' hold "$@"
 
 # record LEDGER HEAD: adds the line HEAD (JSON without its end), sealed by the hash of the line before. A line that a
 # kill or a full disk cut off is ended first: it stays what it is. The seal file has the count of lines and the last
-# one's hash, so that a tail that goes missing is found, too.
-_RECORD = """
+# one's hash, so that a tail that goes missing is found, too. A subshell, since a file that can't be opened ends all of
+# a sh.
+RECORD = """
 hashed() { tail -n 1 "$1" | tr -d '\\n' | sha256sum | cut -c 1-64; }
-record() {
-  mkdir -p "${1%/*}" || return 1
-  exec 8>> "$1" && flock 8 || return 1
+record() (
+  mkdir -p "${1%/*}" || exit 1
+  exec 8>> "$1" && flock 8 || exit 1
   prev=
   if [ -s "$1" ]; then
-    [ -z "$(tail -c 1 "$1")" ] || echo >&8 || return 1
+    [ -z "$(tail -c 1 "$1")" ] || echo >&8 || exit 1
     prev=$(hashed "$1")
   fi
-  printf '%s, "prev": "%s"}\\n' "$2" "$prev" >&8 && sync "$1" || return 1
-  printf '%s %s\\n' "$(wc -l < "$1")" "$(hashed "$1")" > "$1.seal.new" && mv "$1.seal.new" "$1.seal"
-  exec 8>&-
-}
+  printf '%s, "prev": "%s"}\\n' "$2" "$prev" >&8 && sync "$1" || exit 1
+  printf '%s %s\\n' "$(wc -l < "$1")" "$(hashed "$1")" > "$1.seal.new" && mv "$1.seal.new" "$1.seal" || true
+)
 """
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry, $5 limit in seconds, then the command. The shared lock on
 # `effects` is this effect's mark of being alive. An effect that can't be recorded is told, its own end is kept.
-_EFFECT = f"""{_RECORD}
+_EFFECT = f"""{RECORD}
 [ "$(cat "$1")" = "$2" ] || exit 77
 ledger=$3 head=$4 limit=$5
 shift 5
@@ -65,7 +65,7 @@ exit "$code"
 """
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry.
-_NOTE = f"""{_RECORD}
+_NOTE = f"""{RECORD}
 [ "$(cat "$1")" = "$2" ] || exit 77
 record "$3" "$4"
 """

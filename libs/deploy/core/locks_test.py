@@ -152,3 +152,15 @@ def test_a_missing_end_is_found_by_the_seal(machine: Machine, hold: Hold) -> Non
     assert broken_links("", seal) == (1,)
     changed = lines[2].replace("deploy", "delete")
     assert broken_links("\n".join([*lines[:2], changed]) + "\n", seal) == (3,)
+
+
+def test_an_effect_that_can_not_be_recorded_is_told_and_keeps_its_own_end(
+    machine: Machine, hold: Hold
+) -> None:
+    _let_go(hold("one"))
+    (machine.root / "ledger.jsonl").mkdir()
+    for code in (0, 3):
+        done = machine.run(locks.effect("one", HEAD, ["sh", "-c", f"exit {code}"], 5))
+        assert done.returncode == code
+        assert b"the ledger can't be written" in done.stderr
+    assert machine.run(locks.note("one", HEAD)).returncode != 0

@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from urllib.parse import quote
 
 from deploy.core.secret import MASK, Secret
@@ -19,6 +21,16 @@ SHORTEST = 8
 
 https://docs.gitlab.com/ci/variables/#mask-a-cicd-variable
 """
+
+
+LONGEST = 1000
+"""Characters of a command that a record keeps."""
+
+_NAME = r"[\w-]*(?:passw(?:or)?d|secret|token|api[-_]?key|credential|authorization)[\w-]*"
+_OPTION = re.compile(rf"--?{_NAME}", re.IGNORECASE)
+_VALUE = re.compile(
+    rf"({_NAME}\s*[=:]\s*(?:(?:basic|bearer)\s+)?)(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE
+)
 
 
 class Redaction:
@@ -40,6 +52,21 @@ class Redaction:
         """Returns the text with every known value replaced by ***."""
         pattern = self._pattern
         return pattern.sub(MASK, text) if pattern else text
+
+
+def told_command(argv: Sequence[str], redact: Callable[[str], str], *, whole: bool = True) -> str:
+    """Writes a command for a record that is kept: without values that are known, nor such as its words say are secret.
+
+    Where values can't be known (not `whole`) it is the program's name alone.
+    """
+    if not whole:
+        return f"{shlex.quote(redact(argv[0]))} ({len(argv) - 1} words more, not shown)"
+    shown: list[str] = []
+    for before, word in pairwise(("", *argv)):
+        # Each word by itself: quoting would hide a value that has quotes in it.
+        known = MASK if _OPTION.fullmatch(before) else redact(word)
+        shown.append(_VALUE.sub(rf"\1{MASK}", known[:LONGEST]))
+    return shlex.join(shown)[:LONGEST]
 
 
 def _shapes(value: str) -> Iterator[str]:

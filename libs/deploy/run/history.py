@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deploy.core import locks
-from deploy.core.ledger import Entry, broken_links
+from deploy.core.ledger import EXEC, Entry, broken_links, parse_ledger
 from deploy.core.ports import Host
 from deploy.errors import AuditError
-from deploy.run.observe import observe
+from deploy.run.fanout import on_every
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,50 @@ class Operation:
         return {**asdict(self.entry), "hosts": list(self.hosts)}
 
 
+@dataclass(frozen=True)
+class Executed:
+    """A command in the replicas of one host; the entry's code is the worst of theirs."""
+
+    host: str
+    entry: Entry
+
+    def document(self) -> dict[str, Any]:
+        """Returns it for JSON."""
+        told = self.entry
+        return {
+            "host": self.host,
+            "when": told.when,
+            "who": told.who,
+            "release": told.release,
+            "command": told.what,
+            "exit_code": told.code,
+            "pipeline": told.pipeline,
+        }
+
+
 def history(hosts: Sequence[Host], service: str) -> tuple[Operation, ...]:
     """Returns all operations on a service, oldest first, gathered from all hosts."""
     turns: dict[int, Operation] = {}
-    for host in observe(hosts):
-        for entry in host.ledger:
+    for host, entries in zip(hosts, on_every(hosts, _entries), strict=True):
+        for entry in entries:
             if entry.service == service and entry.event in ("begun", "ended"):
-                turns[entry.turn] = _merged(turns.get(entry.turn), entry, host.host)
+                turns[entry.turn] = _merged(turns.get(entry.turn), entry, host.name)
     return tuple(turns[turn] for turn in sorted(turns))
+
+
+def executed(hosts: Sequence[Host], service: str) -> tuple[Executed, ...]:
+    """Returns the commands that people ran in the service's replicas, oldest first, as each host has them."""
+    found = [
+        Executed(host.name, entry)
+        for host, entries in zip(hosts, on_every(hosts, _entries), strict=True)
+        for entry in entries
+        if (entry.service, entry.event, entry.verb) == (service, "effect", EXEC)
+    ]
+    return tuple(sorted(found, key=lambda each: (each.entry.when, each.host)))
+
+
+def _entries(host: Host) -> tuple[Entry, ...]:
+    return parse_ledger((host.read(locks.LEDGER) or b"").decode(errors="replace"))
 
 
 def verify(hosts: Sequence[Host]) -> dict[str, int]:

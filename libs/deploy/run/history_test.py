@@ -8,8 +8,10 @@ from deploy.core import locks
 from deploy.core.ledger import parse_ledger
 from deploy.errors import AuditError
 from deploy.run.deploy import Request, World, deploy
-from deploy.run.history import history, verify
+from deploy.run.history import executed, history, verify
+from deploy.run.logs import Command, execute
 from deploy.testing import wishes
+from deploy.testing.engine import Behaviour
 from deploy.testing.fleet import Fleet
 
 
@@ -55,3 +57,45 @@ def test_a_changed_or_missing_line_is_found(line: int, how: str) -> None:
         verify(fleet.hosts)
     assert found.value.exit_code == 4
     assert "host-1" not in found.value.message
+
+
+def run(fleet: Fleet, *argv: str, replica: str = "") -> None:
+    when, who = "2026-11-02T10:00:00+00:00", "grace"
+    list(execute(fleet.hosts, Command("app", argv, " ".join(argv), who, when, replica, "p/7")))
+
+
+def test_a_command_in_the_replicas_leaves_one_line_on_each_host() -> None:
+    fleet = deployed()
+    fleet["host-2"].engine.containers["app-r000001-2"].behaviour = Behaviour(command_ends_with=3)
+    before = verify(fleet.hosts)
+    run(fleet, "cat", "/proc/loadavg")
+    assert verify(fleet.hosts) == {name: count + 1 for name, count in before.items()}
+    told = [each.document() for each in executed(fleet.hosts, "app")]
+    assert [(each["host"], each["exit_code"]) for each in told] == [("host-1", 0), ("host-2", 3)]
+    assert {(each["who"], each["command"], each["release"], each["pipeline"]) for each in told} == {
+        ("grace", "cat /proc/loadavg", "r000001-3f9c2ab", "p/7")
+    }
+    assert executed(fleet.hosts, "other") == ()
+
+
+def test_a_host_that_a_command_did_not_touch_tells_of_none() -> None:
+    fleet = deployed()
+    fleet["host-2"].engine.down("app-r000001-3f9c2ab")
+    run(fleet, "id")
+    assert [each.host for each in executed(fleet.hosts, "app")] == ["host-1"]
+
+
+def test_a_command_is_no_operation_and_a_deploy_goes_on_after_it() -> None:
+    fleet = deployed()
+    run(fleet, "id")
+    (operation,) = history(fleet.hosts, "app")
+    assert operation.entry.turn == 1
+
+
+def test_a_command_s_line_that_was_changed_is_found() -> None:
+    fleet = deployed()
+    run(fleet, "rm", "-rf", "/data")
+    files = fleet["host-1"].files
+    files[locks.LEDGER] = files[locks.LEDGER].replace(b"rm -rf /data", b"ls /data")
+    with pytest.raises(AuditError, match="host-1: line"):
+        verify(fleet.hosts)

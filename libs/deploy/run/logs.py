@@ -1,6 +1,7 @@
 """Gathers what all replicas of a service say, in their logs or when a command runs in them; never filters it.
 
-Each host is one channel, however many replicas it runs (`core.chorus`).
+Each host is one channel, however many replicas it runs (`core.chorus`). A command leaves a line in the ledger of each
+host that it runs on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deploy.core import chorus
-from deploy.core.observed import Observed
+from deploy.core.ledger import EXEC, Entry, head_of
+from deploy.core.observed import Container, Observed
 from deploy.core.ports import Host
 from deploy.errors import ShipError, UsageError
 from deploy.run.observe import observe
@@ -35,6 +37,22 @@ class ExitCode:
     code: int
 
 
+@dataclass(frozen=True)
+class Command:
+    """What is to run in every live replica of a service, or in the one that is named, and who asks for it.
+
+    `told` is the command as the ledgers have it, without secrets; `when` is UTC in ISO 8601.
+    """
+
+    service: str
+    argv: tuple[str, ...]
+    told: str
+    who: str
+    when: str
+    replica: str = ""
+    pipeline: str = ""
+
+
 type Heard = LogLine | ExitCode
 type _Queue = queue.Queue[Heard | ShipError | None]
 
@@ -51,13 +69,12 @@ def logs(hosts: Sequence[Host], service: str, *, since: str, follow: bool) -> It
             yield heard
 
 
-def execute(
-    hosts: Sequence[Host], service: str, command: Sequence[str], *, replica: str = ""
-) -> Iterator[Heard]:
-    """Runs a command in every live replica, or in the one that is named; yields lines and ends as they come.
+def execute(hosts: Sequence[Host], command: Command) -> Iterator[Heard]:
+    """Runs a command; yields lines and ends as they come.
 
-    Raises UsageError where there is none.
+    Raises UsageError where there is no replica to run it in, CommandError where a host can't write it down.
     """
+    service, replica = command.service, command.replica
     seen = observe(hosts)
     chosen = [_chosen(each, service, replica) for each in seen]
     if not any(chosen):
@@ -68,18 +85,35 @@ def execute(
         )
     yield from _listen(
         [
-            (host, chorus.execute(names, command))
-            for host, names in zip(hosts, chosen, strict=True)
-            if names
+            (host, _in_each(found, command))
+            for host, found in zip(hosts, chosen, strict=True)
+            if found
         ]
     )
 
 
-def _chosen(seen: Observed, service: str, replica: str) -> list[str]:
+def _chosen(seen: Observed, service: str, replica: str) -> list[Container]:
     running = [c for c in seen.containers if c.service == service and c.state == "running"]
     if replica:
-        return [c.name for c in running if replica in (c.name, c.replica)]
-    return sorted(c.name for c in running if c.release == seen.edge.live(service))
+        return [c for c in running if replica in (c.name, c.replica)]
+    live = [c for c in running if c.release == seen.edge.live(service)]
+    return sorted(live, key=lambda c: c.name)
+
+
+def _in_each(replicas: Sequence[Container], command: Command) -> list[str]:
+    entry = Entry(
+        turn=0,  # it belongs to no operation
+        when=command.when,
+        who=command.who,
+        verb=EXEC,
+        service=command.service,
+        release=replicas[0].release,
+        sequence=0,
+        event="effect",
+        pipeline=command.pipeline,
+        what=command.told,
+    )
+    return chorus.execute([each.name for each in replicas], command.argv, head_of(entry))
 
 
 def _listen(sources: Sequence[tuple[Host, list[str]]]) -> Iterator[Heard]:

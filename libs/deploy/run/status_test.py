@@ -11,7 +11,7 @@ from deploy.errors import ShipError, UsageError
 from deploy.run.deploy import Request, World, deploy
 from deploy.run.events import Event, StepBegun
 from deploy.run.history import history
-from deploy.run.logs import ExitCode, LogLine, execute, logs
+from deploy.run.logs import Command, ExitCode, LogLine, execute, logs
 from deploy.run.status import status
 from deploy.testing import wishes
 from deploy.testing.engine import Behaviour
@@ -129,10 +129,15 @@ def test_logs_come_from_every_replica() -> None:
     assert all(line.text == f"{line.replica} said something" for line in found)
 
 
+def command(*argv: str, replica: str = "") -> Command:
+    who, when = wishes.ORIGIN.who, wishes.ORIGIN.when
+    return Command("app", argv, " ".join(argv), who, when, replica)
+
+
 def test_a_command_runs_in_every_live_replica_with_its_own_end() -> None:
     fleet = live_fleet()
     fleet["host-2"].engine.containers["app-r000001-2"].behaviour = Behaviour(command_ends_with=3)
-    found = list(execute(fleet.hosts, "app", ["uptime", "-p"]))
+    found = list(execute(fleet.hosts, command("uptime", "-p")))
     assert len({(each.host, each.replica) for each in found}) == 6
     assert {each.text for each in found if isinstance(each, LogLine)} == {"uptime -p"}
     assert sorted(each.code for each in found if isinstance(each, ExitCode)) == [0, 0, 0, 0, 0, 3]
@@ -140,8 +145,8 @@ def test_a_command_runs_in_every_live_replica_with_its_own_end() -> None:
 
 def test_a_command_runs_in_one_replica_that_is_named_or_is_refused() -> None:
     fleet = live_fleet()
-    found = list(execute(fleet.hosts, "app", ["id"], replica="app-r000001-2"))
+    found = list(execute(fleet.hosts, command("id", replica="app-r000001-2")))
     assert {each.replica for each in found} == {"app-r000001-2"}
     with pytest.raises(UsageError, match="app has no replica app-9 that runs") as caught:
-        list(execute(fleet.hosts, "app", ["id"], replica="app-9"))
+        list(execute(fleet.hosts, command("id", replica="app-9")))
     assert "app-r000001-1" in caught.value.hint

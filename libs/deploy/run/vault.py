@@ -17,7 +17,7 @@ from deploy.core.ports import Host, SecretStore
 from deploy.core.redaction import Redaction
 from deploy.core.releases import Release
 from deploy.core.secret import Found, Missing, Pinned, Secret, field_of, version_of
-from deploy.errors import CommandError, MissingSecretsError
+from deploy.errors import CommandError, MissingSecretsError, SecretStoreError
 from deploy.run.guard import HeldHost, last_line
 
 
@@ -51,6 +51,16 @@ class Vault:
                 hint="put the value where the service names it, then run this again",
             )
         return found
+
+    def learn(self, owner: str, named: Mapping[str, SecretRef]) -> str:
+        """Asks for the values, so that `redact` knows them. Returns why some can't be known, "" where all are."""
+        try:
+            self.find(owner, named)
+        except MissingSecretsError as error:
+            return "; ".join(error.problems)
+        except SecretStoreError as error:
+            return error.message
+        return ""
 
     def pin(
         self, owner: str, named: Mapping[str, SecretRef], hosts: Sequence[Host]

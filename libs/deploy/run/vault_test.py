@@ -206,6 +206,18 @@ def test_a_store_that_refuses_touches_nothing(there: Field) -> None:
     assert _untouched(there, before)
 
 
+def test_values_are_learned_to_be_taken_out_of_a_text_or_it_is_told_why_not(there: Field) -> None:
+    vault = there.world().vault
+    assert vault.learn("app", REFS) == ""
+    assert vault.redact("-p token-of-the-first") == "-p ***"
+    del there.env.values["CI_TOKEN"]
+    vault = there.world().vault
+    assert vault.learn("app", REFS) == "app.secrets.TOKEN: env CI_TOKEN is not there"
+    assert vault.redact("pa$$word 1") == "***"
+    there.ssm.refuses = True
+    assert "told to refuse" in there.world().vault.learn("app", REFS)
+
+
 def test_a_store_is_asked_once_a_key_and_only_for_what_is_named(there: Field) -> None:
     there.ssm.put("/nobody/asks", "for this one")
     there.deploy()

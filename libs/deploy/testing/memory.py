@@ -93,11 +93,16 @@ class MemoryHost:
             case ["sh", "-c", _, "follow", names, "--since", since, *endless]:
                 _same(list(argv), chorus.follow(names.split(), since=since, endless=bool(endless)))
                 yield from (f"{name} + {name} said something" for name in names.split())
-            case ["sh", "-c", _, "execute", names, _, *command]:
-                _same(list(argv), chorus.execute(names.split(), command))
-                for name in names.split():
+            case ["sh", "-c", _, "execute", _, head, names, _, *command]:
+                _same(list(argv), chorus.execute(names.split(), command, head))
+                codes = {
+                    name: self.engine.containers[name].behaviour.command_ends_with
+                    for name in names.split()
+                }
+                for name, code in codes.items():
                     yield f"{name} + {' '.join(command)}"
-                    yield f"{name} = {self.engine.containers[name].behaviour.command_ends_with}"
+                    yield f"{name} = {code}"
+                self._record(f'{head}, "code": {max(codes.values())}')
             case _:
                 raise AssertionError(f"{self.name}: no such stream: {list(argv)}")
 
