@@ -74,7 +74,7 @@ class Fleet:
 
     def add(self, name: str) -> MemoryHost:
         """Adds a bare host."""
-        host = MemoryHost(name, self.clock, self, self.images)
+        host = MemoryHost(name, self.clock, self.images, wire=self)
         self.hosts = (*self.hosts, host)
         return host
 

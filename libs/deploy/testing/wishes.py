@@ -6,9 +6,9 @@ import hashlib
 
 from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
 from deploy.core.ledger import Entry
+from deploy.core.part import Part
 from deploy.core.parts import edge_part
 from deploy.core.releases import Origin
-from deploy.core.steps import Part
 from deploy.testing.fleet import MemoryRegistry
 
 EDGE = Edge()
