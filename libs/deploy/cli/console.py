@@ -16,7 +16,8 @@ from typing import TextIO
 
 from deploy.cli.live import Live
 from deploy.cli.table import Board, render
-from deploy.core.steps import Step, describe, name_of
+from deploy.core.step_lines import describe
+from deploy.core.steps import Step, name_of
 from deploy.run.events import (
     Event,
     Listener,

@@ -7,7 +7,8 @@ from argparse import ArgumentParser, Namespace
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.core.steps import describe, name_of
+from deploy.core.step_lines import describe
+from deploy.core.steps import name_of
 from deploy.run.deploy import plan
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from deploy.core.steps import Step, describe
+from deploy.core.step_lines import describe
+from deploy.core.steps import Step
 from deploy.run.events import Event, PhaseBegun, PlanMade, Said, StepBegun, StepDone, StepFailed
 from deploy.run.waiting import StoppedError
 

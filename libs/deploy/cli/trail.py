@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.core.ports import Say
-from deploy.core.steps import Step, describe, name_of
+from deploy.core.step_lines import describe
+from deploy.core.steps import Step, name_of
 from deploy.run.events import Event, PhaseBegun, PlanMade, Said, StepBegun, StepDone, StepFailed
 
 

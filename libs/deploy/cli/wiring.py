@@ -37,12 +37,12 @@ from deploy.adapters.variables import FileSecrets, VariableSecrets
 from deploy.core.bootstrap import DockerSource
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.images import BuiltImage, short_id
+from deploy.core.part import Part
 from deploy.core.parts import edge_part, exporter_part, keeper_part, metrics_part
 from deploy.core.ports import Host, Say, SecretStore
 from deploy.core.redaction import Redaction
 from deploy.core.releases import Origin
 from deploy.core.selected import Selected, read_published, read_selection
-from deploy.core.steps import Part
 from deploy.errors import ConfigError, JourneysFailedError, UsageError
 from deploy.run import images
 from deploy.run.affected import Grounds

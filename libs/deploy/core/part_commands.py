@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deploy.core.commands import EDGE_CONF, ROOT
-from deploy.core.steps import Part
+from deploy.core.part import Part
 
 NGINX_REFUSED = 65
 

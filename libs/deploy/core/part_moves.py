@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploy.core.observed import Observed
+from deploy.core.part import Part
 from deploy.core.plans import Wanted
-from deploy.core.steps import Part, RetirePart, StartPart, Step
+from deploy.core.steps import RetirePart, StartPart, Step
 
 
 def start(wanted: Wanted, host: Observed) -> Iterator[Step]:

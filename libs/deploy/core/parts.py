@@ -14,7 +14,7 @@ from deploy.core.monitoring import (
     render_prometheus,
     render_web,
 )
-from deploy.core.steps import Part
+from deploy.core.part import Part
 
 
 def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Part:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from deploy.core.config import Edge, Metrics
 from deploy.core.edge import EdgeState, parse_edge
+from deploy.core.part import Part
 from deploy.core.parts import edge_part, exporter_part, metrics_part
-from deploy.core.steps import Part
 
 METRICS = Metrics("http://127.0.0.1:9090", "ca", "cert", "key", "password")
 

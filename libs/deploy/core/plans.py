@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.core.config import Service
+from deploy.core.part import Part
 from deploy.core.releases import Release
-from deploy.core.steps import Part, Step, describe
+from deploy.core.step_lines import describe
+from deploy.core.steps import Step
 
 
 @dataclass(frozen=True)

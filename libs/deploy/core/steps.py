@@ -7,38 +7,8 @@ from dataclasses import dataclass
 from deploy.core.config import Task
 from deploy.core.edge import EdgeRoute
 from deploy.core.holds import Hold
+from deploy.core.part import Part
 from deploy.core.releases import Release
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stack that each host runs beside its services (the edge, its Prometheus).
-
-    `files` are (path under the part's folder, text, mode); `seeds` the same, but only written where they are
-    missing. The running container bears `key`; where it bears another, the part is started anew: `beside` the old
-    one, from a folder and as a project of its own, or in its place. `settings` are what compose.yml is told, as lines
-    NAME=VALUE; `check` is a command of the image that judges the files (mounted at `check_at`) before anything starts.
-    """
-
-    name: str
-    image: str
-    key: str
-    files: tuple[tuple[str, str, int], ...]
-    seeds: tuple[tuple[str, str, int], ...] = ()
-    beside: bool = False
-    settings: str = ""
-    check: tuple[str, ...] = ()
-    check_at: tuple[str, str] = ("", "")
-
-    @property
-    def home(self) -> str:
-        """The folder of its compose.yml, under the part's: "" or, beside others, one of its own."""
-        return f"{self.key}/" if self.beside else ""
-
-    @property
-    def project(self) -> str:
-        """The compose project that it runs as on every host."""
-        return f"py-cicd-{self.name}-{self.key}" if self.beside else f"py-cicd-{self.name}"
 
 
 @dataclass(frozen=True)
@@ -348,61 +318,3 @@ Step = (
 def name_of(step: Step) -> str:
     """Returns the step's imperative name."""
     return type(step).__name__
-
-
-def describe(step: Step) -> str:
-    """Writes a step as one readable line: what, with what, and why."""
-    match step:
-        case PullImages(images=images):
-            what = " ".join(_short(image) for image in images)
-        case StartPart(part=part):
-            what = part.name
-        case SetMaintenance(route=route):
-            what = f"{route.service} {'on' if route.maintenance else 'off'}"
-        case RetirePart(name=name, keys=keys):
-            what = " ".join([name, *keys])
-        case (
-            WriteRelease(release=release)
-            | StartReplicas(release=release)
-            | AwaitHealthy(release=release)
-        ):
-            what = f"{release.service} {release.id} x{release.replicas}"
-        case WriteSecrets(release=release):
-            pins = (f"{pin.name}@{pin.version[:13]}" for pin in release.secrets)
-            what = " ".join([release.service, release.id, *pins])
-        case OfferCandidate(release=release) | VerifyPreview(release=release):
-            what = f"{release.service} {release.id}"
-        case (
-            PointTraffic(release=release)
-            | VerifyOutside(release=release)
-            | WatchRelease(release=release)
-            | RecordLive(release=release)
-        ):
-            what = f"{release.service} {release.id}"
-        case ShareTraffic(release=release, percent=percent):
-            what = f"{release.service} {release.id} {percent}%"
-        case JudgeRelease(release=release, previous=previous, stage=stage):
-            against = f" against {previous.id}" if previous else ""
-            what = f"{release.service} {release.id}{against}, {stage}"
-        case StopReplicas(service=service, release=identity):
-            what = f"{service} {identity}"
-        case WriteHold(hold=hold):
-            what = f"{hold.service} {hold.release}"
-        case DropHold(service=service):
-            what = service
-        case RunTask(release=release, name=task):
-            what = f"{task} of {release.service} {release.id}"
-        case RemoveReplicas(names=names) | RetireReplicas(names=names):
-            what = " ".join(names)
-        case WriteTargets(service=service, targets=targets):
-            what = " ".join([service, *(f"{release.id}={track}" for release, track in targets)])
-        case Prune(releases=releases):
-            what = " ".join(releases)
-        case _:
-            what = ""
-    return f"{step.host}: {name_of(step)}{' ' if what else ''}{what} ({step.because})"
-
-
-def _short(image: str) -> str:
-    name, _, digest = image.partition("@sha256:")
-    return f"{name.rsplit('/', 1)[-1]}@{digest[:12]}"

@@ -11,7 +11,7 @@ from deploy.core.observed import Observed
 from deploy.core.plans import Wanted
 from deploy.core.releases import make_release
 from deploy.core.rollout import plan_deploy
-from deploy.core.steps import describe
+from deploy.core.step_lines import describe
 from deploy.testing.wishes import ORIGIN, image, service
 
 SERVICE = replace(service(replicas=1), gate=Gate(), rollout=Rollout(watch_s=0))

@@ -7,8 +7,8 @@ starts, and goes again if it doesn't answer.
 from __future__ import annotations
 
 from deploy.core import commands, part_commands
+from deploy.core.part import Part
 from deploy.core.ports import Clock
-from deploy.core.steps import Part
 from deploy.errors import CommandError, ShipError, VerifyError
 from deploy.run import edges
 from deploy.run.guard import HeldHost, last_line

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from deploy.core.chronicle import Chronicle, Span
 from deploy.core.ledger import Entry
 from deploy.core.ports import Clock
-from deploy.core.steps import Step, describe, name_of
+from deploy.core.step_lines import describe
+from deploy.core.steps import Step, name_of
 from deploy.run.events import Event, Listener, PhaseBegun, PlanMade, StepDone, StepFailed
 
 

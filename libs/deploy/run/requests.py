@@ -17,11 +17,11 @@ from deploy.core.observed import (
     previous_release,
     release_named,
 )
+from deploy.core.part import Part
 from deploy.core.plans import Wanted
 from deploy.core.releases import Origin, Release, config_hash, make_release, scaled
 from deploy.core.rollout import adopt, half_done
 from deploy.core.secret import Pinned
-from deploy.core.steps import Part
 from deploy.errors import LockedError, UsageError
 from deploy.run.observe import live_release
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deploy.core import delivery, locks
 from deploy.core.config import SecretRef
 from deploy.core.redaction import Redaction
-from deploy.core.steps import describe
+from deploy.core.step_lines import describe
 from deploy.errors import MissingSecretsError, SecretStoreError
 from deploy.run.deploy import (
     Outcome,
