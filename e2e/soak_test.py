@@ -136,10 +136,9 @@ def test_every_step_alone_each_followed_by_a_deploy(soak: Soak, verb: str, way: 
     sshd = ("127.0.0.1", port_of(soak.stack.environment_file.read_text(), "host-1"))
     with Relay(sshd) as relay:
         left: list[str] | None = None
+        soak.deploy()  # what a rollback goes back from; each deploy after a broken one is so for the next
         while left is None or left:
             env = soak.rollouts.environment(env=soak.told(), relayed={"host-1": relay.port})
-            if verb == "rollback":
-                soak.deploy()
             words = ("rollback", SERVICE)
             if verb == "deploy":
                 words = ("deploy", SERVICE, "--image", soak.rollouts.image, "--wait")  # type: ignore[assignment]

@@ -57,7 +57,8 @@ def test_an_engine_that_restarts_takes_nothing_along_and_the_keeper_goes_on(stac
         # A keeper that was just then starting looks at the engine anew first.
         until(lambda: load.report.since(died + 1).replicas[victim] > 0, within_s=30)
     assert not load.report.lost, str(load.report)
-    assert stack.service()["replicas"] == {"wanted": 5, "ready": 5}
+    ready = {"wanted": 5, "ready": 5}
+    until(lambda: stack.service()["replicas"] == ready, within_s=BACK_WITHIN_S)
 
 
 def test_an_edge_is_exchanged_with_nothing_lost(stack: Stack, clone: Clone) -> None:
@@ -96,7 +97,9 @@ def test_an_edge_whose_text_is_broken_is_told_before_anything_starts(
     assert not load.report.lost, str(load.report)
 
 
-def test_two_services_share_a_host(stack: Stack, clone: Clone) -> None:
+def test_two_services_share_a_host_also_when_the_first_try_of_one_fails(
+    stack: Stack, clone: Clone, tmp_path: Path
+) -> None:
     app = stack.service()
     told = (stack.ship.root / "services" / "app" / "service.toml").read_text()
     told = told.replace('name = "app"', 'name = "second"').replace("replicas = 5", "replicas = 2")
@@ -105,9 +108,14 @@ def test_two_services_share_a_host(stack: Stack, clone: Clone) -> None:
     (place / "service.toml").write_text(
         told.replace('path = "/"\n', 'path = "/"\nhost = "second.test"\n', 1)
     )
-    ship = stack.ship.of(clone.root)
+    ship, words = stack.ship.of(clone.root), ("deploy", "second", "--image", app["image"])
+    never = "health = {path = '/nowhere', startup_deadline_s = 4, healthy_deadline_s = 4}"
     with Load(stack.url, rate=30) as load:
-        done = ship("deploy", "second", "--image", app["image"]).must()
+        env = stack.variant(tmp_path, f"[services.second]\n{never}")
+        failed = ship(*words, env=env)
+        assert (failed.code, failed.kind) == (1, "RevertedError"), failed.said
+        assert _names(stack, "label=py-cicd.service=second") == []
+        done = ship(*words).must()
     assert done.document["outcome"] == "live"
     assert not load.report.lost, str(load.report)
     assert _version(stack, "second.test")["service"] == "second"

@@ -98,7 +98,8 @@ def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
         release,
         startup_deadline_s=health.startup_deadline_s,
         deadline_s=health.healthy_deadline_s,
-        min_healthy_s=health.min_healthy_s,
+        # What was live before was steady then, and whoever goes back has no time.
+        min_healthy_s=health.min_healthy_s if wanted.judged else 0.0,
         because="no replica gets traffic before it is healthy",
     )
     if not live:

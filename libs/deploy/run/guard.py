@@ -81,6 +81,7 @@ def _whole(done: Completed, what: str) -> str:
 
 
 def last_line(done: Completed) -> str:
-    """Returns the last line that a command had to say, errors first."""
+    """Returns the last line that a command had to say, errors first; of nginx's, the one that names the matter."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return lines[-1].strip() if lines else "it said nothing"
+    found = [line for line in lines if "[emerg]" in line] or lines
+    return found[-1].strip() if found else "it said nothing"
