@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -31,6 +32,7 @@ class Scene:
     def __init__(self, *names: str) -> None:
         self.fleet = Fleet.of(*(names or ("host-1",)))
         self.told: list[Event] = []
+        self.metrics = MemoryMetrics()
         self.go("one")
         self.fleet.must_serve.update(host.name for host in self.fleet.hosts)
         self.told.clear()
@@ -44,7 +46,7 @@ class Scene:
             for host in self.fleet.hosts:
                 host.engine.behaviours[request.image] = bad
         request = replace(request, service=service, canary=canary)
-        where = replace(world(self.fleet), metrics=MemoryMetrics())
+        where = replace(world(self.fleet), metrics=self.metrics)
         try:
             return deploy(request, where, self.told.append)
         finally:
@@ -106,18 +108,99 @@ def test_the_ledger_is_whole_and_the_next_deploy_is_none_the_wiser() -> None:
     assert scene.go("three").outcome == "live"
 
 
+QUEUE = Condition("queue", "queue", at_most=5)
+
+
 def test_a_condition_is_asked_only_once_users_have_met_the_release() -> None:
     scene = Scene()
-    condition = Condition("queue", "queue", at_most=5)
+    scene.metrics.answer("queue", lambda: [({}, float("PointTraffic" in scene.steps))])
+    gate = Gate(conditions=(replace(QUEUE, at_least=1),))
+    assert scene.go("two", gate).outcome == "live"
+    assert scene.metrics.asked == ["queue"]
+
+
+def _no_series(scene: Scene) -> None:
+    scene.metrics.answer("queue", [])
+
+
+def _not_a_number(scene: Scene) -> None:
+    scene.metrics.answer("queue", [({}, float("nan"))])
+
+
+def _several_series(scene: Scene) -> None:
+    scene.metrics.answer("queue", [({"replica": "a"}, 1.0), ({"replica": "b"}, 1.0)])
+
+
+def _down_from_the_switch_on(scene: Scene) -> None:
+    scene.metrics.answer("queue", [({}, 1.0)])
+
+    def end(host: MemoryHost) -> None:
+        if "PointTraffic" in scene.steps:
+            scene.metrics.broken = "connection refused"
+
+    scene.fleet.after_touch = end
+
+
+BAD_READINGS = pytest.mark.parametrize(
+    ("prepare", "told"),
+    [
+        (_no_series, "queue: Prometheus can't answer `queue`: no series matches"),
+        (_not_a_number, "queue: Prometheus can't answer `queue`: a value is nan"),
+        (_several_series, "queue: the query answers 2 series, one is needed"),
+        (_down_from_the_switch_on, "queue: Prometheus can't answer: connection refused"),
+    ],
+    ids=["no series", "NaN", "several series", "Prometheus down in the middle"],
+)
+
+
+@BAD_READINGS
+def test_what_can_not_be_read_is_looked_for_three_times_and_then_taken_back(
+    prepare: Callable[[Scene], None], told: str
+) -> None:
+    scene = Scene()
+    prepare(scene)
     with pytest.raises(RevertedError) as caught:
-        scene.go("two", Gate(conditions=(condition,)))
-    assert "queue: Prometheus can't answer" in caught.value.message
-    assert "PointTraffic" in scene.steps
+        scene.go("two", Gate(conditions=(QUEUE,)))
+    assert told in caught.value.message
+    assert scene.metrics.asked == ["queue"] * 3
     assert scene.fleet.served() == [ONE]
     assert [each[1:] for each in verdicts(scene.fleet["host-1"])[-2:]] == [
         ("trial", "pass"),
         ("users", "inconclusive"),
     ]
+
+
+@BAD_READINGS
+def test_what_can_not_be_read_goes_live_where_the_policy_says_so(
+    prepare: Callable[[Scene], None], told: str
+) -> None:
+    scene = Scene()
+    prepare(scene)
+    assert scene.go("two", Gate(conditions=(QUEUE,), on_unclear="continue")).outcome == "live"
+    assert told.removeprefix("queue: ") in scene.said
+    assert verdicts(scene.fleet["host-1"])[-1] == (TWO, "users", "inconclusive")
+
+
+def test_without_conditions_a_deploy_needs_no_prometheus() -> None:
+    scene = Scene()
+    _down_from_the_switch_on(scene)
+    assert scene.go("two").outcome == "live"
+    assert scene.metrics.asked == []
+
+
+@pytest.mark.parametrize("off_s", [300.0, -300.0])
+@pytest.mark.parametrize("which", ["host-1", "host-2"])
+def test_clocks_five_minutes_apart_change_no_verdict(off_s: float, which: str) -> None:
+    scene = Scene("host-1", "host-2")
+    scene.fleet[which].log.clock_off_s = off_s
+    assert scene.go("two").outcome == "live"
+    assert (
+        f"{'ahead of' if off_s > 0 else 'behind'} this machine's; the deploy goes on" in scene.said
+    )
+    with pytest.raises(RevertedError) as caught:
+        scene.go("three", bad=FAILS)
+    assert "errors:" in caught.value.message
+    assert scene.fleet.served() == [TWO, TWO]
 
 
 def test_a_canary_gets_its_share_then_all_of_it() -> None:

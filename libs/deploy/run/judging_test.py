@@ -226,7 +226,7 @@ def _breaks(metrics: MemoryMetrics) -> None:
     [
         (_answers(9), "queue: 9, at most 5"),
         (_answers(), "queue: Prometheus can't answer"),
-        (_answers(float("nan")), "queue: the query answers nan: nothing is known"),
+        (_answers(float("nan")), f"queue: Prometheus can't answer `{ASKED}`: a value is nan"),
         (_answers(1, 2), "queue: the query answers 2 series, one is needed"),
         (_breaks, "queue: Prometheus can't answer: connection refused"),
     ],

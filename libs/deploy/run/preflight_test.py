@@ -63,7 +63,7 @@ def test_images_that_are_there_need_no_room_and_no_registry() -> None:
 
 def test_a_clock_an_hour_off_is_told_and_breaks_nothing() -> None:
     fleet = Fleet.of("host-1", "host-2")
-    fleet["host-2"].clock_off_s = -3600
+    fleet["host-2"].log.clock_off_s = -3600
     for label in ("one", "two", "three"):
         said = [each for each in go(fleet, ask(fleet, label)) if isinstance(each, Said)]
         warned = [each.host for each in said if "behind this machine's" in each.text]

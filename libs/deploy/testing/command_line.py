@@ -7,7 +7,6 @@ import json
 
 from deploy.core import access_log, commands, delivery, locks, part_commands
 from deploy.core.ports import Completed
-from deploy.testing.clock import BEGINNING
 from deploy.testing.disk import environment_of, place_secrets, record, remove, unpack, whole_compose
 from deploy.testing.nginx import Nginx
 from deploy.testing.simulated_host import SimulatedHost
@@ -252,7 +251,7 @@ class CommandLine:
                 lines.append(f"targets {digest}  {path.rpartition('/')[2]}")
         routes = self._host.files.get(commands.ROUTES, b"").decode()
         lines += [f"routes {line}" for line in routes.splitlines()[:1]]
-        lines.append(f"now {BEGINNING.timestamp() + now_s + self._host.clock_off_s:.0f}")
+        lines.append(f"now {self._host.log.now(now_s):.0f}")
         lines += [
             f"socket 0: 00000000:{port:04X} 00000000:0000 0A" for port in self._host.taken_ports
         ]

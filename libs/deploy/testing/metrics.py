@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,14 +29,20 @@ class MemoryMetrics:
         self._answers[promql] = series if callable(series) else lambda: series
 
     def query(self, promql: str) -> list[tuple[Mapping[str, str], float]]:
-        """Returns the series of the table; raises for an unknown query and while `broken`."""
+        """Returns the series of the table; raises for an unknown query, for NaN and while `broken`."""
         self.asked.append(promql)
         if self.broken:
             raise MetricsError(f"Prometheus can't answer: {self.broken}", hint="look at it")
-        if not (series := self.series(promql)):
+        series = self.series(promql)
+        if not series:
             raise MetricsError(
                 f"Prometheus can't answer `{promql}`: no series matches", hint="look at it"
             )
+        for _, value in series:
+            if not math.isfinite(value):
+                raise MetricsError(
+                    f"Prometheus can't answer `{promql}`: a value is {value}", hint="look at it"
+                )
         return series
 
     def series(self, promql: str) -> list[tuple[Mapping[str, str], float]]:

@@ -32,7 +32,6 @@ class SimulatedHost:
     login_refused: bool = False
     pull_refused: bool = False
     stragglers: bool = False
-    clock_off_s: float = 0.0
     taken_ports: tuple[int, ...] = ()
     edge_lingers_s: float = 3.0
     asked: int = 0
