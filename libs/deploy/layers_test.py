@@ -40,7 +40,7 @@ ONE_LIBRARY = {
 }
 """Third-party packages by the only module of its layer that may name them."""
 
-SANDBOX_MAKERS = {"deploy.cli.up", "deploy.cli.down", "deploy.cli.wiring"}
+SANDBOX_MAKERS = {"deploy.cli.up", "deploy.cli.down", "deploy.cli.wiring.settings"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def law_of(module: str) -> Law:
                 "deploy.errors",
                 "deploy.__version__",
             )
-            adapters = ("deploy.adapters", "toolchain") if module == "deploy.cli.wiring" else ()
+            wiring = _lies_in(module, ("deploy.cli.wiring",))
+            adapters = ("deploy.adapters", "toolchain") if wiring else ()
             sandbox = ("sandbox",) if module in SANDBOX_MAKERS else ()
             return Law(ours=(*ours, *adapters, *sandbox), others=None)
         case ["sandbox", *_]:
@@ -229,6 +230,7 @@ def test_who_decides_touches_nothing_and_who_carries_out_prints_nothing(
         ("deploy.run.executor", "import telemetry"),
         ("deploy.cli.status", "from deploy.adapters import ssh"),
         ("deploy.cli.status", "import sandbox"),
+        ("deploy.cli.wiring", "import sandbox"),
         ("deploy.testing.memory", "from deploy.run import perform"),
         ("sandbox.hosts", "from deploy.run import perform"),
         ("keeper.watch", "from deploy.core import edge"),
@@ -251,7 +253,8 @@ def test_a_breach_is_seen(module: str, source: str) -> None:
             "from deploy.core.steps import Step\nfrom urllib.parse import quote",
         ),
         ("deploy.adapters.ssh", "import paramiko, os\nfrom deploy.core import shell"),
-        ("deploy.cli.wiring", "import sandbox\nfrom deploy.adapters.ssh import SshHost"),
+        ("deploy.cli.wiring.settings", "import sandbox\nfrom deploy.adapters import sources"),
+        ("deploy.cli.wiring", "from deploy.adapters.ssh import SshHost\nimport toolchain.engine"),
         ("app.web", "import flask\nfrom telemetry import instrument\nfrom app import pages"),
     ],
 )

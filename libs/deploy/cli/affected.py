@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
-from deploy.cli.wiring import Wiring
+from deploy.cli.wiring import Wiring, files
 from deploy.core.selection import GOALS
 from deploy.errors import UsageError
 from deploy.run.affected import affected, recorded, require_none_missed
@@ -50,9 +50,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
                 console.say(f"{kind} {each.name}: {_way(each.why)}")
     document = selection.document()
     if arguments.out:
-        wiring.write(arguments.out, json.dumps(document, indent=2) + "\n")
+        files.write(arguments.out, json.dumps(document, indent=2) + "\n")
     if arguments.missed:
-        require_none_missed(selection, wiring.failed_reports(arguments.missed))
+        require_none_missed(selection, files.failed_reports(arguments.missed))
     return document
 
 

@@ -16,7 +16,7 @@ def main(names: Sequence[str]) -> int:
     console = Console.for_stream(os.environ)
     try:
         with Wiring.here("sandbox", "sandbox", console.say) as wiring:
-            wiring.bases.ensure_all(names)
+            wiring.images.bases.ensure_all(names)
     except ShipError as error:
         print(error, file=sys.stderr)
         return 1

@@ -52,7 +52,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             "--confirm needs --image and excludes --hold; nothing was changed",
             hint=f"./ship deploy {arguments.service} --image REF@DIGEST --confirm",
         )
-    request = wiring.request(
+    request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
     world = wiring.world()

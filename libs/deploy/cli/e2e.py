@@ -24,9 +24,9 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    service, release = wiring.service(arguments.service), arguments.release
-    port = wiring.environment().edge.preview_port
-    require_candidate(wiring.hosts(), service, release, preview_port=port)
+    service, release = wiring.settings.service(arguments.service), arguments.release
+    port = wiring.settings.environment().edge.preview_port
+    require_candidate(wiring.connections.hosts(), service, release, preview_port=port)
     document = {"service": service.name, "release": release, "journeys": service.journeys or None}
     if not service.journeys:
         console.say(f"{service.name} has no journeys: every host's preview route answers, no more")
@@ -35,7 +35,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     journeys = wiring.journeys(service.journeys, keep)
     # Every host runs the same image and configuration: one is enough for a browser.
     with (
-        wiring.preview() as url,
+        wiring.connections.preview() as url,
         console.doing(f"{service.name}: the journeys against {release}", usually="15 s"),
     ):
         passed = journeys.run(url, release=release, replicas=service.replicas)

@@ -19,11 +19,11 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    service = wiring.service(arguments.service)
+    service = wiring.settings.service(arguments.service)
     unknown = wiring.vault.learn(service.name, service.secrets)
     if unknown:
         console.say(f"the hosts' records get the command's name alone: {unknown}")
-    caller = wiring.origin("")
+    caller = wiring.requests.origin("")
     command = Command(
         service.name,
         tuple(arguments.command),
@@ -31,10 +31,10 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         caller.who,
         caller.when,
         arguments.replica,
-        wiring.pipeline,
+        wiring.requests.pipeline,
     )
     codes: list[ExitCode] = []
-    for heard in execute(wiring.hosts(), command):
+    for heard in execute(wiring.connections.hosts(), command):
         if isinstance(heard, ExitCode):
             codes.append(heard)
         if arguments.json or isinstance(heard, LogLine):

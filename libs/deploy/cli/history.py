@@ -25,13 +25,17 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    wiring.service(arguments.service)
-    verified = {"verified": verify(wiring.hosts())} if arguments.verify else {}
+    wiring.settings.service(arguments.service)
+    verified = {"verified": verify(wiring.connections.hosts())} if arguments.verify else {}
     return {
         "service": arguments.service,
         **verified,
-        "releases": [each.document() for each in history(wiring.hosts(), arguments.service)],
-        "commands": [each.document() for each in executed(wiring.hosts(), arguments.service)],
+        "releases": [
+            each.document() for each in history(wiring.connections.hosts(), arguments.service)
+        ],
+        "commands": [
+            each.document() for each in executed(wiring.connections.hosts(), arguments.service)
+        ],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
-from deploy.cli.wiring import Wiring
+from deploy.cli.wiring import Wiring, files
 from deploy.core.bootstrap import settings
 from deploy.run.bootstrap import Point, Server, check, describe, make
 
@@ -30,11 +30,19 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    config = wiring.host_config(arguments.host)
-    source = wiring.docker_source(arguments.docker_source, arguments.docker_key)
-    server = Server(wiring.host_as(config, arguments.user, arguments.key), arguments.user != "root")
+    config = wiring.settings.host_config(arguments.host)
+    source = files.docker_source(arguments.docker_source, arguments.docker_key)
+    server = Server(
+        wiring.connections.host_as(config, arguments.user, arguments.key), arguments.user != "root"
+    )
     machine = describe(server)
-    wanted = settings(wiring.environment(), config, machine, key=wiring.deploy_key(), docker=source)
+    wanted = settings(
+        wiring.settings.environment(),
+        config,
+        machine,
+        key=wiring.connections.deploy_key(),
+        docker=source,
+    )
     changes = arguments.what == "bootstrap"
     found = make(server, wanted, wiring.clock) if changes else check(server, wanted)
     points = list(_told(found, console))

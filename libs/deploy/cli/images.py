@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
-from deploy.cli.wiring import Wiring
+from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
 
 
@@ -29,15 +29,15 @@ def _add_out(parser: ArgumentParser) -> None:
 
 def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
     if not arguments.selection:
-        return wiring.names(arguments.service)
+        return wiring.settings.names(arguments.service)
     if arguments.service:
         raise UsageError("SERVICE and --selection exclude each other", hint="leave one out")
-    names = wiring.selection(arguments.selection).to_publish
-    return wiring.names(names) if names else []
+    names = files.selection(arguments.selection).to_publish
+    return wiring.settings.names(names) if names else []
 
 
 def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    built = [wiring.build(name) for name in _names(arguments, wiring)]
+    built = [wiring.images.build(name) for name in _names(arguments, wiring)]
     return {
         "images": [
             {
@@ -59,10 +59,12 @@ def _show_built(document: Document) -> str:
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
     if names:
-        wiring.publish_parts()
-    document = {"images": [{"service": name, "image": wiring.publish(name)} for name in names]}
+        wiring.images.publish_parts()
+    document = {
+        "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
+    }
     if arguments.out:
-        wiring.write(arguments.out, json.dumps(document, indent=2) + "\n")
+        files.write(arguments.out, json.dumps(document, indent=2) + "\n")
     return document
 
 

@@ -26,14 +26,17 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    wiring.service(arguments.service)
+    wiring.settings.service(arguments.service)
     try:
         wanted = re.compile(arguments.grep)
     except re.error as error:
         raise UsageError(f"--grep: {arguments.grep!r} is no regular expression: {error}") from error
     count = 0
     for line in logs(
-        wiring.hosts(), arguments.service, since=arguments.since, follow=arguments.follow
+        wiring.connections.hosts(),
+        arguments.service,
+        since=arguments.since,
+        follow=arguments.follow,
     ):
         if wanted.search(line.text):
             count += 1

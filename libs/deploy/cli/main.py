@@ -36,7 +36,7 @@ from deploy.cli import (
 from deploy.cli.console import Console
 from deploy.cli.trail import Trail
 from deploy.cli.verbs import Verb
-from deploy.cli.wiring import Wiring
+from deploy.cli.wiring import Wiring, files
 from deploy.core.childpipeline import variables_of
 from deploy.core.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
@@ -137,7 +137,7 @@ def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[s
         document = verb.run(arguments, wiring, console)
         if dotenv := getattr(arguments, "dotenv", None):
             text = variables_of(document["service"], document["release"], document["outcome"])
-            wiring.write(dotenv, text)
+            files.write(dotenv, text)
         return {"ok": True, "exit_code": 0, "error": None, **document}
 
 

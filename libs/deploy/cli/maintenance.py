@@ -18,8 +18,13 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    service, origin = wiring.service(arguments.service), wiring.origin(arguments.why)
-    request = Maintenance(service, arguments.state == "on", origin, pipeline=wiring.pipeline)
+    service, origin = (
+        wiring.settings.service(arguments.service),
+        wiring.requests.origin(arguments.why),
+    )
+    request = Maintenance(
+        service, arguments.state == "on", origin, pipeline=wiring.requests.pipeline
+    )
     return document_of(set_maintenance(request, wiring.world(), console.tell), console)
 
 

@@ -44,8 +44,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 def _journeys(wiring: Wiring) -> bool:
     """Runs every service's journeys as users reach them, on the first host."""
-    url, keep = wiring.environment().hosts[0].url, ROOT / "dist" / "e2e"
-    files = sorted({each.journeys for each in wiring.services.values() if each.journeys})
+    url, keep = wiring.settings.environment().hosts[0].url, ROOT / "dist" / "e2e"
+    files = sorted({each.journeys for each in wiring.settings.services.values() if each.journeys})
     # All of them, also after one that failed.
     outcomes = [wiring.journeys(file, keep, report=True).run(url) for file in files]
     return all(outcomes)
@@ -54,10 +54,10 @@ def _journeys(wiring: Wiring) -> bool:
 def _ended(wiring: Wiring, runs: int, *, passed: bool) -> Document:
     if not passed:
         raise JourneysFailedError(
-            f"the browser journeys failed against {wiring.environment().name}",
+            f"the browser journeys failed against {wiring.settings.environment().name}",
             hint="screenshots and traces are in dist/e2e",
         )
-    return {"environment": wiring.environment().name, "runs": runs, "passed": True}
+    return {"environment": wiring.settings.environment().name, "runs": runs, "passed": True}
 
 
 def _tell(console: Console, runs: int, *, passed: bool, seconds: float, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
-from deploy.cli.wiring import Wiring
+from deploy.cli.wiring import Wiring, files
 from deploy.core.childpipeline import Child, child_of, render
 from deploy.errors import UsageError
 
@@ -43,11 +43,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             hint="./ship affected --out FILE, ./ship publish --selection FILE --out FILE",
         )
     wiring.require_job_image()
-    selected = wiring.selection(arguments.selection)
-    images = wiring.published(arguments.images)
+    selected = files.selection(arguments.selection)
+    images = files.published(arguments.images)
     children = [
         child_of(
-            wiring.named_environment(name),
+            wiring.settings.named_environment(name),
             selected,
             images,
             revision=wiring.checkout.revision,
@@ -58,7 +58,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     # All are rendered before one is written: a wrong one leaves nothing behind that could run.
     written = {f"{arguments.out}/{each.environment}.yml": render(each) for each in children}
     for file, text in written.items():
-        wiring.write(file, text)
+        files.write(file, text)
         console.say(f"{file}: written")
     return {"pipelines": [_document(each, arguments.out) for each in children]}
 

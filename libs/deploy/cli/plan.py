@@ -23,7 +23,9 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.request(arguments.service, arguments.image, arguments.replicas, push=False)
+    request = wiring.requests.deploy(
+        arguments.service, arguments.image, arguments.replicas, push=False
+    )
     found = plan(request, wiring.world())
     steps = [
         {

@@ -20,12 +20,12 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.promotion(arguments.service, arguments.release, why=arguments.why)
+    request = wiring.requests.promotion(arguments.service, arguments.release, why=arguments.why)
     return document_of(promote(request, wiring.world(), console.tell), console)
 
 
 def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.abort(arguments.service, arguments.release, why=arguments.why)
+    request = wiring.requests.abort(arguments.service, arguments.release, why=arguments.why)
     return document_of(abort(request, wiring.world(), console.tell), console)
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from deploy import __version__
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
-from deploy.cli.wiring import Wiring
+from deploy.cli.wiring import Wiring, files
 from deploy.core.changes import Commit
 from deploy.core.dora import four_keys, key_metrics
 from deploy.core.report import render_report
@@ -24,9 +24,9 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    wiring.service(arguments.service)
+    wiring.settings.service(arguments.service)
     known = gather(
-        wiring.hosts(),
+        wiring.connections.hosts(),
         arguments.service,
         arguments.release,
         made_at=wiring.clock.now(),
@@ -35,7 +35,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     told = known.report.chronicle
     since = known.old.revision if known.old else ""
     commits = wiring.checkout.commits(since, told.revision) if since else []
-    shots = wiring.shots() if told.outcome == "live" else []
+    shots = files.shots() if told.outcome == "live" else []
     report = replace(
         known.report,
         commits=tuple(Commit(*each) for each in commits),
@@ -44,7 +44,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             for name, content in shots
         ),
     )
-    path = wiring.put(arguments.out, render_report(report))
+    path = files.put(arguments.out, render_report(report))
     return {
         "service": told.service,
         "release": told.release,
@@ -68,15 +68,15 @@ def _add_dora(parser: ArgumentParser) -> None:
 
 
 def _dora(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    name = wiring.service(arguments.service).name
-    operations = [each.entry for each in history(wiring.hosts(), name)]
+    name = wiring.settings.service(arguments.service).name
+    operations = [each.entry for each in history(wiring.connections.hosts(), name)]
     keys = four_keys(
         operations,
         now=wiring.clock.now(),
         committed=wiring.checkout.committed,
         days=arguments.days,
     )
-    environment = wiring.environment().name
+    environment = wiring.settings.environment().name
     if arguments.push and wiring.exports.receivers.pushgateway:
         text = key_metrics(name, environment, keys)
         wiring.exports.push(name, environment, "ship-dora", text)

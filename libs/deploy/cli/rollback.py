@@ -31,15 +31,15 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         if arguments.to:
             raise UsageError("--to and --release exclude each other", hint="leave one out")
         outcome = take_back(
-            wiring.service(arguments.service),
-            wiring.origin(arguments.why),
+            wiring.settings.service(arguments.service),
+            wiring.requests.origin(arguments.why),
             arguments.release,
             wiring.world(),
             console.tell,
-            wiring.pipeline,
+            wiring.requests.pipeline,
         )
         return document_of(outcome, console)
-    request = wiring.rollback(arguments.service, arguments.to, why=arguments.why)
+    request = wiring.requests.rollback(arguments.service, arguments.to, why=arguments.why)
     return document_of(rollback(request, wiring.world(), console.tell), console)
 
 

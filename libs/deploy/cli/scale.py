@@ -25,7 +25,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             f"{arguments.wanted!r} does not say how many replicas of what; nothing was changed",
             hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
         )
-    request = wiring.scale(name, int(told), why=arguments.why)
+    request = wiring.requests.scale(name, int(told), why=arguments.why)
     return document_of(scale(request, wiring.world(), console.tell), console)
 
 

@@ -17,9 +17,13 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    names = wiring.names([arguments.service] if arguments.service else [])
-    environment = wiring.environment()
-    found = status(environment, wiring.hosts(), tuple(wiring.service(name) for name in names))
+    names = wiring.settings.names([arguments.service] if arguments.service else [])
+    environment = wiring.settings.environment()
+    found = status(
+        environment,
+        wiring.connections.hosts(),
+        tuple(wiring.settings.service(name) for name in names),
+    )
     urls = dict.fromkeys(names, environment.hosts[0].url)
     if environment.metrics:
         urls["prometheus"] = environment.metrics.prometheus_url

@@ -34,21 +34,21 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     with console.doing(
         "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
     ):
-        wiring.bases.ensure_all(BASES)
-        base, watch = wiring.bases.ensure, wiring.watch()
+        wiring.images.bases.ensure_all(BASES)
+        base, watch = wiring.images.bases.ensure, wiring.settings.watch()
         sandbox.create(arguments.sandbox, hosts, console.say, base_image=base, watch=watch)
     services = []
-    for name in wiring.names([]):
+    for name in wiring.settings.names([]):
         with console.doing(
             f"step 2 of 5: {name}, built and published", usually="5 s, the first time 90 s"
         ):
-            request = wiring.request(name, None, None)
+            request = wiring.requests.deploy(name, None, None)
         with console.doing(f"step 3 of 5: {name}, rolled out to {hosts} host(s)", usually="20 s"):
             services.append(document_of(deploy(request, wiring.world(), console.tell), console))
     with console.doing("step 4 of 5: every replica seen by Prometheus", usually="5 s"):
-        wanted = sum(wiring.service(each["service"]).replicas for each in services) * hosts
+        wanted = sum(wiring.settings.service(each["service"]).replicas for each in services) * hosts
         await_scraped(wiring.metrics(), wanted, wiring.clock)
-    url = wiring.environment().hosts[0].url
+    url = wiring.settings.environment().hosts[0].url
     if not arguments.no_e2e and any(each["outcome"] != "unchanged" for each in services):
         with console.doing("step 5 of 5: the journeys in a browser", usually="15 s"):
             wiring.run_journeys(url)
@@ -56,7 +56,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "sandbox": arguments.sandbox,
         "hosts": hosts,
         "services": services,
-        "urls": wiring.urls(),
+        "urls": wiring.settings.urls(),
     }
 
 

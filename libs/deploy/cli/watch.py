@@ -23,7 +23,7 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    service = wiring.service(arguments.service)
+    service = wiring.settings.service(arguments.service)
     if arguments.watch_s is not None:
         service = replace(service, rollout=replace(service.rollout, watch_s=arguments.watch_s))
     console.say(f"{service.name}: watched for {service.rollout.watch_s:g} s on all hosts")

@@ -1,0 +1,173 @@
+"""The only place that names all adapters: makes what a verb needs, when it needs it; holds no logic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from deploy.adapters import aws_secrets
+from deploy.adapters.clock import SystemClock
+from deploy.adapters.exports import Exports, Receivers
+from deploy.adapters.git import Checkout
+from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts, require_pinned_job_image
+from deploy.adapters.identity import web_identity
+from deploy.adapters.journeys import Journeys
+from deploy.adapters.probe import HttpProbe
+from deploy.adapters.prometheus import Prometheus
+from deploy.adapters.revisions import GitRevisions
+from deploy.adapters.targets import PantsTargets
+from deploy.adapters.variables import FileSecrets, VariableSecrets
+from deploy.cli.wiring.connections import Connections
+from deploy.cli.wiring.images import Images
+from deploy.cli.wiring.requests import Requests
+from deploy.cli.wiring.settings import ROOT, Settings
+from deploy.core.ports import Say, SecretStore
+from deploy.core.redaction import Redaction
+from deploy.errors import ConfigError, JourneysFailedError
+from deploy.run.affected import Grounds
+from deploy.run.deploy import World
+from deploy.run.vault import Vault
+from toolchain.engine import stop_if_ours
+
+__all__ = ["ROOT", "Wiring"]
+
+
+@dataclass
+class Wiring:
+    """What one call of the command line works with. Adapters are made at first use and closed at the end."""
+
+    env: str
+    sandbox_name: str
+    say: Say
+    redaction: Redaction
+
+    @classmethod
+    @contextmanager
+    def here(
+        cls, env: str, sandbox_name: str, say: Say, redaction: Redaction | None = None
+    ) -> Iterator[Wiring]:
+        """Yields a wiring whose connections are closed afterwards; `redaction` is told of every secret's value."""
+        wiring = cls(env, sandbox_name, say, redaction or Redaction())
+        try:
+            with web_identity():
+                yield wiring
+        finally:
+            if "connections" in wiring.__dict__:
+                wiring.connections.close()
+
+    clock = SystemClock()
+    probe = HttpProbe()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The services and the environment."""
+        return Settings(self.env, self.sandbox_name)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The environment's hosts."""
+        return Connections(self.settings)
+
+    @cached_property
+    def images(self) -> Images:
+        """The images of this checkout."""
+        return Images(self.settings, self.probe, self.clock, self.say)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """What may be asked for."""
+        return Requests(self.settings, self.images, lambda: self.vault, self.checkout, self.clock)
+
+    @cached_property
+    def checkout(self) -> Checkout:
+        """This checkout's revision and state."""
+        return Checkout(ROOT)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The values of secrets, from the stores that the environment names."""
+        environment = self.settings.environment()
+        account = aws_secrets.Account(environment.secrets, environment.registry)
+        stores: dict[str, SecretStore] = {
+            "env": VariableSecrets(os.environ),
+            "file": FileSecrets(os.environ),
+            "ssm": aws_secrets.ParameterStore(account),
+            "secretsmanager": aws_secrets.SecretsManager(account),
+        }
+        return Vault(stores, self.redaction)
+
+    def metrics(self) -> Prometheus:
+        """The environment's Prometheus. Raises ConfigError where it has none."""
+        metrics = self.settings.environment().metrics
+        if metrics is None:
+            raise ConfigError(f"environment {self.env} has no [metrics]")
+        return Prometheus(metrics.prometheus_url)
+
+    @cached_property
+    def exports(self) -> Exports:
+        """Who is told of a deploy beside this console."""
+        metrics = self.settings.environment().metrics
+        pushgateway = metrics.pushgateway_url if metrics else ""
+        receivers = Receivers.of(os.environ, pushgateway=pushgateway)
+        return Exports(receivers, ROOT / "dist" / "deploys", self.say)
+
+    def world(self) -> World:
+        """Everything outside that a deploy touches."""
+        environment = self.settings.environment()
+        asked = Prometheus(environment.metrics.prometheus_url) if environment.metrics else None
+        return World(
+            environment,
+            self.connections.hosts(),
+            self.images.registry,
+            self.probe,
+            self.clock,
+            metrics=asked,
+            publish=self.exports,
+            vault=self.vault,
+        )
+
+    def grounds(self) -> Grounds:
+        """Everything outside that test selection asks. Environments other than sandboxes verify releases."""
+        files = (ROOT / "deploy" / "environments").glob("*.toml")
+        verifying = sorted(each.stem for each in files) if self.env == "sandbox" else [self.env]
+        return Grounds(
+            pipeline_facts(),
+            GitRevisions(ROOT, self.say),
+            PantsTargets(ROOT),
+            GitlabDeployments.of_job(),
+            self.settings.services,
+            verifying,
+            self.say,
+        )
+
+    def require_job_image(self) -> None:
+        """Raises UsageError in a pipeline whose jobs run in an image that is not pinned."""
+        require_pinned_job_image()
+
+    def journeys(self, file: str, keep: Path, *, report: bool = False) -> Journeys:
+        """The journeys in a file of this checkout, with a folder for what they leave.
+
+        With `report` they tell the environment's Pushgateway how they went.
+        """
+        environment = self.settings.environment()
+        metrics = environment.metrics if report else None
+        gateway = metrics.pushgateway_url if metrics else ""
+        return Journeys(ROOT, file, keep, pushgateway=gateway, environment=environment.name)
+
+    def run_journeys(self, url: str) -> None:
+        """Runs every service's browser journeys against a URL. Raises ShipError with where the evidence lies."""
+        kept = ROOT / "dist" / "e2e"
+        files = sorted({each.journeys for each in self.settings.services.values() if each.journeys})
+        if not all(self.journeys(file, kept).run(url) for file in files):
+            raise JourneysFailedError(
+                "the browser journeys failed; the release is live",
+                hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
+            )
+
+    def stop_engine_if_ours(self) -> bool:
+        """Stops the Docker engine if `up` started it. Returns whether it did."""
+        return stop_if_ours(by="up")

@@ -1,0 +1,70 @@
+"""The connections to an environment's hosts, made at first use; never runs anything on one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from deploy.adapters.forward import forwarded
+from deploy.adapters.ssh import SshHost
+from deploy.adapters.ssh_login import Logins, public_line
+from deploy.cli.wiring.settings import Settings
+from deploy.core.config import HostConfig
+from deploy.core.ports import Host
+
+
+class Connections:
+    """Hosts over SSH, until `close`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _hosts(self) -> tuple[SshHost, ...]:
+        environment = self._settings.environment()
+        return tuple(SshHost(host, self._logins) for host in environment.hosts)
+
+    @cached_property
+    def _logins(self) -> Logins:
+        environment = self._settings.environment()
+        return Logins(known_hosts=environment.known_hosts, key=environment.ssh_key)
+
+    def host_as(self, config: HostConfig, user: str, key: str) -> Host:
+        """A host with another login than the deploy user's."""
+        environment = self._settings.environment()
+        path = str(Path(key).expanduser()) if key else environment.ssh_key
+        logins = Logins(known_hosts=environment.known_hosts, key=path)
+        host = SshHost(replace(config, user=user), logins)
+        self._others += [host, logins]
+        return host
+
+    @cached_property
+    def _others(self) -> list[SshHost | Logins]:
+        return []
+
+    def deploy_key(self) -> str:
+        """The public line of the key that deploys log in with."""
+        return public_line(self._settings.environment().ssh_key)
+
+    def hosts(self) -> tuple[Host, ...]:
+        """The environment's hosts, connected at first use."""
+        return self._hosts
+
+    @contextmanager
+    def preview(self) -> Iterator[str]:
+        """A URL of this machine that leads to the first host's preview route while the context lives."""
+        host, port = self._hosts[0], self._settings.environment().edge.preview_port
+        with forwarded(lambda: host.dial(port)) as local:
+            yield f"http://127.0.0.1:{local}"
+
+    def close(self) -> None:
+        """Ends every connection."""
+        for host in self.__dict__.get("_hosts", ()):
+            host.close()
+        for other in self.__dict__.get("_others", ()):
+            other.close()
+        if "_logins" in self.__dict__:
+            self._logins.close()

@@ -1,0 +1,141 @@
+"""The images of this checkout, built and published, and the parts that are made of them; never deploys one."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import bcrypt
+
+from deploy.adapters import sources
+from deploy.adapters.bases import Bases
+from deploy.adapters.ecr import EcrRegistry
+from deploy.adapters.engine import Engine
+from deploy.adapters.history import GitHistory
+from deploy.adapters.memory import FileMemory
+from deploy.adapters.pants import Pants
+from deploy.cli.wiring.settings import ROOT, Settings
+from deploy.core.config import Environment
+from deploy.core.images import BuiltImage, short_id
+from deploy.core.part import Part
+from deploy.core.parts import edge_part, exporter_part, keeper_part, metrics_part
+from deploy.core.ports import Clock, Probe, Say
+from deploy.errors import ConfigError
+from deploy.run import images
+from toolchain.debian import mirror
+from toolchain.errors import ToolchainError
+from toolchain.places import find_places
+
+
+class Images:
+    """Builds with this machine's engine and Pants, publishes to the environment's registry."""
+
+    def __init__(self, settings: Settings, probe: Probe, clock: Clock, say: Say) -> None:
+        self._settings = settings
+        self._probe = probe
+        self._clock = clock
+        self._say = say
+
+    @cached_property
+    def registry(self) -> EcrRegistry:
+        """The environment's registry."""
+        return EcrRegistry(self._settings.environment().registry)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """This machine's Docker engine."""
+        return Engine()
+
+    @cached_property
+    def bases(self) -> Bases:
+        """The base images of this checkout."""
+        recipes = ROOT / "deploy" / "base"
+        try:
+            debian = mirror(os.environ)
+        except ToolchainError as error:
+            raise ConfigError(error.failed, hint=error.next_command) from error
+        return Bases(recipes, self._cache, self.engine, self._say, mirror=debian)
+
+    @property
+    def _cache(self) -> Path:
+        return find_places(os.environ).cache
+
+    def build(self, name: str) -> BuiltImage:
+        """The service's image of this checkout, built unless nothing changed."""
+        return images.build(self._settings.service(name), self._workshop)
+
+    def publish(self, name: str) -> str:
+        """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
+        return images.publish(self.build(name), self.engine, self.registry, self._say)
+
+    def publish_parts(self) -> None:
+        """Pushes what hosts run beside the services, so that a deploy needs no right to push."""
+        self.parts(self._settings.environment(), push=True)
+
+    def known(self, name: str, image_id: str) -> str:
+        """An image's reference by digest if the registry has it, else by its local id."""
+        digest = self.registry.digest_of(name, short_id(image_id))
+        return f"{self.registry.name}/{name}@{digest or image_id}"
+
+    def parts(self, environment: Environment, *, push: bool) -> tuple[Part, ...]:
+        """What hosts run beside the services; without `push` nothing of it is published."""
+        deploy = ROOT / "deploy"
+        edge = edge_part(
+            self._base_digest("edge", push=push),
+            sources.read_text(deploy / "edge.yml"),
+            sources.read_text(deploy / "edge-on-host.yml"),
+            sources.read_text(deploy / "nginx" / "nginx.conf"),
+            environment.edge,
+        )
+        metrics = environment.metrics
+        keeper = keeper_part(
+            self._base_digest("python", push=push),
+            sources.read_text(deploy / "keeper.yml"),
+            {
+                file.name: sources.read_text(file)
+                for file in sorted((ROOT / "libs" / "keeper").glob("*.py"))
+                if not file.name.endswith("_test.py")
+            },
+        )
+        if metrics is None:
+            return (edge, keeper)
+        password = sources.read_text(Path(metrics.password_file)).strip()
+        return (
+            edge,
+            keeper,
+            metrics_part(
+                self._base_digest("prometheus", push=push),
+                metrics,
+                cert=sources.read_text(Path(metrics.cert)),
+                key=sources.read_text(Path(metrics.key)),
+                password=password,
+                password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
+                interval_s=metrics.interval_s,
+            ),
+            exporter_part(
+                self._base_digest("python", push=push),
+                sources.read_package(ROOT / "libs" / "exporter"),
+                environment.edge,
+            ),
+        )
+
+    @cached_property
+    def _workshop(self) -> images.Workshop:
+        return images.Workshop(
+            packager=Pants(ROOT),
+            history=GitHistory(ROOT),
+            memory=FileMemory(self._cache / "images"),
+            engine=self.engine,
+            probe=self._probe,
+            clock=self._clock,
+            say=self._say,
+            ensure_base=lambda: self.bases.ensure("python"),
+        )
+
+    def _base_digest(self, name: str, *, push: bool) -> str:
+        key, ensure = self.bases.key(name), lambda: self.bases.ensure(name)
+        if not push:
+            digest = self.registry.digest_of(name, key)
+            return f"{self.registry.name}/{name}@{digest or key}"
+        return images.publish_base(name, key, ensure, self.engine, self.registry, self._say)

@@ -1,0 +1,121 @@
+"""What is asked for in this call: of which service, by whom, from which revision; never carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from deploy import __version__
+from deploy.adapters import sources
+from deploy.adapters.git import Checkout
+from deploy.cli.wiring.images import Images
+from deploy.cli.wiring.settings import ROOT, Settings
+from deploy.core.ports import Clock
+from deploy.core.releases import Origin
+from deploy.errors import UsageError
+from deploy.run.deploy import Abort, Promotion, Request, Rollback, Scale
+from deploy.run.vault import Vault
+
+
+class Requests:
+    """Makes the requests that `deploy.run` takes; the vault needs an environment, so it is made when it is used."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        images: Images,
+        vault: Callable[[], Vault],
+        checkout: Checkout,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._images = images
+        self._vault = vault
+        self._checkout = checkout
+        self._clock = clock
+
+    def deploy(
+        self,
+        name: str,
+        image: str | None,
+        replicas: int | None,
+        *,
+        why: str = "",
+        push: bool = True,
+    ) -> Request:
+        """What a deploy of this service asks for; builds and publishes the image unless one is named.
+
+        Without `push` nothing is published: an image that the registry lacks stands as its local id.
+        """
+        service = self._settings.service(name)
+        if replicas is not None:
+            service = replace(service, replicas=replicas)
+        environment = self._settings.environment()
+        # Before anything is built: what is missing shows at once, and no child process inherits one.
+        self._vault().find(name, service.secrets)
+        if image is None and self._checkout.dirty and not environment.allow_dirty:
+            raise UsageError(
+                f"the checkout has changes that are not committed; {environment.name} takes committed source only",
+                hint="commit them, or deploy to the sandbox",
+            )
+        if image is not None:
+            self._images.registry.require(image)
+        reference = image or (
+            self._images.publish(name)
+            if push
+            else self._images.known(name, self._images.build(name).id)
+        )
+        dirty = image is None and self._checkout.dirty
+        origin = self._origin(why, dirty=dirty)
+        replica = sources.read_text(ROOT / "deploy" / "replica.yml")
+        return Request(
+            service,
+            reference,
+            replica,
+            self._images.parts(environment, push=push),
+            origin,
+            pipeline=sources.pipeline(),
+        )
+
+    def rollback(self, name: str, to: str, *, why: str = "") -> Rollback:
+        """What a rollback of this service asks for."""
+        return Rollback(
+            self._settings.service(name), self.origin(why), to, pipeline=sources.pipeline()
+        )
+
+    def promotion(self, name: str, release: str, *, why: str = "") -> Promotion:
+        """What a promotion of this service's candidate asks for."""
+        return Promotion(
+            self._settings.service(name), self.origin(why), release, pipeline=sources.pipeline()
+        )
+
+    def abort(self, name: str, release: str, *, why: str = "") -> Abort:
+        """What the end of this service's candidate asks for."""
+        return Abort(
+            self._settings.service(name), self.origin(why), release, pipeline=sources.pipeline()
+        )
+
+    def scale(self, name: str, replicas: int, *, why: str = "") -> Scale:
+        """What another scale of this service asks for."""
+        return Scale(
+            self._settings.service(name), self.origin(why), replicas, pipeline=sources.pipeline()
+        )
+
+    @property
+    def pipeline(self) -> str:
+        """The address of the pipeline that runs this, "" outside of one."""
+        return sources.pipeline()
+
+    def origin(self, why: str) -> Origin:
+        """Who acts now, and why, from what revision."""
+        return self._origin(why, dirty=False)
+
+    def _origin(self, why: str, *, dirty: bool) -> Origin:
+        return Origin(
+            revision=self._checkout.revision,
+            dirty=dirty,
+            who=sources.who(),
+            when=self._clock.now(),
+            why=why,
+            tool_version=__version__,
+        )

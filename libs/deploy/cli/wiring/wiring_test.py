@@ -1,0 +1,53 @@
+"""What a call works with is made when it is needed: a checkout without a sandbox can still build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.adapters.bases import Bases
+from deploy.cli.wiring import ROOT, Wiring
+from deploy.cli.wiring.requests import Requests
+from deploy.core.redaction import Redaction
+from deploy.errors import UsageError
+
+
+@pytest.fixture
+def wiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wiring]:
+    """Of a machine that has no sandbox."""
+    monkeypatch.setenv("XDG_STATE_HOME", os.fspath(tmp_path))
+    with Wiring.here("sandbox", "none", print, Redaction()) as found:
+        yield found
+
+
+def test_the_root_is_the_checkout() -> None:
+    assert (ROOT / "pants.toml").is_file()
+    assert (ROOT / "libs" / "deploy" / "cli" / "wiring").is_dir()
+
+
+def test_what_needs_an_environment_says_how_to_get_one(wiring: Wiring) -> None:
+    with pytest.raises(UsageError, match="there is no sandbox none") as caught:
+        wiring.connections.hosts()
+    assert caught.value.hint == "./ship up --yes"
+    with pytest.raises(UsageError, match="there is no sandbox none"):
+        _ = wiring.images.registry
+
+
+def test_bases_and_requests_need_none_to_be_made(wiring: Wiring) -> None:
+    assert isinstance(wiring.images.bases, Bases)
+    assert isinstance(wiring.requests, Requests)
+
+
+def test_an_unknown_service_is_told_before_anything_else(wiring: Wiring) -> None:
+    with pytest.raises(UsageError, match="there is no service nothing") as caught:
+        wiring.requests.deploy("nothing", None, None)
+    assert caught.value.hint == f"one of: {', '.join(sorted(wiring.settings.services))}"
+
+
+def test_an_unknown_environment_is_told_with_those_that_there_are(wiring: Wiring) -> None:
+    with pytest.raises(UsageError, match="there is no environment nowhere") as caught:
+        wiring.settings.named_environment("nowhere")
+    assert "sandbox" in caught.value.hint
