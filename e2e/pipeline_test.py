@@ -43,6 +43,10 @@ KINDS = {
         {**PUSH, "CI_PIPELINE_SOURCE": "schedule"},
         [
             *PLAN_AND_VERIFY,
+            *(
+                f"verify: proofs: [{name}]"
+                for name in ("lossless", "worst", "gate", "bare", "soak")
+            ),
             "verify: delivery",
             CACHES,
             "report: nightly good",
