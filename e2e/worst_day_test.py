@@ -111,10 +111,10 @@ def test_two_services_share_a_host_also_when_the_first_try_of_one_fails(
     ship, words = stack.ship.of(clone.root), ("deploy", "second", "--image", app["image"])
     never = "health = {path = '/nowhere', startup_deadline_s = 4, healthy_deadline_s = 4}"
     with Load(stack.url, rate=30) as load:
-        env = stack.variant(tmp_path, f"[services.second]\n{never}")
+        env, before = stack.variant(tmp_path, f"[services.second]\n{never}"), _of_second(stack)
         failed = ship(*words, env=env)
         assert (failed.code, failed.kind) == (1, "RevertedError"), failed.said
-        assert _names(stack, "label=py-cicd.service=second") == []
+        assert _of_second(stack) == before
         done = ship(*words).must()
     assert done.document["outcome"] == "live"
     assert not load.report.lost, str(load.report)
@@ -154,6 +154,10 @@ def _replicas(stack: Stack) -> list[str]:
 
 def _edges(stack: Stack) -> list[str]:
     return _names(stack, "label=py-cicd.name=edge")
+
+
+def _of_second(stack: Stack) -> list[str]:
+    return _names(stack, "label=py-cicd.service=second")
 
 
 def _runs(stack: Stack, part: str) -> bool:
