@@ -19,7 +19,7 @@ A_CALL = 40
 
 
 def program(name: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Returns the path of a program of Prometheus' that set-up brought (libs/toolchain/monitoring.py)."""
+    """Returns the path of a program that set-up brought to check what ships (libs/toolchain/checkers.py)."""
     cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME", "/root")) / ".cache")
     path = Path(cache) / "py-cicd" / "current" / name
     assert path.exists(), f"{path} is not there: ./pants brings it"

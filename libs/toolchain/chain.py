@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain import emulator, environments, interpreters
+from toolchain.checkers import PROGRAMS, checkers_piece
 from toolchain.debian import mirror
 from toolchain.emulator import emulator_piece
 from toolchain.environments import venv_piece
 from toolchain.installers import installers_piece
 from toolchain.interpreters import PYTHON_39, PYTHON_313, Interpreter, interpreter_piece
-from toolchain.monitoring import PROGRAMS, monitoring_piece
 from toolchain.pex_cli import pex_cli_piece
 from toolchain.pieces import Piece
 from toolchain.places import Places
@@ -34,13 +34,13 @@ class Chain:
     @property
     def for_tests(self) -> tuple[Piece, ...]:
         """What `ship test` needs: the pipeline, rules and dashboards are tried, too."""
-        return (*self.all, self.pipeline, self.emulator, self.monitoring)
+        return (*self.all, self.pipeline, self.emulator, self.checkers)
 
     @property
     def for_pants(self) -> tuple[Piece, ...]:
         """What `./pants` and its tests need: all but the libraries of ship."""
         pythons = (self.python_39, self.python_313)
-        return (self.installers, *pythons, self.pants, self.pex_venv, self.pex_cli, self.monitoring)
+        return (self.installers, *pythons, self.pants, self.pex_venv, self.pex_cli, self.checkers)
 
     @property
     def for_ship(self) -> tuple[Piece, ...]:
@@ -110,9 +110,9 @@ class Chain:
         }
 
     @property
-    def monitoring(self) -> Piece:
-        """Prometheus and its company, for tests."""
-        return monitoring_piece(self._mirror)
+    def checkers(self) -> Piece:
+        """Prometheus and its company and Compose, for tests."""
+        return checkers_piece(self._mirror)
 
     @property
     def uv(self) -> Path:
@@ -122,9 +122,9 @@ class Chain:
     @property
     def current(self) -> dict[str, Path]:
         """What pants.toml names, by the fixed name that it uses."""
-        programs = self.monitoring.home(self.places.cache) / "usr" / "bin"
+        checkers = self._home(self.checkers)
         return {
-            **{name: programs / debian for name, debian in PROGRAMS.items()},
+            **{name: checkers / path for name, path in PROGRAMS.items()},
             "pex": self.pex_cli.home(self.places.cache) / "pex",
             "python3.13": self.python(PYTHON_313),
             "python3.9": self.python(PYTHON_39),
