@@ -1,8 +1,7 @@
-"""Dashboards keep to the linter's rules and are right: a live Prometheus with known traffic answers each query."""
+"""Dashboards are right: a live Prometheus with known traffic answers each query."""
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import socket
@@ -16,80 +15,16 @@ from urllib.request import urlopen
 
 import pytest
 
-from observability import lint
 from observability.boards import BOARDS
 from observability.known import SHOWN, exposition
-from observability.panels import Panel, render
+from observability.panels import Panel
 from observability.promtool import program
 
-DOCUMENTS: dict[str, dict[str, Any]] = {board.uid: json.loads(render(board)) for board in BOARDS}
 PANELS = {
     (board.uid.removeprefix("py-cicd-"), panel.number): panel
     for board in BOARDS
     for panel in board.panels
 }
-
-
-@pytest.mark.parametrize("uid", sorted(DOCUMENTS))
-def test_the_linter_finds_nothing(uid: str) -> None:
-    assert lint.problems(DOCUMENTS[uid]) == []
-
-
-def _break(document: dict[str, Any], rule: str) -> None:
-    panel = document["panels"][0]
-    target = panel["targets"][0]
-    match rule:
-        case "template-datasource-rule":
-            document["templating"]["list"].pop(0)
-        case "template-label-rule":
-            document["templating"]["list"][1]["label"] = ""
-        case "template-on-time-change-reload-rule":
-            document["templating"]["list"][1]["refresh"] = 1
-        case "template-multi-rule":
-            document["templating"]["list"][1]["multi"] = False
-        case "uneditable-dashboard-rule":
-            document["editable"] = True
-        case "panel-id":
-            document["panels"][1]["id"] = panel["id"]
-        case "grid":
-            document["panels"][1]["gridPos"] = panel["gridPos"]
-        case "panel-title-description-rule":
-            panel["description"] = ""
-        case "panel-datasource-rule":
-            panel["datasource"] = {"type": "prometheus", "uid": "mine"}
-        case "panel-units-rule":
-            panel["fieldConfig"]["defaults"]["unit"] = "furlong"
-        case "panel-no-targets-rule":
-            panel["targets"] = []
-        case "target-legend-rule":
-            target["legendFormat"] = ""
-        case "target-rate-interval-rule":
-            target["expr"] = "rate(edge_requests_total[5m])"
-        case "target-counter-agg-rule":
-            target["expr"] = "sum(edge_requests_total{})"
-        case other:
-            raise AssertionError(other)
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        *("template-datasource-rule", "template-label-rule", "template-on-time-change-reload-rule"),
-        *(
-            "template-multi-rule",
-            "uneditable-dashboard-rule",
-            "panel-id",
-            "grid",
-            "panel-units-rule",
-        ),
-        *("panel-title-description-rule", "panel-datasource-rule", "panel-no-targets-rule"),
-        *("target-legend-rule", "target-rate-interval-rule", "target-counter-agg-rule"),
-    ],
-)
-def test_the_linter_finds_what_is_wrong(rule: str) -> None:
-    document = copy.deepcopy(DOCUMENTS["py-cicd-service"])
-    _break(document, rule)
-    assert any(each.startswith(rule) for each in lint.problems(document))
 
 
 def test_every_panel_has_its_expected_values() -> None:

@@ -1,12 +1,16 @@
 """What Grafana's dashboard-linter asks of a dashboard, and what we ask beside; it reads the JSON that is committed.
 
+`./pants lint observability::` runs it (pants-plugins/dashboards), as does `python3 -m observability.lint FILE...`.
 https://github.com/grafana/dashboard-linter/tree/main/docs
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 # Grafana's unit ids that are in use here: https://github.com/grafana/grafana, packages/grafana-data valueFormats
@@ -64,8 +68,9 @@ def _of_panel(panel: Mapping[str, Any]) -> Iterator[str]:
         yield f"panel-title-description-rule: {name}"
     if panel["datasource"].get("uid") not in ("$datasource", "${datasource}"):
         yield f"panel-datasource-rule: {name} names a data source of its own"
-    if panel["fieldConfig"]["defaults"].get("unit") not in UNITS:
-        yield f"panel-units-rule: {name} has no known unit"
+    unit = panel["fieldConfig"]["defaults"].get("unit")
+    if unit not in UNITS:
+        yield f"panel-units-rule: {name} has the unit {unit}, which is none of {', '.join(sorted(UNITS))}"
     if not panel["targets"]:
         yield f"panel-no-targets-rule: {name}"
     for target in panel["targets"]:
@@ -84,3 +89,27 @@ def _of_target(name: str, target: Mapping[str, Any]) -> Iterator[str]:
         yield f"target-counter-agg-rule: {name} shows the counter {found[0]} without rate()"
     if re.search(r"\brate\(\s*sum", expr):
         yield f"target-counter-agg-rule: {name} takes the rate of a sum"
+
+
+def problems_of(path: Path) -> list[str]:
+    """Returns what is wrong with a dashboard's file, a line each; a file that is no dashboard is one problem."""
+    try:
+        found = problems(json.loads(path.read_text()))
+    except OSError as error:
+        found = [f"file: it can't be read: {error.strerror}"]
+    except ValueError as error:
+        found = [f"json: {error}"]
+    except (KeyError, TypeError, AttributeError) as error:
+        found = [f"schema: it is no dashboard in classic JSON: {type(error).__name__} {error}"]
+    return [f"{path}: {each}" for each in found]
+
+
+def main(paths: Sequence[str]) -> int:
+    """Prints every problem of these files; returns 1 if there is one."""
+    found = [line for path in paths for line in problems_of(Path(path))]
+    print("\n".join(found), end="\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

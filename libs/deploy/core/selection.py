@@ -46,6 +46,7 @@ DOCUMENTATION = ("docs/**", "**/*.md", "LICENSE")
 """What people read: it reaches the targets that own it. Any other file without an owner reaches everything."""
 
 SOURCES = frozenset({"python_source", "python_test"})
+LINTED = SOURCES | {"grafana_dashboards"}
 TESTS = frozenset({"python_test"})
 PACKAGES = frozenset(
     {"archive", "docker_image", "pex_binary", "python_aws_lambda_function", "python_distribution"}
@@ -167,7 +168,7 @@ def goals_of(kind: str) -> tuple[str, ...]:
     """Returns the goals that run on a kind of target: all of them on one that isn't known here."""
     if kind in OF_NO_GOAL:
         return ()
-    known = {"lint": SOURCES, "check": SOURCES, "test": TESTS, "package": PACKAGES}
+    known = {"lint": LINTED, "check": SOURCES, "test": TESTS, "package": PACKAGES}
     if not any(kind in kinds for kinds in known.values()):
         return GOALS
     return tuple(goal for goal in GOALS if kind in known[goal])

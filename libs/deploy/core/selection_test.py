@@ -142,6 +142,7 @@ def test_everything_is_every_goal_on_all_and_every_service_and_image() -> None:
         ("python_test", ("lint", "check", "test")),
         ("pex_binary", ("package",)),
         ("docker_image", ("package",)),
+        ("grafana_dashboards", ("lint",)),
         ("resource", ()),
         ("python_tests", ()),
         # A kind that came with a new backend.
