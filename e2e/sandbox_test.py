@@ -19,10 +19,10 @@ import docker
 import paramiko
 import pytest
 
-import sandbox
 from deploy.adapters.bases import Bases
 from deploy.adapters.engine import Engine
 from e2e.stack import checkout, terminated_as_interrupt
+from sandbox import lifecycle, state
 from sandbox.ports import PortTakenError
 from toolchain.debian import mirror
 from toolchain.places import find_places
@@ -46,12 +46,12 @@ class Sandbox:
     def create(self, hosts: int = 1) -> dict[str, Any]:
         """Returns the environment; `said` then holds what this call said."""
         self.said.clear()
-        file = sandbox.create(self.name, hosts, self.said.append, base_image=self.base)
+        file = lifecycle.create(self.name, hosts, self.said.append, base_image=self.base)
         return tomllib.loads(file.read_text())
 
     @property
     def folder(self) -> Path:
-        found = sandbox.path(self.name)
+        found = state.path(self.name)
         assert found is not None
         return found.parent
 
@@ -125,10 +125,10 @@ def made() -> Iterator[Sandbox]:
             ours.create()
             yield ours
         finally:
-            sandbox.destroy(name, ours.said.append)
+            lifecycle.destroy(name, ours.said.append)
             left = ours.remains()
         assert left == []
-    assert name not in sandbox.names()
+    assert name not in state.names()
 
 
 def test_a_repeat_finds_nothing_to_do(made: Sandbox) -> None:
@@ -255,20 +255,20 @@ def test_an_interrupted_making_is_finished_by_the_next_and_a_half_made_one_remov
                     os.kill(os.getpid(), signal.SIGINT)
 
             with pytest.raises(KeyboardInterrupt):
-                sandbox.create(ours.name, 1, interrupt, base_image=ours.base)
-            assert sandbox.path(ours.name) is None
-            assert ours.name in sandbox.names()
+                lifecycle.create(ours.name, 1, interrupt, base_image=ours.base)
+            assert state.path(ours.name) is None
+            assert ours.name in state.names()
 
         try:
             for moment in (1, 2, 3):
                 interrupted_at(moment)
-                sandbox.destroy(ours.name, ours.said.append)
+                lifecycle.destroy(ours.name, ours.said.append)
                 assert ours.remains() == []
             interrupted_at(1)
             interrupted_at(1)
             ours.create()
             assert on_host(ours, "docker info")[0] == 0
         finally:
-            sandbox.destroy(ours.name, ours.said.append)
+            lifecycle.destroy(ours.name, ours.said.append)
         assert ours.remains() == []
-        assert ours.name not in sandbox.names()
+        assert ours.name not in state.names()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import tomllib
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
@@ -68,18 +67,6 @@ def destroy(name: str, say: Say) -> None:
             engine.remove_network(network)
         place.remove()
     say(f"sandbox {name}: containers, volumes, network, control plane and {place.path} are gone")
-
-
-def path(name: str) -> Path | None:
-    """Returns the environment file of a sandbox, None if it isn't made, or only half."""
-    found = state.folder(name).environment
-    return found if found.is_file() else None
-
-
-def host_count(name: str) -> int:
-    """Returns how many hosts a sandbox has, 0 if there is none."""
-    found = path(name)
-    return len(tomllib.loads(found.read_text())["hosts"]) if found else 0
 
 
 class _Making:

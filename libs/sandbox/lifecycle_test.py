@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import sandbox
 from deploy.errors import EngineError, UsageError
-from sandbox import state
+from sandbox import lifecycle, state
 
 
 @pytest.fixture(autouse=True)
@@ -25,32 +24,32 @@ def _no_image(name: str) -> str:
 @pytest.mark.parametrize("hosts", [0, 17])
 def test_a_number_of_hosts_that_cannot_be_is_refused(hosts: int) -> None:
     with pytest.raises(UsageError, match="1 to 16 hosts"):
-        sandbox.create("blue", hosts, print, base_image=_no_image)
-    assert sandbox.names() == []
+        lifecycle.create("blue", hosts, print, base_image=_no_image)
+    assert state.names() == []
 
 
 def test_without_an_engine_nothing_is_begun_and_the_fix_is_named() -> None:
     with pytest.raises(EngineError) as caught:
-        sandbox.create("blue", 1, print, base_image=_no_image)
+        lifecycle.create("blue", 1, print, base_image=_no_image)
     assert caught.value.hint == "./ship doctor --fix"
-    assert sandbox.names() == []
+    assert state.names() == []
 
 
 def test_removing_what_is_not_there_needs_no_engine() -> None:
-    sandbox.destroy("blue", print)
+    lifecycle.destroy("blue", print)
 
 
 def test_removing_what_may_be_there_does() -> None:
     with state.locked(state.folder("blue")):
         pass
     with pytest.raises(EngineError):
-        sandbox.destroy("blue", print)
-    assert sandbox.names() == ["blue"]
+        lifecycle.destroy("blue", print)
+    assert state.names() == ["blue"]
 
 
 def test_a_half_made_sandbox_has_a_name_but_no_path_and_no_hosts() -> None:
     place = state.folder("blue")
     with state.locked(place):
-        assert (sandbox.path("blue"), sandbox.host_count("blue")) == (None, 0)
+        assert (state.path("blue"), state.host_count("blue")) == (None, 0)
         place.write(state.ENVIRONMENT, b"[[hosts]]\n[[hosts]]\n")
-    assert (sandbox.path("blue"), sandbox.host_count("blue")) == (place.environment, 2)
+    assert (state.path("blue"), state.host_count("blue")) == (place.environment, 2)

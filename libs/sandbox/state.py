@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,18 @@ def names() -> list[str]:
     return sorted(
         each.name for each in here.iterdir() if each.is_dir() and NAME.fullmatch(each.name)
     )
+
+
+def path(name: str) -> Path | None:
+    """Returns the environment file of a sandbox, None if it isn't made, or only half."""
+    found = folder(name).environment
+    return found if found.is_file() else None
+
+
+def host_count(name: str) -> int:
+    """Returns how many hosts a sandbox has, 0 if there is none."""
+    found = path(name)
+    return len(tomllib.loads(found.read_text())["hosts"]) if found else 0
 
 
 @contextmanager

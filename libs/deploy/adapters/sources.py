@@ -1,6 +1,7 @@
 """Reads service files, environment files and the process's environment; never anything else's job.
 
-It is the only reader of them. Every problem of every file is reported at once, with its path.
+It is the only reader of them. Every problem of every file is reported at once, with its path. The forms, and pydantic
+with them, are imported when a file is read.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deploy.adapters.forms import EnvironmentForm, Form, ServiceForm, parse, unknown
 from deploy.core.config import (
     Condition,
     Edge,
@@ -36,6 +36,9 @@ from deploy.core.config import (
 )
 from deploy.errors import ConfigError
 
+if TYPE_CHECKING:
+    from deploy.adapters.forms import EnvironmentForm, Form, ServiceForm
+
 STORES = ("env", "file", "ssm", "secretsmanager")
 """Where secrets are, as `SecretForm` names the stores."""
 
@@ -44,6 +47,8 @@ type Check = Callable[[Mapping[str, Any]], Iterable[str]]
 
 def load_services(root: Path) -> dict[str, Service]:
     """Reads services/*/service.toml below `root`, by name. Raises ConfigError with all problems."""
+    from deploy.adapters.forms import ServiceForm
+
     services: dict[str, Service] = {}
     routes: dict[Route, str] = {}
     problems: list[str] = []
@@ -66,6 +71,8 @@ def load_environment(path: Path, *, services: Collection[str] | None = None) -> 
 
     Where `services` are given, an override of any other is a problem too.
     """
+    from deploy.adapters.forms import EnvironmentForm
+
     problems: list[str] = []
     check = partial(_problems_of_environment, services=services)
     form = _read(path, path.name, EnvironmentForm, check, problems)
@@ -245,6 +252,8 @@ def _problems_of_environment(
         override = _table(_table(said, "services"), name)
         yield from _boundless(override, f"services.{name}.")
         yield from _problems_of_secrets(override, f"services.{name}.")
+    from deploy.adapters.forms import unknown
+
     for name in _table(said, "services") if services is not None else ():
         if name not in (services or ()):
             yield f"services.{name}: {unknown(name, services or (), 'service')}"
@@ -278,6 +287,8 @@ def _read[F: Form](
     file: Path, shown: str, form: type[F], check: Check, problems: list[str]
 ) -> F | None:
     """Reads one file; adds what is wrong with it to `problems`, its form is None then."""
+    from deploy.adapters.forms import parse
+
     filled, found = None, list[str]()
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8"))

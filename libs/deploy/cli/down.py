@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-import sandbox
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
+from sandbox import state
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    known = sandbox.path(arguments.sandbox) is not None
+    from sandbox import lifecycle  # Docker's SDK, which no other verb but `up` needs
+
+    known = state.path(arguments.sandbox) is not None
     with console.doing(f"removing the sandbox {arguments.sandbox}"):
-        sandbox.destroy(arguments.sandbox, console.say)
-    stopped = wiring.stop_engine_if_ours() if not sandbox.names() else False
+        lifecycle.destroy(arguments.sandbox, console.say)
+    stopped = wiring.stop_engine_if_ours() if not state.names() else False
     return {"sandbox": arguments.sandbox, "removed": known, "engine_stopped": stopped}
 
 

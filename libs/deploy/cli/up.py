@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-import sandbox
 from deploy.cli.console import Console
 from deploy.cli.deploy_verb import document_of
 from deploy.cli.verbs import Document, Verb
@@ -12,6 +11,7 @@ from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.deploy import deploy
 from deploy.run.monitored import await_scraped
+from sandbox import state
 
 BASES = ("host", "python", "edge", "prometheus", "alerting", "registry")
 
@@ -30,13 +30,15 @@ def _add(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if arguments.env != "sandbox":
         raise UsageError("up is for a sandbox", hint=f"./ship deploy SERVICE --env {arguments.env}")
-    hosts = arguments.hosts or sandbox.host_count(arguments.sandbox) or 1
+    from sandbox import lifecycle  # Docker's SDK, which no other verb but `down` needs
+
+    hosts = arguments.hosts or state.host_count(arguments.sandbox) or 1
     with console.doing(
         "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
     ):
         wiring.images.bases.ensure_all(BASES)
         base, watch = wiring.images.bases.ensure, wiring.settings.watch()
-        sandbox.create(arguments.sandbox, hosts, console.say, base_image=base, watch=watch)
+        lifecycle.create(arguments.sandbox, hosts, console.say, base_image=base, watch=watch)
     services = []
     for name in wiring.settings.names([]):
         with console.doing(

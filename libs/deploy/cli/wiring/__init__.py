@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from deploy.adapters import aws_secrets
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.exports import Exports, Receivers
 from deploy.adapters.git import Checkout
@@ -90,6 +89,8 @@ class Wiring:
     @cached_property
     def vault(self) -> Vault:
         """The values of secrets, from the stores that the environment names."""
+        from deploy.adapters import aws_secrets  # boto3 is half of what all imports take
+
         environment = self.settings.environment()
         account = aws_secrets.Account(environment.secrets, environment.registry)
         stores: dict[str, SecretStore] = {

@@ -1,4 +1,7 @@
-"""The connections to an environment's hosts, made at first use; never runs anything on one."""
+"""The connections to an environment's hosts, made at first use; never runs anything on one.
+
+Their adapters are imported at first use too: paramiko takes longer to import than most verbs take.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.adapters.forward import forwarded
-from deploy.adapters.ssh import SshHost
-from deploy.adapters.ssh_login import Logins, public_line
 from deploy.cli.wiring.settings import Settings
 from deploy.core.config import HostConfig
 from deploy.core.ports import Host
+
+if TYPE_CHECKING:
+    from deploy.adapters.ssh import SshHost
+    from deploy.adapters.ssh_login import Logins
 
 
 class Connections:
@@ -24,16 +30,23 @@ class Connections:
 
     @cached_property
     def _hosts(self) -> tuple[SshHost, ...]:
+        from deploy.adapters.ssh import SshHost
+
         environment = self._settings.environment()
         return tuple(SshHost(host, self._logins) for host in environment.hosts)
 
     @cached_property
     def _logins(self) -> Logins:
+        from deploy.adapters.ssh_login import Logins
+
         environment = self._settings.environment()
         return Logins(known_hosts=environment.known_hosts, key=environment.ssh_key)
 
     def host_as(self, config: HostConfig, user: str, key: str) -> Host:
         """A host with another login than the deploy user's."""
+        from deploy.adapters.ssh import SshHost
+        from deploy.adapters.ssh_login import Logins
+
         environment = self._settings.environment()
         path = str(Path(key).expanduser()) if key else environment.ssh_key
         logins = Logins(known_hosts=environment.known_hosts, key=path)
@@ -47,6 +60,8 @@ class Connections:
 
     def deploy_key(self) -> str:
         """The public line of the key that deploys log in with."""
+        from deploy.adapters.ssh_login import public_line
+
         return public_line(self._settings.environment().ssh_key)
 
     def hosts(self) -> tuple[Host, ...]:

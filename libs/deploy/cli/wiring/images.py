@@ -1,17 +1,17 @@
-"""The images of this checkout, built and published, and the parts that are made of them; never deploys one."""
+"""The images of this checkout, built and published, and the parts that are made of them; never deploys one.
+
+The adapters of ECR and Docker are imported at first use: their libraries take longer to import than most verbs take.
+"""
 
 from __future__ import annotations
 
 import os
 from functools import cached_property
 from pathlib import Path
-
-import bcrypt
+from typing import TYPE_CHECKING
 
 from deploy.adapters import sources
 from deploy.adapters.bases import Bases
-from deploy.adapters.ecr import EcrRegistry
-from deploy.adapters.engine import Engine
 from deploy.adapters.history import GitHistory
 from deploy.adapters.memory import FileMemory
 from deploy.adapters.pants import Pants
@@ -27,6 +27,10 @@ from toolchain.debian import mirror
 from toolchain.errors import ToolchainError
 from toolchain.places import find_places
 
+if TYPE_CHECKING:
+    from deploy.adapters.ecr import EcrRegistry
+    from deploy.adapters.engine import Engine
+
 
 class Images:
     """Builds with this machine's engine and Pants, publishes to the environment's registry."""
@@ -40,11 +44,15 @@ class Images:
     @cached_property
     def registry(self) -> EcrRegistry:
         """The environment's registry."""
+        from deploy.adapters.ecr import EcrRegistry
+
         return EcrRegistry(self._settings.environment().registry)
 
     @cached_property
     def engine(self) -> Engine:
         """This machine's Docker engine."""
+        from deploy.adapters.engine import Engine
+
         return Engine()
 
     @cached_property
@@ -100,6 +108,8 @@ class Images:
         )
         if metrics is None:
             return (edge, keeper)
+        import bcrypt
+
         password = sources.read_text(Path(metrics.password_file)).strip()
         return (
             edge,

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import sandbox
 from deploy.adapters import sources
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.errors import UsageError
+from sandbox import state
+
+if TYPE_CHECKING:
+    from sandbox.collector import Watch
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -39,7 +43,7 @@ class Settings:
         if self.env.endswith(".toml"):
             return Path(self.env)
         if self.env == "sandbox":
-            if (found := sandbox.path(self.sandbox_name)) is None:
+            if (found := state.path(self.sandbox_name)) is None:
                 raise UsageError(f"there is no sandbox {self.sandbox_name}", hint="./ship up --yes")
             return found
         path = ROOT / "deploy" / "environments" / f"{self.env}.toml"
@@ -82,10 +86,12 @@ class Settings:
         watching = {"prometheus": metrics.prometheus_url, "alertmanager": metrics.alertmanager_url}
         return urls | {name: url for name, url in watching.items() if url}
 
-    def watch(self) -> sandbox.Watch:
+    def watch(self) -> Watch:
         """The rules and the routes of alerts that a sandbox is watched by, as this checkout has them."""
+        from sandbox.collector import Watch
+
         folder = ROOT / "observability"
-        return sandbox.Watch(
+        return Watch(
             rules=sources.read_text(folder / "prometheus" / "rules.yml"),
             alertmanager=sources.read_text(folder / "alertmanager" / "alertmanager.yml"),
         )
