@@ -116,7 +116,7 @@ class Ship:
         return Ship(root, self.sandbox, self.notes, {**self.environ, "PANTS_PANTSD": "false"})
 
 
-def until[T](look: Callable[[], T], *, within_s: float, every_s: float = 0.1) -> T:
+def until[T](look: Callable[[], T | None], *, within_s: float, every_s: float = 0.1) -> T:
     """Returns the first true value that `look` gives. Raises AssertionError with the last one in time."""
     deadline = time.monotonic() + within_s
     while not (value := look()):
