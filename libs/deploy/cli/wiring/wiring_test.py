@@ -12,7 +12,19 @@ from deploy.adapters.bases import Bases
 from deploy.cli.wiring import ROOT, Wiring
 from deploy.cli.wiring.requests import Requests
 from deploy.core.redaction import Redaction
-from deploy.errors import UsageError
+from deploy.errors import HostAuthError, UsageError
+
+ENVIRONMENT = """\
+name = "test"
+known_hosts = "known_hosts"
+ssh_key = "key"
+[registry]
+account = "123456789012"
+region = "eu-central-1"
+[[hosts]]
+name = "host-1"
+address = "192.0.2.1"
+"""
 
 
 @pytest.fixture
@@ -39,6 +51,22 @@ def test_what_needs_an_environment_says_how_to_get_one(wiring: Wiring) -> None:
 def test_bases_and_requests_need_none_to_be_made(wiring: Wiring) -> None:
     assert isinstance(wiring.images.bases, Bases)
     assert isinstance(wiring.requests, Requests)
+
+
+def test_adapters_are_made_without_talking_to_anybody(tmp_path: Path) -> None:
+    file = tmp_path / "environment.toml"
+    file.write_text(ENVIRONMENT)
+    with Wiring.here(os.fspath(file), "none", print, Redaction()) as found:
+        (host,) = found.connections.hosts()
+        assert host.name == "host-1"
+        registry = found.images.registry
+        assert registry.name == "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+        assert found.vault is found.vault
+        assert found.world().hosts == (host,)
+        config = found.settings.environment().hosts[0]
+        with pytest.raises(HostAuthError, match="can't use the key"):
+            found.connections.deploy_key()
+        assert found.connections.host_as(config, "root", "").name == "host-1"
 
 
 def test_an_unknown_service_is_told_before_anything_else(wiring: Wiring) -> None:
