@@ -265,6 +265,8 @@ def _handing_over(generation: str) -> str:
     return (
         'map "$remote_addr $http_x_edge_handed" $edge_left {\n'
         f'    "127.0.0.1 1" {LEFT}/none;\n    default {LEFT}/{generation};\n}}\n'
+        # A text without routes sets it nowhere, and nginx refuses a variable that it doesn't know.
+        'map $host $edge_hands_over { default ""; }\n'
         "proxy_set_header X-Edge-Handed $edge_hands_over;"
     )
 
@@ -276,7 +278,7 @@ def _handed(http_port: int) -> str:
     https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#if
     """
     return (
-        '        set $edge_hands_over "";\n        if (-f $edge_left) {\n'
-        f'            set $edge_hands_over "1";\n            access_log off;\n'
+        "        if (-f $edge_left) {\n"
+        '            set $edge_hands_over "1";\n            access_log off;\n'
         f"            proxy_pass http://127.0.0.1:{http_port};\n            break;\n        }}\n"
     )

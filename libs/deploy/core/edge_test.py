@@ -126,6 +126,14 @@ def test_a_worker_that_was_left_hands_over_what_users_ask_and_nothing_else(
     assert handed not in preview
 
 
+@_ON_A_BUSY_MACHINE
+@given(states)
+def test_a_variable_that_all_requests_bear_is_known_without_any_route(state: EdgeState) -> None:
+    everywhere = render_edge(state).partition("\nserver {")[0]
+    assert "$edge_hands_over;" in everywhere
+    assert 'map $host $edge_hands_over { default ""; }' in everywhere
+
+
 def _answer(conf: NginxConf, port: int, host: str, path: str) -> tuple[int, str] | None:
     found = conf.find(port, host, path)
     return found.answer if found else None
