@@ -56,7 +56,8 @@ def test_five_errors_in_a_hundred_are_refused_with_the_evidence(
     fixture: Fixture, tmp_path: Path
 ) -> None:
     before = fixture.live
-    bad = f'[services.{NAME}.env]\nFIXTURE_ERROR_SHARE = "0.08"'
+    enough = f"[services.{NAME}.gate]\nmin_requests = 300"
+    bad = f'[services.{NAME}.env]\nFIXTURE_ERROR_SHARE = "0.08"\n{enough}'
     ended = fixture.deploy(tmp_path, bad)
     assert (ended.code, ended.kind) == (1, "RevertedError")
     assert "the gate refuses" in ended.error

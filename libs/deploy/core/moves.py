@@ -81,18 +81,18 @@ def serves(wanted: Wanted, host: Observed) -> bool:
 
 
 def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    if _ready(wanted, host):
-        return
     release, health = wanted.release, wanted.service.health
-    live = is_live(wanted, host)
-    if sick := _sick(release, host):
+    live, ready = is_live(wanted, host), _ready(wanted, host)
+    if live and ready:
+        return
+    if sick := () if ready else _sick(release, host):
         states = sorted({c.condition for c in sick})
         yield RemoveReplicas(
             host.host, tuple(c.name for c in sick), f"{', '.join(states)}: started anew"
         )
-    yield StartReplicas(
-        host.host, release, "not all its replicas are ready" if live else "it is to be live"
-    )
+    if not ready:
+        why = "not all its replicas are ready" if live else "it is to be live"
+        yield StartReplicas(host.host, release, why)
     yield AwaitHealthy(
         host.host,
         release,
@@ -103,10 +103,15 @@ def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
         because="no replica gets traffic before it is healthy",
     )
     if not live:
-        stable = host.live(release.service)
-        targets = ((stable, "stable"),) if stable else ()
+        yield from _candidate_targets(release, host)
+
+
+def _candidate_targets(release: Release, host: Observed) -> Iterator[Step]:
+    stable = host.live(release.service)
+    targets = (*(((stable, "stable"),) if stable else ()), (release, "candidate"))
+    if host.target(release.service) != targets_digest(host.host, targets):
         why = "a candidate is seen before it gets traffic"
-        yield WriteTargets(host.host, release.service, (*targets, (release, "candidate")), why)
+        yield WriteTargets(host.host, release.service, targets, why)
 
 
 def _sick(release: Release, host: Observed) -> tuple[Container, ...]:

@@ -185,6 +185,9 @@ def test_after_a_kill_between_two_hosts_only_the_rest_is_done() -> None:
         wishes.service(replicas=2), release(2).image, release(2).config_hash, hosts
     ) == release(2)
     assert text(plan_deploy(wanted(2), hosts)) == (
+        "start:\n"
+        "  b: AwaitHealthy app r2 x2 (no replica gets traffic before it is healthy)\n"
+        "  b: WriteTargets app r1=stable r2=candidate (a candidate is seen before it gets traffic)\n"
         "preview:\n"
         "  b: OfferCandidate app r2 (seen answering before it gets traffic)\n"
         "  b: VerifyPreview app r2 (seen answering before it gets traffic)\n"
@@ -461,8 +464,8 @@ def test_the_way_back_from_a_switch_is_a_switch() -> None:
     now = routed(running(before[0], 2), 2, 1, candidate=2)
     assert back(1, before, (now,)) == (
         "back:\n"
-        "  a: OfferCandidate app r1 (seen answering before it gets traffic)\n"
-        "  a: VerifyPreview app r1 (seen answering before it gets traffic)\n"
+        "  a: AwaitHealthy app r1 x2 (no replica gets traffic before it is healthy)\n"
+        "  a: WriteTargets app r2=stable r1=candidate (a candidate is seen before it gets traffic)\n"
         "  a: PointTraffic app r1 (r2 is live)\n"
         "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
         "  a: SettleEdge (only r1 is served)\n"

@@ -47,7 +47,7 @@ def plan_back(
             steps += _clear(service, now)
         else:
             lost = part_moves.lost(wanted, was, now)
-            steps += _back(replace(wanted, release=to, parts=lost), now)
+            steps += _back(replace(wanted, release=to, parts=lost, judged=False), now)
             steps += part_moves.take_back(wanted, was, now)
     phases = (Phase("back", tuple(steps), independent=True),) if steps else ()
     return Plan(service, to, "", phases)
@@ -56,7 +56,7 @@ def plan_back(
 def _back(there: Wanted, host: Observed) -> Iterator[Step]:
     """A host that serves the right release is only tidied: how well its replicas do is none of this attempt's."""
     if not moves.is_live(there, host):
-        for make in (moves.prepare, moves.start, moves.preview, moves.switch, moves.verify):
+        for make in (moves.prepare, moves.start, moves.switch, moves.verify):
             yield from make(there, host)
     elif there.parts or _another_scale(there, host):
         for make in (moves.prepare, moves.switch, moves.verify):
