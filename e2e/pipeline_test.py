@@ -45,7 +45,7 @@ KINDS = {
             *PLAN_AND_VERIFY,
             *(
                 f"verify: proofs: [{name}]"
-                for name in ("lossless", "worst", "gate", "bare", "soak")
+                for name in ("worst", "gate", "bare", "soak")
             ),
             "verify: delivery",
             CACHES,
