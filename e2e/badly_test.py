@@ -42,7 +42,12 @@ BAD = {
         {"FIXTURE_CRASH_AT_START": "1"}, "AwaitHealthy", ("told to crash", "log: ")
     ),
     "is never ready": Bad({"FIXTURE_NEVER_READY": "1"}, "AwaitHealthy", ("health check: ",), QUICK),
-    "starts too slowly": Bad({"FIXTURE_SLOW_START_S": "40"}, "AwaitHealthy", ("log",), QUICK),
+    "starts too slowly": Bad(
+        {"FIXTURE_SLOW_START_S": "40"},
+        "AwaitHealthy",
+        ("never healthy in 5 s", "health check: "),
+        QUICK,
+    ),
     "answers 500": Bad({"FIXTURE_ERROR_SHARE": "0.3"}, "JudgeRelease", ("errors",), WATCHED),
     "crashes after its health check": Bad(
         {"FIXTURE_CRASH_AFTER_S": "9"}, "WatchRelease", ("ended", "log"), WATCHED, served=True

@@ -43,10 +43,7 @@ KINDS = {
         {**PUSH, "CI_PIPELINE_SOURCE": "schedule"},
         [
             *PLAN_AND_VERIFY,
-            *(
-                f"verify: proofs: [{name}]"
-                for name in ("worst", "gate", "bare", "soak")
-            ),
+            *(f"verify: proofs: [{name}]" for name in ("worst", "gate", "bare", "soak")),
             "verify: delivery",
             CACHES,
             "report: nightly good",

@@ -103,7 +103,7 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
         case RemoveReplicas(names=names):
             held.must(commands.remove_containers(names), f"removing {' '.join(names)}")
         case StartReplicas(release=release):
-            held.must(commands.check_compose(release), f"judging {release.project}")
+            replicas.judge_files(host, release)
             held.must(
                 commands.start_replicas(release), f"starting {release.project}", timeout_s=120
             )
@@ -149,7 +149,8 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             held.must(
                 commands.remove_folders([commands.hold_file(service)]), f"{service} is held no more"
             )
-        case RunTask():
+        case RunTask(release=release):
+            replicas.judge_files(host, release)
             run_task(held, step, outside.entry(), clock)
         case JudgeRelease():
             _judge(held, outside, step)

@@ -10,8 +10,10 @@ from typing import Any
 from deploy.core import commands
 from deploy.core.observed import Container
 from deploy.core.ports import Clock, Host
+from deploy.core.releases import Release
 from deploy.core.steps import AwaitHealthy
-from deploy.errors import UnhealthyError
+from deploy.errors import UnhealthyError, VerifyError
+from deploy.run.guard import last_line
 from deploy.run.observe import container_of
 from deploy.run.waiting import wait_until
 
@@ -64,6 +66,15 @@ class _Watch:
         return (
             self.ready_since is not None
             and self.clock.monotonic() - self.ready_since >= self.step.min_healthy_s
+        )
+
+
+def judge_files(host: Host, release: Release) -> None:
+    """Lets compose read a release's files before anything of it starts. Raises VerifyError with what it says."""
+    done = host.run(commands.check_compose(release))
+    if done.code != 0:
+        raise VerifyError(
+            f"{host.name}: compose refuses the files of {release.id}, nothing of it was started: {last_line(done)}"
         )
 
 
