@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import docker
 import pytest
 
 from deploy.testing.gitlab import MemoryGitlab, gitlab_server
@@ -23,7 +24,11 @@ from e2e.stack import Clone, Stack, state_folder
 VERIFY = ("lint", "check", "test")
 DEPLOYING = ("plan", "publish", "pipelines")
 DUE = ("one", "two")
+WRITTEN = ("selection.json", "images.json", "staging.yml", "production.yml")
+ALL = ("app", *DUE, "three")
 GREETING = "libs/left/greeting.py"
+TOOL = "libs/deploy/core/shell.py"
+TELEMETRY = "libs/telemetry/__init__.py"
 
 
 def caches() -> dict[str, str]:
@@ -64,6 +69,12 @@ class Project:
     def head(self) -> str:
         git = self.root / ".git" / "refs" / "heads" / "main"
         return git.read_text().strip()
+
+    @property
+    def published(self) -> list[str]:
+        """The services whose images the last run published."""
+        told = json.loads((self.root / "dist/ci/images.json").read_text())
+        return [each["service"] for each in told["images"]]
 
     def run(self, *jobs: str, before: str) -> Ran:
         """Runs jobs of a push's pipeline, in this order."""
@@ -126,25 +137,46 @@ def project(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     monorepo.stop_daemon()
 
 
+def greeting(words: str) -> dict[str, str]:
+    """A change of the library that two services share."""
+    return {GREETING: f"GREETING = {json.dumps(words)}\n"}
+
+
 def test_a_change_of_a_library_is_verified_published_and_live_where_it_is_due(
     project: Project,
 ) -> None:
-    before = project.push({GREETING: "GREETING = 'good day'\n"})
-    ran = project.run(*DEPLOYING[:1], *VERIFY, *DEPLOYING[1:], before=before)
+    before = project.push(greeting("good day"))
+    ran = project.run("plan", *VERIFY, "publish", "pipelines", before=before)
     assert ran.code == 0, ran.said[-6000:]
-    assert "three" not in (project.root / "dist/ci/selection.json").read_text()
-    published = json.loads((project.root / "dist/ci/images.json").read_text())["images"]
-    assert [each["service"] for each in published] == list(DUE)
+    assert project.published == list(DUE)
     child = project.run_child("staging")
     assert child.code == 0, child.said[-6000:]
     assert [project.greeting(name) for name in DUE] == ["good day", "good day"]
+    written = [(project.root / "dist/ci" / name).read_text() for name in WRITTEN]
+    assert not any("three" in text for text in (*written, child.said))
+    assert "services/three" not in ran.said
     project.record(*DUE)
+
+
+def test_what_the_registry_has_is_not_packaged_on_a_machine_that_never_built_it(
+    project: Project,
+) -> None:
+    known = json.loads((project.root / "dist/ci/images.json").read_text())["images"]
+    engine = docker.from_env(version="auto")
+    for name in DUE:
+        for image in engine.images.list(f"py-cicd/{name}"):
+            for tag in image.tags:
+                engine.images.remove(tag, force=True)
+    ended = project.stack.ship.of(project.root)("publish", *DUE).must()
+    assert ended.document["images"] == known
+    assert ended.said.count("not packaged") == len(DUE)
+    assert [engine.images.list(f"py-cicd/{name}") for name in DUE] == [[], []]
 
 
 def test_a_change_that_fails_its_journeys_is_taken_back_while_the_old_release_serves(
     project: Project,
 ) -> None:
-    before = project.push({GREETING: "GREETING = 'an insult'\n"})
+    before = project.push(greeting("an insult"))
     assert project.run(*DEPLOYING, before=before).code == 0
     child = project.run_child("staging")
     assert child.code == 1
@@ -155,15 +187,39 @@ def test_a_change_that_fails_its_journeys_is_taken_back_while_the_old_release_se
     for name in DUE:
         (service,) = ship("status", name).must().document["services"]
         assert (service["candidate"], service["drift"]) == (None, [])
+    project.push(greeting("good day"))
+    project.record(*ALL)
 
 
-def test_a_change_of_documentation_makes_pipelines_that_say_so(project: Project) -> None:
-    project.push({GREETING: "GREETING = 'good day'\n"})
-    project.record(*DUE)
+def test_a_change_of_documentation_tests_and_deploys_nothing_and_says_so(
+    project: Project,
+) -> None:
     before = project.push({"docs/more.md": "More.\n"})
     ran = project.run(*DEPLOYING, "test", before=before)
     assert ran.code == 0, ran.said[-6000:]
     assert "0 passed, 0 failed" in ran.said
-    child = project.run_child("production")
-    assert child.code == 0
-    assert "production: nothing to deploy: the oldest verified revision" in child.said
+    assert project.published == []
+    for environment in ("staging", "production"):
+        child = project.run_child(environment)
+        assert child.code == 0, child.said[-6000:]
+        assert f"{environment}: nothing to deploy: the last verified revision" in child.said
+
+
+def test_a_change_of_the_deploy_tool_deploys_no_service(project: Project) -> None:
+    text = (project.root / TOOL).read_text()
+    before = project.push({TOOL: f"{text}\n\nCHANGED = True\n"})
+    ran = project.run(*DEPLOYING, before=before)
+    assert ran.code == 0, ran.said[-6000:]
+    assert project.published == []
+    assert "nothing to deploy" in project.run_child("staging").said
+
+
+def test_a_change_of_the_telemetry_deploys_every_service(project: Project) -> None:
+    text = (project.root / TELEMETRY).read_text()
+    before = project.push({TELEMETRY: f"{text}\n\nCHANGED = True\n"})
+    ran = project.run(*DEPLOYING, before=before)
+    assert ran.code == 0, ran.said[-6000:]
+    assert project.published == sorted(ALL)
+    child = project.run_child("staging")
+    assert child.code == 0, child.said[-6000:]
+    assert [f"confirm {name}" in child.said for name in ALL] == [True] * len(ALL)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from e2e.stack import Clone, checkout
 
+HOW = ("--force-shell-executor", "--concurrency", "1")
 HEADER = "name;stage;when;"
 
 
@@ -75,7 +76,10 @@ class Gitlab:
         ]
 
     def run(self, *words: str, variables: Mapping[str, str], within_s: float = 600) -> Ran:
-        """Runs the emulator; "" unsets a variable. Every job is a process of this machine's shell."""
+        """Runs the emulator; "" unsets a variable. Every job is a process of this machine's shell.
+
+        One at a time: they share one checkout and its Pants daemon, where a runner gives each its own.
+        """
         known = ["--ignore-predefined-vars", ",".join(variables)]
         given = [
             each
@@ -83,7 +87,7 @@ class Gitlab:
             for each in (("--variable", f"{name}={value}") if value else ("--unset-variable", name))
         ]
         done = subprocess.run(
-            [*tools()["gitlab-ci-local"], "--force-shell-executor", *words, *known, *given],
+            [*tools()["gitlab-ci-local"], *HOW, *words, *known, *given],
             cwd=self.clone.root,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -137,10 +137,10 @@ def service(name: str, greeting: str, *imports: str) -> Mapping[str, str]:
 FIXTURE = {
     "libs/left/BUILD": "python_sources()\n",
     "libs/left/__init__.py": "",
-    "libs/left/greeting.py": "GREETING = 'hello'\n",
+    "libs/left/greeting.py": 'GREETING = "hello"\n',
     "libs/right/BUILD": "python_sources()\n",
     "libs/right/__init__.py": "",
-    "libs/right/parting.py": "PARTING = 'bye'\n",
+    "libs/right/parting.py": 'PARTING = "bye"\n',
     **service("one", "GREETING", "from left.greeting import GREETING"),
     **service(
         "two",

@@ -27,7 +27,7 @@ def addresses(document: Mapping[str, Any], goal: str) -> set[str]:
 
 
 def test_a_library_reaches_exactly_its_two_dependents(monorepo: Monorepo) -> None:
-    monorepo.commit({"libs/left/greeting.py": "GREETING = 'good day'\n"})
+    monorepo.commit({"libs/left/greeting.py": 'GREETING = "good day"\n'})
     document = monorepo.affected()
     assert document["services"] == ["one", "two"]
     assert document["images"] == ["services/one:image", "services/two:image"]

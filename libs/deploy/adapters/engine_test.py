@@ -23,6 +23,6 @@ def test_an_engine_that_does_not_run_is_told_with_what_to_do() -> None:
         EngineError, match="does not answer while looking for py-cicd/app:x"
     ) as raised:
         Engine().has("py-cicd/app:x")
-    assert raised.value.hint == "./ship doctor --fix"
+    assert (raised.value.hint, raised.value.exit_code) == ("./ship doctor --fix", 2)
     with pytest.raises(EngineError, match="while loading an image"):
         Engine().load(io.BytesIO())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -29,6 +30,18 @@ class GitHistory:
             return UNKNOWN
         changed = self._git("status", "--porcelain", "--untracked-files=all", "--", *paths)
         return Stamp(f"{revision}-dirty" if changed else revision, int(epoch))
+
+    def committed(self, paths: Sequence[str]) -> str | None:
+        """Returns a name for what HEAD has in these files, None where one differs from it or isn't in it."""
+        wanted = sorted(set(paths))
+        if not self._is_root or not wanted or self.last_change(wanted).revision.endswith("-dirty"):
+            return None
+        # Mode, kind and id of each: git's ids are of content alone.
+        listed = self._git("ls-tree", "-r", "HEAD", "--", *wanted).splitlines()
+        # Pants names files that it makes up itself (BUILD.python-lockfiles): they are nowhere.
+        if len(listed) != sum(os.path.lexists(self._root / each) for each in wanted):
+            return None
+        return hashlib.sha256("\n".join(listed).encode()).hexdigest()
 
     def state(self) -> str | None:
         """Returns a name for HEAD together with all files that git doesn't ignore, None where there is no history."""

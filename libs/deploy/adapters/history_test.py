@@ -62,10 +62,35 @@ def test_changed_and_new_inputs_are_dirty_and_others_are_not(clone: Clone) -> No
     assert history.last_change(["app/web.py", "app/api.py"]).revision == f"{revision}-dirty"
 
 
+def test_what_is_committed_has_a_name_of_its_content_alone(clone: Clone) -> None:
+    clone.commit("app/web.py", "1", 1_700_000_100)
+    history = GitHistory(clone.root)
+    first = history.committed(["app/web.py"])
+    assert first
+    clone.commit("docs/readme.md", "text", 1_700_000_200)
+    assert history.committed(["app/web.py", "app/web.py", "app/made up"]) == first
+    clone.commit("app/web.py", "2", 1_700_000_300)
+    second = history.committed(["app/web.py"])
+    assert second not in (None, first)
+    clone.commit("app/web.py", "1", 1_700_000_400)
+    assert history.committed(["app/web.py"]) == first
+
+
+def test_what_is_not_committed_has_none(clone: Clone) -> None:
+    clone.commit("app/web.py", "1", 1_700_000_100)
+    clone.commit(".gitignore", "app/made.py\n", 1_700_000_150)
+    history = GitHistory(clone.root)
+    (clone.root / "app/made.py").write_text("ignored")
+    assert history.committed(["app/web.py", "app/made.py"]) is None
+    (clone.root / "app/web.py").write_text("2")
+    assert history.committed(["app/web.py"]) is None
+
+
 def test_without_git_all_is_unknown(tmp_path: Path) -> None:
     history = GitHistory(tmp_path)
     assert history.last_change(["a"]) == UNKNOWN
     assert history.state() is None
+    assert history.committed(["a"]) is None
 
 
 def test_a_copy_inside_another_checkout_is_unknown(clone: Clone) -> None:

@@ -263,6 +263,10 @@ class History(Protocol):
 
     def last_change(self, paths: Sequence[str]) -> Stamp: ...
 
+    def committed(self, paths: Sequence[str]) -> str | None:
+        """Returns a name for what HEAD has in these files, None where one of them differs from it."""
+        ...
+
     def state(self) -> str | None:
         """Returns a name for HEAD and all files as they are, None without history."""
         ...

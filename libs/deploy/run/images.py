@@ -1,7 +1,8 @@
 """Builds, tries and publishes images; what a rollout runs is the reference that this returns.
 
 An image's id depends on its content alone (docs/adr/0002-reproducible-images.md), so its first twelve digits are its
-tag, and whatever the registry has under that tag is not built or pushed again.
+tag, and whatever the registry has under that tag is not pushed again. A second tag names what it was made of, so that a
+machine that never built it need not (docs/adr/0025-an-image-is-known-before-it-is-built.md).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from deploy.core.images import (
     short_id,
     write_archive,
 )
+from deploy.core.inputs_tag import BUILD, inputs_tag
 from deploy.core.ports import Answer, Clock, Probe, Say
 from deploy.errors import (
     BuildError,
@@ -58,23 +60,28 @@ class Workshop:
     ensure_base: Callable[[], object]
 
 
-def build(service: Service, workshop: Workshop) -> BuiltImage:
+def build(service: Service, workshop: Workshop, inputs: Sequence[str] = ()) -> BuiltImage:
     """Returns the service's image of this checkout, tried, in the engine. Raises BuildError, EngineError.
 
-    A checkout that is as it was, in every file, is not built again.
+    A checkout that is as it was, in every file, is not built again. `inputs` are the image's files, where they were
+    asked for already.
     """
     state = workshop.history.state()
-    key = json.dumps([service.name, service.image, service.source, state])
+    key = _key(service, state)
     if state and (known := _recalled(workshop, key)):
         return known
     workshop.ensure_base()
     workshop.say(f"{service.name}: packaging {service.image}")
     packaged = workshop.packager.package(service.image)
-    stamp = workshop.history.last_change(workshop.packager.inputs(service.image))
+    stamp = workshop.history.last_change(inputs or workshop.packager.inputs(service.image))
     image = _normalised(service, packaged, stamp, workshop)
     if state and workshop.history.state() == state:  # else somebody wrote meanwhile
         workshop.memory.keep(key, json.dumps(asdict(image)))
     return image
+
+
+def _key(service: Service, state: str | None) -> str:
+    return json.dumps([service.name, service.image, service.source, state])
 
 
 def _recalled(workshop: Workshop, key: str) -> BuiltImage | None:
@@ -185,6 +192,30 @@ def _failed(service: Service, trial: Trial, what: str) -> BuildError:
     )
 
 
+def ensure_published(service: Service, workshop: Workshop, registry: Registry) -> str:
+    """Returns the service's image of this checkout as `name@sha256:...`, built and pushed where the registry lacks it.
+
+    Raises what `build` and `publish` raise.
+    """
+    engine, say = workshop.engine, workshop.say
+    state = workshop.history.state()
+    if state and (known := _recalled(workshop, _key(service, state))):
+        return publish(known, engine, registry, say)
+    inputs = workshop.packager.inputs(service.image)
+    committed = workshop.history.committed((*inputs, *BUILD))
+    if committed is None:  # what lies here is not what a tag of commits would name
+        return publish(build(service, workshop, inputs), engine, registry, say)
+    tag = inputs_tag(service, workshop.history.last_change(inputs), committed)
+    if (digest := registry.digest_of(service.name, tag)) is not None:
+        say(f"{service.name}: not packaged, {registry.name} has it as {tag}")
+        return f"{registry.name}/{service.name}@{digest}"
+    image = build(service, workshop, inputs)
+    reference = publish(image, engine, registry, say)
+    if workshop.history.state() == state:  # else somebody wrote meanwhile
+        _published(service.name, tag, image.reference, engine, registry, say)
+    return reference
+
+
 def publish(image: BuiltImage, engine: Engine, registry: Registry, say: Say) -> str:
     """Pushes an image that the registry lacks and returns `name@sha256:...`.
 
@@ -223,6 +254,7 @@ def _published(
         try:
             engine.push(remote, tag, (login[0], login[1]), say)
         except EngineError as error:
+            registry.digest_of(repository, tag)  # a login that expired says so itself
             raise RegistryError(
                 f"{error.message}; nothing was published", hint=error.hint
             ) from error

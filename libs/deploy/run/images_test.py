@@ -6,8 +6,8 @@ import pytest
 from deploy.core.config import Service
 from deploy.core.images import UNKNOWN, BuiltImage, Stamp
 from deploy.core.ports import Answer
-from deploy.errors import BuildError, RegistryError, TagTakenError
-from deploy.run.images import Workshop, build, publish, publish_base
+from deploy.errors import BuildError, RegistryAuthError, RegistryError, TagTakenError
+from deploy.run.images import Workshop, build, ensure_published, publish, publish_base
 from deploy.testing.clock import SimulatedClock
 from deploy.testing.workshop import (
     MemoryBuild,
@@ -24,9 +24,9 @@ VERSION = json.dumps({"service": "app", "release": "smoke-test"}).encode()
 class Shop:
     """A workshop in memory whose image passes its trial."""
 
-    def __init__(self, *, slim: bool = True) -> None:
+    def __init__(self, registry: MemoryRegistry | None = None, *, slim: bool = True) -> None:
         self.said: list[str] = []
-        self.registry = MemoryRegistry()
+        self.registry = registry or MemoryRegistry()
         self.trial = MemoryTrial({"/readyz": Answer(200), "/version": Answer(200, VERSION)})
         self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
         self.work = MemoryBuild(self.engine)
@@ -50,6 +50,16 @@ class Shop:
 
     def publish(self) -> str:
         return publish(self.build(), self.engine, self.registry, self.said.append)
+
+    def ensure_published(self) -> str:
+        return ensure_published(SERVICE, self.workshop, self.registry)
+
+    def elsewhere(self, **changed: object) -> "Shop":
+        """Another machine that never built anything, with the same registry and a checkout that differs so."""
+        other = Shop(self.registry)
+        other.work = replace(other.work, **changed)  # type: ignore[arg-type]
+        other.workshop = replace(other.workshop, packager=other.work, history=other.work)
+        return other
 
 
 def test_an_image_is_named_by_its_content() -> None:
@@ -163,12 +173,60 @@ def test_what_the_registry_has_is_not_pushed_again() -> None:
     assert len(shop.engine.pushed) == 1
 
 
+def test_a_machine_that_never_built_it_takes_what_the_registry_has() -> None:
+    shop = Shop()
+    reference = shop.ensure_published()
+    other = shop.elsewhere()
+    assert other.ensure_published() == reference
+    assert (other.work.packaged, other.bases, other.engine.pushed) == (0, 0, [])
+    assert "not packaged" in other.said[-1]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"content": "two"}, {"stamp": Stamp("0" * 40, 1)}, {"dirty": True}]
+)
+def test_what_may_be_another_image_is_packaged(changed: dict[str, object]) -> None:
+    shop = Shop()
+    shop.ensure_published()
+    other = shop.elsewhere(**changed)
+    other.ensure_published()
+    assert other.work.packaged == 1
+
+
+def test_an_image_gets_both_its_tags_in_the_registry() -> None:
+    shop = Shop()
+    reference = shop.ensure_published()
+    own, inputs = shop.engine.pushed
+    assert (own, inputs[: len("app:inputs-")]) == (f"app:{shop.build().tag}", "app:inputs-")
+    assert {f"{shop.registry.name}/app@{each}" for each in shop.registry.digests.values()} == {
+        reference
+    }
+    assert shop.ensure_published() == reference
+    assert len(shop.engine.pushed) == 2
+
+
+def test_a_checkout_with_changes_has_an_image_by_its_id_alone() -> None:
+    shop = Shop()
+    shop.work.dirty = True
+    shop.ensure_published()
+    assert shop.engine.pushed == [f"app:{shop.build().tag}"]
+
+
 def test_a_refused_push_says_what_state_remains() -> None:
     shop = Shop()
     shop.engine.refuses_push = True
     with pytest.raises(RegistryError, match="denied; nothing was published"):
         shop.publish()
     assert not any(name.startswith("127.0.0.1") for name in shop.engine.images)
+
+
+def test_a_login_that_expired_on_the_way_is_told_as_that() -> None:
+    shop = Shop()
+    shop.engine.refuses_push = True
+    shop.registry.expires_after = 1
+    with pytest.raises(RegistryAuthError, match="nothing was pushed") as error:
+        shop.publish()
+    assert (error.value.exit_code, shop.engine.pushed) == (2, [])
 
 
 def test_a_base_is_built_only_where_the_registry_lacks_its_key() -> None:

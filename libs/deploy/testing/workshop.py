@@ -13,7 +13,7 @@ from typing import IO
 
 from deploy.core.images import Stamp
 from deploy.core.ports import Answer, Say
-from deploy.errors import EngineError
+from deploy.errors import EngineError, RegistryAuthError
 
 STAMP = Stamp("3f9c2ab" + "0" * 33, 1795305600)
 
@@ -60,6 +60,8 @@ class MemoryRegistry:
         self.digests: dict[str, str] = {}
         self.configurations: dict[str, str] = {}
         self.repositories: list[str] = []
+        self.expires_after = 1_000_000
+        """Questions that the login is good for."""
 
     def login(self) -> tuple[str, str, str]:
         """Returns a login."""
@@ -74,6 +76,9 @@ class MemoryRegistry:
 
     def digest_of(self, repository: str, tag: str) -> str | None:
         """Returns a tag's digest."""
+        self.expires_after -= 1
+        if self.expires_after < 0:
+            raise RegistryAuthError(f"registry {self.name} refused our login; nothing was pushed")
         return self.digests.get(f"{repository}:{tag}")
 
     def configuration_of(self, repository: str, tag: str) -> str:
@@ -164,6 +169,7 @@ class MemoryBuild:
     content: str = "one"
     stamp: Stamp = STAMP
     now: str | None = "head+tree"
+    dirty: bool = False
     packaged: int = 0
 
     def inputs(self, target: str) -> tuple[str, ...]:
@@ -192,6 +198,11 @@ class MemoryBuild:
         """Returns the last change."""
         assert paths
         return self.stamp
+
+    def committed(self, paths: Sequence[str]) -> str | None:
+        """Returns what names the files' content, None where they differ from what is committed."""
+        assert paths
+        return None if self.dirty else f"{self.content} at {self.stamp.revision}"
 
     def state(self) -> str | None:
         """Returns the checkout's state."""

@@ -75,7 +75,8 @@ class Images:
 
     def publish(self, name: str) -> str:
         """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
-        return images.publish(self.build(name), self.engine, self.registry, self._say)
+        service = self._settings.service(name)
+        return images.ensure_published(service, self._workshop, self.registry)
 
     def publish_parts(self) -> None:
         """Pushes what hosts run beside the services, so that a deploy needs no right to push."""
