@@ -6,6 +6,7 @@ Pex names the same bytes on every machine, so pants.toml pins their sha and Pant
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.pieces import Piece
@@ -20,7 +21,7 @@ def pex_cli_piece(lock: Path, python: Path) -> Piece:
 
     def make(aside: Path, home: Path) -> None:
         output = ["-o", str(aside / "pex")]
-        env = {**tool_environment(os.environ), "TMPDIR": str(aside), "PYTHONHASHSEED": "0"}
+        env = pex_environment(os.environ, aside)
         bundle = ca_bundle(os.environ)
         trust = ["--cert", bundle] if bundle else []  # Pex lets its pip read no variable
         argv = [str(python), "-m", "pex", "-r", str(lock), "-c", "pex", *HOW, *trust, *output]
@@ -30,8 +31,15 @@ def pex_cli_piece(lock: Path, python: Path) -> Piece:
         group="tools",
         name="pex",
         title="the Pex program for Pants",
-        inputs=("1", lock.read_text(), *HOW),
+        inputs=("2", lock.read_text(), *HOW),
         download_mb=10,
         seconds=13,
         make=make,
     )
+
+
+def pex_environment(environ: Mapping[str, str], aside: Path) -> dict[str, str]:
+    """The caller's, less what Pex would write into the program as the place of its cache."""
+    astray = ("PEX", "XDG_CACHE_HOME")
+    env = {name: v for name, v in tool_environment(environ).items() if not name.startswith(astray)}
+    return {**env, "TMPDIR": str(aside), "PYTHONHASHSEED": "0"}
