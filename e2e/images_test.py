@@ -30,7 +30,7 @@ from deploy.adapters.probe import HttpProbe
 from deploy.core.config import Registry
 from deploy.core.images import BuiltImage
 from deploy.errors import RegistryAuthError
-from deploy.run.images import Workshop, build, publish
+from deploy.run.images import Workshop, build, publish, smoke_test
 from e2e.stack import Clone, checkout
 from toolchain.debian import mirror
 from toolchain.places import find_places
@@ -88,6 +88,7 @@ def _shop(clone: Clone, engine: Engine, bases: Bases, notes: Path) -> Shop:
         clock=SystemClock(),
         say=print,
         ensure_base=lambda: bases.ensure("python"),
+        try_out=smoke_test,
     )
     return Shop(clone, workshop)
 

@@ -45,6 +45,7 @@ KINDS = {
             *PLAN_AND_VERIFY,
             *(f"verify: proofs: [{name}]" for name in ("worst", "gate", "bare", "soak")),
             "verify: delivery",
+            "verify: job image",
             CACHES,
             "report: nightly good",
             "report: nightly missed (on_failure)",
@@ -77,6 +78,14 @@ def test_a_job_is_one_command_and_no_program(file: Path) -> None:
         assert shellcheck(line) == ""
         assert line.startswith("./ship "), line
         assert not re.search(r"[;|&`<>]|\$\(", line), line
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_deploys_to_an_environment_take_turns_and_come_to_their_end(environment: str) -> None:
+    text = (checkout() / ".gitlab" / "ci" / "deploy.yml").read_text()
+    _, _, job = text.partition(f"\n{environment}:\n")
+    lines = {line.strip() for line in job.partition("\n\n")[0].splitlines()}
+    assert {f"resource_group: {environment}", "interruptible: false", "strategy: mirror"} <= lines
 
 
 @pytest.mark.parametrize(("variables", "expected"), KINDS.values(), ids=KINDS.keys())

@@ -125,7 +125,7 @@ class Chain:
         checkers = self._home(self.checkers)
         return {
             **{name: checkers / path for name, path in PROGRAMS.items()},
-            "pex": self.pex_cli.home(self.places.cache) / "pex",
+            "pex": self._home(self.pex_cli) / "pex",
             "python3.13": self.python(PYTHON_313),
             "python3.9": self.python(PYTHON_39),
         }
@@ -133,20 +133,20 @@ class Chain:
     def python(self, interpreter: Interpreter) -> Path:
         """The executable of one of the two Pythons."""
         piece = self.python_39 if interpreter is PYTHON_39 else self.python_313
-        return interpreters.executable(interpreter, piece.home(self.places.cache))
+        return interpreters.executable(interpreter, self._home(piece))
 
     def _home(self, piece: Piece) -> Path:
-        return piece.home(self.places.cache)
+        return piece.home(*self.places.caches)
 
     def venv_python(self, piece: Piece) -> Path:
         """The executable of an environment."""
-        return piece.home(self.places.cache) / "bin" / "python"
+        return self._home(piece) / "bin" / "python"
 
     def _venv(self, venv: environments.Venv, interpreter: Interpreter) -> Piece:
         return venv_piece(venv, self.places.locks, self.python(interpreter), self.uv)
 
     def _program(self, name: str) -> Path:
-        return self.installers.home(self.places.cache) / "bin" / name
+        return self._home(self.installers) / "bin" / name
 
     @property
     def _mirror(self) -> str:

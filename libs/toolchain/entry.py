@@ -20,7 +20,8 @@ from toolchain.progress import Task
 from toolchain.running import tool_environment
 
 USAGE = (
-    "usage: python3 libs/toolchain (ship VERB | pants GOAL | pants-variables | pipeline-tools | lock [--upgrade])"
+    "usage: python3 libs/toolchain "
+    "(ship VERB | pants GOAL | pants-variables | tools | pipeline-tools | lock [--upgrade])"
 )
 OWN_VERBS = """\
 set-up and tests, each with --help:
@@ -68,6 +69,8 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
             link_current(chain)
             bring_bases(setup, args, environ)
             start_pants(chain, args, environ)
+        case ["tools"]:
+            prepare(setup.tasks_for(chain.for_tests), ask=False)
         case ["pipeline-tools"]:
             prepare(setup.tasks_for(chain.for_tests), ask=False)
             print(json.dumps(chain.pipeline_tools))

@@ -40,23 +40,29 @@ class Piece:
         """Twelve hexadecimal digits over the inputs."""
         return hashlib.sha256("\0".join(self.inputs).encode()).hexdigest()[:12]
 
-    def home(self, cache: Path) -> Path:
-        """The folder the piece has when it is whole."""
-        return cache / self.group / f"{self.name}-{self.key}"
+    def home(self, cache: Path, *others: Path) -> Path:
+        """The folder the piece has when it is whole: in one of `others` if it is there, else in `cache`."""
+        name = f"{self.name}-{self.key}"
+        homes = [other / self.group / name for other in others]
+        return next((home for home in homes if _is_whole(home)), cache / self.group / name)
 
-    def is_whole(self, cache: Path) -> bool:
+    def is_whole(self, cache: Path, *others: Path) -> bool:
         """Whether the piece can be used as it is."""
-        return (self.home(cache) / RECORD).is_file()
+        return _is_whole(self.home(cache, *others))
 
 
-def bring(piece: Piece, cache: Path) -> Path:
-    """Return the piece's home, making it first if need be."""
-    home = piece.home(cache)
-    if piece.is_whole(cache):
+def _is_whole(home: Path) -> bool:
+    return (home / RECORD).is_file()
+
+
+def bring(piece: Piece, cache: Path, *others: Path) -> Path:
+    """Return the piece's home, making it first, in `cache`, if need be."""
+    home = piece.home(cache, *others)
+    if _is_whole(home):
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
     with locked(home.parent / f".{home.name}.lock"):
-        if not piece.is_whole(cache):
+        if not _is_whole(home):
             _make(piece, home)
     return home
 

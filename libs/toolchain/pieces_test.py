@@ -27,6 +27,17 @@ def test_a_piece_is_made_once_and_found_afterwards(tmp_path: Path) -> None:
     assert (piece.home(tmp_path) / "file").read_text() == "x"
 
 
+def test_a_piece_that_was_brought_is_not_made(tmp_path: Path) -> None:
+    own, brought = tmp_path / "own", tmp_path / "brought"
+    made: list[Path] = []
+    piece = piece_of(lambda aside, home: made.append(home), "a")
+    there = bring(piece, brought)
+    assert bring(piece, own, brought) == piece.home(own, brought) == there
+    assert (made, piece.is_whole(own, brought), piece.is_whole(own)) == ([there], True, False)
+    newer = piece_of(lambda aside, home: made.append(home), "b")
+    assert bring(newer, own, brought) == newer.home(own)
+
+
 def test_a_piece_that_failed_is_not_there_and_the_next_try_starts_anew(tmp_path: Path) -> None:
     def fail(aside: Path, home: Path) -> None:
         (aside / "half").touch()

@@ -11,11 +11,20 @@ PROJECT = "py-cicd"
 
 @dataclass(frozen=True)
 class Places:
-    """The three folders, all absolute; `checkout` is the root of this clone."""
+    """The three folders, all absolute; `checkout` is the root of this clone.
+
+    `brought` holds tools that the image of a job came with: read where it has one, and never written.
+    """
 
     checkout: Path
     cache: Path
     state: Path
+    brought: Path | None = None
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        """Where tools lie: those that this machine made, then those that were brought."""
+        return (self.cache, self.brought) if self.brought else (self.cache,)
 
     @property
     def locks(self) -> Path:
@@ -24,12 +33,13 @@ class Places:
 
 
 def find_places(environ: Mapping[str, str]) -> Places:
-    """Read the XDG variables; a relative value is ignored, as the XDG specification asks."""
+    """Read SHIP_TOOLS and the XDG variables; a relative value is ignored, as the XDG specification asks."""
     home = Path(environ.get("HOME") or Path.home())
     return Places(
         checkout=Path(__file__).resolve().parents[2],
         cache=_xdg(environ, "XDG_CACHE_HOME", home / ".cache") / PROJECT,
         state=_xdg(environ, "XDG_STATE_HOME", home / ".local" / "state") / PROJECT,
+        brought=Path(environ["SHIP_TOOLS"]) if environ.get("SHIP_TOOLS") else None,
     )
 
 

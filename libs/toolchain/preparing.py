@@ -35,10 +35,10 @@ class Setup:
 
     def tasks_for(self, pieces: Sequence[Piece]) -> list[Task]:
         """What is missing of `pieces` alone: no root and no engine is needed."""
-        cache = self.chain.places.cache
-        missing = [piece for piece in pieces if not piece.is_whole(cache)]
+        caches = self.chain.places.caches
+        missing = [piece for piece in pieces if not piece.is_whole(*caches)]
         return [
-            Task(p.title, p.download_mb, p.seconds, functools.partial(bring, p, cache))
+            Task(p.title, p.download_mb, p.seconds, functools.partial(bring, p, *caches))
             for p in missing
         ]
 

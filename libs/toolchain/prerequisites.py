@@ -89,7 +89,7 @@ def examine(machine: Machine, chain: Chain, engine: Engine) -> list[Finding]:
         _disk(chain.places.cache),
         *(_package(each, machine) for each in _wanted(machine)),
         _engine(machine, engine),
-        *(_piece(piece, chain.places.cache) for piece in chain.for_tests),
+        *(_piece(piece, chain.places.caches) for piece in chain.for_tests),
     ]
 
 
@@ -143,7 +143,7 @@ def _engine(machine: Machine, engine: Engine) -> Finding:
     return Finding("docker engine", False, detail, FIX + by_hand)
 
 
-def _piece(piece: Piece, cache: Path) -> Finding:
-    found = piece.is_whole(cache)
-    detail = str(piece.home(cache)) if found else f"{piece.download_mb} MB to download"
+def _piece(piece: Piece, caches: Sequence[Path]) -> Finding:
+    found = piece.is_whole(*caches)
+    detail = str(piece.home(*caches)) if found else f"{piece.download_mb} MB to download"
     return Finding(piece.title, found, detail, None if found else FIX)

@@ -36,7 +36,14 @@ NAMES = {"test": "tests"}
 # What an integration test needs of the caller's environment: the engine, the tools, the folders.
 PASSED_ON = (
     *("CI", "DOCKER_HOST", "HOME", "LANG", "PATH", "SHIP_ROOT", "SHIP_CHROMIUM", "SHIP_E2E_KEEP"),
-    *("SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_CACHE_HOME", "XDG_STATE_HOME", "http_proxy"),
+    *(
+        "SHIP_TOOLS",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+        "XDG_CACHE_HOME",
+        "XDG_STATE_HOME",
+        "http_proxy",
+    ),
     *("https_proxy", "no_proxy", "PIP_INDEX_URL", "PY_CICD_DEBIAN_MIRROR"),
 )
 

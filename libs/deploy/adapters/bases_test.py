@@ -14,7 +14,7 @@ RECIPES = ROOT / "deploy" / "base"
 MIRROR = "http://mirror/debian"
 
 
-@pytest.mark.parametrize("name", ["edge", "host", "prometheus", "python", "registry"])
+@pytest.mark.parametrize("name", ["edge", "host", "job", "prometheus", "python", "registry"])
 def test_the_recipes_are_sound(name: str) -> None:
     recipe = read_recipe(RECIPES / name)
     assert recipe.packages
@@ -27,18 +27,17 @@ def test_what_production_runs_is_not_root(name: str) -> None:
     assert read_recipe(RECIPES / name).config["user"] == "10001:10001"
 
 
-def test_the_build_names_the_python_base_of_this_checkout() -> None:
+def test_the_build_names_the_bases_of_this_checkout() -> None:
     settings = tomllib.loads((ROOT / "pants.toml").read_text())
-    wanted = f"PYTHON_BASE={read_recipe(RECIPES / 'python').image}"
-    assert settings["docker"]["build_args"] == [wanted], (
-        f'write in pants.toml: build_args = ["{wanted}"]'
-    )
+    names = {"PYTHON_BASE": "python", "JOB_BASE": "job"}
+    wanted = [f"{key}={read_recipe(RECIPES / name).image}" for key, name in names.items()]
+    assert settings["docker"]["build_args"] == wanted, f"write in pants.toml: {wanted}"
 
 
 def test_an_unknown_base_is_told_with_those_that_are() -> None:
     with pytest.raises(UsageError) as raised:
         read_recipe(RECIPES / "pyhton")
-    assert raised.value.hint == "one of: alerting, edge, host, prometheus, python, registry"
+    assert raised.value.hint == "one of: alerting, edge, host, job, prometheus, python, registry"
 
 
 def test_a_base_that_the_engine_has_is_not_built(tmp_path: Path) -> None:

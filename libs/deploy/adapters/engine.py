@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, ContainerError, DockerException, ImageNotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
@@ -33,6 +33,10 @@ def _translated(doing: str) -> Iterator[None]:
         raise NoEngineError(
             f"the Docker engine does not answer while {doing}", hint="./ship doctor --fix"
         ) from error
+
+
+def _text(said: bytes | str | None) -> str:
+    return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
 class Engine:
@@ -133,6 +137,15 @@ class Engine:
                     raise EngineError(f"{repository}:{tag} was not pushed: {event['error']}")
                 if event.get("status") == "Pushed":
                     progress(f"pushed layer {event.get('id', '')}")
+
+    def run(self, image: str, argv: Sequence[str]) -> tuple[int, str]:
+        """Runs a command in an image and returns its exit code with what it wrote."""
+        with _translated(f"running {image}"):
+            try:
+                said = self._client.containers.run(image, list(argv), remove=True, stderr=True)
+            except ContainerError as error:
+                return error.exit_status, _text(error.stderr)
+            return 0, _text(said)
 
     @contextmanager
     def started(

@@ -9,10 +9,15 @@ from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
+from deploy.run.images import JOB
 
 
 def _add(parser: ArgumentParser) -> None:
-    parser.add_argument("service", nargs="*", help="services (default: all)")
+    parser.add_argument(
+        "service",
+        nargs="*",
+        help="services (default: all), or job: the image of the pipeline's jobs",
+    )
     parser.add_argument(
         "--selection",
         metavar="FILE",
@@ -28,6 +33,8 @@ def _add_out(parser: ArgumentParser) -> None:
 
 
 def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
+    if arguments.service == [JOB.name]:
+        return [JOB.name]
     if not arguments.selection:
         return wiring.settings.names(arguments.service)
     if arguments.service:
@@ -58,7 +65,7 @@ def _show_built(document: Document) -> str:
 
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
-    if names:
+    if names and names != [JOB.name]:
         wiring.images.publish_parts()
     document = {
         "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]

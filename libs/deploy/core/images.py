@@ -239,6 +239,10 @@ class Engine(ImageStore, Protocol):
         """Pushes an image by the name it has."""
         ...
 
+    def run(self, image: str, argv: Sequence[str]) -> tuple[int, str]:
+        """Runs a command in an image and returns its exit code with what it wrote."""
+        ...
+
     def started(
         self, image: str, environment: Mapping[str, str], *, port: int, memory: str
     ) -> AbstractContextManager[Trial]:

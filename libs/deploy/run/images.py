@@ -42,13 +42,16 @@ from deploy.errors import (
     TagTakenError,
 )
 
+JOB = Service("job", "deploy/job:image")
+"""The image of the pipeline's jobs, built and published as a service's is, by name alone."""
+PROGRAMS = ("python3", "git", "docker", "mmdebstrap", "chromium", "apt-get")
 STOP_S = 40
 LOG_LINES = 20
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """What building an image takes. `ensure_base` brings the base of a language into the engine."""
+    """What building an image takes. `ensure_base` brings its base into the engine, `try_out` is its trial."""
 
     packager: Packager
     history: History
@@ -58,6 +61,7 @@ class Workshop:
     clock: Clock
     say: Say
     ensure_base: Callable[[], object]
+    try_out: Callable[[Service, str, Workshop], None]
 
 
 def build(service: Service, workshop: Workshop, inputs: Sequence[str] = ()) -> BuiltImage:
@@ -105,7 +109,7 @@ def _normalised(service: Service, packaged: str, stamp: Stamp, workshop: Worksho
         trial_name = f"{repository}:untried-{short_id(image_id)}"
         _load(engine, packaged, config, trial_name)
         try:
-            smoke_test(service, trial_name, workshop)
+            workshop.try_out(service, trial_name, workshop)
             engine.tag(trial_name, repository, short_id(image_id))
         finally:
             engine.untag(trial_name)
@@ -160,6 +164,18 @@ def smoke_test(service: Service, image: str, workshop: Workshop) -> None:
             )
         if (code := trial.stop(STOP_S)) not in {0, 143}:
             raise _failed(service, trial, f"a stop ended with exit code {code}")
+
+
+def job_test(service: Service, image: str, workshop: Workshop) -> None:
+    """Asks each program of a job's image for its version. Raises BuildError with what was said."""
+    workshop.say(f"{service.name}: each of its programs is asked")
+    asked = " && ".join(f"{each} --version" for each in PROGRAMS)
+    code, said = workshop.engine.run(image, ["sh", "-c", asked])
+    if code:
+        raise BuildError(
+            f"a program of the job image does not answer; nothing was published. It said:\n{said}",
+            hint="mend deploy/base/job, then ./ship build job",
+        )
 
 
 def _await_ready(service: Service, trial: Trial, workshop: Workshop) -> None:

@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,16 @@ from deploy.core.config import Service
 from deploy.core.images import UNKNOWN, BuiltImage, Stamp
 from deploy.core.ports import Answer
 from deploy.errors import BuildError, RegistryAuthError, RegistryError, TagTakenError
-from deploy.run.images import Workshop, build, ensure_published, publish, publish_base
+from deploy.run.images import (
+    JOB,
+    Workshop,
+    build,
+    ensure_published,
+    job_test,
+    publish,
+    publish_base,
+    smoke_test,
+)
 from deploy.testing.clock import SimulatedClock
 from deploy.testing.workshop import (
     MemoryBuild,
@@ -40,6 +50,7 @@ class Shop:
             clock=SimulatedClock(),
             say=self.said.append,
             ensure_base=self._base,
+            try_out=smoke_test,
         )
 
     def _base(self) -> None:
@@ -144,6 +155,18 @@ def test_an_image_that_fails_its_trial_gets_no_name(trial: dict[str, object], wh
     assert raised.value.message.endswith("line 1\nline 2")
     assert set(shop.engine.images) == {"py-cicd/app:packaged"}
     assert shop.engine.pushed == []
+
+
+@pytest.mark.parametrize(("exit_code", "named"), [(0, True), (127, False)])
+def test_a_job_image_is_asked_for_its_programs(exit_code: int, named: bool) -> None:
+    shop = Shop()
+    shop.trial.exit_code = exit_code
+    workshop = replace(shop.workshop, try_out=job_test)
+    with nullcontext() if named else pytest.raises(BuildError, match="does not answer"):
+        build(JOB, workshop)
+    ((_, told),) = shop.engine.trials
+    assert told["argv"].startswith("sh -c python3 --version && git --version")
+    assert any(name.startswith("py-cicd/job:") for name in shop.engine.images) is named
 
 
 def test_a_tag_that_is_another_images_is_not_taken_for_this_one() -> None:

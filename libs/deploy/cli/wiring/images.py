@@ -6,6 +6,7 @@ The adapters of ECR and Docker are imported at first use: their libraries take l
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from deploy.adapters.history import GitHistory
 from deploy.adapters.memory import FileMemory
 from deploy.adapters.pants import Pants
 from deploy.cli.wiring.settings import ROOT, Settings
-from deploy.core.config import Environment
+from deploy.core.config import Environment, Service
 from deploy.core.images import BuiltImage, short_id
 from deploy.core.part import Part
 from deploy.core.parts import edge_part, exporter_part, keeper_part, metrics_part
@@ -71,12 +72,21 @@ class Images:
 
     def build(self, name: str) -> BuiltImage:
         """The service's image of this checkout, built unless nothing changed."""
-        return images.build(self._settings.service(name), self._workshop)
+        return images.build(*self._to_build(name))
 
     def publish(self, name: str) -> str:
         """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
-        service = self._settings.service(name)
-        return images.ensure_published(service, self._workshop, self.registry)
+        return images.ensure_published(*self._to_build(name), self.registry)
+
+    def _to_build(self, name: str) -> tuple[Service, images.Workshop]:
+        if name != images.JOB.name:
+            return self._settings.service(name), self._workshop
+        job = replace(
+            self._workshop,
+            ensure_base=lambda: self.bases.ensure("job"),
+            try_out=images.job_test,
+        )
+        return images.JOB, job
 
     def publish_parts(self) -> None:
         """Pushes what hosts run beside the services, so that a deploy needs no right to push."""
@@ -142,6 +152,7 @@ class Images:
             clock=self._clock,
             say=self._say,
             ensure_base=lambda: self.bases.ensure("python"),
+            try_out=images.smoke_test,
         )
 
     def _base_digest(self, name: str, *, push: bool) -> str:
