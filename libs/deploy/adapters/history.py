@@ -51,10 +51,10 @@ class GitHistory:
         with tempfile.TemporaryDirectory(prefix="py-cicd-") as folder:
             index = Path(folder) / "index"
             own = Path(self._git("rev-parse", "--absolute-git-dir")) / "index"
-            if (
-                own.exists()
-            ):  # a copy of the index knows which files are unchanged without reading them
-                shutil.copyfile(own, index)
+            # A copy of the index knows which files are unchanged without reading them; by its own time git
+            # knows which ones may have changed in the same second.
+            if own.exists():
+                shutil.copy2(own, index)
             # Objects of changed files go aside too: asking leaves nothing in the checkout.
             objects = Path(folder) / "objects"
             objects.mkdir()
