@@ -48,8 +48,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         with console.doing(f"step 3 of 5: {name}, rolled out to {hosts} host(s)", usually="20 s"):
             services.append(document_of(deploy(request, wiring.world(), console.tell), console))
     with console.doing("step 4 of 5: every replica seen by Prometheus", usually="5 s"):
-        wanted = sum(wiring.settings.service(each["service"]).replicas for each in services) * hosts
-        await_scraped(wiring.metrics(), wanted, wiring.clock)
+        names = [str(each["service"]) for each in services]
+        wanted = sum(wiring.settings.service(name).replicas for name in names) * hosts
+        await_scraped(wiring.metrics(), names, wanted, wiring.clock)
     url = wiring.settings.environment().hosts[0].url
     if not arguments.no_e2e and any(each["outcome"] != "unchanged" for each in services):
         with console.doing("step 5 of 5: the journeys in a browser", usually="15 s"):
