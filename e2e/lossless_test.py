@@ -7,6 +7,7 @@ that pause no longer than a deploy can wait for. soak_test.py has every combinat
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -50,6 +51,8 @@ def load(stack: Stack, rollouts: Rollouts) -> Iterator[Running]:
     with running(plan) as load:
         load.await_rows(int(plan.rate))
         yield load
+    summary = {"rate": RATE, **load.record.summary()}
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     assert not load.record.lost, str(load.record)
 
 

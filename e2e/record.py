@@ -85,6 +85,16 @@ class Record:
         dues = [row.due for row in self.rows]
         return len(dues) / max(max(dues) - min(dues), 0.001)
 
+    def summary(self) -> dict[str, object]:
+        """What is told of a whole run: counts, milliseconds, and who answered."""
+        return {
+            "requests": len(self.rows),
+            "lost": len(self.lost),
+            "p50_ms": round(self.percentile(0.5) * 1000),
+            "p99_ms": round(self.percentile(0.99) * 1000),
+            "by_release": self.releases,
+        }
+
     def __str__(self) -> str:
         told = (
             f"{len(self.lost)} of {len(self.rows)} lost, p99 {self.percentile(0.99) * 1000:.0f} ms"

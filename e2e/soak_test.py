@@ -77,15 +77,11 @@ def soak(stack: Stack, rollouts: Rollouts) -> Iterator[Soak]:
     title = f"{len(marks)} rollouts at {plan.rate:.0f} requests a second: {record}"
     (folder / "soak.svg").write_text(draw(record, marks, title))
     summary = {
-        "requests": len(record.rows),
-        "lost": len(record.lost),
         "rollouts": len(marks),
         "broken": sum(bool(mark.broken) for mark in marks),
         "rate": round(plan.rate, 1),
         "quiet_rate": round(quiet, 1),
-        "p50_ms": round(record.percentile(0.5) * 1000),
-        "p99_ms": round(record.percentile(0.99) * 1000),
-        "by_release": record.releases,
+        **record.summary(),
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     assert not record.lost, str(record)
