@@ -130,15 +130,15 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             edges.set_route(held, clock, route, edge)
             if route.maintenance:
                 url = outside.host(host.name).url
-                await_closed(_public(outside.probe, url, route), clock, url)
+                await_closed(_public(outside.probe, url, route), clock, f"{host.name} at {url}")
         case VerifyOutside(release=release, route=route):
             url = outside.host(host.name).url
-            public = _public(outside.probe, url, route)
+            public, where = _public(outside.probe, url, route), f"{host.name} at {url}"
             if route.maintenance:
                 # Nobody gets in but by the preview route, so that is where the replicas are seen.
-                await_closed(public, clock, url)
+                await_closed(public, clock, where)
                 public = _preview(host, edge.preview_port, route)
-            _verify(release, 1, public, clock, url)
+            _verify(release, 1, public, clock, where)
         case WatchRelease():
             verdict = watch(host, clock, outside.judge, outside.service, step)
             for line in verdict.evidence:
