@@ -150,7 +150,7 @@ FIXTURE = {
         "",
         "LAST = PARTING",
     ),
-    **service("three", "str(psutil.cpu_count())", "import psutil"),
+    **service("three", '"hello" if psutil.cpu_count() else ""', "import psutil"),
 }
 
 
