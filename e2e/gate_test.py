@@ -57,7 +57,7 @@ def test_five_errors_in_a_hundred_are_refused_with_the_evidence(
 ) -> None:
     before = fixture.live
     enough = f"[services.{NAME}.gate]\nmin_requests = 300"
-    bad = f'[services.{NAME}.env]\nFIXTURE_ERROR_SHARE = "0.08"\n{enough}'
+    bad = f'[services.{NAME}.env]\nFIXTURE_ERROR_SHARE = "0.05"\n{enough}'
     ended = fixture.deploy(tmp_path, bad)
     assert (ended.code, ended.kind) == (1, "RevertedError")
     assert "the gate refuses" in ended.error
