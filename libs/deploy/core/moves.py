@@ -208,17 +208,19 @@ def _surplus(release: Release, host: Observed) -> tuple[str, ...]:
 
 
 def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    """Keeps the newest releases that were once verified; what never went live goes at once.
+    """Keeps the releases that were verified last, the way back among them; what never went live goes at once.
 
-    With it go the images that no record names: a kill between a pull and its record leaves one.
+    Not the newest ones: after a rollback the live release is older than those that were gone back from. With them go
+    the images that no record names: a kill between a pull and its record leaves one.
     """
     service, release = wanted.service.name, wanted.release
-    proven = {entry.release for entry in verified(host.ledger, service)}
+    proven = {entry.release: entry.turn for entry in verified(host.ledger, service)}
     mine = sorted(
         (r for r in host.releases if r.service == service), key=lambda r: r.sequence, reverse=True
     )
     others = [each for each in mine if each.id != release.id]
-    kept = [each for each in others if each.id in proven][: wanted.keep_releases - 1]
+    last = sorted((each for each in others if each.id in proven), key=lambda r: -proven[r.id])
+    kept = last[: wanted.keep_releases - 1]
     old = [each for each in others if each not in kept]
     held = {each.image for each in (*kept, release)} | {
         r.image for r in host.releases if r.service != service

@@ -290,6 +290,14 @@ def test_parts_that_changed_are_renewed_host_by_host_and_proven() -> None:
     assert plan.phases[0].one_by_one
 
 
+def test_pruning_keeps_the_way_back_however_old_it_is() -> None:
+    """1 was gone back to twice: it is the oldest, and the last that served before 4."""
+    host = replace(live("a", 4, turn=6), releases=tuple(release(s) for s in range(1, 5)))
+    host = recorded(host, (1, 1), (2, 2), (3, 1), (4, 3), (5, 1), (6, 4))
+    lines = text(plan_deploy(wanted(4, keep=2), (host,)))
+    assert "Prune r3 r2 (" in lines
+
+
 def test_pruning_keeps_the_newest_that_were_live_and_never_what_was_not() -> None:
     host = live("a", 5, turn=5)
     host = replace(host, releases=tuple(release(s) for s in range(1, 6)))

@@ -55,6 +55,12 @@ def fleet_of(labels: str) -> Fleet:
     return copy.deepcopy(_built(labels))
 
 
+def test_what_was_gone_back_to_again_and_again_stays_the_way_back() -> None:
+    fleet, first = fleet_of("one"), "r000001-3f9c2ab"
+    for label in ("two", "three", "four", "five", "six", "seven"):
+        assert go(fleet, label, color=label).previous == back(fleet).release == first
+
+
 def test_the_release_before_is_live_again_whole() -> None:
     fleet = fleet_of("one two")
     outcome = back(fleet)
