@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Generator, Iterator
 
@@ -33,6 +34,11 @@ _FAILED = pytest.StashKey[bool]()
 _JOURNEYS = "journeys_test.py"
 _RESULTS = pytest.StashKey[Results]()
 _STEPS = pytest.StashKey[list[str]]()
+
+
+def pytest_configure() -> None:
+    # Ctrl-C reaches ./ship as from a terminal, though whoever started the tests ignore it, as `nohup` and `&` do.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

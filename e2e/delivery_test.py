@@ -17,7 +17,7 @@ import docker
 import pytest
 
 from deploy.testing.gitlab import MemoryGitlab, gitlab_server
-from e2e.gitlab import Gitlab, Ran, schema_problems, scripts, shellcheck
+from e2e.gitlab import Gitlab, Ran, job_of, schema_problems, scripts, shellcheck
 from e2e.monorepo import FIXTURE, Monorepo
 from e2e.ship import Ship
 from e2e.stack import Clone, Stack, state_folder
@@ -183,6 +183,47 @@ def test_what_the_registry_has_is_not_packaged_on_a_machine_that_never_built_it(
     assert ended.document["images"] == known
     assert ended.said.count("not packaged") == len(DUE)
     assert [engine.images.list(f"py-cicd/{name}") for name in DUE] == [[], []]
+
+
+def test_the_jobs_that_deploy_run_in_the_tool_s_own_image(project: Project) -> None:
+    before = project.push(greeting("good afternoon"))
+    assert project.run(*DEPLOYING, before=before).code == 0
+    text = (project.root / "dist/ci/staging.yml").read_text()
+    baked = json.loads((project.root / "dist/ci/images.json").read_text())["tool"]
+    assert baked.partition("@")[0].endswith("/ship")
+    (built,) = project.ship("build", "ship").must().document["images"]
+    for name in DUE:
+        told = dict[str, str]()
+        for step in ("hold", "promote", "watch", "confirm"):
+            job = job_of(text, f"{step} {name}")
+            assert job["image"] == baked
+            in_image(project, built["id"], job["script"][0], told)
+            if step == "hold":
+                note = (project.root / f"dist/ci/{name}.env").read_text()
+                told |= dict(line.split("=", 1) for line in note.splitlines())
+    assert [project.greeting(name) for name in DUE] == ["good afternoon", "good afternoon"]
+    project.record(*DUE)
+
+
+def in_image(project: Project, image: str, script: str, variables: dict[str, str]) -> None:
+    """Runs a job's line as GitLab's Docker executor does: a shell of the image, in the clone, which has its .git."""
+    given = {"CI": "true", "HOME": "/root", **variables}
+    engine = docker.from_env(version="auto")
+    volumes = {str(project.root): {"bind": str(project.root), "mode": "rw"}}
+    container = engine.containers.run(
+        image,
+        ["sh", "-c", script],
+        working_dir=str(project.root),
+        volumes=volumes,
+        environment=given,
+        network_mode="host",
+        detach=True,
+    )
+    try:
+        code = container.wait(timeout=300)["StatusCode"]
+        assert code == 0, container.logs().decode()[-4000:]
+    finally:
+        container.remove(force=True)
 
 
 def test_a_change_that_fails_its_journeys_is_taken_back_while_the_old_release_serves(

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from e2e.stack import Clone, checkout
 
@@ -132,6 +133,17 @@ def scripts(text: str) -> Iterator[str]:
         yield first.removeprefix("    - ")
         following = next(lines, "")
         assert not following.startswith("    - "), f"two commands in one job: {following}"
+
+
+def job_of(text: str, name: str) -> Mapping[str, Any]:
+    """The plain values of a job that `ship pipeline` wrote: one a line, as JSON."""
+    _, found, rest = text.partition(f"\n{json.dumps(name)}:\n")
+    assert found, f"there is no job {name}"
+    lines = rest.partition('\n"')[0].splitlines()
+    parted = [
+        line.strip().partition(": ") for line in lines if line.startswith("  ") and line[2] != " "
+    ]
+    return {key: json.loads(value) for key, _, value in parted if value}
 
 
 def shellcheck(line: str) -> str:

@@ -17,6 +17,7 @@ from e2e.stack import Clone, checkout
 
 APP = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/app@sha256:{'a' * 64}"
 JOB = f"example.com/job@sha256:{'0' * 64}"
+TOOL = APP.replace("/app@", "/ship@")
 DUE, NOT_DUE = ["app"], list[str]()
 EXPIRED = b"""<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
 <Code>ExpiredTokenException</Code><Message>Token expired</Message></Error></ErrorResponse>"""
@@ -68,7 +69,7 @@ class Job:
     ) -> Ended:
         published = self.folder / "published.json"
         listed = [{"service": name, "image": image} for name, image in images.items()]
-        published.write_text(json.dumps({"images": listed}))
+        published.write_text(json.dumps({"images": listed, "tool": variables.pop("tool", TOOL)}))
         words = ["--selection", str(self.planned(due)), "--images", str(published)]
         told = self._told({"GITLAB_CI": "true", "SHIP_JOB_IMAGE": JOB, **variables})
         return told("pipeline", environment, *words, "--out", str(self.folder))
@@ -122,6 +123,12 @@ def test_an_image_that_nobody_published(job: Job) -> None:
 def test_an_image_without_a_digest(job: Job) -> None:
     tagged = APP.replace("@sha256:", ":")
     job.refused(job.pipeline("staging", {"app": tagged}, DUE), "is no name@sha256:")
+
+
+def test_a_tool_that_nobody_published(job: Job) -> None:
+    job.refused(
+        job.pipeline("staging", {"app": APP}, DUE, tool=""), "the tool: no image is no name@"
+    )
 
 
 def test_a_job_image_that_is_not_pinned(job: Job) -> None:

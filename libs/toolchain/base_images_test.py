@@ -39,4 +39,4 @@ def test_an_image_brings_the_base_that_its_dockerfile_names(tmp_path: Path) -> N
 
 def test_this_repository_names_its_bases() -> None:
     root = Path(__file__).resolve().parents[2]
-    assert list(wanted_bases(root / "pants.toml")) == ["python", "job"]
+    assert list(wanted_bases(root / "pants.toml")) == ["python", "job", "ship"]

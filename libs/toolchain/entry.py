@@ -31,6 +31,25 @@ set-up and tests, each with --help:
     caches    what a pipeline's jobs took from Pants' caches, and the seconds that saved"""
 # What a verb of `deploy.cli` needs beyond its libraries; `up` needs the whole machine set up.
 BUILDING = ("build", "publish", "plan", "deploy", "affected", "monitor")
+# What the tool as an image (deploy/ship) does by itself: hosts and the registry, no build and no browser.
+DEPLOYING = (
+    *(
+        "plan",
+        "deploy",
+        "promote",
+        "abort",
+        "watch",
+        "rollback",
+        "scale",
+        "maintenance",
+        "host",
+        "exec",
+    ),
+    *("status", "history", "report", "dora", "logs"),
+)
+
+# -P: a file of the caller's folder must never stand in for a library.
+MODULE = ("-P", "-m")
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -59,6 +78,8 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
         case ["ship", "lock", *args] | ["lock", *args]:
             prepare(setup.tasks_for(chain.all), ask=should_ask(args, environ))
             return locks.relock(chain, args)
+        case ["ship", verb, *args] if verb in DEPLOYING and environ.get("SHIP_PYTHON"):
+            start_brought(environ["SHIP_PYTHON"], chain, [verb, *args], environ)
         case ["ship", *args]:
             if args in ([], ["-h"], ["--help"]):
                 print(OWN_VERBS, end="\n\n", flush=True)
@@ -100,6 +121,14 @@ def start_ship(chain: Chain, args: Sequence[str], environ: Mapping[str, str]) ->
     os.execve(argv[0], argv, deploy_environment(chain, environ))
 
 
+def start_brought(
+    python: str, chain: Chain, args: Sequence[str], environ: Mapping[str, str]
+) -> None:
+    """Become the command line that the image of this job came with, for this checkout."""
+    checkout = {"SHIP_CHECKOUT": str(chain.places.checkout)}
+    os.execve(python, [python, *MODULE, "deploy.cli", *args], tool_environment(environ) | checkout)
+
+
 def bring_bases(setup: Setup, args: Sequence[str], environ: Mapping[str, str]) -> None:
     """Have the base images in the engine before Pants packages an image on top of them."""
     chain = setup.chain
@@ -116,13 +145,14 @@ def bring_bases(setup: Setup, args: Sequence[str], environ: Mapping[str, str]) -
 
 def deploy_command(chain: Chain, module: str, args: Sequence[str]) -> list[str]:
     """The argument list that starts a module of the deploy library."""
-    # -P: a file of the caller's folder must never stand in for a library.
-    return [str(chain.venv_python(chain.ship)), "-P", "-m", module, *args]
+    return [str(chain.venv_python(chain.ship)), *MODULE, module, *args]
 
 
 def deploy_environment(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment, with our libraries."""
-    return {**tool_environment(environ), "PYTHONPATH": str(chain.places.checkout / "libs")}
+    checkout = chain.places.checkout
+    ours = {"PYTHONPATH": str(checkout / "libs"), "SHIP_CHECKOUT": str(checkout)}
+    return tool_environment(environ) | ours
 
 
 def _tell(error: ToolchainError, as_json: bool) -> None:

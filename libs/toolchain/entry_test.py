@@ -70,3 +70,13 @@ def test_a_wrong_argument_is_told_as_json_where_that_was_asked(
         "message": "TARGETS, --changed-since and --selection exclude each other.",
         "hint": "./ship test --help",
     }
+
+
+def test_the_tool_that_an_image_brought_deploys_from_this_checkout(tmp_path: Path) -> None:
+    brought, here = tmp_path / "python", Path(__file__).parent
+    brought.write_text('#!/bin/sh\necho "$@" "$SHIP_CHECKOUT" "$PYTHONPATH"\n')
+    brought.chmod(0o755)
+    argv = [sys.executable, str(here), "ship", "promote", "app", "--release", "r1"]
+    environ = {**os.environ, "SHIP_PYTHON": str(brought), "PYTHONPATH": "/elsewhere"}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"-P -m deploy.cli promote app --release r1 {here.parents[1]} \n"

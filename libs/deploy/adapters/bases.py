@@ -77,10 +77,6 @@ class Bases:
         self._engine = engine
         self._say = say
 
-    def key(self, name: str) -> str:
-        """The key that names the content of a base."""
-        return read_recipe(self._recipes / name).key
-
     def ensure(self, name: str) -> str:
         """Returns a base's name in the engine, where it is built or loaded if missing."""
         recipe = read_recipe(self._recipes / name)

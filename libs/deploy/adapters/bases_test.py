@@ -29,7 +29,7 @@ def test_what_production_runs_is_not_root(name: str) -> None:
 
 def test_the_build_names_the_bases_of_this_checkout() -> None:
     settings = tomllib.loads((ROOT / "pants.toml").read_text())
-    names = {"PYTHON_BASE": "python", "JOB_BASE": "job"}
+    names = {"PYTHON_BASE": "python", "JOB_BASE": "job", "SHIP_BASE": "ship"}
     wanted = [f"{key}={read_recipe(RECIPES / name).image}" for key, name in names.items()]
     assert settings["docker"]["build_args"] == wanted, f"write in pants.toml: {wanted}"
 
@@ -37,14 +37,16 @@ def test_the_build_names_the_bases_of_this_checkout() -> None:
 def test_an_unknown_base_is_told_with_those_that_are() -> None:
     with pytest.raises(UsageError) as raised:
         read_recipe(RECIPES / "pyhton")
-    assert raised.value.hint == "one of: alerting, edge, host, job, prometheus, python, registry"
+    assert (
+        raised.value.hint == "one of: alerting, edge, host, job, prometheus, python, registry, ship"
+    )
 
 
 def test_a_base_that_the_engine_has_is_not_built(tmp_path: Path) -> None:
     engine = _Full()
     bases = Bases(RECIPES, tmp_path, engine, engine.asked.append, mirror=MIRROR)
     assert bases.ensure("edge") == read_recipe(RECIPES / "edge").image
-    assert bases.key("edge") in engine.asked[0]
+    assert read_recipe(RECIPES / "edge").key in engine.asked[0]
     assert list(tmp_path.iterdir()) == []
 
 

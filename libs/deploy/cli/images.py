@@ -9,14 +9,14 @@ from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
-from deploy.run.images import JOB
+from deploy.run.images import JOB_IMAGES
 
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "service",
         nargs="*",
-        help="services (default: all), or job: the image of the pipeline's jobs",
+        help="services (default: all), or an image of the pipeline's jobs: job, or ship for those that deploy",
     )
     parser.add_argument(
         "--selection",
@@ -33,8 +33,8 @@ def _add_out(parser: ArgumentParser) -> None:
 
 
 def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
-    if arguments.service == [JOB.name]:
-        return [JOB.name]
+    if arguments.service and set(arguments.service) <= set(JOB_IMAGES):
+        return list(arguments.service)
     if not arguments.selection:
         return wiring.settings.names(arguments.service)
     if arguments.service:
@@ -65,11 +65,13 @@ def _show_built(document: Document) -> str:
 
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
-    if names and names != [JOB.name]:
+    if names and not set(names) <= set(JOB_IMAGES):
         wiring.images.publish_parts()
-    document = {
+    document: Document = {
         "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
     }
+    if names and arguments.selection:  # a pipeline deploys them, with the tool of this revision
+        document = {**document, "tool": wiring.images.publish("ship")}
     if arguments.out:
         files.write(arguments.out, json.dumps(document, indent=2) + "\n")
     return document

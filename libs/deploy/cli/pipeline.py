@@ -44,12 +44,12 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         )
     wiring.require_job_image()
     selected = files.selection(arguments.selection)
-    images = files.published(arguments.images)
+    published = files.published(arguments.images)
     children = [
         child_of(
             wiring.settings.named_environment(name),
             selected,
-            images,
+            published,
             revision=wiring.checkout.revision,
             freezes=name in arguments.freezes,
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from deploy.core import yamltext
 from deploy.core.config import Environment
 from deploy.core.pipelines import gitlab_environment
-from deploy.core.selected import Selected
+from deploy.core.selected import Published, Selected
 from deploy.core.yamltext import Plain
 from deploy.errors import UsageError
 
@@ -23,6 +23,7 @@ STAGES = ("hold", "e2e", "promote", "watch", "confirm", "rollback")
 DIGEST = re.compile(r"[^\s@/]+/[^\s@]+@sha256:[0-9a-f]{64}")
 TEMPLATE = ".gitlab/ci/child.yml"
 FROZEN = "$CI_DEPLOY_FREEZE"
+EVERY_TOOL = "$SHIP_JOB_IMAGE"
 NOTES = "dist/ci"
 EVIDENCE = "dist/e2e"
 
@@ -38,13 +39,17 @@ class Deployable:
 
 @dataclass(frozen=True)
 class Child:
-    """One environment's pipeline. `freezes` respects GitLab's deploy freezes; `reason` is why these services."""
+    """One environment's pipeline. `freezes` respects GitLab's deploy freezes; `reason` is why these services.
+
+    `tool` is the image, as `name@sha256:...`, of the jobs that need nothing but the tool of this revision.
+    """
 
     environment: str
     revision: str
     reason: str
     deployables: tuple[Deployable, ...] = ()
     freezes: bool = False
+    tool: str = ""
 
 
 def variable_of(service: str, what: str) -> str:
@@ -65,10 +70,13 @@ def variables_of(service: str, release: str, outcome: str) -> str:
 
 def render(child: Child) -> str:
     """Returns the YAML; a pipeline with nothing to deploy says so. Raises UsageError for an image without a digest."""
-    for each in child.deployables:
-        if not DIGEST.fullmatch(each.image):
+    images = {each.service: each.image for each in child.deployables}
+    if images:
+        images["the tool"] = child.tool
+    for name, image in images.items():
+        if not DIGEST.fullmatch(image):
             raise UsageError(
-                f"{each.service}: {each.image or 'no image'} is no name@sha256:..., so the pipeline of "
+                f"{name}: {image or 'no image'} is no name@sha256:..., so the pipeline of "
                 f"{child.environment} was not written and nothing will be deployed",
                 hint="./ship publish --selection FILE --out FILE writes published images",
             )
@@ -88,7 +96,7 @@ def _saying(child: Child) -> Mapping[str, Plain]:
         "stages": ["hold"],
         "nothing to deploy": {
             "stage": "hold",
-            "image": "$SHIP_JOB_IMAGE",
+            "image": EVERY_TOOL,
             "variables": {"GIT_STRATEGY": "none"},
             "script": [f"echo {shlex.quote(said)}"],
         },
@@ -114,6 +122,7 @@ def _deploying(child: Child) -> Mapping[str, Plain]:
 def _job(child: Child, each: Deployable, stage: str, action: str, script: str) -> dict[str, Plain]:
     job: dict[str, Plain] = {
         "extends": ".deploys",
+        "image": child.tool,
         "stage": stage,
         "environment": {
             "name": gitlab_environment(child.environment, each.service),
@@ -142,6 +151,7 @@ def _e2e(child: Child, each: Deployable) -> Mapping[str, Plain]:
     script = f'./ship e2e {each.service} --release "${release}" --keep {evidence}'
     return {
         **_job(child, each, "e2e", "verify", script),
+        "image": EVERY_TOOL,  # a browser
         "artifacts": {
             "when": "always",
             "paths": [evidence],
@@ -193,7 +203,7 @@ def _one_line(text: str) -> str:
 def child_of(
     environment: Environment,
     selected: Selected,
-    images: Mapping[str, str],
+    published: Published,
     *,
     revision: str,
     freezes: bool = False,
@@ -206,6 +216,7 @@ def child_of(
             hint=f"one of: {known}; each is a file in deploy/environments",
         )
     due = selected.deploys[environment.name]
+    images = published.images
     if missing := [name for name in due if name not in images]:
         raise UsageError(
             f"{', '.join(missing)}: due in {environment.name}, but no published image is named; "
@@ -221,4 +232,4 @@ def child_of(
             )
     url = environment.hosts[0].url
     deployables = tuple(Deployable(name, images[name], url) for name in due)
-    return Child(environment.name, revision, selected.reason, deployables, freezes)
+    return Child(environment.name, revision, selected.reason, deployables, freezes, published.tool)

@@ -4,11 +4,13 @@ import pytest
 
 from deploy.core.childpipeline import Child, Deployable, child_of, render, variables_of
 from deploy.core.config import Environment, HostConfig, Registry
-from deploy.core.selected import Selected
+from deploy.core.selected import Published, Selected
 from deploy.errors import UsageError
 
 REGISTRY = Registry("123456789012", "eu-central-1")
 SHOP = f"{REGISTRY.name}/shop@sha256:{'b' * 64}"
+TOOL = f"{REGISTRY.name}/ship@sha256:{'c' * 64}"
+PUBLISHED = Published({"shop": SHOP}, TOOL)
 STAGING = Environment(
     "staging",
     (HostConfig("web-1", "192.0.2.1", "https://staging.example.com", "192.0.2.1:9443"),),
@@ -26,6 +28,7 @@ include:
 stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
 "hold shop":
   extends: ".deploys"
+  image: "{TOOL}"
   stage: "hold"
   environment:
     name: "staging/shop"
@@ -38,6 +41,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
       dotenv: "dist/ci/shop.env"
 "e2e shop":
   extends: ".deploys"
+  image: "$SHIP_JOB_IMAGE"
   stage: "e2e"
   environment:
     name: "staging/shop"
@@ -51,6 +55,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
       junit: "dist/e2e/shop/*.xml"
 "promote shop":
   extends: ".deploys"
+  image: "{TOOL}"
   stage: "promote"
   environment:
     name: "staging/shop"
@@ -59,6 +64,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
   script: ["./ship promote shop --release \\"$SHOP_RELEASE\\" --env staging"]
 "watch shop":
   extends: ".deploys"
+  image: "{TOOL}"
   stage: "watch"
   environment:
     name: "staging/shop"
@@ -67,6 +73,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
   script: ["./ship watch shop --env staging"]
 "confirm shop":
   extends: ".deploys"
+  image: "{TOOL}"
   stage: "confirm"
   environment:
     name: "staging/shop"
@@ -75,6 +82,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
   script: ["./ship deploy shop --image {SHOP} --confirm --env staging"]
 "rollback shop":
   extends: ".deploys"
+  image: "{TOOL}"
   stage: "rollback"
   environment:
     name: "staging/shop"
@@ -99,7 +107,7 @@ stages: ["hold"]
 
 
 def test_each_step_is_a_job_with_the_digest_baked_in() -> None:
-    child = child_of(STAGING, SELECTED, {"shop": SHOP}, revision="3f9c2ab" + "0" * 33)
+    child = child_of(STAGING, SELECTED, PUBLISHED, revision="3f9c2ab" + "0" * 33)
     assert render(child) == GOLDEN
 
 
@@ -108,13 +116,13 @@ def test_a_pipeline_with_nothing_to_deploy_says_so() -> None:
 
 
 def test_only_the_confirming_job_is_a_deployment_to_gitlab() -> None:
-    text = render(child_of(STAGING, SELECTED, {"shop": SHOP}, revision="f" * 40))
+    text = render(child_of(STAGING, SELECTED, PUBLISHED, revision="f" * 40))
     jobs = text.split('\n"')
     assert [job.split(" ")[0] for job in jobs if 'action: "start"' in job] == ["confirm"]
 
 
 def test_a_frozen_environment_refuses_in_a_job_of_its_own() -> None:
-    text = render(child_of(STAGING, SELECTED, {"shop": SHOP}, revision="f" * 40, freezes=True))
+    text = render(child_of(STAGING, SELECTED, PUBLISHED, revision="f" * 40, freezes=True))
     assert text.count('    - if: "$CI_DEPLOY_FREEZE"\n      when: "never"\n') == 6
     assert (
         "frozen:\n"
@@ -146,10 +154,14 @@ def test_what_would_deploy_something_else_is_refused(
     selected: Selected, images: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        child_of(STAGING, selected, images, revision="f" * 40)
+        child_of(STAGING, selected, Published(images, TOOL), revision="f" * 40)
 
 
 @pytest.mark.parametrize("image", ["", f"{REGISTRY.name}/shop:latest", f"{SHOP[:-1]}"])
 def test_an_image_without_a_digest_is_refused(image: str) -> None:
-    with pytest.raises(UsageError, match="nothing will be deployed"):
-        render(Child("staging", "f" * 40, "", (Deployable("shop", image, "http://a"),)))
+    due = (Deployable("shop", image, "http://a"),)
+    with pytest.raises(UsageError, match=r"shop: .* nothing will be deployed"):
+        render(Child("staging", "f" * 40, "", due, tool=TOOL))
+    due = (Deployable("shop", SHOP, "http://a"),)
+    with pytest.raises(UsageError, match=r"the tool: .* nothing will be deployed"):
+        render(Child("staging", "f" * 40, "", due, tool=image))

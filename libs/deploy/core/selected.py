@@ -37,11 +37,21 @@ def read_selection(text: str, where: str) -> Selected:
         ) from error
 
 
-def read_published(text: str, where: str) -> Mapping[str, str]:
-    """Reads images by service. Raises UsageError."""
+@dataclass(frozen=True)
+class Published:
+    """Images by service, and the one of the tool that deploys them, "" where nothing is to be deployed."""
+
+    images: Mapping[str, str]
+    tool: str = ""
+
+
+def read_published(text: str, where: str) -> Published:
+    """Reads what was published. Raises UsageError."""
     try:
-        return {str(each["service"]): str(each["image"]) for each in json.loads(text)["images"]}
-    except (ValueError, KeyError, TypeError) as error:
+        said: Mapping[str, Any] = json.loads(text)
+        images = {str(each["service"]): str(each["image"]) for each in said["images"]}
+        return Published(images, str(said.get("tool", "")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{where} is no list of published images; nothing was done",
             hint=f"./ship publish --selection FILE --out {where}",

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from deploy.core.due import all_due
-from deploy.core.selected import read_published, read_selection
+from deploy.core.selected import Published, read_published, read_selection
 from deploy.core.selection import Selection
 from deploy.errors import UsageError
 
@@ -29,4 +29,6 @@ def test_what_is_no_list_of_images_is_refused(text: str) -> None:
 
 
 def test_published_images_are_read_by_service() -> None:
-    assert read_published('{"images": [{"service": "a", "image": "b"}]}', "f") == {"a": "b"}
+    text = '{"images": [{"service": "a", "image": "b"}], "tool": "c"}'
+    assert read_published(text, "f") == Published({"a": "b"}, "c")
+    assert read_published('{"images": []}', "f") == Published({})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -531,7 +532,16 @@ class RealClock:
         time.sleep(seconds)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as a terminal has it, where whoever started the tests ignores it, as `nohup` and `&` do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("step", ["AwaitHealthy", "PointTraffic"])
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_takes_the_deploy_back_at_once(step: str) -> None:
     fleet = Fleet.of("host-1", "host-2", clock=RealClock())
     for host in fleet.hosts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -118,6 +119,15 @@ def test_a_failure_ends_the_waits_of_the_other_hosts_and_is_the_one_that_is_told
     assert "a2" not in told
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as a terminal has it, where whoever started the tests ignores it, as `nohup` and `&` do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_waits_for_no_deadline_but_for_the_command_in_flight() -> None:
     done: list[str] = []
     at_it = threading.Barrier(2, timeout=10)

@@ -42,11 +42,39 @@ from deploy.errors import (
     TagTakenError,
 )
 
-JOB = Service("job", "deploy/job:image")
-"""The image of the pipeline's jobs, built and published as a service's is, by name alone."""
-PROGRAMS = ("python3", "git", "docker", "mmdebstrap", "chromium", "apt-get")
 STOP_S = 40
 LOG_LINES = 20
+
+
+@dataclass(frozen=True)
+class JobImage:
+    """An image that jobs of the pipeline run in, built and published as a service's is, by name alone.
+
+    `bases` are the folders of deploy/base that it is built from, `asked` the commands that must succeed in it.
+    """
+
+    service: Service
+    bases: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
+PROGRAMS = ("python3", "git", "docker", "mmdebstrap", "chromium", "apt-get")
+JOB_IMAGES = {
+    each.service.name: each
+    for each in (
+        JobImage(
+            Service("job", "deploy/job:image"),
+            ("job",),
+            tuple(f"{each} --version" for each in PROGRAMS),
+        ),
+        JobImage(
+            Service("ship", "deploy/ship:image"),
+            ("python", "ship"),
+            ("git --version", '"$SHIP_PYTHON" -P -m deploy.cli --help'),
+        ),
+    )
+}
+"""The image of all jobs, with every tool, and that of the jobs that only deploy, with ours alone."""
 
 
 @dataclass(frozen=True)
@@ -166,16 +194,19 @@ def smoke_test(service: Service, image: str, workshop: Workshop) -> None:
             raise _failed(service, trial, f"a stop ended with exit code {code}")
 
 
-def job_test(service: Service, image: str, workshop: Workshop) -> None:
-    """Asks each program of a job's image for its version. Raises BuildError with what was said."""
-    workshop.say(f"{service.name}: each of its programs is asked")
-    asked = " && ".join(f"{each} --version" for each in PROGRAMS)
-    code, said = workshop.engine.run(image, ["sh", "-c", asked])
-    if code:
-        raise BuildError(
-            f"a program of the job image does not answer; nothing was published. It said:\n{said}",
-            hint="mend deploy/base/job, then ./ship build job",
-        )
+def job_test(image: JobImage) -> Callable[[Service, str, Workshop], None]:
+    """Returns the trial of an image of jobs: each of its commands is run. It raises BuildError with what was said."""
+
+    def try_out(service: Service, reference: str, workshop: Workshop) -> None:
+        workshop.say(f"{service.name}: each of its programs is asked")
+        code, said = workshop.engine.run(reference, ["sh", "-c", " && ".join(image.asked)])
+        if code:
+            raise BuildError(
+                f"a program of the image {service.name} does not answer; nothing was published. It said:\n{said}",
+                hint=f"mend deploy/base/{image.bases[-1]}, then ./ship build {service.name}",
+            )
+
+    return try_out
 
 
 def _await_ready(service: Service, trial: Trial, workshop: Workshop) -> None:

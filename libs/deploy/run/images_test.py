@@ -9,7 +9,8 @@ from deploy.core.images import UNKNOWN, BuiltImage, Stamp
 from deploy.core.ports import Answer
 from deploy.errors import BuildError, RegistryAuthError, RegistryError, TagTakenError
 from deploy.run.images import (
-    JOB,
+    JOB_IMAGES,
+    JobImage,
     Workshop,
     build,
     ensure_published,
@@ -158,15 +159,19 @@ def test_an_image_that_fails_its_trial_gets_no_name(trial: dict[str, object], wh
 
 
 @pytest.mark.parametrize(("exit_code", "named"), [(0, True), (127, False)])
-def test_a_job_image_is_asked_for_its_programs(exit_code: int, named: bool) -> None:
+@pytest.mark.parametrize("image", JOB_IMAGES.values(), ids=JOB_IMAGES.keys())
+def test_a_job_image_is_asked_for_its_programs(
+    image: JobImage, exit_code: int, named: bool
+) -> None:
     shop = Shop()
     shop.trial.exit_code = exit_code
-    workshop = replace(shop.workshop, try_out=job_test)
+    workshop = replace(shop.workshop, try_out=job_test(image))
     with nullcontext() if named else pytest.raises(BuildError, match="does not answer"):
-        build(JOB, workshop)
+        build(image.service, workshop)
     ((_, told),) = shop.engine.trials
-    assert told["argv"].startswith("sh -c python3 --version && git --version")
-    assert any(name.startswith("py-cicd/job:") for name in shop.engine.images) is named
+    assert told["argv"] == f"sh -c {' && '.join(image.asked)}"
+    name = f"py-cicd/{image.service.name}:"
+    assert any(each.startswith(name) for each in shop.engine.images) is named
 
 
 def test_a_tag_that_is_another_images_is_not_taken_for_this_one() -> None:

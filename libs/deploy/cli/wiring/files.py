@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.adapters import sources
 from deploy.cli.wiring.settings import ROOT
 from deploy.core.bootstrap import DockerSource
-from deploy.core.selected import Selected, read_published, read_selection
+from deploy.core.selected import Published, Selected, read_published, read_selection
 from deploy.errors import UsageError
 from toolchain.errors import ToolchainError
 from toolchain.reports import read_reports
@@ -20,8 +19,8 @@ def selection(file: str) -> Selected:
     return read_selection(sources.read_text(Path(file), hint=hint), file)
 
 
-def published(file: str) -> Mapping[str, str]:
-    """What `ship publish --out` wrote: images by service. Raises UsageError."""
+def published(file: str) -> Published:
+    """What `ship publish --out` wrote. Raises UsageError."""
     hint = f"./ship publish --selection FILE --out {file}"
     return read_published(sources.read_text(Path(file), hint=hint), file)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.adapters import sources
-from deploy.adapters.bases import Bases
+from deploy.adapters.bases import Bases, read_recipe
 from deploy.adapters.history import GitHistory
 from deploy.adapters.memory import FileMemory
 from deploy.adapters.pants import Pants
@@ -31,6 +31,8 @@ from toolchain.places import find_places
 if TYPE_CHECKING:
     from deploy.adapters.ecr import EcrRegistry
     from deploy.adapters.engine import Engine
+
+RECIPES = ROOT / "deploy" / "base"
 
 
 class Images:
@@ -59,12 +61,11 @@ class Images:
     @cached_property
     def bases(self) -> Bases:
         """The base images of this checkout."""
-        recipes = ROOT / "deploy" / "base"
         try:
             debian = mirror(os.environ)
         except ToolchainError as error:
             raise ConfigError(error.failed, hint=error.next_command) from error
-        return Bases(recipes, self._cache, self.engine, self._say, mirror=debian)
+        return Bases(RECIPES, self._cache, self.engine, self._say, mirror=debian)
 
     @property
     def _cache(self) -> Path:
@@ -79,14 +80,14 @@ class Images:
         return images.ensure_published(*self._to_build(name), self.registry)
 
     def _to_build(self, name: str) -> tuple[Service, images.Workshop]:
-        if name != images.JOB.name:
+        if (image := images.JOB_IMAGES.get(name)) is None:
             return self._settings.service(name), self._workshop
-        job = replace(
+        workshop = replace(
             self._workshop,
-            ensure_base=lambda: self.bases.ensure("job"),
-            try_out=images.job_test,
+            ensure_base=lambda: [self.bases.ensure(base) for base in image.bases],
+            try_out=images.job_test(image),
         )
-        return images.JOB, job
+        return image.service, workshop
 
     def publish_parts(self) -> None:
         """Pushes what hosts run beside the services, so that a deploy needs no right to push."""
@@ -156,8 +157,10 @@ class Images:
         )
 
     def _base_digest(self, name: str, *, push: bool) -> str:
-        key, ensure = self.bases.key(name), lambda: self.bases.ensure(name)
+        key = read_recipe(RECIPES / name).key
         if not push:
             digest = self.registry.digest_of(name, key)
             return f"{self.registry.name}/{name}@{digest or key}"
-        return images.publish_base(name, key, ensure, self.engine, self.registry, self._say)
+        return images.publish_base(
+            name, key, lambda: self.bases.ensure(name), self.engine, self.registry, self._say
+        )

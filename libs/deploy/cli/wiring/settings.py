@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,8 @@ from sandbox import state
 if TYPE_CHECKING:
     from sandbox.collector import Watch
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(os.environ.get("SHIP_CHECKOUT") or Path(__file__).resolve().parents[4])
+"""The checkout. ./ship says which; this library may lie in an image instead."""
 
 
 @dataclass
