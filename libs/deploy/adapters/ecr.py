@@ -25,7 +25,7 @@ from botocore.exceptions import (
 
 from deploy.adapters import aws
 from deploy.core.config import Registry
-from deploy.core.images import pulled_bytes
+from deploy.core.images import image_for_linux, pulled_bytes
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 
 if TYPE_CHECKING:
@@ -156,11 +156,18 @@ class EcrRegistry:
         found = REFERENCE.fullmatch(image)
         if found is None or found["registry"] != self.name:
             return 0
-        path = f"/v2/{found['repository']}/manifests/{found['digest']}"
-        status, _, body = self._ask("GET", path)
+        body = self._manifest(found["repository"], found["digest"])
+        if one := image_for_linux(
+            body
+        ):  # several platforms under one name, of which a host pulls one
+            body = self._manifest(found["repository"], one)
+        return pulled_bytes(body)
+
+    def _manifest(self, repository: str, digest: str) -> bytes:
+        status, _, body = self._ask("GET", f"/v2/{repository}/manifests/{digest}")
         if status in (401, 403):
             raise self._refused(status, "nothing was pushed or pulled")
-        return pulled_bytes(body) if status == 200 else 0
+        return body if status == 200 else b""
 
     def require(self, image: str) -> None:
         """Raises ImageNotFoundError unless `image` is `name@sha256:...` of an image that this registry holds."""

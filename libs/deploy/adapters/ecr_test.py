@@ -156,6 +156,12 @@ def test_the_size_of_a_pull_is_that_of_config_and_layers(
     registry = EcrRegistry(config)
     assert registry.size_of(f"{NAME}/app@{DIGEST}") == 1230
     assert registry.size_of("elsewhere/app:latest") == 0
+    index, arm = f"sha256:{'1' * 64}", {"os": "linux", "architecture": "arm64"}
+    platforms = [{"digest": index, "platform": arm}]
+    platforms += [{"digest": DIGEST, "platform": arm | {"architecture": "amd64"}}]
+    registry_server.digests["app:2"] = index
+    registry_server.manifests[index] = json.dumps({"manifests": platforms}).encode()
+    assert registry.size_of(f"{NAME}/app@{index}") == 1230
     registry_server.manifest = b"no manifest"
     assert registry.size_of(f"{NAME}/app@{DIGEST}") == 0
     registry_server.broken = 401

@@ -72,6 +72,21 @@ def pulled_bytes(manifest: bytes) -> int:
         return 0
 
 
+def image_for_linux(index: bytes, architecture: str = "amd64") -> str | None:
+    """Returns the digest of the image for hosts that an index of several platforms names, None where there is none.
+
+    https://github.com/opencontainers/image-spec/blob/main/image-index.md
+    """
+    try:
+        for each in json.loads(index).get("manifests", ()):
+            platform = each.get("platform", {})
+            if (platform.get("os"), platform.get("architecture")) == ("linux", architecture):
+                return str(each["digest"])
+    except (ValueError, AttributeError, TypeError, KeyError):
+        pass
+    return None
+
+
 def digest_of(content: bytes) -> str:
     """Returns `sha256:...` of content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -10,12 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class RegistryServer:
-    """Digests by `repository:tag`; `password` is the one that it takes, `broken` is what it answers instead."""
+    """Digests by `repository:tag`, manifests by digest where they differ.
+
+    `password` is the one that it takes, `broken` is what it answers instead.
+    """
 
     def __init__(self, password: str) -> None:
         self.password = password
         self.digests: dict[str, str] = {}
         self.manifest = b'{"layers": [{"size": 1000}, {"size": 200}], "config": {"size": 30}}'
+        self.manifests: dict[str, bytes] = {}
         self.broken: int | None = None
         self.address = ""
 
@@ -53,7 +57,8 @@ class RegistryServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.do_HEAD()
-                self.wfile.write(registry.manifest)
+                digest = self.path.rpartition("/")[2]
+                self.wfile.write(registry.manifests.get(digest, registry.manifest))
 
             def do_HEAD(self) -> None:
                 status, digest = registry.answer(self.path, self.headers.get("Authorization", ""))
