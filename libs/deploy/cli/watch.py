@@ -1,4 +1,8 @@
-"""`ship watch SERVICE`: watches the live release under its users and judges it; changes nothing."""
+"""`ship watch SERVICE`: watches the live release under its users and judges it; changes nothing.
+
+Without requests the verdict is "inconclusive" and the exit code 0, so that a quiet environment fails no pipeline
+(docs/gate.md).
+"""
 
 from __future__ import annotations
 

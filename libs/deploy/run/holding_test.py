@@ -358,6 +358,14 @@ def test_the_live_release_is_watched_and_judged(fleet: Fleet) -> None:
         watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
 
 
+def test_a_live_release_is_not_passed_without_a_request_on_each_host(fleet: Fleet) -> None:
+    for asked in ("host-1", "host-2"):
+        fleet[asked].answers[ONE] = (0, 0)
+        _, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
+        assert verdict.outcome == "inconclusive"
+        assert any("host-1: no request" in line for line in verdict.evidence)
+
+
 def test_to_confirm_what_is_live_only_records_it(fleet: Fleet) -> None:
     before = {name: host.engine.containers for name, host in enumerate(fleet.hosts)}
     assert confirm(asking(fleet, "one"), world(fleet), quiet).outcome == "unchanged"

@@ -30,13 +30,15 @@ class EdgeJudge:
     """Judges by the share of the edge's answers for this release that failed (5xx), from its access log."""
 
     def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict:
-        """Counts what was answered. Raises CommandError where the edge's log can't be read."""
+        """Counts what was answered; nothing can be said of nothing. Raises CommandError for a log that can't be read."""
         done = host.run(commands.count_answers(release.id, since_s))
         if done.code != 0:
             raise CommandError(f"{host.name}: the edge's log can't be read: {last_line(done)}")
         total, failed = (int(each) for each in done.stdout.split())
-        most = service.rollout.max_error_share
-        share = failed / total if total else 0.0
+        if not total:
+            told = f"{host.name}: no request in {since_s:.0f} s, so that nothing can be said"
+            return Verdict("inconclusive", (told,))
+        most, share = service.rollout.max_error_share, failed / total
         told = f"{host.name}: {failed} of {total} answers failed in {since_s:.0f} s ({share:.1%}, at most {most:.1%})"
         bad = failed >= FEWEST_FAILURES and share > most
         return Verdict("fail" if bad else "pass", (told,))
@@ -84,7 +86,7 @@ def watch(
     """Watches as the step says; returns the last verdict. `fresh` says that the release was started for this.
 
     Raises UnhealthyError for a replica that ended and JudgedError for a release that the judge refuses, both as soon
-    as it shows.
+    as it shows. An inconclusive end is no reason to take anything back: the gate, not this, asks for enough requests.
     """
     begun, replicas = clock.monotonic(), _Replicas(host, step.release, fresh)
     while True:
@@ -102,6 +104,8 @@ def watch_live(
     service: Service, hosts: Sequence[Host], clock: Clock, judge: Judge
 ) -> tuple[str, Verdict]:
     """Watches the live release on all hosts for the service's `watch_s`; returns its id and the last verdicts.
+
+    It passes only where every host has answers to show: one that nobody asked makes it inconclusive.
 
     Raises UsageError where not one release is live everywhere, and what `watch` raises.
     """

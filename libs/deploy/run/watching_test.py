@@ -65,6 +65,15 @@ def test_one_failed_answer_may_be_chance(fleet: Fleet) -> None:
     assert fleet.served() == [TWO, TWO]
 
 
+def test_a_release_that_nobody_asks_stays_and_that_is_told(fleet: Fleet) -> None:
+    told: list[Event] = []
+    fleet["host-1"].answers[TWO] = fleet["host-2"].answers[TWO] = (0, 0)
+    assert go(fleet, "two", told).outcome == "live"
+    assert fleet.served() == [TWO, TWO]
+    said = [event.text for event in told if isinstance(event, Said)]
+    assert "host-2: no request in 1 s, so that nothing can be said" in said
+
+
 def test_a_replica_that_ends_after_its_health_check_takes_the_release_back(fleet: Fleet) -> None:
     fleet.watched = (
         False  # the simulation calls a dead replica behind an edge wrong, which is the matter here
