@@ -30,7 +30,7 @@ class EdgeJudge:
     """Judges by the share of the edge's answers for this release that failed (5xx), from its access log."""
 
     def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict:
-        """Counts what was answered; nothing can be said of nothing. Raises CommandError for a log that can't be read."""
+        """Counts what was answered; of nothing, nothing is said. Raises CommandError for a log that can't be read."""
         done = host.run(commands.count_answers(release.id, since_s))
         if done.code != 0:
             raise CommandError(f"{host.name}: the edge's log can't be read: {last_line(done)}")
