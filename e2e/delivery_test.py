@@ -206,13 +206,21 @@ def test_the_jobs_that_deploy_run_in_the_tool_s_own_image(project: Project) -> N
 
 
 def in_image(project: Project, image: str, script: str, variables: dict[str, str]) -> None:
-    """Runs a job's line as GitLab's Docker executor does: a shell of the image, in the clone, which has its .git."""
+    """Runs a job's line in the clone as GitLab's Docker executor does: as a script for the image's bash, so quoted.
+
+    https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/shells/bash.go
+    """
+    quoted = script.replace("\\", "\\\\").replace("'", "\\'")
+    lines = (
+        "if set -o | grep pipefail > /dev/null; then set -o pipefail; fi; set -o errexit",
+        f": | eval $'{quoted}\\n'",
+    )
     given = {"CI": "true", "HOME": "/root", **variables}
     engine = docker.from_env(version="auto")
     volumes = {str(project.root): {"bind": str(project.root), "mode": "rw"}}
     container = engine.containers.run(
         image,
-        ["sh", "-c", script],
+        ["bash", "-c", "\n".join(lines)],
         working_dir=str(project.root),
         volumes=volumes,
         environment=given,

@@ -70,7 +70,10 @@ JOB_IMAGES = {
         JobImage(
             Service("ship", "deploy/ship:image"),
             ("python", "ship"),
-            ("git --version", '"$SHIP_PYTHON" -P -m deploy.cli --help'),
+            (
+                *(f"{each} --version" for each in ("bash", "grep", "git")),
+                '"$SHIP_PYTHON" -P -m deploy.cli --help',
+            ),
         ),
     )
 }
