@@ -51,7 +51,9 @@ def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
     if known is None:
         yield WriteRelease(name, release, "the host doesn't have its record")
     elif known != release:
-        yield WriteRelease(name, release, f"it has {known.replicas} replicas")
+        same = known.replicas == release.replicas
+        why = "another edge serves it now" if same else f"it has {known.replicas} replicas"
+        yield WriteRelease(name, release, why)
     if release.secrets and not host.replicas(release.service, release.id):
         yield WriteSecrets(name, release, _why_secrets(release, host.live(release.service)))
     yield from part_moves.start(wanted, host)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from deploy.core.observed import Observed
 from deploy.core.part import Part
 from deploy.core.plans import Wanted
+from deploy.core.releases import Release
 from deploy.core.steps import RetirePart, StartPart, Step
 
 
@@ -35,6 +36,25 @@ def retire(wanted: Wanted, host: Observed) -> Iterator[Step]:
     for part in wanted.parts:
         if part.beside and (others := host.other_parts(part.name, part.key)):
             yield RetirePart(host.host, part.name, others, f"{part.key} serves in its place")
+
+
+def edge_back(
+    release: Release, live: Release | None, seen: tuple[Observed, ...]
+) -> tuple[Part, ...]:
+    """Returns the edge that a release was served through, to go back to with it.
+
+    Not one on other ports: those are the environment's. And not where another service that is live came with what
+    serves now: its way forward isn't this one's to take back.
+    """
+    edge = release.edge
+    if edge is None or live is None or live.edge is None or live.edge.seeds != edge.seeds:
+        return ()
+    for host in seen:
+        for other in host.releases:
+            is_live = host.edge.live(other.service) == other.id
+            if is_live and other.service != release.service and other.edge not in (None, edge):
+                return ()
+    return (edge,)
 
 
 def lost(wanted: Wanted, was: Observed, now: Observed) -> tuple[Part, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from deploy.core.config import Route, Service, Tasks
 from deploy.core.edge import Upstream
+from deploy.core.part import Part
 from deploy.core.secret import Pinned
 
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
@@ -35,7 +36,8 @@ class Release:
 
     `revision` is the checkout's HEAD ("unknown" without git), `image` is `name@sha256:...`, `config_hash`
     covers the service's settings and env, `compose` and `replica` are the texts that start it, `route` is where it is
-    found when it is live. `secrets` are names, sources and versions, never values.
+    found when it is live, `edge` is what it was served through: image, nginx and compose text (None before 0.1 kept
+    it). `secrets` are names, sources and versions, never values.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Release:
     why: str = ""
     dirty: bool = False
     secrets: tuple[Pinned, ...] = ()
+    edge: Part | None = None
 
     @property
     def project(self) -> str:
@@ -135,6 +138,7 @@ def make_release(
     *,
     subnet: str,
     secrets: tuple[Pinned, ...] = (),
+    edge: Part | None = None,
 ) -> Release:
     """Makes the record of a new release of `service` from an image digest."""
     addresses = replica_addresses(subnet, sequence, service.replicas)
@@ -162,6 +166,7 @@ def make_release(
         why=origin.why,
         dirty=origin.dirty,
         secrets=secrets,
+        edge=edge,
     )
 
 
@@ -286,7 +291,18 @@ def parse_release(line: str) -> Release:
             "addresses": tuple(data["addresses"]),
             "route": Route(**data["route"]),
             "secrets": tuple(Pinned(**pin) for pin in data.get("secrets", ())),
+            "edge": _part(data["edge"]) if data.get("edge") else None,
         }
         return Release(**{**data, **read})
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a release record: {error}") from error
+
+
+def _part(data: dict[str, Any]) -> Part:
+    tuples = {
+        "files": tuple((path, text, mode) for path, text, mode in data["files"]),
+        "seeds": tuple((path, text, mode) for path, text, mode in data["seeds"]),
+        "check": tuple(data["check"]),
+        "check_at": tuple(data["check_at"]),
+    }
+    return Part(**{**data, **tuples})

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from deploy.core import moves, part_moves, trials
 from deploy.core.config import Service, Task
 from deploy.core.holds import Hold
 from deploy.core.ledger import verified
 from deploy.core.observed import Observed, last_verified, task_done
+from deploy.core.part import Part
 from deploy.core.plans import Holder, Phase, Plan, Wanted
 from deploy.core.releases import Release, scaled, sequence_of
 from deploy.core.steps import RecordLive, RunTask, Step, WriteHold
 
 
 def adopt(
-    service: Service, image: str, hashed: str, observed: tuple[Observed, ...]
+    service: Service,
+    image: str,
+    hashed: str,
+    observed: tuple[Observed, ...],
+    edge: Part | None = None,
 ) -> Release | None:
     """Returns the newest release that runs somewhere and is what is wanted; None if one must be made.
 
     A deploy that was killed half way is finished this way: what it had started is adopted, not started again. So is
-    a change of scale: the same release with as many replicas as are wanted.
+    a change of scale: the same release with as many replicas as are wanted. And of the edge: it is served through
+    another one from now on.
     """
     found = [
         release
@@ -30,7 +37,7 @@ def adopt(
         and (host.edge.live(service.name) == release.id or host.replicas(service.name, release.id))
     ]
     newest = max(found, key=lambda release: release.sequence, default=None)
-    return scaled(newest, service.replicas) if newest else None
+    return replace(scaled(newest, service.replicas), edge=edge) if newest else None
 
 
 def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:

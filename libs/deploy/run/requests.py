@@ -18,6 +18,7 @@ from deploy.core.observed import (
     release_named,
 )
 from deploy.core.part import Part
+from deploy.core.part_moves import edge_back
 from deploy.core.plans import Wanted
 from deploy.core.releases import Origin, Release, config_hash, make_release, scaled
 from deploy.core.rollout import adopt, half_done
@@ -129,7 +130,8 @@ def _release(
     secrets: tuple[Pinned, ...],
 ) -> Release:
     service, hashed = asked.service, config_hash(asked.service, asked.replica, secrets)
-    return adopt(service, asked.image, hashed, seen) or make_release(
+    edge = next((part for part in asked.parts if part.name == "edge"), None)
+    return adopt(service, asked.image, hashed, seen, edge) or make_release(
         service,
         asked.image,
         next_sequence(seen),
@@ -137,6 +139,7 @@ def _release(
         asked.origin,
         subnet=environment.edge.subnet,
         secrets=secrets,
+        edge=edge,
     )
 
 
@@ -146,14 +149,17 @@ def _wanted_back(asked: Rollback, keep: int, seen: tuple[Observed, ...]) -> Want
     if not asked.to and last and last.verb == asked.verb and last.outcome in ("", "live"):
         # "The one before" means another release once the first has switched: a rerun ends what a kill left.
         begun = release_named(name, last.release, seen)
-        if begun and half_done(
-            wanted := Wanted(asked.service, begun, (), keep, judged=False), seen
-        ):
+        if begun and half_done(wanted := _back_to(begun, asked.service, keep, seen), seen):
             return wanted
     found = release_named(name, asked.to, seen) if asked.to else previous_release(name, seen)
     if found is None:
         raise _unknown(name, asked.to, "to go back to", seen)
-    return Wanted(asked.service, found, (), keep, judged=False)
+    return _back_to(found, asked.service, keep, seen)
+
+
+def _back_to(release: Release, service: Service, keep: int, seen: tuple[Observed, ...]) -> Wanted:
+    live = next((found for host in seen if (found := host.live(service.name))), None)
+    return Wanted(service, release, edge_back(release, live, seen), keep, judged=False)
 
 
 def _unknown(name: str, release: str, what: str, seen: tuple[Observed, ...]) -> UsageError:

@@ -15,6 +15,7 @@ from deploy.core.steps import Step, name_of
 from deploy.errors import StuckError, UsageError
 from deploy.run.deploy import Outcome, Request, RevertedError, Rollback, World, deploy, rollback
 from deploy.run.events import Event, PlanMade, StepBegun, StepDone
+from deploy.run.observe import observe_what_answers
 from deploy.testing import wishes
 from deploy.testing.engine import Behaviour
 from deploy.testing.faults import Fault, How, Killed
@@ -27,9 +28,17 @@ def world(fleet: Fleet) -> World:
     return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def go(fleet: Fleet, label: str, *, color: str = "", path: str = "/") -> Outcome:
-    service = wishes.service(replicas=2, color=color, path=path)
-    request = Request(service, wishes.image(label), wishes.REPLICA, wishes.parts(), wishes.ORIGIN)
+def go(
+    fleet: Fleet,
+    label: str,
+    *,
+    name: str = "app",
+    color: str = "",
+    path: str = "/",
+    edge: str = "1",
+) -> Outcome:
+    service, parts = wishes.service(name, replicas=2, color=color, path=path), wishes.parts(edge)
+    request = Request(service, wishes.image(label, name), wishes.REPLICA, parts, wishes.ORIGIN)
     fleet.images.update([request.image, *(part.image for part in request.parts)])
     return deploy(request, world(fleet), lambda event: None)
 
@@ -85,6 +94,38 @@ def test_a_rollback_needs_no_registry_and_renews_no_part() -> None:
     back(fleet, tell=told.append)
     names = {name_of(event.step) for event in told if isinstance(event, StepDone)}
     assert not names & {"PullImages", "StartPart", "WriteRelease"}
+
+
+def edges(fleet: Fleet) -> set[str]:
+    """The keys of the edges that run."""
+    return {key for host in observe_what_answers(fleet.hosts) for key in host.part_keys("edge")}
+
+
+def test_the_edge_goes_back_with_the_release_that_came_with_it() -> None:
+    fleet = fleet_of("one")
+    go(fleet, "two", color="two", edge="2")
+    assert edges(fleet) == {wishes.parts("2")[0].key}
+    assert back(fleet).release == ONE
+    assert edges(fleet) == {wishes.parts("1")[0].key}
+    assert back(fleet, TWO).release == TWO
+    assert edges(fleet) == {wishes.parts("2")[0].key}
+
+
+def test_an_edge_alone_is_no_new_release_and_its_record_says_so() -> None:
+    fleet = fleet_of("one two")
+    assert go(fleet, "two", color="two", edge="2").release == TWO
+    assert back(fleet, ONE).release == ONE
+    assert edges(fleet) == {wishes.parts("1")[0].key}
+    assert back(fleet, TWO).release == TWO
+    assert edges(fleet) == {wishes.parts("2")[0].key}
+
+
+def test_an_edge_that_another_service_came_with_stays() -> None:
+    fleet = fleet_of("one two")
+    go(fleet, "three", name="shop", path="/shop", edge="2")
+    go(fleet, "two", color="two", edge="2")
+    assert back(fleet).release == ONE
+    assert edges(fleet) == {wishes.parts("2")[0].key}
 
 
 def test_any_release_on_the_hosts_can_be_named() -> None:
