@@ -35,6 +35,7 @@ def test_both_write_one_chain(tmp_path: Path) -> None:
     append(ledger, EFFECT)
     entries = parse_ledger(ledger.read_text())
     assert [entry.who for entry in entries] == ["keeper", wishes.ENTRY.who] * 2 + ["keeper"]
+    assert [bool(entry.at) for entry in entries] == [False, True] * 2 + [False]
     torn = 5
     assert broken_links(ledger.read_text(), seal.read_text()) == (torn,)
 

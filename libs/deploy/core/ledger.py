@@ -21,7 +21,8 @@ class Entry:
 
     `event` is "begun" or "ended" of an operation, "effect" of one command under it (`what`, and its exit `code`), or
     "task" of a task that ran to its end. `outcome` is "" for begun. `sequence` is the release's. `turn` numbers the
-    operations of the whole fleet, so that two hosts' ledgers can be compared without a clock.
+    operations of the whole fleet, so that two hosts' ledgers can be compared without a clock. `when` is the
+    operation's (an effect bears that of its beginning), `at` is when the host wrote the line, by its own clock (UTC).
     """
 
     turn: int
@@ -41,11 +42,12 @@ class Entry:
     pipeline: str = ""
     what: str = ""
     code: int = 0
+    at: str = ""
 
 
 def head_of(entry: Entry) -> str:
-    """Writes an entry as JSON without its end: the host adds the exit code of an effect, and the seal."""
-    told = {name: value for name, value in asdict(entry).items() if name != "code"}
+    """Writes an entry as JSON without its end: the host adds the exit code of an effect, its time, and the seal."""
+    told = {name: value for name, value in asdict(entry).items() if name not in ("code", "at")}
     return json.dumps(told, sort_keys=True).removesuffix("}")
 
 

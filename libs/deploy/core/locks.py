@@ -33,10 +33,10 @@ echo held
 exec cat > /dev/null' hold "$@"
 """
 
-# record LEDGER HEAD: adds the line HEAD (JSON without its end), sealed by the hash of the line before. A line that a
-# kill or a full disk cut off is ended first: it stays what it is. The seal file has the count of lines and the last
-# one's hash, so that a tail that goes missing is found, too. A subshell, since a file that can't be opened ends all of
-# a sh.
+# record LEDGER HEAD: adds the line HEAD (JSON without its end) with this host's time, sealed by the hash of the line
+# before. A line that a kill or a full disk cut off is ended first: it stays what it is. The seal file has the count of
+# lines and the last one's hash, so that a tail that goes missing is found, too. A subshell, since a file that can't be
+# opened ends all of a sh.
 RECORD = """
 hashed() { tail -n 1 "$1" | tr -d '\\n' | sha256sum | cut -c 1-64; }
 record() (
@@ -47,7 +47,8 @@ record() (
     [ -z "$(tail -c 1 "$1")" ] || echo >&8 || exit 1
     prev=$(hashed "$1")
   fi
-  printf '%s, "prev": "%s"}\\n' "$2" "$prev" >&8 && sync "$1" || exit 1
+  at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  printf '%s, "at": "%s", "prev": "%s"}\\n' "$2" "$at" "$prev" >&8 && sync "$1" || exit 1
   printf '%s %s\\n' "$(wc -l < "$1")" "$(hashed "$1")" > "$1.seal.new" && mv "$1.seal.new" "$1.seal" || true
 )
 """

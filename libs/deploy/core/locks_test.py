@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -108,7 +110,9 @@ def test_an_effect_leaves_its_line_whatever_it_ends_with(machine: Machine, hold:
     text = machine.read("ledger.jsonl")
     found = parse_ledger(text)
     assert [entry.code for entry in found] == [7, 124, 0]
-    assert found[2] == ENTRY
+    assert replace(found[2], at="") == ENTRY
+    assert [entry.at for entry in found] == sorted(entry.at for entry in found)
+    assert all(datetime.fromisoformat(entry.at).utcoffset() == timedelta() for entry in found)
     assert broken_links(text, machine.read("ledger.jsonl.seal")) == ()
 
 
