@@ -131,7 +131,7 @@ def test_a_line_is_never_glued_to_a_torn_one(machine: Machine, hold: Hold) -> No
     machine.run(locks.note("one", HEAD))
     text = machine.read("ledger.jsonl")
     assert text.splitlines()[1] == '{"torn": '
-    assert parse_ledger(text) == (ENTRY, ENTRY)
+    assert [replace(entry, at="") for entry in parse_ledger(text)] == [ENTRY, ENTRY]
     assert broken_links(text, machine.read("ledger.jsonl.seal")) == (2,)
 
 
