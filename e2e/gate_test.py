@@ -83,9 +83,11 @@ def test_sixty_milliseconds_more_are_held_where_the_policy_says_so(
     ended = fixture.deploy(tmp_path, slow)
     assert ended.code == 4
     assert "latency: median" in ended.error
-    assert f"./ship promote {NAME} --release" in ended.hint
+    assert (ended.document["outcome"], ended.document["previous"]) == ("held", before)
+    release = ended.document["release"]
+    assert "./ship promote --" in ended.hint
+    assert f" {NAME} --release {release}" in ended.hint
     assert fixture.live == before
-    release = ended.hint.rpartition("--release ")[2]
     fixture.ship("abort", NAME, "--release", release).must()
 
 

@@ -59,12 +59,6 @@ class LockedError(ShipError):
     exit_code = 3
 
 
-class StuckError(ShipError):
-    """Something couldn't be taken back; a person is needed."""
-
-    exit_code = 4
-
-
 class HostUnreachableError(ShipError):
     """A host can't be reached (no route, refused, timed out, connection lost)."""
 

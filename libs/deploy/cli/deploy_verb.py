@@ -55,11 +55,24 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
+    request = replace(request, options=_options(arguments))
     world = wiring.world()
     if arguments.confirm:
         return document_of(confirm(request, world, console.tell), console)
     request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
     return document_of(deploy(request, world, console.tell, wait=arguments.wait), console)
+
+
+def _options(arguments: Namespace) -> tuple[str, ...]:
+    """What the command for the same once more has to say, too."""
+    given = {
+        "--image": arguments.image,
+        "--replicas": arguments.replicas,
+        "--canary": f"{arguments.canary}%" if arguments.canary else None,
+    }
+    words = [word for name, value in given.items() if value for word in (name, str(value))]
+    flags = {"--hold": arguments.hold, "--confirm": arguments.confirm}
+    return (*words, *(name for name, said in flags.items() if said))
 
 
 def _percent(text: str) -> int:
@@ -97,8 +110,10 @@ def show(document: Document) -> str:
         case "unchanged":
             return f"{name}: nothing to do for {release} {took}"
         case "held":
-            then = f"./ship promote {name} --release {release}"
-            return f"{name}: {release} is held {took}; next: {then}, or ./ship abort with the same words"
+            then = " or ".join(
+                f"./ship {verb} {name} --release {release}" for verb in ("promote", "abort")
+            )
+            return f"{name}: {release} is held {took}; next: {then}"
         case "aborted":
             return f"{name}: {release} is gone {took}"
         case _:

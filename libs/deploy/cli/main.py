@@ -34,13 +34,15 @@ from deploy.cli import (
     watch,
 )
 from deploy.cli.console import Console
+from deploy.cli.deploy_verb import document_of
+from deploy.cli.hints import complete
 from deploy.cli.trail import Trail
 from deploy.cli.verbs import Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.childpipeline import variables_of
 from deploy.core.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
-from deploy.run.deploy import RevertedError
+from deploy.run.deploy import RolloutError
 
 VERBS: tuple[Verb, ...] = (
     up.VERB,
@@ -113,6 +115,7 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
     """Runs one command line; returns its exit code. `redaction` is told of every secret that it learns."""
     console = Console.for_stream(os.environ, redaction)
     as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
+    arguments: Namespace | None = None
     try:
         arguments = parser().parse_args(argv)
         with closing(console):
@@ -120,12 +123,13 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
     except KeyboardInterrupt:
         return _fail(
             ShipError("interrupted", hint="run the same command again: it does what is left"),
+            arguments,
             as_json,
             console,
         )
     except ShipError as error:
-        return _fail(error, as_json, console)
-    _print(document, arguments.found, as_json)
+        return _fail(error, arguments, as_json, console)
+    _print(document, arguments, as_json)
     return int(document["exit_code"])
 
 
@@ -141,33 +145,39 @@ def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[s
         return {"ok": True, "exit_code": 0, "error": None, **document}
 
 
-def _print(document: dict[str, Any], verb: Verb, as_json: bool) -> None:
+def _print(document: dict[str, Any], arguments: Namespace, as_json: bool) -> None:
     if as_json:
         print(json.dumps(document))
-    elif text := verb.show(document):
-        print(text)
+    elif text := arguments.found.show(document):
+        print(_completed(text, arguments))
 
 
-def _fail(error: ShipError, as_json: bool, console: Console) -> int:
+def _completed(text: str, arguments: Namespace | None) -> str:
+    return complete(text, arguments, {verb.name for verb in VERBS}) if arguments else text
+
+
+def _fail(error: ShipError, arguments: Namespace | None, as_json: bool, console: Console) -> int:
+    hint = _completed(error.hint, arguments)
     problems = error.problems if isinstance(error, ConfigError) else ()
     for line in (f"error: {error.message}", *(f"  {problem}" for problem in problems)):
         print(line, file=sys.stderr)
-    if error.hint:
-        print(f"next: {error.hint}", file=sys.stderr)
+    if hint:
+        print(f"next: {hint}", file=sys.stderr)
     if as_json:
-        said: dict[str, Any] = {
-            "type": type(error).__name__,
-            "message": error.message,
-            "hint": error.hint,
-        }
-        document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": said}
-        if problems:
-            said["problems"] = list(problems)
-        if isinstance(error, RevertedError):
-            document |= {
-                "release": error.release,
-                "previous": error.previous,
-                "outcome": "reverted",
-            }
-        print(json.dumps(document | ({"steps": console.steps} if console.steps else {})))
+        print(json.dumps(failed(error, hint, console)))
     return error.exit_code
+
+
+def failed(error: ShipError, hint: str, console: Console) -> dict[str, Any]:
+    """Returns the document that a failed call answers with."""
+    said: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": error.message,
+        "hint": hint,
+    }
+    if isinstance(error, ConfigError) and error.problems:
+        said["problems"] = list(error.problems)
+    document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": said}
+    if isinstance(error, RolloutError):
+        return {**document, **document_of(error.end, console)}
+    return document | ({"steps": console.steps} if console.steps else {})

@@ -1,9 +1,22 @@
-"""The command line starts quickly: what talks to hosts, clouds and engines is imported by the verbs that need it."""
+"""The command line starts quickly: what talks to hosts, clouds and engines is imported by the verbs that need it.
+
+And a rollout that failed is told as one document, as one that didn't.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+
+from deploy.cli.console import Console
+from deploy.cli.main import failed
+from deploy.run.deploy import Promotion, Request, RolloutError, World, deploy, promote
+from deploy.testing import wishes
+from deploy.testing.fleet import Fleet
 
 HEAVY = {
     "boto3",
@@ -29,3 +42,64 @@ def test_help_imports_no_library_of_a_host_a_cloud_or_an_engine() -> None:
     loaded = set(done.stdout.split())
     assert "deploy" in loaded
     assert not HEAVY & loaded
+
+
+# What a failed call answers with.
+
+ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    """Two hosts that serve ONE."""
+    fleet = Fleet.of("host-1", "host-2")
+    deploy(asking(fleet, "one"), world(fleet), Console(stream=StringIO()).tell)
+    return fleet
+
+
+def world(fleet: Fleet) -> World:
+    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+
+
+def asking(fleet: Fleet, label: str) -> Request:
+    image = wishes.image(label)
+    request = Request(wishes.service(), image, wishes.REPLICA, wishes.parts(), wishes.ORIGIN)
+    request = replace(request, options=("--image", image))
+    fleet.images.update([request.image, *(part.image for part in request.parts)])
+    return request
+
+
+def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Fleet) -> None:
+    console = Console(stream=StringIO())
+    fleet["host-2"].pull_refused = True
+    request = asking(fleet, "two")
+    with pytest.raises(RolloutError) as caught:
+        deploy(request, world(fleet), console.tell)
+    document = failed(caught.value, caught.value.hint, console)
+    assert document["ok"] is False
+    assert document["error"]["type"] == "RevertedError"
+    assert document["error"]["hint"] == f"./ship deploy app --image {request.image} tries again"
+    ended = [document[key] for key in ("exit_code", "service", "release", "previous", "outcome")]
+    assert ended == [1, "app", TWO, ONE, "reverted"]
+    assert document["seconds"] == caught.value.end.seconds
+    assert {"host", "step", "because", "seconds", "outcome"} == set(document["steps"][0])
+    assert "failed" in {step["outcome"] for step in document["steps"]}
+
+
+def test_a_deploy_that_could_not_be_taken_back_says_that_it_is_stuck(fleet: Fleet) -> None:
+    console = Console(stream=StringIO())
+    request = replace(asking(fleet, "two"), hold=True)
+    deploy(request, world(fleet), Console(stream=StringIO()).tell)
+    fleet.after_touch = lambda host: fleet.gone.update({"host-2"} if TWO in fleet.served() else ())
+    with pytest.raises(RolloutError) as caught:
+        promote(
+            Promotion(request.service, wishes.ORIGIN, TWO),
+            world(fleet),
+            console.tell,
+        )
+    document = failed(caught.value, caught.value.hint, console)
+    assert document["error"]["type"] == "StuckError"
+    assert f"./ship promote app --release {TWO} then brings all" in document["error"]["hint"]
+    ended = [document[key] for key in ("exit_code", "service", "release", "previous", "outcome")]
+    assert ended == [4, "app", TWO, ONE, "stuck"]
+    assert document["steps"]

@@ -15,15 +15,15 @@ from deploy.core.plans import Holder, Plan, Wanted
 from deploy.core.releases import Release
 from deploy.core.rollout import plan_hold
 from deploy.core.way_back import plan_back, release_before
-from deploy.errors import GateError, ShipError, StuckError
+from deploy.errors import GateError, ShipError
 from deploy.run.events import Listener
 from deploy.run.executor import PhaseFailedError
 from deploy.run.fanout import MOST_HOSTS
 from deploy.run.guard import HeldHost
 from deploy.run.operation import Operation, Seen, reason_of
 from deploy.run.recording import Recorder
-from deploy.run.requests import Asked, Rollback
-from deploy.run.world import Outcome, RevertedError, World, since
+from deploy.run.requests import Asked, Promotion, again
+from deploy.run.world import Outcome, RevertedError, StuckError, World
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ class Attempt:
                 operation.conclude(self.outcome)
         finally:
             self._keep(recorder)
-        seconds = since(clock, self.begun)
-        return Outcome(release.service, release.id, plan.previous, self.outcome, seconds)
+        return operation.ended_as(self.outcome)
 
     def _keep(self, recorder: Recorder) -> None:
         """A chronicle that can't be kept or published changes no outcome."""
@@ -100,6 +99,7 @@ class _Aim:
             return None
         return StuckError(
             f"{self.wanted.release.id} is live everywhere, but {failure.phase.name} did not end: {reason_of(failure)}",
+            end=self.operation.ended_as("stuck"),
             hint=f"{self._again} does what is left",
         )
 
@@ -112,23 +112,26 @@ class _Aim:
             raise ShipError(f"no host holds the record of {target}, which is to be live again")
         return plan_back(self.wanted, record, before, now)
 
-    def taken_back(self, why: str) -> RevertedError:
+    def taken_back(self, why: str, end: Outcome) -> RevertedError:
         """Says what serves now."""
-        release, target = self.wanted.release.id, self._target
+        request, release, target = self.request, self.wanted.release, self._target
         state = f"{target} serves as before" if target else "nothing is live, the edge answers 503"
-        was = "could not be mended" if target == release else "was taken back"
+        was = "could not be mended" if target == release.id else "was taken back"
+        once_more = self._again
+        if isinstance(request, Promotion):  # the candidate is gone with its hold
+            once_more = f"./ship deploy {release.service} --image {release.image}"
         return RevertedError(
-            f"{release} {was}, {state}: {why}",
-            release=release,
-            previous=target,
-            hint=f"{self._again} tries again",
+            f"{release.id} {was}, {state}: {why}",
+            end=replace(end, previous=target),
+            hint=f"{once_more} tries again",
         )
 
-    def stuck(self, why: str, reason: str) -> StuckError:
+    def stuck(self, why: str, reason: str, end: Outcome) -> StuckError:
         """Says what brings all hosts to one release."""
         entry = self.operation.entry
         return StuckError(
             f"the {entry.verb} to {entry.release} failed ({why}) and could not be taken back everywhere: {reason}",
+            end=end,
             hint=f"./ship status {entry.service} shows each host; {self._again} then brings all to one release",
         )
 
@@ -145,11 +148,13 @@ class _Aim:
             operation.conclude("stuck", f"{refused.message}; {reason}")
             return StuckError(
                 f"{refused.message}, and it could not be held: {reason}",
+                end=operation.ended_as("stuck"),
                 hint=f"./ship status {name} shows each host; {self._again} tries again",
             )
         operation.conclude("held", refused.message)
         return StuckError(
             f"{release} is held, no user meets it: {refused.message}",
+            end=operation.ended_as("held"),
             hint=f"./ship promote {name} --release {release}, or ./ship abort {name} --release {release}",
         )
 
@@ -159,9 +164,7 @@ class _Aim:
 
     @property
     def _again(self) -> str:
-        command = f"./ship {self.request.verb} {self.request.service.name}"
-        to = isinstance(self.request, Rollback)
-        return f"{command} --to {self.wanted.release.id}" if to else command
+        return again(self.request, self.wanted.release.id)
 
 
 def entry_of(request: Asked, release: Release, turn: int, now: str) -> Entry:

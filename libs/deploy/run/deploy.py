@@ -30,7 +30,7 @@ from deploy.run.requests import (
     held_release,
     wanted_by,
 )
-from deploy.run.world import Outcome, RevertedError, World, since
+from deploy.run.world import Outcome, RevertedError, RolloutError, StuckError, World, since
 
 __all__ = [
     "Abort",
@@ -39,7 +39,9 @@ __all__ = [
     "Request",
     "RevertedError",
     "Rollback",
+    "RolloutError",
     "Scale",
+    "StuckError",
     "World",
     "abort",
     "confirm",
@@ -95,7 +97,9 @@ def confirm(request: Request, world: World, tell: Listener) -> Outcome:
     known = newest_verified(seen, name, request.image)
     if known is None:
         return _roll(request, world, tell)
-    back = Rollback(request.service, request.origin, known.id, request.verb, request.pipeline)
+    back = Rollback(
+        request.service, request.origin, known.id, request.verb, request.pipeline, request.options
+    )
     return _roll(back, world, tell)
 
 

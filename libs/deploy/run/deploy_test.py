@@ -20,9 +20,16 @@ from deploy.errors import (
     PreflightError,
     RegistryAuthError,
     ShipError,
-    StuckError,
 )
-from deploy.run.deploy import Outcome, Request, RevertedError, World, deploy, plan
+from deploy.run.deploy import (
+    Outcome,
+    Request,
+    RevertedError,
+    StuckError,
+    World,
+    deploy,
+    plan,
+)
 from deploy.run.events import Event, PlanMade, Said, StepBegun, StepDone, StepFailed
 from deploy.testing import wishes
 from deploy.testing.engine import Behaviour
@@ -199,7 +206,7 @@ def test_a_bad_candidate_never_gets_traffic(behaviour: Behaviour, told: str) -> 
     behaves(fleet, "two", behaviour)
     with pytest.raises(RevertedError, match=told) as failure:
         go(fleet, asking(fleet, "two"))
-    assert (failure.value.exit_code, failure.value.previous) == (1, ONE)
+    assert (failure.value.exit_code, failure.value.end.previous) == (1, ONE)
     assert f"{ONE} serves as before" in failure.value.message
     assert fleet.served() == [ONE, ONE]
     for host in fleet.hosts:

@@ -19,8 +19,16 @@ from hypothesis import strategies as st
 from deploy.core import commands, locks
 from deploy.core.edge import parse_edge
 from deploy.core.steps import Step, name_of
-from deploy.errors import ShipError, StuckError
-from deploy.run.deploy import Outcome, Request, RevertedError, World, deploy, plan
+from deploy.errors import ShipError
+from deploy.run.deploy import (
+    Outcome,
+    Request,
+    RevertedError,
+    StuckError,
+    World,
+    deploy,
+    plan,
+)
 from deploy.run.events import Event, StepBegun, StepDone, StepFailed
 from deploy.testing import wishes
 from deploy.testing.faults import Fault, How, Killed

@@ -12,8 +12,12 @@ from deploy.core.chronicle import parse_chronicle
 from deploy.core.config import Condition, Gate
 from deploy.core.gates import parse_verdict
 from deploy.core.ledger import parse_ledger
-from deploy.errors import StuckError
-from deploy.run.deploy import Outcome, RevertedError, deploy
+from deploy.run.deploy import (
+    Outcome,
+    RevertedError,
+    StuckError,
+    deploy,
+)
 from deploy.run.deploy_test import asking, world
 from deploy.run.events import Event, Said, StepDone
 from deploy.testing.engine import Behaviour
@@ -95,7 +99,7 @@ def test_five_errors_in_a_hundred_are_taken_back_before_a_user_meets_them() -> N
     assert "the gate refuses" in error.message
     assert "errors:" in error.message
     assert "against 0 of 300" in error.message
-    assert (error.release, error.previous) == (TWO, ONE)
+    assert (error.end.release, error.end.previous) == (TWO, ONE)
     assert scene.fleet.served() == [ONE]
     assert "PointTraffic" not in scene.steps
     assert "errors: fail" in scene.said

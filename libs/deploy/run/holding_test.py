@@ -14,7 +14,7 @@ from deploy.core.ledger import parse_ledger
 from deploy.core.observed import lasting_hold
 from deploy.core.ports import Completed
 from deploy.core.steps import name_of
-from deploy.errors import JudgedError, LockedError, ShipError, StuckError, UsageError
+from deploy.errors import JudgedError, LockedError, ShipError, UsageError
 from deploy.run.deploy import (
     Abort,
     Outcome,
@@ -23,6 +23,7 @@ from deploy.run.deploy import (
     RevertedError,
     Rollback,
     Scale,
+    StuckError,
     World,
     abort,
     confirm,
@@ -207,9 +208,11 @@ def test_a_candidate_is_refused_beside_another_live_release(held: Fleet) -> None
 
 def test_a_promotion_that_fails_is_taken_back_with_its_hold(held: Fleet) -> None:
     held["host-2"].answers[TWO] = (100, 50)
-    with pytest.raises(RevertedError):
+    with pytest.raises(RevertedError) as caught:
         promoted(held)
     assert is_whole(held, ONE)
+    # There is nothing left to promote.
+    assert caught.value.hint == f"./ship deploy app --image {wishes.image('two')} tries again"
 
 
 @pytest.mark.parametrize("again", ["promote", "deploy"])

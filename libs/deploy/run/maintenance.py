@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy.core.closing import live_somewhere, plan_maintenance, plan_maintenance_back
 from deploy.core.config import Service
@@ -10,13 +10,13 @@ from deploy.core.ledger import Entry
 from deploy.core.observed import next_turn
 from deploy.core.plans import Plan
 from deploy.core.releases import Origin
-from deploy.errors import ShipError, StuckError, UsageError
+from deploy.errors import ShipError, UsageError
 from deploy.run.events import Listener
 from deploy.run.executor import PhaseFailedError
 from deploy.run.locking import locked
 from deploy.run.observe import observe
 from deploy.run.operation import Operation, Seen
-from deploy.run.world import Outcome, RevertedError, World, since
+from deploy.run.world import Outcome, RevertedError, StuckError, World, since
 
 VERB = "maintenance"
 
@@ -88,20 +88,20 @@ class _Aim:
         """Opens or closes each host as it was."""
         return plan_maintenance_back(self.request.service.name, before, now)
 
-    def taken_back(self, why: str) -> RevertedError:
+    def taken_back(self, why: str, end: Outcome) -> RevertedError:
         """Says that nothing is otherwise."""
         return RevertedError(
             f"{self.request.service.name} is as it was before: {why}",
-            release=self.live,
-            previous=self.live,
+            end=replace(end, previous=self.live),
             hint=f"{self._again} tries again",
         )
 
-    def stuck(self, why: str, reason: str) -> StuckError:
+    def stuck(self, why: str, reason: str, end: Outcome) -> StuckError:
         """Says what brings all hosts to the same."""
         name = self.request.service.name
         return StuckError(
             f"{name} is not {_called(self.request.on)} everywhere ({why}) and not as it was either: {reason}",
+            end=end,
             hint=f"./ship status {name} shows each host; {self._again} does what is left",
         )
 

@@ -12,8 +12,15 @@ from deploy.core import commands, locks
 from deploy.core.edge import parse_edge
 from deploy.core.ledger import parse_ledger
 from deploy.core.steps import name_of
-from deploy.errors import ShipError, StuckError, UsageError
-from deploy.run.deploy import Outcome, Request, RevertedError, World, deploy
+from deploy.errors import ShipError, UsageError
+from deploy.run.deploy import (
+    Outcome,
+    Request,
+    RevertedError,
+    StuckError,
+    World,
+    deploy,
+)
 from deploy.run.events import Event, PlanMade, StepBegun
 from deploy.run.maintenance import Maintenance, set_maintenance
 from deploy.run.status import status

@@ -13,8 +13,16 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from deploy.core.steps import name_of
-from deploy.errors import ShipError, StuckError
-from deploy.run.deploy import Outcome, Request, RevertedError, World, deploy, plan
+from deploy.errors import ShipError
+from deploy.run.deploy import (
+    Outcome,
+    Request,
+    RevertedError,
+    StuckError,
+    World,
+    deploy,
+    plan,
+)
 from deploy.run.events import Event, StepBegun
 from deploy.testing import wishes
 from deploy.testing.faults import Fault, How, Killed

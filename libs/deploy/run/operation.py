@@ -16,13 +16,13 @@ from deploy.core.observed import Observed
 from deploy.core.plans import Plan
 from deploy.core.ports import Clock
 from deploy.core.steps import Step
-from deploy.errors import HostUnreachableError, LockedError, ShipError, StuckError
+from deploy.errors import HostUnreachableError, LockedError, ShipError
 from deploy.run.events import Listener, PlanMade, Said
 from deploy.run.executor import PhaseFailedError, execute
 from deploy.run.guard import HeldHost
 from deploy.run.observe import observe_what_answers
 from deploy.run.perform import Outside, perform
-from deploy.run.world import RevertedError, World, since
+from deploy.run.world import Outcome, RevertedError, StuckError, World, since
 
 type Seen = tuple[Observed, ...]
 
@@ -38,11 +38,11 @@ class Aim(Protocol):
         """Returns what brings these hosts to how they were `before`. Raises ShipError where nothing does."""
         ...
 
-    def taken_back(self, why: str) -> RevertedError:
+    def taken_back(self, why: str, end: Outcome) -> RevertedError:
         """Returns the error for a failure after which every host is as it was."""
         ...
 
-    def stuck(self, why: str, reason: str) -> StuckError:
+    def stuck(self, why: str, reason: str, end: Outcome) -> StuckError:
         """Returns the error for a failure (`why`) whose taking back failed, too (`reason`)."""
         ...
 
@@ -110,6 +110,11 @@ class Operation:
             seconds=since(self.world.clock, self.begun),
         )
 
+    def ended_as(self, outcome: str) -> Outcome:
+        """Returns how it ends now."""
+        entry, seconds = self.entry, since(self.world.clock, self.begun)
+        return Outcome(entry.service, entry.release, entry.previous, outcome, seconds)
+
     def conclude(self, outcome: str, why: str = "") -> None:
         """Writes how it ended into every ledger that can be reached; a ledger that can't changes no outcome."""
         last = self.last_entry(outcome, why)
@@ -132,9 +137,9 @@ class Operation:
         except (ShipError, PhaseFailedError) as second:
             reason = reason_of(second)
             self.conclude("stuck", f"{why}; {reason}")
-            return aim.stuck(why, reason)
+            return aim.stuck(why, reason, self.ended_as("stuck"))
         self.conclude("reverted", why)
-        return aim.taken_back(why)
+        return aim.taken_back(why, self.ended_as("reverted"))
 
     def _take_back(self, aim: Aim) -> None:
         """Takes back every host that answers. Raises HostUnreachableError, once they are back, for one that doesn't."""

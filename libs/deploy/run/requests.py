@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -32,7 +33,7 @@ class Request:
     """This image of this service, with `replica` (replica.yml's text) and `parts`.
 
     `hold` stops before the switch, with the candidate answering on the preview route. `canary` is the share of the
-    users, in percent, that meet it before the first host switches.
+    users, in percent, that meet it before the first host switches. `options` are those of the command that asked.
     """
 
     service: Service
@@ -44,17 +45,22 @@ class Request:
     pipeline: str = ""
     hold: bool = False
     canary: int = 0
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """The release `to`, or "" for the one that was verified before this; a way back that nobody judges."""
+    """The release `to`, or "" for the one that was verified before this; a way back that nobody judges.
+
+    `options` are those of the command that asked, () for the release's name.
+    """
 
     service: Service
     origin: Origin
     to: str = ""
     verb: str = "rollback"
     pipeline: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,23 @@ class Abort:
 
 Forward = Request | Rollback | Promotion | Scale
 Asked = Forward | Abort
+
+
+def again(asked: Asked, release: str) -> str:
+    """Returns the command that asks for the same once more; `release` is the one that it came to."""
+    name = asked.service.name
+    match asked:
+        case Scale(replicas=replicas):
+            words: tuple[str, ...] = (f"{name}={replicas}",)
+        case Rollback(options=()):
+            words = (name, "--to", release)
+        case Request(options=options) | Rollback(options=options):
+            words = (name, *options)
+        case Promotion() | Abort():
+            words = (name, "--release", release)
+        case _:
+            assert_never(asked)
+    return shlex.join(["./ship", asked.verb, *words])
 
 
 def wanted_by(

@@ -12,8 +12,17 @@ import pytest
 from deploy.core import commands, locks
 from deploy.core.ledger import parse_ledger
 from deploy.core.steps import Step, name_of
-from deploy.errors import StuckError, UsageError
-from deploy.run.deploy import Outcome, Request, RevertedError, Rollback, World, deploy, rollback
+from deploy.errors import UsageError
+from deploy.run.deploy import (
+    Outcome,
+    Request,
+    RevertedError,
+    Rollback,
+    StuckError,
+    World,
+    deploy,
+    rollback,
+)
 from deploy.run.events import Event, PlanMade, StepBegun, StepDone
 from deploy.run.observe import observe_what_answers
 from deploy.testing import wishes

@@ -27,7 +27,7 @@ def take_back(
     ours = hold is not None and hold.release == release
     if any(host.edge.live(service.name) == release for host in seen):
         to = hold.previous if ours and hold else ""
-        back = Rollback(service, origin, to, pipeline=pipeline)
+        back = Rollback(service, origin, to, pipeline=pipeline, options=("--release", release))
         return rollback(back, world, tell, wait=True)
     if ours:
         return abort(Abort(service, origin, release, pipeline=pipeline), world, tell)

@@ -30,7 +30,10 @@ class World:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended: `outcome` is live, unchanged, held or aborted; a failure is an exception."""
+    """How it ended: live, unchanged, held, aborted, closed or open; a failure is reverted, held or stuck.
+
+    `release` is what was tried, `previous` what was live before.
+    """
 
     service: str
     release: str
@@ -39,13 +42,22 @@ class Outcome:
     seconds: float
 
 
-class RevertedError(ShipError):
-    """The deploy failed and every host was taken back; `release` is what was tried, `previous` what is live."""
+class RolloutError(ShipError):
+    """What was begun on the hosts failed, and ended as `end`."""
 
-    def __init__(self, message: str, *, release: str, previous: str, hint: str) -> None:
+    def __init__(self, message: str, *, end: Outcome, hint: str) -> None:
         super().__init__(message, hint=hint)
-        self.release = release
-        self.previous = previous
+        self.end = end
+
+
+class RevertedError(RolloutError):
+    """It failed and every host was taken back: `end.previous` is live."""
+
+
+class StuckError(RolloutError):
+    """It couldn't be taken back everywhere, or is held for a person to look at."""
+
+    exit_code = 4
 
 
 def since(clock: Clock, begun: float) -> float:
