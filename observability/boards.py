@@ -687,12 +687,12 @@ DORA = Board(
         Panel(
             6,
             "Phases of the last deploy",
-            "Where its time went.",
+            "Where its time went. One that was held is two: deploy until the hold, promote from then on.",
             "s",
             (
                 Query(
-                    f'max by (service, phase) (ship_deploy_phase_seconds{{verb="deploy",{_OWN}}})',
-                    "{{service}} {{phase}}",
+                    f'max by (service, verb, phase) (ship_deploy_phase_seconds{{verb=~"deploy|promote",{_OWN}}})',
+                    "{{service}} {{verb}} {{phase}}",
                 ),
             ),
         ),

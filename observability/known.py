@@ -7,7 +7,7 @@ within a second; r2's are all within 100 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 STEP_S = 15
 LENGTH_S = 900
@@ -143,11 +143,26 @@ def _pushed(end: float) -> dict[str, Curve]:
         f"ship_dora_change_failure_ratio{{{keys}}}": _flat(0.25),
         f"ship_dora_lead_time_seconds{{{keys}}}": _flat(3600),
         f"ship_dora_restore_seconds{{{keys}}}": _flat(120),
-        f'ship_deploy_seconds{{{deploy},verb="deploy"}}': _flat(20),
-        f'ship_deploy_phase_seconds{{{deploy},verb="deploy",phase="start"}}': _flat(6),
-        f'ship_deploy_phase_seconds{{{deploy},verb="rollback",phase="start"}}': _flat(7),
-        f'ship_deploy_outcome{{{deploy},verb="deploy",outcome="live"}}': _flat(1),
-        f'ship_deploy_outcome{{{deploy},verb="deploy",outcome="reverted"}}': _flat(0),
+        **_told(f'{deploy},verb="deploy"', 20, "held", {"start": 6, "hold": 1}),
+        **_told(f'{deploy},verb="promote"', 9, "live", {"switch": 2}),
+        **_told(f'{deploy},verb="rollback"', 8, "live", {"switch": 3}),
+    }
+
+
+def _told(
+    labels: Labels, seconds: float, ended: str, phases: Mapping[str, float]
+) -> dict[str, Curve]:
+    """What one verb told at its end: a pipeline's deploy is held, and promoted by another job."""
+    return {
+        f"ship_deploy_seconds{{{labels}}}": _flat(seconds),
+        **{
+            f'ship_deploy_outcome{{{labels},outcome="{each}"}}': _flat(float(each == ended))
+            for each in ("live", "reverted", "held", "stuck", "aborted")
+        },
+        **{
+            f'ship_deploy_phase_seconds{{{labels},phase="{name}"}}': _flat(each)
+            for name, each in phases.items()
+        },
     }
 
 
@@ -216,7 +231,7 @@ SHOWN: dict[tuple[str, int], list[list[float]]] = {
     ("delivery", 2): [[3600]],
     ("delivery", 3): [[0.25]],
     ("delivery", 4): [[120]],
-    ("delivery", 5): [[20]],
-    ("delivery", 6): [[6]],
-    ("delivery", 7): [[1]],
+    ("delivery", 5): [[8, 9, 20]],
+    ("delivery", 6): [[1, 2, 6]],
+    ("delivery", 7): [[1, 1, 1]],
 }

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from deploy.core.chronicle import Chronicle
-from deploy.core.dora import deploy_metrics
+from deploy.core.dora import FourKeys, deploy_metrics, key_metrics
 from deploy.core.ports import Say
 from deploy.core.spans import trace_of
+from deploy.errors import ShipError
 
 TIMEOUT_S = 5.0
 
@@ -47,14 +48,18 @@ class Receivers:
 
 @dataclass(frozen=True)
 class Exports:
-    """One call a deploy, once it has ended. A receiver that doesn't answer is told, and the others get theirs."""
+    """One call a deploy, once it has ended. A receiver that doesn't answer is told, and the others get theirs.
+
+    `keys` computes a service's four keys, with the deploy that has just ended; it may raise ShipError.
+    """
 
     receivers: Receivers
     folder: Path
     say: Say
+    keys: Callable[[str], FourKeys]
 
     def __call__(self, chronicle: Chronicle) -> None:
-        """Sends the trace, the metrics and an annotation, and leaves the trace in the folder."""
+        """Sends the trace, the metrics, the four keys and an annotation, and leaves the trace in the folder."""
         to, trace = self.receivers, json.dumps(trace_of(chronicle)).encode()
         name = f"{chronicle.environment}-{chronicle.service}-{chronicle.turn:06d}.otlp.json"
         try:
@@ -65,17 +70,30 @@ class Exports:
         if to.traces:
             self._send("trace", to.traces, trace)
         if to.pushgateway:
-            self.push(chronicle.service, chronicle.environment, "ship", deploy_metrics(chronicle))
+            group = {"service": chronicle.service, "environment": chronicle.environment}
+            self._push("ship", {**group, "verb": chronicle.verb}, deploy_metrics(chronicle))
+            try:
+                self.push_keys(
+                    chronicle.service, chronicle.environment, self.keys(chronicle.service)
+                )
+            except ShipError as error:
+                self.say(f"the four keys of {chronicle.service} can't be computed: {error.message}")
         if to.grafana:
             body = json.dumps(annotation(chronicle)).encode()
             login = {"Authorization": f"Bearer {to.grafana_token}"} if to.grafana_token else {}
             self._send("annotation", f"{to.grafana}/api/annotations", body, headers=login)
 
-    def push(self, service: str, environment: str, job: str, text: str) -> None:
-        """Replaces a group of metrics: grouped by service and environment, never by run."""
-        where = f"{self.receivers.pushgateway}/metrics/job/{job}/service/{service}"
+    def push_keys(self, service: str, environment: str, keys: FourKeys) -> None:
+        """Replaces what the Pushgateway has of a service's four keys, if there is one."""
+        if self.receivers.pushgateway:
+            text = key_metrics(service, environment, keys)
+            self._push("ship-dora", {"service": service, "environment": environment}, text)
+
+    def _push(self, job: str, group: Mapping[str, str], text: str) -> None:
+        """Replaces a group of metrics. A group is never one run's, and no verb replaces what another has told."""
+        labels = "".join(f"/{name}/{value}" for name, value in group.items())
+        target = f"{self.receivers.pushgateway}/metrics/job/{job}{labels}"
         plain = {"Content-Type": "text/plain; version=0.0.4"}
-        target = f"{where}/environment/{environment}"
         self._send("metrics", target, text.encode(), method="PUT", headers=plain)
 
     def _send(

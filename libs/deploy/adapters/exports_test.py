@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from deploy.adapters.exports import Exports, Receivers
+from deploy.core.dora import FourKeys
 from deploy.core.spans_test import CHRONICLE
+from deploy.errors import HostUnreachableError
+
+KEYS = FourKeys(days=30, deploys=3, failed=1, lead_time_s=60, restore_s=None)
+
+
+def keys(service: str) -> FourKeys:
+    assert service == "app"
+    return KEYS
+
 
 type Got = list[tuple[str, str, dict[str, str], bytes]]
 
@@ -45,15 +55,17 @@ def test_everybody_gets_theirs(server: tuple[str, Got], tmp_path: Path) -> None:
     url, got = server
     told: list[str] = []
     receivers = Receivers(f"{url}/v1/traces", f"{url}/push", f"{url}/grafana", "a-token")
-    Exports(receivers, tmp_path / "deploys", told.append)(CHRONICLE)
+    Exports(receivers, tmp_path / "deploys", told.append, keys)(CHRONICLE)
     assert told == []
     assert [each[:2] for each in got] == [
         ("POST", "/v1/traces"),
-        ("PUT", "/push/metrics/job/ship/service/app/environment/sandbox"),
+        ("PUT", "/push/metrics/job/ship/service/app/environment/sandbox/verb/deploy"),
+        ("PUT", "/push/metrics/job/ship-dora/service/app/environment/sandbox"),
         ("POST", "/grafana/api/annotations"),
     ]
-    assert got[2][2]["Authorization"] == "Bearer a-token"
-    assert json.loads(got[2][3])["tags"] == ["deploy", "app", "sandbox", "reverted"]
+    assert got[3][2]["Authorization"] == "Bearer a-token"
+    assert json.loads(got[3][3])["tags"] == ["deploy", "app", "sandbox", "reverted"]
+    assert b'ship_dora_deploys_per_day{service="app",environment="sandbox"} 0.1' in got[2][3]
     kept = tmp_path / "deploys" / "sandbox-app-000002.otlp.json"
     assert kept.read_bytes() == got[0][3]
 
@@ -64,17 +76,29 @@ def test_who_is_down_or_refuses_is_told_and_nothing_fails(
     url, got = server
     told: list[str] = []
     receivers = Receivers("http://127.0.0.1:1/x", f"{url}/refuses/push", "ftp://nowhere")
-    Exports(receivers, tmp_path, told.append)(CHRONICLE)
-    assert len(got) == 1
-    assert len(told) == 3
+    Exports(receivers, tmp_path, told.append, keys)(CHRONICLE)
+    assert len(got) == 2
+    assert len(told) == 4
     assert "HTTP 500" in told[1]
+
+
+def test_keys_that_cant_be_computed_are_told_and_the_rest_is_sent(
+    server: tuple[str, Got], tmp_path: Path
+) -> None:
+    def unreachable(service: str) -> FourKeys:
+        raise HostUnreachableError("host-1 is gone", hint="")
+
+    told: list[str] = []
+    Exports(Receivers("", server[0], server[0]), tmp_path, told.append, unreachable)(CHRONICLE)
+    assert told == ["the four keys of app can't be computed: host-1 is gone"]
+    assert [each[0] for each in server[1]] == ["PUT", "POST"]
 
 
 def test_nobody_is_told_where_nobody_is_configured(tmp_path: Path) -> None:
     told: list[str] = []
     blocked = tmp_path / "file"
     blocked.write_text("")
-    Exports(Receivers.of({}), blocked / "deploys", told.append)(CHRONICLE)
+    Exports(Receivers.of({}), blocked / "deploys", told.append, keys)(CHRONICLE)
     assert len(told) == 1
 
 

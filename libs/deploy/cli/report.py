@@ -11,9 +11,7 @@ from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.changes import Commit
-from deploy.core.dora import four_keys, key_metrics
 from deploy.core.report import render_report
-from deploy.run.history import history
 from deploy.run.reporting import gather
 
 
@@ -64,22 +62,17 @@ def _show(document: Document) -> str:
 def _add_dora(parser: ArgumentParser) -> None:
     parser.add_argument("service")
     parser.add_argument("--days", type=float, default=30.0, metavar="N", help="default: 30")
-    parser.add_argument("--push", action="store_true", help="send them to the Pushgateway, too")
+    parser.add_argument(
+        "--push", action="store_true", help="to the Pushgateway, too, as each deploy does"
+    )
 
 
 def _dora(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     name = wiring.settings.service(arguments.service).name
-    operations = [each.entry for each in history(wiring.connections.hosts(), name)]
-    keys = four_keys(
-        operations,
-        now=wiring.clock.now(),
-        committed=wiring.checkout.committed,
-        days=arguments.days,
-    )
+    keys = wiring.keys(name, arguments.days)
     environment = wiring.settings.environment().name
-    if arguments.push and wiring.exports.receivers.pushgateway:
-        text = key_metrics(name, environment, keys)
-        wiring.exports.push(name, environment, "ship-dora", text)
+    if arguments.push:
+        wiring.exports.push_keys(name, environment, keys)
     return {
         "service": name,
         "environment": environment,

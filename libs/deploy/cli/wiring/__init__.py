@@ -24,11 +24,13 @@ from deploy.cli.wiring.connections import Connections
 from deploy.cli.wiring.images import Images
 from deploy.cli.wiring.requests import Requests
 from deploy.cli.wiring.settings import ROOT, Settings
+from deploy.core.dora import FourKeys, four_keys
 from deploy.core.ports import Say, SecretStore
 from deploy.core.redaction import Redaction
 from deploy.errors import ConfigError, JourneysFailedError
 from deploy.run.affected import Grounds
 from deploy.run.deploy import World
+from deploy.run.history import history
 from deploy.run.vault import Vault
 from toolchain.engine import stop_if_ours
 
@@ -114,7 +116,13 @@ class Wiring:
         metrics = self.settings.environment().metrics
         pushgateway = metrics.pushgateway_url if metrics else ""
         receivers = Receivers.of(os.environ, pushgateway=pushgateway)
-        return Exports(receivers, ROOT / "dist" / "deploys", self.say)
+        return Exports(receivers, ROOT / "dist" / "deploys", self.say, self.keys)
+
+    def keys(self, service: str, days: float = 30.0) -> FourKeys:
+        """A service's four keys of DORA, from its hosts' records and this checkout's commits."""
+        operations = [each.entry for each in history(self.connections.hosts(), service)]
+        committed = self.checkout.committed
+        return four_keys(operations, now=self.clock.now(), committed=committed, days=days)
 
     def world(self) -> World:
         """Everything outside that a deploy touches."""
