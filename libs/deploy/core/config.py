@@ -18,8 +18,9 @@ class Route:
 class Health:
     """When a replica counts as healthy; the vocabulary of Nomad's update stanza. Times in seconds.
 
-    It has to answer `successes` times in a row and be well for `min_healthy_s`, the first time within
-    `startup_deadline_s` of its start; all of a release have to be there within `healthy_deadline_s`.
+    Docker asks it for `path` every `interval_s`; it has to be well for `min_healthy_s`, the first time within
+    `startup_deadline_s` of its start, and all of a release within `healthy_deadline_s`. Then each has to answer
+    through the edge, `path` too, `successes` times with no wrong answer of any in between, before a user meets one.
     """
 
     path: str = "/readyz"

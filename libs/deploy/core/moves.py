@@ -143,10 +143,12 @@ def _pointed(wanted: Wanted, host: Observed) -> EdgeRoute:
 
 def preview(wanted: Wanted, host: Observed) -> Iterator[Step]:
     if not is_live(wanted, host):
-        why = "seen answering before it gets traffic"
+        why, health = "seen answering before it gets traffic", wanted.service.health
         route = with_candidate(wanted, host)
         yield OfferCandidate(host.host, route, wanted.release, why)
-        yield VerifyPreview(host.host, wanted.release, route, wanted.service.health.successes, why)
+        yield VerifyPreview(
+            host.host, wanted.release, route, health.successes, health.path, because=why
+        )
 
 
 def switch(wanted: Wanted, host: Observed) -> Iterator[Step]:

@@ -120,12 +120,16 @@ class OfferCandidate:
 
 @dataclass(frozen=True)
 class VerifyPreview:
-    """Asks the preview route until every replica of the candidate has answered well `successes` times."""
+    """Asks the preview route until every replica of the candidate has answered well `successes` times in a row.
+
+    What is asked for is `/version`, and `health_path` as a replica's own health check asks for it.
+    """
 
     host: str
     release: Release
     route: EdgeRoute
     successes: int
+    health_path: str
     because: str
 
 

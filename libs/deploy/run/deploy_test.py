@@ -199,6 +199,11 @@ def test_a_new_host_that_fails_is_cleared_and_the_old_one_untouched() -> None:
         (Behaviour(crashes_after_s=0.8), "ends again and again"),
         (Behaviour(dies_after_s=0.5), "ends again and again"),
         (Behaviour(answers_as=ONE), "did not answer as r000002"),
+        (Behaviour(fails_every=2), r"did not answer as r000002-3f9c2ab \(last: HTTP 500"),
+        (
+            Behaviour(fails_at="/readyz"),
+            r"last: HTTP 500 at /readyz\)\n.*\n  log: .* said its last",
+        ),
     ],
 )
 def test_a_bad_candidate_never_gets_traffic(behaviour: Behaviour, told: str) -> None:

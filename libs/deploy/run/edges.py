@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from deploy.core import commands, part_commands
 from deploy.core.config import Edge
 from deploy.core.edge import EdgeRoute, EdgeState, generation_of, parse_edge, render_edge
-from deploy.core.ports import Answer, Clock, Host
-from deploy.core.releases import Release
+from deploy.core.ports import Clock, Host
 from deploy.errors import CommandError, VerifyError
 from deploy.run.guard import HeldHost, last_line
 from deploy.run.waiting import wait_until
@@ -151,40 +148,3 @@ class _Leaving:
         if self.waited is None:
             self.waited = leaving
         return not self.waited & leaving
-
-
-class Roll:
-    """Counts which replicas of a release answered `/version` as they should."""
-
-    def __init__(self, release: Release, successes: int) -> None:
-        self._release = release
-        self._missing = dict.fromkeys(release.names, successes)
-        self.last = "nothing answered yet"
-
-    def take(self, answer: Answer) -> bool:
-        """Counts one answer; returns False for one that isn't this release's, kept as the last thing wrong."""
-        told = _told(answer)
-        release, replica = told.get("release"), told.get("replica")
-        if (release, told.get("config_hash")) != (self._release.id, self._release.config_hash):
-            status = (
-                f"HTTP {answer.status}" if answer.status else answer.body.decode(errors="replace")
-            )
-            self.last = f"{status}, release {release or 'unknown'}"
-            return False
-        self.last = f"release {release}, replica {replica}"
-        if replica in self._missing:
-            self._missing[replica] -= 1
-        return True
-
-    @property
-    def missing(self) -> list[str]:
-        """The replicas that have not answered often enough, by name."""
-        return [name for name, left in self._missing.items() if left > 0]
-
-
-def _told(answer: Answer) -> dict[str, Any]:
-    try:
-        told = json.loads(answer.body) if answer.status == 200 else {}
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from deploy.core import commands, locks
 from deploy.core.edge import EdgeRoute, Upstream
-from deploy.core.ports import Answer
 from deploy.core.releases import make_release
 from deploy.errors import VerifyError
 from deploy.run import edges
@@ -83,34 +80,3 @@ def test_workers_that_can_not_be_counted_are_not_taken_for_gone() -> None:
     fleet.faults.append(Fault("a", 1, How.FAILS))
     with pytest.raises(VerifyError, match="can't be counted"):
         edges.await_drained(host, fleet.clock, deadline_s=90)
-
-
-def answer(number: int, *, release: str = RELEASE.id, hashed: str = RELEASE.config_hash) -> Answer:
-    told = {"release": release, "config_hash": hashed, "replica": f"app-r000001-{number}"}
-    return Answer(200, json.dumps(told).encode())
-
-
-def test_a_roll_counts_each_replica() -> None:
-    roll = edges.Roll(RELEASE, 2)
-    assert roll.take(answer(1))
-    assert roll.take(answer(1))
-    assert roll.take(answer(2))
-    assert roll.missing == ["app-r000001-2", "app-r000001-3"]
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        (answer(1, release="r000009-abc"), "HTTP 200, release r000009-abc"),
-        (answer(1, hashed="sha256:other"), f"HTTP 200, release {RELEASE.id}"),
-        (Answer(502), "HTTP 502, release unknown"),
-        (Answer(200, b"<html>"), "HTTP 200, release unknown"),
-        (Answer(200, b"[1]"), "HTTP 200, release unknown"),
-        (Answer(0, b"connection refused"), "connection refused, release unknown"),
-    ],
-)
-def test_a_roll_keeps_the_last_thing_wrong(wrong: Answer, told: str) -> None:
-    roll = edges.Roll(RELEASE, 1)
-    assert not roll.take(wrong)
-    assert roll.last == told
-    assert len(roll.missing) == 3

@@ -16,6 +16,7 @@ from deploy.core.releases import Release
 from deploy.core.tallies import MARK, SYNTHETIC, parse_counts
 from deploy.errors import CommandError, GateError, MetricsError
 from deploy.run.guard import last_line
+from deploy.run.replicas import with_last_words
 from deploy.run.synthetic import Course, send, warm_up
 from deploy.run.waiting import wait_until
 
@@ -88,13 +89,17 @@ class _Session:
                 case "look again":
                     continue
                 case what:
-                    raise GateError(
-                        f"the gate refuses {case.release.id}: {verdict.why}",
-                        verdict=verdict,
-                        holds=what == "hold",
-                        hint=f"./ship report {case.service.name} {case.release.id} shows the evidence",
-                    )
+                    raise self._refusal(verdict, holds=what == "hold")
         raise AssertionError("the last look has no next one")
+
+    def _refusal(self, verdict: Verdict, *, holds: bool) -> GateError:
+        """A release that goes tells its last words; one that is held can be asked."""
+        case = self._case
+        reason = f"the gate refuses {case.release.id}: {verdict.why}"
+        if not holds:
+            reason = with_last_words(reason, case.hosts[0], case.release.names)
+        hint = f"./ship report {case.service.name} {case.release.id} shows the evidence"
+        return GateError(reason, verdict=verdict, holds=holds, hint=hint)
 
     def _look(self, look: int) -> Verdict:
         case, gate = self._case, self._case.service.gate

@@ -125,6 +125,7 @@ def test_five_errors_in_a_hundred_are_refused_without_a_single_user() -> None:
     assert not error.holds
     assert "errors:" in error.message
     assert "against 0 of 300" in error.message
+    assert f"\n  log: {NEW.names[0]} said its last words" in error.message
     assert error.hint == f"./ship report app {NEW.id} shows the evidence"
     assert requests(scene)["synthetic"] >= 600
 

@@ -8,12 +8,11 @@ from typing import assert_never
 
 from deploy.core import commands
 from deploy.core.config import Environment, HostConfig, Service
-from deploy.core.edge import EdgeRoute
 from deploy.core.gates import Verdict, dump_verdict
 from deploy.core.holds import Hold, dump_hold
 from deploy.core.ledger import Entry
 from deploy.core.monitoring import render_targets
-from deploy.core.ports import Answer, Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
 from deploy.core.releases import Release, dump_release
 from deploy.core.steps import (
     AwaitDrained,
@@ -45,18 +44,16 @@ from deploy.core.steps import (
     WriteSecrets,
     WriteTargets,
 )
-from deploy.core.tallies import VERIFYING
-from deploy.errors import RegistryAuthError, RegistryError, VerifyError
+from deploy.errors import RegistryAuthError, RegistryError
 from deploy.run import edges, parts, replicas
 from deploy.run.closed import await_closed
 from deploy.run.guard import HeldHost, last_line
 from deploy.run.judging import Bench, Case, judge_release
 from deploy.run.tasks import run_task
 from deploy.run.vault import Vault
-from deploy.run.waiting import wait_until
+from deploy.run.verifying import public_version, verify_outside, verify_preview
 from deploy.run.watching import watch
 
-VERIFY_DEADLINE_S = 30.0
 PULL_DEADLINE_S = 600.0
 
 
@@ -118,27 +115,18 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             | SettleEdge(route=route)
         ):
             edges.set_route(held, clock, route, edge)
-        case VerifyPreview(release=release, route=route, successes=successes):
-            _verify(
-                release,
-                successes,
-                _preview(host, edge.preview_port, route),
-                clock,
-                f"{host.name}'s preview route",
-            )
+        case VerifyPreview():
+            verify_preview(host, clock, step, edge.preview_port)
         case SetMaintenance(route=route):
             edges.set_route(held, clock, route, edge)
             if route.maintenance:
                 url = outside.host(host.name).url
-                await_closed(_public(outside.probe, url, route), clock, f"{host.name} at {url}")
-        case VerifyOutside(release=release, route=route):
+                await_closed(
+                    public_version(outside.probe, url, route), clock, f"{host.name} at {url}"
+                )
+        case VerifyOutside():
             url = outside.host(host.name).url
-            public, where = _public(outside.probe, url, route), f"{host.name} at {url}"
-            if route.maintenance:
-                # Nobody gets in but by the preview route, so that is where the replicas are seen.
-                await_closed(public, clock, where)
-                public = _preview(host, edge.preview_port, route)
-            _verify(release, 1, public, clock, where)
+            verify_outside(host, clock, step, outside.probe, url, edge.preview_port)
         case WatchRelease():
             verdict = watch(host, clock, outside.judge, outside.service, step)
             for line in verdict.evidence:
@@ -239,41 +227,3 @@ def _prune(
     if images:
         # One that is in use, or gone already, is no failure.
         held.effect(commands.remove_images(images), "removing old images")
-
-
-def _preview(host: Host, port: int, route: EdgeRoute) -> Callable[[], Answer]:
-    headers = _asking(route)
-    return lambda: host.fetch(port, _version(route), headers=headers)
-
-
-def _public(probe: Probe, url: str, route: EdgeRoute) -> Callable[[], Answer]:
-    headers = _asking(route)
-    return lambda: probe.get(url.rstrip("/") + _version(route), headers=headers)
-
-
-def _asking(route: EdgeRoute) -> Mapping[str, str]:
-    """Our own look is no evidence for the gate, so its request id says that it is one."""
-    named = {"X-Request-Id": VERIFYING}
-    return {**named, "Host": route.host} if route.host else named
-
-
-def _version(route: EdgeRoute) -> str:
-    return route.path.rstrip("/") + "/version"
-
-
-def _verify(
-    release: Release, successes: int, ask: Callable[[], Answer], clock: Clock, where: str
-) -> None:
-    roll = edges.Roll(release, successes)
-
-    def all_answered() -> bool:
-        """Asks until a wrong answer, or as often as a fair share for each replica could need."""
-        for _ in range(4 * len(release.names) * successes):
-            if not roll.missing or not roll.take(ask()):
-                break
-        return not roll.missing
-
-    if not wait_until(all_answered, clock, deadline_s=VERIFY_DEADLINE_S, every_s=0.2):
-        raise VerifyError(
-            f"{where}: {', '.join(roll.missing)} did not answer as {release.id} (last: {roll.last})"
-        )

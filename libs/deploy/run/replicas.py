@@ -12,7 +12,7 @@ from deploy.core.observed import Container
 from deploy.core.ports import Clock, Host
 from deploy.core.releases import Release
 from deploy.core.steps import AwaitHealthy
-from deploy.errors import UnhealthyError, VerifyError
+from deploy.errors import ShipError, UnhealthyError, VerifyError
 from deploy.run.guard import last_line
 from deploy.run.observe import container_of
 from deploy.run.waiting import wait_until
@@ -90,7 +90,28 @@ def await_healthy(host: Host, clock: Clock, step: AwaitHealthy) -> None:
 
 def diagnosis(host: Host, container: str, what: str) -> str:
     """Says what is wrong with a replica, with its health check's output, exit code and last log lines."""
-    lines = [f"{host.name}: {container} {what}"]
+    return "\n  ".join([f"{host.name}: {container} {what}", *_last_words(host, container)])
+
+
+def with_last_words(reason: str, host: Host, names: Sequence[str]) -> str:
+    """Adds to a reason what one of these replicas said last, one that isn't ready before the others.
+
+    Where that can't be told the reason stands alone: it is what counts.
+    """
+    try:
+        done = host.run(commands.inspect(names))
+        found = [container_of(each) for each in json.loads(done.stdout or "[]")]
+        container = min(found, key=lambda each: (each.ready, -each.restarts), default=None)
+        if container is None:
+            return reason
+        words = _last_words(host, container.name)
+    except ShipError:
+        return reason
+    return "\n  ".join([reason, f"{host.name}: {container.name} is {container.condition}", *words])
+
+
+def _last_words(host: Host, container: str) -> list[str]:
+    lines = []
     inspected = json.loads(host.run(commands.inspect([container])).stdout or "[]")
     if inspected:
         state = inspected[0]["State"]
@@ -103,5 +124,4 @@ def diagnosis(host: Host, container: str, what: str) -> str:
             lines.append(f"health check: {checks[-1]['Output'].strip().splitlines()[-1]}")
     said = host.run(commands.logs(container, tail=10))
     words = [line for line in (said.stdout + said.stderr).splitlines() if line.strip()]
-    lines += [f"log: {line[:300]}" for line in words[-10:]]
-    return "\n  ".join(lines)
+    return [*lines, *(f"log: {line[:300]}" for line in words[-10:])]

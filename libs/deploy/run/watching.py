@@ -16,7 +16,7 @@ from deploy.core.steps import WatchRelease
 from deploy.errors import CommandError, JudgedError, UnhealthyError
 from deploy.run.guard import last_line
 from deploy.run.observe import live_release, observe
-from deploy.run.replicas import diagnosis
+from deploy.run.replicas import diagnosis, with_last_words
 
 LOOK_EVERY_S = 1.0
 SHORTEST_PAUSE_S = 0.05
@@ -86,7 +86,8 @@ def watch(
     """Watches as the step says; returns the last verdict. `fresh` says that the release was started for this.
 
     Raises UnhealthyError for a replica that ended and JudgedError for a release that the judge refuses, both as soon
-    as it shows. An inconclusive end is no reason to take anything back: the gate, not this, asks for enough requests.
+    as it shows and with a replica's last words. An inconclusive end is no reason to take anything back: the gate, not
+    this, asks for enough requests.
     """
     begun, replicas = clock.monotonic(), _Replicas(host, step.release, fresh)
     while True:
@@ -94,7 +95,8 @@ def watch(
         passed_s = clock.monotonic() - begun
         verdict = judge.judge(host, service, step.release, passed_s)
         if verdict.outcome == "fail":
-            raise JudgedError(f"{step.release.id} fails: {'; '.join(verdict.evidence)}")
+            reason = f"{step.release.id} fails: {'; '.join(verdict.evidence)}"
+            raise JudgedError(with_last_words(reason, host, step.release.names))
         if passed_s >= step.watch_s:
             return verdict
         clock.sleep(min(LOOK_EVERY_S, max(step.watch_s - passed_s, SHORTEST_PAUSE_S)))

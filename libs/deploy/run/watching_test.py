@@ -53,7 +53,9 @@ def test_a_release_that_answers_well_stays_and_the_evidence_is_told(fleet: Fleet
 
 def test_a_release_whose_answers_fail_on_one_host_is_taken_back_on_all(fleet: Fleet) -> None:
     fleet["host-2"].answers[TWO] = (200, 5)
-    assert "5 of 200 answers failed" in taken_back(fleet)
+    told = taken_back(fleet)
+    assert "5 of 200 answers failed" in told
+    assert "\n  log: app-r000002-1 said its last words" in told
 
 
 def test_one_failed_answer_may_be_chance(fleet: Fleet) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 class Behaviour:
     """How the containers of an image fare; times in seconds after their start, None is never.
 
-    `fails_every` of its answers one is a 500 (0: none); each takes about `answers_in_s`.
+    `fails_every` of its answers one is a 500 (0: none), all for paths that end with `fails_at` ("": none); each takes
+    about `answers_in_s`.
     """
 
     healthy_after_s: float | None = 1.5
@@ -21,6 +22,7 @@ class Behaviour:
     dies_after_s: float | None = None
     answers_as: str = ""
     fails_every: int = 0
+    fails_at: str = ""
     answers_in_s: float = 0.02
     command_ends_with: int = 0
 

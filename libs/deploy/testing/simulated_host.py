@@ -55,7 +55,7 @@ class SimulatedHost:
             later = {"retry-after": location.retry_after} if location.retry_after else {}
             return Answer(location.answer[0], told.encode(), later)
         upstream, server = location.chosen(self.asked // len(taking))
-        answer, took_s = self._ask(self.engine.at(server))
+        answer, took_s = self._ask(self.engine.at(server), path)
         # Times differ by a half, so that sides are distributions.
         milliseconds = int(took_s * 1000 * (0.8 + self.asked * 7 % 10 / 20))
         now = self.log.now(self.clock.monotonic())
@@ -93,12 +93,13 @@ class SimulatedHost:
         told = extended(self.files.get(f"{folder}/replica.json", b""))
         return seen | {name: container.environment[name] for name in told}
 
-    def _ask(self, container: SimulatedContainer | None) -> tuple[Answer, float]:
+    def _ask(self, container: SimulatedContainer | None, path: str) -> tuple[Answer, float]:
         if container is None or not container.serves(self.clock.monotonic()):
             return Answer(502), 0.001
         behaviour = container.behaviour
         container.asked += 1
-        if behaviour.fails_every and container.asked % behaviour.fails_every == 0:
+        turn = behaviour.fails_every and container.asked % behaviour.fails_every == 0
+        if turn or (behaviour.fails_at and path.endswith(behaviour.fails_at)):
             return Answer(500), behaviour.answers_in_s
         told = container.environment
         release = container.behaviour.answers_as or told["RELEASE"]
