@@ -7,7 +7,7 @@ Every query that is about a service takes the service variable, so that a second
 from __future__ import annotations
 
 from observability import slo
-from observability.panels import Board, Mark, Panel, Query, Variable
+from observability.panels import Board, Mark, Panel, Posted, Query, Variable
 from observability.rules import errors, slow, traffic
 
 SERVICE = Variable("service", "Service", "edge_requests_total")
@@ -31,6 +31,10 @@ _ALERTS = Mark(
     "{{alertname}} {{service}}{{host}}",
     "red",
 )
+
+# What `ship` posts at a deploy's end (libs/deploy/adapters/exports.py), where GRAFANA_URL is set.
+_DEPLOYS = Posted("Deploys", "deploy", "purple")
+_PHASES = Posted("Phases", "phase", "orange")
 
 
 def _quantile(share: float, metric: str, by: str, chosen: str) -> str:
@@ -215,7 +219,7 @@ OVERVIEW = Board(
         ),
     ),
     (SERVICE,),
-    (_DEPLOYED, _ALERTS),
+    (_DEPLOYED, _DEPLOYS, _ALERTS),
 )
 
 ROLLOUT = Board(
@@ -310,7 +314,7 @@ ROLLOUT = Board(
         ),
     ),
     (SERVICE,),
-    (_DEPLOYED, _ALERTS),
+    (_DEPLOYED, _DEPLOYS, _PHASES, _ALERTS),
     "now-15m",
 )
 
@@ -519,7 +523,7 @@ BUDGET = Board(
         ),
     ),
     (SERVICE,),
-    (_DEPLOYED, _ALERTS),
+    (_DEPLOYED, _DEPLOYS, _ALERTS),
     "now-6h",
 )
 
@@ -711,7 +715,7 @@ DORA = Board(
         ),
     ),
     (SERVICE, DEPLOYED_TO),
-    (_DEPLOYED,),
+    (_DEPLOYED, _DEPLOYS),
     "now-30d",
 )
 

@@ -16,8 +16,8 @@ from urllib.request import urlopen
 import pytest
 
 from observability.boards import BOARDS
-from observability.known import SHOWN, exposition
-from observability.panels import Panel
+from observability.known import LENGTH_S, MARKED, SHOWN, exposition
+from observability.panels import Mark, Panel, Posted, render
 from observability.promtool import program
 
 PANELS = {
@@ -88,12 +88,42 @@ def test_a_panel_shows_what_was(prometheus: tuple[str, float], board: str, numbe
         assert all(name is not None for each in names for name in each), f"{panel.title}: {names}"
 
 
-def test_variables_and_marks_are_answered(prometheus: tuple[str, float]) -> None:
+def test_variables_are_answered(prometheus: tuple[str, float]) -> None:
     url, end = prometheus
     for board in BOARDS:
         for variable in board.variables:
             found = _ask(url, f"count by ({variable.name}) ({variable.metric})", end)
             assert all(each["metric"].get(variable.name) for each in found), variable
             assert found, variable
-        for mark in board.marks:
-            _ask(url, mark.expr, end)
+
+
+MARKS = {mark.name: mark for board in BOARDS for mark in board.marks if isinstance(mark, Mark)}
+
+
+def test_every_mark_has_its_expected_moments() -> None:
+    assert set(MARKED) == set(MARKS)
+
+
+def _titled(title: str, metric: dict[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda label: metric.get(label[1], ""), title)
+
+
+@pytest.mark.parametrize("name", sorted(MARKS))
+def test_a_mark_stands_where_something_changed(prometheus: tuple[str, float], name: str) -> None:
+    url, end = prometheus
+    mark = MARKS[name]
+    for moment, expected in MARKED[name].items():
+        found = _ask(url, mark.expr, end - LENGTH_S + moment)
+        said = [_titled(mark.title, each["metric"]) for each in found]
+        assert said == expected, moment
+
+
+def test_what_deploys_post_to_grafana_is_shown() -> None:
+    for board in BOARDS:
+        told = json.loads(render(board))["annotations"]["list"]
+        posted = [each["target"] for each in told if each["datasource"]["uid"] == "-- Grafana --"]
+        wanted = [mark.tag for mark in board.marks if isinstance(mark, Posted)]
+        assert [each["tags"] for each in posted] == [[tag] for tag in wanted]
+        assert all(each["type"] == "tags" for each in posted)
+    shown = {mark.tag for board in BOARDS for mark in board.marks if isinstance(mark, Posted)}
+    assert shown == {"deploy", "phase"}

@@ -1,8 +1,8 @@
 """A known quarter of an hour of traffic, and what each panel must show of it; it starts nothing.
 
 Service `app`: release r1 with five stable replicas, each 2 good and 0.1 failed requests a second; release r2 with
-one candidate. At the edge r1 has 9 good and 1 failed, r2 2.5 good a second; 90 % of r1's are within 100 ms, the rest
-within a second; r2's are all within 100 ms.
+one candidate, which came after ten minutes. At the edge r1 has 9 good and 1 failed, r2 2.5 good a second; 90 % of r1's
+are within 100 ms, the rest within a second; r2's are all within 100 ms.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ STEP_S = 15
 LENGTH_S = 900
 
 type Labels = str
-type Curve = Callable[[float], float]
-"""By seconds since the beginning."""
+type Curve = Callable[[float], float | None]
+"""By seconds since the beginning; None where the series isn't there."""
+CANDIDATE_CAME_S = 600
 
 _R1 = 'service="app",release="r1"'
 _R2 = 'service="app",release="r2"'
@@ -22,6 +23,10 @@ _R2 = 'service="app",release="r2"'
 
 def _flat(value: float) -> Curve:
     return lambda _: value
+
+
+def _from(begun_s: float, value: float) -> Curve:
+    return lambda seconds: value if seconds >= begun_s else None
 
 
 def _rate(per_second: float) -> Curve:
@@ -62,7 +67,7 @@ def _replica(name: str, release: str, track: str, end: float) -> dict[str, Curve
     container = f'{own},container="{name}",kind="replica",job="exporter"'
     route = f'{scraped},route="/",method="GET"'
     return {
-        f"up{{{scraped}}}": _flat(1),
+        f"up{{{scraped}}}": _from(CANDIDATE_CAME_S if track == "candidate" else 0, 1),
         f'http_requests_total{{{route},status="2xx"}}': _rate(2),
         f'http_requests_total{{{route},status="5xx"}}': _rate(0.1),
         f'http_request_duration_seconds_bucket{{{route},le="0.1"}}': _rate(2.1),
@@ -170,10 +175,20 @@ def exposition(end: float) -> Iterator[str]:
     """Writes all of it in the OpenMetrics format, for promtool to make a database of."""
     for name, curve in sorted(series(end).items()):
         for moment in range(0, LENGTH_S + 1, STEP_S):
-            yield f"{name} {curve(moment)!r} {end - LENGTH_S + moment:.3f}\n"
+            if (value := curve(moment)) is not None:
+                yield f"{name} {value!r} {end - LENGTH_S + moment:.3f}\n"
     yield "# EOF\n"
 
 
+MARKED: dict[str, dict[float, list[str]]] = {
+    # By the mark's name: what it says at a moment (seconds since the beginning).
+    "Releases": {
+        CANDIDATE_CAME_S - STEP_S: [],
+        CANDIDATE_CAME_S: ["app r2: candidate"],
+        LENGTH_S: [],
+    },
+    "Alerts": {LENGTH_S: ["EdgeDown one"]},
+}
 _EACH = [2.1] * 6
 SHOWN: dict[tuple[str, int], list[list[float]]] = {
     # (dashboard, panel): for each query the values of its series, in order of size.

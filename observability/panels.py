@@ -13,6 +13,8 @@ from typing import Any, Literal
 type Kind = Literal["timeseries", "stat", "table", "bargauge"]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+GRAFANA = {"type": "grafana", "uid": "-- Grafana --"}
+"""Grafana's own store of annotations, which each Grafana has under this name."""
 _SIZES: dict[Kind, tuple[int, int]] = {
     "timeseries": (12, 8),
     "stat": (6, 4),
@@ -62,6 +64,15 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Posted:
+    """Stretches of time that were posted to Grafana itself with this tag: deploys and their phases."""
+
+    name: str
+    tag: str
+    color: str
+
+
+@dataclass(frozen=True)
 class Board:
     """A dashboard; `uid` is part of its address."""
 
@@ -70,7 +81,7 @@ class Board:
     description: str
     panels: tuple[Panel, ...]
     variables: tuple[Variable, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[Mark | Posted, ...] = ()
     span: str = "now-1h"
 
 
@@ -136,16 +147,21 @@ def _variable(variable: Variable) -> dict[str, Any]:
     }
 
 
-def _mark(mark: Mark) -> dict[str, Any]:
-    return {
-        "name": mark.name,
-        "datasource": SOURCE,
-        "enable": True,
-        "expr": mark.expr,
-        "titleFormat": mark.title,
-        "iconColor": mark.color,
-        "step": "15s",
-    }
+def _mark(mark: Mark | Posted) -> dict[str, Any]:
+    """https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/annotate-visualizations/"""
+    common = {"name": mark.name, "enable": True, "iconColor": mark.color}
+    match mark:
+        case Mark(expr=expr, title=title):
+            return {
+                **common,
+                "datasource": SOURCE,
+                "expr": expr,
+                "titleFormat": title,
+                "step": "15s",
+            }
+        case Posted(tag=tag):
+            target = {"type": "tags", "tags": [tag], "matchAny": False, "limit": 200}
+            return {**common, "datasource": GRAFANA, "target": target}
 
 
 def _placed(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class Exports:
     keys: Callable[[str], FourKeys]
 
     def __call__(self, chronicle: Chronicle) -> None:
-        """Sends the trace, the metrics, the four keys and an annotation, and leaves the trace in the folder."""
+        """Sends the trace, the metrics, the four keys and the annotations, and leaves the trace in the folder."""
         to, trace = self.receivers, json.dumps(trace_of(chronicle)).encode()
         name = f"{chronicle.environment}-{chronicle.service}-{chronicle.turn:06d}.otlp.json"
         try:
@@ -79,9 +79,15 @@ class Exports:
             except ShipError as error:
                 self.say(f"the four keys of {chronicle.service} can't be computed: {error.message}")
         if to.grafana:
-            body = json.dumps(annotation(chronicle)).encode()
-            login = {"Authorization": f"Bearer {to.grafana_token}"} if to.grafana_token else {}
-            self._send("annotation", f"{to.grafana}/api/annotations", body, headers=login)
+            self._annotate(chronicle)
+
+    def _annotate(self, chronicle: Chronicle) -> None:
+        token, where = self.receivers.grafana_token, f"{self.receivers.grafana}/api/annotations"
+        login = {"Authorization": f"Bearer {token}"} if token else {}
+        for each in marks(chronicle):
+            # One that is down or refuses is asked once, not once a phase.
+            if not self._send("annotation", where, json.dumps(each).encode(), headers=login):
+                return
 
     def push_keys(self, service: str, environment: str, keys: FourKeys) -> None:
         """Replaces what the Pushgateway has of a service's four keys, if there is one."""
@@ -104,7 +110,8 @@ class Exports:
         *,
         method: str = "POST",
         headers: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> bool:
+        """Returns whether it was taken; if not, that is told."""
         try:
             if not url.startswith(("http://", "https://")):
                 raise ValueError("its address should start with http:// or https://")
@@ -112,23 +119,38 @@ class Exports:
             asked = urllib.request.Request(url, body, told, method=method)  # noqa: S310
             with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
                 answer.read()
+            return True
         except urllib.error.HTTPError as error:
             with error:
                 self.say(f"the {what} was refused by {url}: HTTP {error.code}")
         except (OSError, ValueError) as error:
             self.say(f"the {what} could not be sent to {url}: {error}")
+        return False
 
 
-def annotation(chronicle: Chronicle) -> dict[str, object]:
-    """Makes Grafana's annotation: the deploy's own time, its release and how it ended.
+def marks(chronicle: Chronicle) -> list[dict[str, object]]:
+    """Makes Grafana's annotations: the deploy with its release and how it ended, and each of its phases.
 
+    The first tag, `deploy` or `phase`, is what dashboards choose them by.
     https://grafana.com/docs/grafana/latest/developers/http_api/annotations/
     """
-    begun = round(datetime.fromisoformat(chronicle.begun).timestamp() * 1000)
+    zero = datetime.fromisoformat(chronicle.begun).timestamp()
     why = f": {chronicle.why}" if chronicle.why else ""
-    return {
-        "time": begun,
-        "timeEnd": begun + round(chronicle.seconds * 1000),
-        "tags": ["deploy", chronicle.service, chronicle.environment, chronicle.outcome],
-        "text": f"{chronicle.verb} {chronicle.release} {chronicle.outcome}{why}",
-    }
+    what = f"{chronicle.verb} {chronicle.release}"
+
+    def one(kind: str, name: str, begun_s: float, ended_s: float, text: str) -> dict[str, object]:
+        return {
+            "time": round((zero + begun_s) * 1000),
+            "timeEnd": round((zero + ended_s) * 1000),
+            "tags": [kind, chronicle.service, chronicle.environment, name],
+            "text": text,
+        }
+
+    ended = f"{what} {chronicle.outcome}{why}"
+    return [
+        one("deploy", chronicle.outcome, 0.0, chronicle.seconds, ended),
+        *(
+            one("phase", name, begin, end, f"{what}: {name}")
+            for name, begin, end in chronicle.phases
+        ),
+    ]

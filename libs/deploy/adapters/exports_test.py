@@ -61,10 +61,19 @@ def test_everybody_gets_theirs(server: tuple[str, Got], tmp_path: Path) -> None:
         ("POST", "/v1/traces"),
         ("PUT", "/push/metrics/job/ship/service/app/environment/sandbox/verb/deploy"),
         ("PUT", "/push/metrics/job/ship-dora/service/app/environment/sandbox"),
-        ("POST", "/grafana/api/annotations"),
+        *[("POST", "/grafana/api/annotations")] * 3,
     ]
     assert got[3][2]["Authorization"] == "Bearer a-token"
-    assert json.loads(got[3][3])["tags"] == ["deploy", "app", "sandbox", "reverted"]
+    marks = [json.loads(each[3]) for each in got[3:]]
+    assert [each["tags"] for each in marks] == [
+        ["deploy", "app", "sandbox", "reverted"],
+        ["phase", "app", "sandbox", "prepare"],
+        ["phase", "app", "sandbox", "switch"],
+    ]
+    begun = marks[0]["time"]
+    times = [(each["time"] - begun, each["timeEnd"] - begun) for each in marks]
+    assert times == [(0, 6000), (500, 3500), (4000, 4500)]
+    assert marks[2]["text"] == "deploy r000002-abc: switch"
     assert b'ship_dora_deploys_per_day{service="app",environment="sandbox"} 0.1' in got[2][3]
     kept = tmp_path / "deploys" / "sandbox-app-000002.otlp.json"
     assert kept.read_bytes() == got[0][3]
@@ -91,7 +100,7 @@ def test_keys_that_cant_be_computed_are_told_and_the_rest_is_sent(
     told: list[str] = []
     Exports(Receivers("", server[0], server[0]), tmp_path, told.append, unreachable)(CHRONICLE)
     assert told == ["the four keys of app can't be computed: host-1 is gone"]
-    assert [each[0] for each in server[1]] == ["PUT", "POST"]
+    assert [each[0] for each in server[1]] == ["PUT", "POST", "POST", "POST"]
 
 
 def test_nobody_is_told_where_nobody_is_configured(tmp_path: Path) -> None:
