@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 STORES = ("env", "file", "ssm", "secretsmanager")
 """Where secrets are, as `SecretForm` names the stores."""
 
+VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
+"""A variable in a path of an environment file, as GitLab names a variable of type file."""
+
 type Check = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
@@ -69,7 +73,8 @@ def load_services(root: Path) -> dict[str, Service]:
 def load_environment(path: Path, *, services: Collection[str] | None = None) -> Environment:
     """Reads an environment file, paths in it relative to it. Raises ConfigError with all problems.
 
-    Where `services` are given, an override of any other is a problem too.
+    `$NAME` in a path is what that variable holds; one that isn't set stays, for `path_of` to tell. Where `services`
+    are given, an override of any other is a problem too.
     """
     from deploy.adapters.forms import EnvironmentForm
 
@@ -199,7 +204,20 @@ def _jump(text: str) -> Jump | None:
 
 
 def _absolute(path: str, folder: Path) -> str:
+    path = VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[0], path)
+    if VARIABLE.search(path):  # told by `path_of`: most verbs need none of these files
+        return path
     return os.path.normpath(folder / Path(path).expanduser())
+
+
+def path_of(path: str) -> Path:
+    """Returns a path that an environment file names. Raises ConfigError for one by a variable that isn't set."""
+    if unset := VARIABLE.search(path):
+        raise ConfigError(
+            f"the environment names a file by {unset[0]}, and {unset[1]} is not set; nothing was touched",
+            hint=f"in CI, make {unset[1]} a variable of type file; here, export {unset[1]}=PATH",
+        )
+    return Path(path)
 
 
 # Checks between keys. They look at what the file says, right or wrong, so that one run shows all.

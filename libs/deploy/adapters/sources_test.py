@@ -272,6 +272,20 @@ class TestEnvironment:
         environment = sources.load_environment(Path("environment.toml"))
         assert environment.known_hosts == str(tmp_path / "known_hosts")
 
+    def test_a_path_may_be_a_variables(self, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = ENVIRONMENT.replace('"~/keys/deploy_key"', '"$SHIP_SSH_KEY"').replace(
+            '"metrics.key"', '"${SHIP_BUILDS}/metrics.key"'
+        )
+        monkeypatch.delenv("SHIP_SSH_KEY", raising=False)
+        monkeypatch.setenv("SHIP_BUILDS", "/builds")
+        environment = load(text)
+        assert environment.metrics is not None
+        assert sources.path_of(environment.metrics.key) == Path("/builds/metrics.key")
+        with pytest.raises(ConfigError, match=r"by \$SHIP_SSH_KEY, and SHIP_SSH_KEY is not set"):
+            sources.path_of(environment.ssh_key)
+        monkeypatch.setenv("SHIP_SSH_KEY", "/builds/tmp/SHIP_SSH_KEY")
+        assert sources.path_of(load(text).ssh_key) == Path("/builds/tmp/SHIP_SSH_KEY")
+
     def test_defaults_follow_the_ports_of_edge_and_metrics(self, load: Load) -> None:
         text = ENVIRONMENT.replace("[metrics]", "[edge]\nhttp_port = 8000\n[metrics]\nport = 9000")
         second = load(text).hosts[1]

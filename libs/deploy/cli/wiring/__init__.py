@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from deploy.adapters import sources
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.exports import Exports, Receivers
 from deploy.adapters.git import Checkout
@@ -94,6 +95,8 @@ class Wiring:
         from deploy.adapters import aws_secrets  # boto3 is half of what all imports take
 
         environment = self.settings.environment()
+        if environment.secrets.credentials:
+            sources.path_of(environment.secrets.credentials)
         account = aws_secrets.Account(environment.secrets, environment.registry)
         stores: dict[str, SecretStore] = {
             "env": VariableSecrets(os.environ),

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.adapters import sources
 from deploy.adapters.forward import forwarded
 from deploy.cli.wiring.settings import Settings
 from deploy.core.config import HostConfig
@@ -40,7 +41,10 @@ class Connections:
         from deploy.adapters.ssh_login import Logins
 
         environment = self._settings.environment()
-        return Logins(known_hosts=environment.known_hosts, key=environment.ssh_key)
+        return Logins(
+            known_hosts=str(sources.path_of(environment.known_hosts)),
+            key=str(sources.path_of(environment.ssh_key)),
+        )
 
     def host_as(self, config: HostConfig, user: str, key: str) -> Host:
         """A host with another login than the deploy user's."""
@@ -48,8 +52,9 @@ class Connections:
         from deploy.adapters.ssh_login import Logins
 
         environment = self._settings.environment()
-        path = str(Path(key).expanduser()) if key else environment.ssh_key
-        logins = Logins(known_hosts=environment.known_hosts, key=path)
+        path = Path(key).expanduser() if key else sources.path_of(environment.ssh_key)
+        known_hosts = str(sources.path_of(environment.known_hosts))
+        logins = Logins(known_hosts=known_hosts, key=str(path))
         host = SshHost(replace(config, user=user), logins)
         self._others += [host, logins]
         return host
@@ -62,7 +67,7 @@ class Connections:
         """The public line of the key that deploys log in with."""
         from deploy.adapters.ssh_login import public_line
 
-        return public_line(self._settings.environment().ssh_key)
+        return public_line(str(sources.path_of(self._settings.environment().ssh_key)))
 
     def hosts(self) -> tuple[Host, ...]:
         """The environment's hosts, connected at first use."""

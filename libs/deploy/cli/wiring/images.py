@@ -49,7 +49,10 @@ class Images:
         """The environment's registry."""
         from deploy.adapters.ecr import EcrRegistry
 
-        return EcrRegistry(self._settings.environment().registry)
+        registry = self._settings.environment().registry
+        if registry.credentials:
+            sources.path_of(registry.credentials)
+        return EcrRegistry(registry)
 
     @cached_property
     def engine(self) -> Engine:
@@ -90,8 +93,13 @@ class Images:
         return image.service, workshop
 
     def publish_parts(self) -> None:
-        """Pushes what hosts run beside the services, so that a deploy needs no right to push."""
-        self.parts(self._settings.environment(), push=True)
+        """Pushes the images of what hosts run beside the services, so that a deploy needs no right to push.
+
+        None of the environment's secret files is read: they are the deploying jobs' alone.
+        """
+        metrics = self._settings.environment().metrics
+        for name in ("edge", "python", *(("prometheus",) if metrics else ())):
+            self._base_digest(name, push=True)
 
     def known(self, name: str, image_id: str) -> str:
         """An image's reference by digest if the registry has it, else by its local id."""
@@ -122,15 +130,15 @@ class Images:
             return (edge, keeper)
         import bcrypt
 
-        password = sources.read_text(Path(metrics.password_file)).strip()
+        password = sources.read_text(sources.path_of(metrics.password_file)).strip()
         return (
             edge,
             keeper,
             metrics_part(
                 self._base_digest("prometheus", push=push),
                 metrics,
-                cert=sources.read_text(Path(metrics.cert)),
-                key=sources.read_text(Path(metrics.key)),
+                cert=sources.read_text(sources.path_of(metrics.cert)),
+                key=sources.read_text(sources.path_of(metrics.key)),
                 password=password,
                 password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
                 interval_s=metrics.interval_s,

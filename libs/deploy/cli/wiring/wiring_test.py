@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.adapters.bases import Bases
+from deploy.adapters.bases import Bases, read_recipe
 from deploy.cli.wiring import ROOT, Wiring
+from deploy.cli.wiring.images import RECIPES
 from deploy.cli.wiring.requests import Requests
 from deploy.core.redaction import Redaction
-from deploy.errors import HostAuthError, UsageError
+from deploy.errors import ConfigError, HostAuthError, UsageError
+from deploy.testing.workshop import MemoryRegistry
 
 ENVIRONMENT = """\
 name = "test"
@@ -67,6 +69,31 @@ def test_adapters_are_made_without_talking_to_anybody(tmp_path: Path) -> None:
         with pytest.raises(HostAuthError, match="can't use the key"):
             found.connections.deploy_key()
         assert found.connections.host_as(config, "root", "").name == "host-1"
+
+
+def test_what_hosts_run_is_published_without_a_secret_file_of_the_environment(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "environment.toml"
+    metrics = """\
+[metrics]
+prometheus_url = "https://prometheus.example.com"
+ca = "ca.crt"
+cert = "$NOT_SET"
+key = "$NOT_SET"
+password_file = "$NOT_SET"
+"""
+    file.write_text(ENVIRONMENT.replace("[[hosts]]", f"{metrics}[[hosts]]"))
+    registry = MemoryRegistry()
+    keys = {name: read_recipe(RECIPES / name).key for name in ("edge", "python", "prometheus")}
+    registry.digests = {f"{name}:{key}": "sha256:there" for name, key in keys.items()}
+    asked: list[str] = []
+    with Wiring.here(os.fspath(file), "none", asked.append, Redaction()) as found:
+        found.images.__dict__ |= {"registry": registry, "engine": None}
+        found.images.publish_parts()
+        assert asked == []
+        with pytest.raises(ConfigError, match="NOT_SET is not set"):
+            found.images.parts(found.settings.environment(), push=False)
 
 
 def test_an_unknown_service_is_told_before_anything_else(wiring: Wiring) -> None:
