@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from deploy.core.config import Service
 from deploy.core.edge import EdgeState
 from deploy.core.holds import Hold
 from deploy.core.ledger import Entry, last_sequence, last_turn, verified
-from deploy.core.releases import ADDRESS_SLOTS, Release, sequence_of
+from deploy.core.releases import ADDRESS_SLOTS, Release, is_made_of, sequence_of
 
 
 @dataclass(frozen=True)
@@ -175,14 +176,19 @@ def previous_release(service: str, observed: tuple[Observed, ...]) -> Release | 
     return None
 
 
-def newest_verified(observed: tuple[Observed, ...], service: str, image: str) -> Release | None:
-    """Returns the record of the newest release of an image that was ever verified, None if no host holds one."""
-    proven = {entry.release for host in observed for entry in verified(host.ledger, service)}
+def newest_verified(
+    observed: tuple[Observed, ...], service: Service, image: str, replica: str
+) -> Release | None:
+    """Returns the record of the newest verified release of this image and configuration, None if no host holds one."""
+    name = service.name
+    proven = {entry.release for host in observed for entry in verified(host.ledger, name)}
     found = (
         record
         for host in observed
         for record in host.releases
-        if record.service == service and record.image == image and record.id in proven
+        if record.service == name
+        and record.id in proven
+        and is_made_of(record, service, image, replica)
     )
     return max(found, key=lambda record: record.sequence, default=None)
 

@@ -129,6 +129,13 @@ def config_hash(service: Service, replica: str, secrets: tuple[Pinned, ...] = ()
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def is_made_of(release: Release, service: Service, image: str, replica: str) -> bool:
+    """True if the release is this image, configured like this, whatever the versions of its secrets are."""
+    sources = {pin.name: pin.ref for pin in release.secrets}
+    hashed = config_hash(service, replica, release.secrets)
+    return (release.image, release.config_hash, sources) == (image, hashed, dict(service.secrets))
+
+
 def make_release(
     service: Service,
     image: str,

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from deploy.core.observed import Observed, newest_verified, next_turn, release_named
 from deploy.core.plans import Holder, Plan, Wanted
+from deploy.core.releases import is_made_of
 from deploy.core.rollout import plan_deploy, plan_hold
 from deploy.core.secret import Pinned
 from deploy.core.steps import WriteSecrets
@@ -78,15 +79,16 @@ def rollback(request: Rollback, world: World, tell: Listener, *, wait: bool = Fa
 
 
 def confirm(request: Request, world: World, tell: Listener) -> Outcome:
-    """Records the live image as verified; where another image is live, brings back the one that is named.
+    """Records what is live as verified; where another image or configuration is, brings back what is asked for.
 
-    That is a rollback to the newest release of this image whose record a host holds, else a deploy of it. Raises what
-    `deploy` raises.
+    That is a rollback to the newest verified release of both whose record a host holds, else a deploy. Another version
+    of a secret is no other configuration here: rolling back takes today's values. Raises what `deploy` raises.
     """
-    name, begun = request.service.name, world.clock.monotonic()
+    service, name, begun = request.service, request.service.name, world.clock.monotonic()
     seen = observe(world.hosts)
     live = {host.live(name) for host in seen}
-    if len(live) == 1 and (release := next(iter(live))) and release.image == request.image:
+    (release, *others) = live
+    if release and not others and is_made_of(release, service, request.image, request.replica):
         with _locked(request, world, tell) as held:
             entry = entry_of(request, release, next_turn(seen), world.clock.now())
             # Nothing was done to it.
@@ -94,11 +96,11 @@ def confirm(request: Request, world: World, tell: Listener) -> Outcome:
             for host in held.values():
                 host.note(entry)
         return Outcome(name, release.id, "", "unchanged", since(world.clock, begun))
-    known = newest_verified(seen, name, request.image)
+    known = newest_verified(seen, service, request.image, request.replica)
     if known is None:
         return _roll(request, world, tell)
     back = Rollback(
-        request.service, request.origin, known.id, request.verb, request.pipeline, request.options
+        service, request.origin, known.id, request.verb, request.pipeline, request.options
     )
     return _roll(back, world, tell)
 

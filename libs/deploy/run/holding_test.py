@@ -391,3 +391,18 @@ def test_to_confirm_what_was_live_brings_it_back(fleet: Fleet) -> None:
 def test_to_confirm_what_no_host_knows_deploys_it(fleet: Fleet) -> None:
     outcome = confirm(asking(fleet, "two"), world(fleet), quiet)
     assert (outcome.outcome, outcome.release) == ("live", TWO)
+
+
+def test_to_confirm_an_older_configuration_of_the_live_image_brings_it_back(fleet: Fleet) -> None:
+    blue = wishes.service(replicas=2, color="blue")
+    deploy(asking(fleet, "one", service=blue), world(fleet), quiet)
+    outcome = confirm(asking(fleet, "one"), world(fleet), quiet)
+    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", ONE, TWO)
+    assert is_whole(fleet, ONE)
+    assert confirm(asking(fleet, "one"), world(fleet), quiet).outcome == "unchanged"
+
+
+def test_to_confirm_a_known_image_as_it_never_was_configured_deploys_it(fleet: Fleet) -> None:
+    blue = wishes.service(replicas=2, color="blue")
+    outcome = confirm(asking(fleet, "one", service=blue), world(fleet), quiet)
+    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", TWO, ONE)

@@ -21,6 +21,7 @@ from deploy.run.deploy import (
     RevertedError,
     Rollback,
     World,
+    confirm,
     deploy,
     plan,
     rollback,
@@ -34,7 +35,7 @@ from deploy.testing.fleet import Fleet
 from deploy.testing.memory import MemoryHost
 from deploy.testing.stores import MemoryStore
 
-ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
+ONE, TWO, THREE, FOUR = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3, 4))
 REFS = {
     "TOKEN": SecretRef("env", "CI_TOKEN"),
     "PASSWORD": SecretRef("ssm", "/app/password", into="env"),
@@ -127,6 +128,24 @@ def test_another_value_is_a_new_release_of_the_same_image(there: Field, name: st
     assert (outcome.release, outcome.outcome) == (TWO, "live")
     assert there.seen() == [{**FIRST, name: SECOND[name]}]
     assert there.deploy().outcome == "unchanged"
+
+
+def test_to_confirm_looks_at_the_names_of_secrets_and_not_at_their_versions(there: Field) -> None:
+    """GitLab's Rollback button runs an old job again, whose release had the secrets of that day."""
+    there.deploy()
+    there.deploy("two")
+    there.keep(**SECOND)
+    there.deploy("two")
+
+    def confirmed(label: str) -> tuple[str, str]:
+        outcome = confirm(there.request(label), there.world(), there.told.append)
+        return outcome.release, outcome.outcome
+
+    assert confirmed("two") == (THREE, "unchanged")
+    assert confirmed("one") == (ONE, "live")
+    assert there.seen() == [SECOND]
+    there.refs = {name: ref for name, ref in REFS.items() if name != "USER"}
+    assert confirmed("one") == (FOUR, "live")
 
 
 def test_the_same_value_put_again_is_another_version_where_the_store_says_so(there: Field) -> None:
