@@ -83,6 +83,8 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
         case ["ship", *args]:
             if args in ([], ["-h"], ["--help"]):
                 print(OWN_VERBS, end="\n\n", flush=True)
+            if args and args[0] in BUILDING and (over := caches.bound(environ)):
+                print(over, file=sys.stderr, flush=True)
             prepare(tasks_of_verb(setup, args), ask=should_ask(args, environ))
             start_ship(chain, args, environ)
         case ["pants", *args]:

@@ -52,6 +52,14 @@ def test_an_unknown_program_is_a_usage_error(capsys: pytest.CaptureFixture[str])
     assert json.loads(captured.out)["exit_code"] == 2
 
 
+@pytest.mark.parametrize("verb", ["affected", "build", "publish"])
+def test_what_calls_pants_in_a_job_bounds_its_caches_first(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ship", verb], {**os.environ, "SHIP_CACHE_MB": "many"}) == 2
+    assert "SHIP_CACHE_MB is 'many'" in capsys.readouterr().err
+
+
 def test_the_entry_starts_from_any_folder_and_imports_nothing_from_there(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the wrong place')")
     here = Path(__file__).parent
