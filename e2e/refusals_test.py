@@ -55,9 +55,10 @@ class Job:
         self._ship = replace(ship, environ={**theirs, **quiet, "AWS_CONFIG_FILE": "/none"})
 
     def planned(self, due: list[str]) -> Path:
-        selection = {"reason": "a change", "services": due, "deploys": {"staging": due}}
+        why = {"mode": "changed", "reason": "a change"}
+        what = {"services": due, "images": [], "deploys": {"staging": due}}
         file = self.folder / "selection.json"
-        file.write_text(json.dumps(selection))
+        file.write_text(json.dumps(why | what))
         return file
 
     def publish(self, due: list[str], **variables: str) -> Ended:

@@ -11,6 +11,8 @@ from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
 from deploy.run.images import JOB_IMAGES
 
+_TOOL = JOB_IMAGES["ship"].service.image
+
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
@@ -44,7 +46,10 @@ def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
 
 
 def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    built = [wiring.images.build(name) for name in _names(arguments, wiring)]
+    names = _names(arguments, wiring)
+    if arguments.selection and files.selection(arguments.selection).reaches(_TOOL):
+        names = [*names, "ship"]  # a merge request that breaks the tool's image shows it
+    built = [wiring.images.build(name) for name in names]
     return {
         "images": [
             {
@@ -60,7 +65,7 @@ def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 def _show_built(document: Document) -> str:
     lines = [f"{e['service']}: {e['id']} {e['size'] / 1e6:.1f} MB" for e in document["images"]]
-    return "\n".join(lines) or "nothing to build: the change reaches no service"
+    return "\n".join(lines) or "nothing to build: the change reaches no image"
 
 
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:

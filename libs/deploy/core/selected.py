@@ -12,11 +12,20 @@ from deploy.errors import UsageError
 
 @dataclass(frozen=True)
 class Selected:
-    """What a pipeline's later jobs do: services to build and publish, services to deploy by environment."""
+    """What a pipeline's later jobs do: services to build and publish, services to deploy by environment.
+
+    `images` are the addresses of all images that the change reaches, where it isn't `everything`.
+    """
 
     reason: str
     services: tuple[str, ...]
     deploys: Mapping[str, tuple[str, ...]]
+    images: tuple[str, ...] = ()
+    everything: bool = False
+
+    def reaches(self, image: str) -> bool:
+        """Whether the change may make another image of this address."""
+        return self.everything or image in self.images
 
     @property
     def to_publish(self) -> tuple[str, ...]:
@@ -30,7 +39,13 @@ def read_selection(text: str, where: str) -> Selected:
     try:
         said: Mapping[str, Any] = json.loads(text)
         deploys = {name: tuple(map(str, found)) for name, found in said["deploys"].items()}
-        return Selected(str(said["reason"]), tuple(map(str, said["services"])), deploys)
+        return Selected(
+            str(said["reason"]),
+            tuple(map(str, said["services"])),
+            deploys,
+            tuple(map(str, said["images"])),
+            everything=said["mode"] == "all",
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{where} is no selection; nothing was done", hint=f"./ship affected --out {where}"

@@ -4,7 +4,7 @@ import pytest
 
 from deploy.core.due import all_due
 from deploy.core.selected import Published, read_published, read_selection
-from deploy.core.selection import Selection
+from deploy.core.selection import Named, Selection
 from deploy.errors import UsageError
 
 
@@ -14,6 +14,24 @@ def test_what_affected_writes_is_read_back() -> None:
     assert (read.reason, read.services) == ("a reason", ())
     assert read.deploys == {"staging": ("a", "b")}
     assert read.to_publish == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("mode", "images", "reached"),
+    [
+        ("changed", [], False),
+        ("changed", ["services/app:image"], False),
+        ("changed", ["deploy/ship:image", "services/app:image"], True),
+        ("all", ["services/app:image"], True),
+    ],
+)
+def test_an_image_is_reached_by_name_or_with_everything(
+    mode: str, images: list[str], *, reached: bool
+) -> None:
+    named = tuple(Named(each, ("why",)) for each in images)
+    selection = Selection(mode, None, "a reason", images=named)
+    read = read_selection(json.dumps(selection.document()), "file")
+    assert read.reaches("deploy/ship:image") is reached
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"reason": "", "services": [], "deploys": []}'])
