@@ -27,7 +27,7 @@ def read_target(environ: Mapping[str, str] = os.environ) -> Target | None:
 
 
 def output_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where screenshots and traces of failed journeys are kept: SHIP_E2E_KEEP, else dist/e2e of the checkout.
+    """Where screenshots of journeys and traces of failed ones are kept: SHIP_E2E_KEEP, else dist/e2e of the checkout.
 
     SHIP_ROOT names the checkout, since Pants runs tests in a copy that is thrown away.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
-from deploy.cli.wiring import Wiring
+from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.errors import JourneysFailedError
 from deploy.run.candidate import require_candidate
 
@@ -17,9 +17,9 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--release", required=True, metavar="ID", help="as --hold told it")
     parser.add_argument(
         "--keep",
-        default="dist/e2e",
+        default="",
         metavar="FOLDER",
-        help="where evidence goes (default: dist/e2e)",
+        help="where evidence goes (default: dist/e2e/SERVICE)",
     )
 
 
@@ -31,7 +31,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if not service.journeys:
         console.say(f"{service.name} has no journeys: every host's preview route answers, no more")
         return document
-    keep = Path(arguments.keep).absolute()
+    kept = arguments.keep or files.evidence(service.name)
+    keep = Path(kept).absolute() if arguments.keep else ROOT / kept
     journeys = wiring.journeys(service.journeys, keep)
     # Every host runs the same image and configuration: one is enough for a browser.
     with (
@@ -42,7 +43,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if not passed:
         raise JourneysFailedError(
             f"the journeys of {service.name} failed against {release}; the live release serves as before",
-            hint=f"screenshots and traces are in {arguments.keep}; ./ship abort {service.name} --release {release}",
+            hint=f"screenshots and traces are in {kept}; ./ship abort {service.name} --release {release}",
         )
     return document
 

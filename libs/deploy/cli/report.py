@@ -33,7 +33,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     told = known.report.chronicle
     since = known.old.revision if known.old else ""
     commits = wiring.checkout.commits(since, told.revision) if since else []
-    shots = files.shots() if told.outcome == "live" else []
+    shots = files.shots(told.service) if told.outcome == "live" else []
     report = replace(
         known.report,
         commits=tuple(Commit(*each) for each in commits),

@@ -1,7 +1,7 @@
 """Writes the pipeline that deploys to one environment, digests baked in; never asks what is to be deployed.
 
-Stages are steps of all services at once, so that the last one, which takes back, runs after whatever failed:
-GitLab doesn't start a job `when: on_failure` whose `needs` were skipped.
+Stages are steps of all services at once, so that the one that takes back runs after whatever failed, and the report
+after that: GitLab doesn't start a job `when: on_failure` whose `needs` were skipped.
 https://docs.gitlab.com/ci/yaml/#when
 """
 
@@ -19,13 +19,14 @@ from deploy.core.selected import Published, Selected
 from deploy.core.yamltext import Plain
 from deploy.errors import UsageError
 
-STAGES = ("hold", "e2e", "promote", "watch", "confirm", "rollback")
+STAGES = ("hold", "e2e", "promote", "watch", "confirm", "rollback", "report")
 DIGEST = re.compile(r"[^\s@/]+/[^\s@]+@sha256:[0-9a-f]{64}")
 TEMPLATE = ".gitlab/ci/child.yml"
 FROZEN = "$CI_DEPLOY_FREEZE"
 EVERY_TOOL = "$SHIP_JOB_IMAGE"
 NOTES = "dist/ci"
 EVIDENCE = "dist/e2e"
+REPORTS = "dist/report"
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def _job(child: Child, each: Deployable, stage: str, action: str, script: str) -
             "action": action,
         },
         "script": [f"{script} --env {child.environment}"],
+        "cache": [],  # that image has all it needs
     }
     if child.freezes:
         job["rules"] = [{"if": FROZEN, "when": "never"}, {"when": "on_success"}]
@@ -149,8 +151,10 @@ def _e2e(child: Child, each: Deployable) -> Mapping[str, Plain]:
     release = variable_of(each.service, "RELEASE")
     evidence = f"{EVIDENCE}/{each.service}"
     script = f'./ship e2e {each.service} --release "${release}" --keep {evidence}'
+    job = _job(child, each, "e2e", "verify", script)
+    del job["cache"]
     return {
-        **_job(child, each, "e2e", "verify", script),
+        **job,
         "image": EVERY_TOOL,  # a browser
         "artifacts": {
             "when": "always",
@@ -186,6 +190,23 @@ def _rollback(child: Child, each: Deployable) -> Mapping[str, Plain]:
     return {**job, "rules": rules}
 
 
+def _report(child: Child, each: Deployable) -> Mapping[str, Plain]:
+    """However it ended; one that can't be drawn says nothing of the deploy, and no other job's failure is hidden."""
+    page = f"{REPORTS}/{each.service}.html"
+    release = variable_of(each.service, "RELEASE")
+    script = f'./ship report {each.service} "${release}" --out {page}'
+    job = _job(child, each, "report", "verify", script)
+    rules: Sequence[Mapping[str, Plain]] = [{"when": "always"}]
+    if child.freezes:
+        rules = [{"if": FROZEN, "when": "never"}, *rules]
+    return {
+        **job,
+        "rules": rules,
+        "allow_failure": True,
+        "artifacts": {"when": "always", "paths": [page]},
+    }
+
+
 _JOBS = {
     "hold": _hold,
     "e2e": _e2e,
@@ -193,6 +214,7 @@ _JOBS = {
     "watch": _watch,
     "confirm": _confirm,
     "rollback": _rollback,
+    "report": _report,
 }
 
 

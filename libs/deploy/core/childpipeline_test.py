@@ -25,7 +25,7 @@ GOLDEN = f"""\
 # a reason
 include:
   - local: ".gitlab/ci/child.yml"
-stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
+stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback", "report"]
 "hold shop":
   extends: ".deploys"
   image: "{TOOL}"
@@ -35,6 +35,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
     url: "https://staging.example.com"
     action: "prepare"
   script: ["./ship deploy shop --image {SHOP} --hold --wait --dotenv dist/ci/shop.env --env staging"]
+  cache: []
   artifacts:
     when: "always"
     reports:
@@ -62,6 +63,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
     url: "https://staging.example.com"
     action: "prepare"
   script: ["./ship promote shop --release \\"$SHOP_RELEASE\\" --env staging"]
+  cache: []
 "watch shop":
   extends: ".deploys"
   image: "{TOOL}"
@@ -71,6 +73,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
     url: "https://staging.example.com"
     action: "verify"
   script: ["./ship watch shop --env staging"]
+  cache: []
 "confirm shop":
   extends: ".deploys"
   image: "{TOOL}"
@@ -80,6 +83,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
     url: "https://staging.example.com"
     action: "start"
   script: ["./ship deploy shop --image {SHOP} --confirm --env staging"]
+  cache: []
 "rollback shop":
   extends: ".deploys"
   image: "{TOOL}"
@@ -89,8 +93,25 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback"]
     url: "https://staging.example.com"
     action: "prepare"
   script: ["./ship rollback shop --release \\"$SHOP_HELD\\" --env staging"]
+  cache: []
   rules:
     - when: "on_failure"
+"report shop":
+  extends: ".deploys"
+  image: "{TOOL}"
+  stage: "report"
+  environment:
+    name: "staging/shop"
+    url: "https://staging.example.com"
+    action: "verify"
+  script: ["./ship report shop \\"$SHOP_RELEASE\\" --out dist/report/shop.html --env staging"]
+  cache: []
+  rules:
+    - when: "always"
+  allow_failure: true
+  artifacts:
+    when: "always"
+    paths: ["dist/report/shop.html"]
 """
 
 EMPTY = """\
@@ -123,7 +144,7 @@ def test_only_the_confirming_job_is_a_deployment_to_gitlab() -> None:
 
 def test_a_frozen_environment_refuses_in_a_job_of_its_own() -> None:
     text = render(child_of(STAGING, SELECTED, PUBLISHED, revision="f" * 40, freezes=True))
-    assert text.count('    - if: "$CI_DEPLOY_FREEZE"\n      when: "never"\n') == 6
+    assert text.count('    - if: "$CI_DEPLOY_FREEZE"\n      when: "never"\n') == 7
     assert (
         "frozen:\n"
         '  extends: ".ship"\n'

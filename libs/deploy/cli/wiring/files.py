@@ -43,9 +43,14 @@ def put(path: str, text: str) -> Path:
     return target
 
 
-def shots() -> list[tuple[str, bytes]]:
-    """The pictures that the last browser journeys of this checkout left."""
-    kept = sorted((ROOT / "dist" / "e2e").glob("*.png"))[:12]
+def evidence(service: str) -> str:
+    """Where `ship e2e` keeps what a service's journeys leave, unless it is told another folder."""
+    return f"dist/e2e/{service}"
+
+
+def shots(service: str) -> list[tuple[str, bytes]]:
+    """The pictures that a service's own journeys left last."""
+    kept = sorted((ROOT / evidence(service)).glob("*.png"))[:12]
     return [(each.stem, each.read_bytes()) for each in kept]
 
 

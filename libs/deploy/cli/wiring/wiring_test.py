@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.adapters.bases import Bases, read_recipe
-from deploy.cli.wiring import ROOT, Wiring
+from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.cli.wiring.images import RECIPES
 from deploy.cli.wiring.requests import Requests
 from deploy.core.redaction import Redaction
@@ -94,6 +94,17 @@ password_file = "$NOT_SET"
         assert asked == []
         with pytest.raises(ConfigError, match="NOT_SET is not set"):
             found.images.parts(found.settings.environment(), push=False)
+
+
+def test_a_report_shows_the_pictures_of_its_own_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    for name in ("dist/e2e/app/it works.png", "dist/e2e/shop/other.png", "dist/e2e/stray.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"png")
+    assert files.shots("app") == [("it works", b"png")]
+    assert files.shots("none") == []
 
 
 def test_an_unknown_service_is_told_before_anything_else(wiring: Wiring) -> None:
