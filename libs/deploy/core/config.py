@@ -103,6 +103,14 @@ class Tasks:
     before_switch: Task | None = None
     after_switch: Task | None = None
 
+    @property
+    def longest_s(self) -> float:
+        """How many seconds one of them may take at most."""
+        return max(
+            (task.timeout_s for task in (self.before_switch, self.after_switch) if task),
+            default=0.0,
+        )
+
 
 @dataclass(frozen=True)
 class SecretRef:

@@ -21,12 +21,12 @@ STRAGGLERS = 76
 FENCED = 77
 
 # $1 lock, $2 effects, $3 token file, $4 holder file, $5 token, $6 who holds it (JSON).
-# Whoever has the lock waits for what a dead deployer's last effect still does, then writes its own token, so that
-# an effect of anybody else is refused from here on. `cat` ends with the connection, and the lock with it.
+# Whoever has the lock waits a little for what a dead deployer's last effect still does, then writes its own token, so
+# that an effect of anybody else is refused from here on. `cat` ends with the connection, and the lock with it.
 _HOLD = """
 mkdir -p "${1%/*}" || exit 1
 exec flock --exclusive --nonblock --conflict-exit-code 75 "$1" sh -c '
-flock --exclusive --timeout 50 --conflict-exit-code 76 "$2" \\
+flock --exclusive --timeout 5 --conflict-exit-code 76 "$2" \\
   sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
 printf "%s\\n" "$6" > "$4"
 echo held

@@ -146,7 +146,9 @@ def _locked(
         verb=asked.verb,
         pipeline=asked.pipeline,
         clock=world.clock,
-        queue=(lambda text: tell(Said("", text))) if wait else None,
+        say=lambda text: tell(Said("", text)),
+        wait=wait,
+        longest_s=asked.service.tasks.longest_s,
         redact=world.vault.redact,
     ) as held:
         yield held

@@ -31,6 +31,7 @@ from deploy.run.deploy import (
     plan,
 )
 from deploy.run.events import Event, PlanMade, Said, StepBegun, StepDone, StepFailed
+from deploy.run.perform import PULL_DEADLINE_S
 from deploy.testing import wishes
 from deploy.testing.engine import Behaviour
 from deploy.testing.faults import Fault, How
@@ -449,8 +450,37 @@ def test_a_lock_is_taken_on_all_hosts_or_on_none() -> None:
 def test_what_a_dead_deployer_left_running_is_waited_for() -> None:
     fleet = live_fleet()
     fleet["host-1"].stragglers = True
+    begun, said = fleet.clock.monotonic(), list[str]()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Said) and event.text.startswith("waits: "):
+            said.append(event.text)
+
+    def end_in_time(host: MemoryHost) -> None:
+        if fleet.clock.monotonic() - begun > PULL_DEADLINE_S:
+            host.stragglers = False
+
+    fleet.after_touch = end_in_time
+    assert go(fleet, asking(fleet, "two"), tell).release == TWO
+    assert said == [
+        "waits: host-1: a command of a deployer that is gone still runs; nothing was changed"
+    ]
+
+
+def test_what_never_ends_is_told_and_somebody_who_came_first_is_not_waited_for() -> None:
+    fleet = live_fleet()
+    fleet["host-1"].stragglers = True
+    begun = fleet.clock.monotonic()
     with pytest.raises(LockedError, match="a deployer that is gone still runs"):
         go(fleet, asking(fleet, "two"))
+    assert fleet.clock.monotonic() - begun > PULL_DEADLINE_S
+
+    def come_first(event: Event) -> None:
+        if isinstance(event, Said):
+            fleet["host-1"].locked_by = "another"
+
+    with pytest.raises(LockedError, match="locked by"):
+        go(fleet, asking(fleet, "two"), come_first)
 
 
 def test_whoever_lost_the_lock_does_nothing_more_and_takes_nothing_back() -> None:

@@ -11,7 +11,7 @@ from deploy.core.observed import next_turn
 from deploy.core.plans import Plan
 from deploy.core.releases import Origin
 from deploy.errors import ShipError, UsageError
-from deploy.run.events import Listener
+from deploy.run.events import Listener, Said
 from deploy.run.executor import PhaseFailedError
 from deploy.run.locking import locked
 from deploy.run.observe import observe
@@ -31,8 +31,10 @@ class Maintenance:
     pipeline: str = ""
 
 
-def set_maintenance(request: Maintenance, world: World, tell: Listener) -> Outcome:
-    """Closes or opens the service on every host; `outcome` is closed, open or unchanged.
+def set_maintenance(
+    request: Maintenance, world: World, tell: Listener, *, wait: bool = False
+) -> Outcome:
+    """Closes or opens the service on every host; `outcome` is closed, open or unchanged. `wait` queues for the lock.
 
     Raises UsageError where it is live nowhere, RevertedError when it failed and every host is as it was, StuckError
     when that failed too, LockedError before anything was changed.
@@ -45,6 +47,9 @@ def set_maintenance(request: Maintenance, world: World, tell: Listener) -> Outco
         verb=VERB,
         pipeline=request.pipeline,
         clock=world.clock,
+        say=lambda text: tell(Said("", text)),
+        wait=wait,
+        longest_s=request.service.tasks.longest_s,
     ) as held:
         seen = observe(world.hosts)
         if not live_somewhere(name, seen):
