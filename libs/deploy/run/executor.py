@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from deploy.core.plans import Phase, Plan
@@ -17,12 +17,18 @@ Perform = Callable[[Step, Clock], None]
 
 
 class PhaseFailedError(Exception):
-    """A phase did not end; `errors` are those of its hosts, an interrupt first. `reversible` is the phase's."""
+    """A phase did not end; `errors` are all, an interrupt first, `by_host` those of its hosts."""
 
-    def __init__(self, phase: Phase, errors: Sequence[BaseException]) -> None:
-        super().__init__(f"{phase.name}: {errors[0]}")
+    def __init__(
+        self,
+        phase: Phase,
+        by_host: Mapping[str, BaseException],
+        interrupts: Sequence[KeyboardInterrupt] = (),
+    ) -> None:
         self.phase = phase
-        self.errors = tuple(errors)
+        self.by_host = dict(by_host)
+        self.errors: tuple[BaseException, ...] = (*interrupts, *by_host.values())
+        super().__init__(f"{phase.name}: {self.errors[0]}")
 
 
 def execute(
@@ -38,7 +44,7 @@ def execute(
             tell(PhaseBegun(phase.name, number, len(plan.phases), len(phase.steps)))
             _run_phase(phase, perform, clock, tell, 1 if phase.one_by_one else most_hosts)
         except KeyboardInterrupt as interrupt:
-            raise PhaseFailedError(phase, [interrupt]) from interrupt
+            raise PhaseFailedError(phase, {}, [interrupt]) from interrupt
 
 
 def _run_phase(
@@ -63,7 +69,7 @@ def _run_phase(
     by_host = _by_host(phase.steps)
     with ThreadPoolExecutor(max_workers=max(1, min(most_hosts, len(by_host)))) as pool:
         futures: list[Future[None]] = []
-        interrupts: list[BaseException] = []
+        interrupts: list[KeyboardInterrupt] = []
         try:
             futures += (pool.submit(run_host, steps) for steps in by_host.values())
             wait(futures)
@@ -71,8 +77,10 @@ def _run_phase(
             stop.set()
             interrupts.append(interrupt)
             wait(futures)
-    if errors := [*interrupts, *_errors(futures)]:
-        raise PhaseFailedError(phase, errors) from errors[0]
+    failed = _errors(by_host, futures)
+    if interrupts or failed:
+        failure = PhaseFailedError(phase, failed, interrupts)
+        raise failure from failure.errors[0]
 
 
 def _run_step(step: Step, perform: Perform, clock: Clock, tell: Listener) -> None:
@@ -93,5 +101,7 @@ def _by_host(steps: Sequence[Step]) -> Mapping[str, list[Step]]:
     return found
 
 
-def _errors(futures: Sequence[Future[None]]) -> list[BaseException]:
-    return [error for future in futures if (error := future.exception()) is not None]
+def _errors(hosts: Iterable[str], futures: Sequence[Future[None]]) -> Mapping[str, BaseException]:
+    """Those of hosts whose steps were begun at all."""
+    ended = zip(hosts, futures, strict=False)
+    return {host: error for host, future in ended if (error := future.exception()) is not None}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from deploy.core.config import Service
@@ -16,10 +17,11 @@ from deploy.core.observed import Observed
 from deploy.core.plans import Plan
 from deploy.core.ports import Clock
 from deploy.core.steps import Step
-from deploy.errors import HostUnreachableError, LockedError, ShipError
-from deploy.run.events import Listener, PlanMade, Said
+from deploy.errors import LockedError, ShipError
+from deploy.run.events import Event, Listener, PlanMade, Said
 from deploy.run.executor import PhaseFailedError, execute
 from deploy.run.guard import HeldHost
+from deploy.run.last_known import LastKnown
 from deploy.run.observe import observe_what_answers
 from deploy.run.perform import Outside, perform
 from deploy.run.world import Outcome, RevertedError, StuckError, World, since
@@ -63,6 +65,11 @@ class Operation:
     tell: Listener
     ended: Callable[[Entry], None] = lambda entry: None
 
+    @cached_property
+    def known(self) -> LastKnown:
+        """What each host was last known to serve."""
+        return LastKnown(self.service.name, self.before)
+
     def run(self, plan: Plan, aim: Aim) -> None:
         """Carries the plan out. Raises what the aim makes of a failure, LockedError where the lock was lost."""
         for held in self.held.values():
@@ -92,8 +99,12 @@ class Operation:
         def do(step: Step, clock: Clock) -> None:
             perform(step, self.held[step.host].under(self.entry), replace(outside, clock=clock))
 
-        self.tell(PlanMade(plan, reverting=reverting))
-        execute(plan, do, world.clock, self.tell)
+        def tell(event: Event) -> None:
+            self.known.hear(event)
+            self.tell(event)
+
+        tell(PlanMade(plan, reverting=reverting))
+        execute(plan, do, world.clock, tell)
 
     def look(self) -> Seen:
         """Returns how the hosts are now; one that can't be looked at has a problem."""
@@ -132,35 +143,55 @@ class Operation:
         if (other := aim.end_without_way_back(failure)) is not None:
             return other
         why = reason_of(failure)
-        try:
-            self._take_back(aim)
-        except (ShipError, PhaseFailedError) as second:
-            reason = reason_of(second)
-            self.conclude("stuck", f"{why}; {reason}")
-            return aim.stuck(why, reason, self.ended_as("stuck"))
+        if reason := self._take_back(aim):
+            head, _, details = why.partition("\n")
+            self.conclude("stuck", f"{head}; {reason}")
+            reason = f"{reason}\n{details}" if details else reason
+            return aim.stuck(head, reason, self.ended_as("stuck"))
         self.conclude("reverted", why)
         return aim.taken_back(why, self.ended_as("reverted"))
 
-    def _take_back(self, aim: Aim) -> None:
-        """Takes back every host that answers. Raises HostUnreachableError, once they are back, for one that doesn't."""
-        pairs = list(zip(self.before, self.look(), strict=True))
-        answering = [(was, now) for was, now in pairs if not now.problem]
-        back = aim.way_back(tuple(was for was, _ in answering), tuple(now for _, now in answering))
-        self.execute(back, reverting=True)
-        if silent := [now.host for _, now in pairs if now.problem]:
-            raise HostUnreachableError(
-                f"{', '.join(silent)} can't be looked at and is as the failure left it"
-            )
+    def _take_back(self, aim: Aim) -> str:
+        """Takes back every host that answers; returns what kept any from it, each host with its state, "" if none."""
+        now = self.look()
+        self.known.saw(now)
+        pairs = [(was, is_) for was, is_ in zip(self.before, now, strict=True) if not is_.problem]
+        reasons: list[str] = []
+        failed: Mapping[str, BaseException] = {}
+        try:
+            back = aim.way_back(tuple(was for was, _ in pairs), tuple(is_ for _, is_ in pairs))
+            self.execute(back, reverting=True)
+        except PhaseFailedError as failure:
+            failed = failure.by_host
+            reasons += ["interrupted"] if len(failure.errors) > len(failed) else []
+        except ShipError as error:
+            reasons.append(error.message)
+        for host in now:
+            if host.problem:
+                why = host.problem.removeprefix(f"{host.host}: ")
+                reasons.append(
+                    f"{host.host} can't be looked at ({why}), {self.known.of(host.host)}"
+                )
+            elif (why_not := failed.get(host.host)) is not None:
+                said = _head(why_not).removeprefix(f"{host.host}: ")
+                reasons.append(f"{host.host} failed ({said}), {self.known.of(host.host)}")
+        return "; ".join(reasons)
 
 
 def reason_of(error: BaseException) -> str:
-    """Says in a few words why something failed; of a phase, why its first host did."""
+    """Says why something failed; of a phase, why each of its hosts did, and of the first with all details."""
     match error:
-        case PhaseFailedError(errors=(first, *_)):
-            return reason_of(first)
+        case PhaseFailedError(errors=(first, *others)):
+            _, newline, details = reason_of(first).partition("\n")
+            heads = dict.fromkeys(_head(each) for each in (first, *others))
+            return "; ".join(heads) + newline + details
         case KeyboardInterrupt():
             return "interrupted"
         case ShipError(message=message):
             return message
         case _:
             return f"{type(error).__name__} {error}".strip()
+
+
+def _head(error: BaseException) -> str:
+    return reason_of(error).partition("\n")[0]
