@@ -138,11 +138,20 @@ def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[s
     if arguments.events:
         console.also = Trail(Path(arguments.events), console.say, redact=redaction).tell
     with Wiring.here(arguments.env, arguments.sandbox, console.say, redaction) as wiring:
-        document = verb.run(arguments, wiring, console)
-        if dotenv := getattr(arguments, "dotenv", None):
-            text = variables_of(document["service"], document["release"], document["outcome"])
-            files.write(dotenv, text)
+        try:
+            document = verb.run(arguments, wiring, console)
+        except RolloutError as error:
+            # What failed was taken back, or waits for a person: it is not the pipeline's to take back.
+            _note(arguments, error.end.service, error.end.release, "failed")
+            raise
+        if hasattr(arguments, "dotenv"):
+            _note(arguments, document["service"], document["release"], document["outcome"])
         return {"ok": True, "exit_code": 0, "error": None, **document}
+
+
+def _note(arguments: Namespace, service: str, release: str, outcome: str) -> None:
+    if dotenv := getattr(arguments, "dotenv", None):
+        files.write(dotenv, variables_of(service, release, outcome))
 
 
 def _print(document: dict[str, Any], arguments: Namespace, as_json: bool) -> None:

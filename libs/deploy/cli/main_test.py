@@ -7,14 +7,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
 from deploy.cli.console import Console
-from deploy.cli.main import failed
-from deploy.run.deploy import Promotion, Request, RolloutError, World, deploy, promote
+from deploy.cli.main import _run, failed
+from deploy.cli.verbs import Document, Verb
+from deploy.core.redaction import Redaction
+from deploy.run.deploy import (
+    Outcome,
+    Promotion,
+    Request,
+    RolloutError,
+    StuckError,
+    World,
+    deploy,
+    promote,
+)
 from deploy.testing import wishes
 from deploy.testing.fleet import Fleet
 
@@ -67,6 +80,22 @@ def asking(fleet: Fleet, label: str) -> Request:
     request = replace(request, options=("--image", image))
     fleet.images.update([request.image, *(part.image for part in request.parts)])
     return request
+
+
+@pytest.mark.parametrize("outcome", ["held", "reverted", "stuck"])
+def test_later_jobs_hear_of_a_release_that_failed_and_not_to_take_it_back(
+    outcome: str, tmp_path: Path
+) -> None:
+    """A candidate that is held for a person to look at must still be there then."""
+
+    def fail(*_: object) -> Document:
+        raise StuckError("why", end=Outcome("app", TWO, ONE, outcome, 1.0), hint="")
+
+    verb, note = Verb("deploy", "", "", fail, lambda _: None, str), tmp_path / "app.env"
+    arguments = Namespace(found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note))
+    with pytest.raises(StuckError):
+        _run(arguments, Console(stream=StringIO()), Redaction())
+    assert note.read_text() == f"APP_RELEASE={TWO}\nAPP_HELD=\n"
 
 
 def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Fleet) -> None:
