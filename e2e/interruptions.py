@@ -23,12 +23,13 @@ PROMPTLY_S = 15.0
 Event = Mapping[str, Any]
 
 
+_PART = re.compile(r" [0-9a-f]{16}\b")
 _RELEASE = re.compile(r"r\d{6,}-[0-9a-z]+(-dirty)?")
 
 
 def key_of(step: Event, release: str) -> str:
-    """What a step does: without its cause, which is another on a rerun, and with the release as `new`."""
-    what = str(step["line"]).partition(" (")[0]
+    """What a step does: without its cause, which is another on a rerun, and the keys of parts; the release is `new`."""
+    what = _PART.sub("", str(step["line"]).partition(" (")[0])
     return _RELEASE.sub(lambda found: "new" if found[0] == release else "old", what)
 
 

@@ -126,12 +126,16 @@ MOST_ROUNDS = 4
 def test_a_deployer_that_ends_before_any_step_costs_nothing(
     stack: Stack, rollouts: Rollouts, tmp_path: Path
 ) -> None:
-    """Deploys and rollbacks in turn, each ended before a step that none was ended before, until none is left."""
+    """Deploys and rollbacks in turn, each ended before a step that none was ended before, until none is left.
+
+    Each comes with another edge than the one that serves, so its exchange is among the steps.
+    """
     sshd = ("127.0.0.1", port_of(stack.environment_file.read_text(), "host-1"))
     with Relay(sshd) as relay:
         deploys = Breaker(tmp_path / "deploys", relay, (KILL, CUT))
         rollbacks = Breaker(tmp_path / "rollbacks", relay, (CUT, KILL))
         for _ in range(MOST_ROUNDS):
+            rollouts.change_edge()
             env = rollouts.environment(env=told(), relayed={"host-1": relay.port})
             words = ("deploy", SERVICE, "--image", rollouts.image)
             # What an ended rollback left is what this deploy starts from.
@@ -140,6 +144,9 @@ def test_a_deployer_that_ends_before_any_step_costs_nothing(
             if not deploys.spared + rollbacks.spared:
                 break
     assert deploys.spared + rollbacks.spared == []
+    for kind in ("StartPart edge", "RetirePart edge"):
+        assert any(kind in step for step in deploys.broken), deploys.broken
+        assert any(kind in step for step in rollbacks.broken), rollbacks.broken
     for each in (*deploys.broken.values(), *rollbacks.broken.values()):
         assert each.ended is None or (each.ended.code in (1, 4) and each.ended.hint), each
     (service,) = rollouts.ship("status", SERVICE).must().document["services"]

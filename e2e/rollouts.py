@@ -71,6 +71,12 @@ class Rollouts:
         file.write_text(text + override)
         return file
 
+    def change_edge(self) -> None:
+        """From now on releases come with another text of nginx's, which says the same."""
+        file = self.ship.root / "deploy" / "nginx" / "nginx.conf"
+        text = file.read_text().partition("\n# turn ")[0].rstrip("\n")
+        file.write_text(f"{text}\n# turn {next(self._number)}\n")
+
     def start(self, words: tuple[str, ...], env: Path, events: Path | None = None) -> Call:
         """Starts a verb, with its events in a file."""
         file = events or self.folder / f"events-{next(self._number):03d}.jsonl"

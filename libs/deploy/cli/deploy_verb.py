@@ -12,6 +12,11 @@ from deploy.errors import UsageError
 from deploy.run.deploy import Outcome, Request, confirm, deploy
 
 
+def add_wait(parser: ArgumentParser) -> None:
+    """Adds --wait, of every verb that takes the lock."""
+    parser.add_argument("--wait", action="store_true", help="queue for the lock")
+
+
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
     parser.add_argument(
@@ -30,7 +35,7 @@ def _add(parser: ArgumentParser) -> None:
         action="store_true",
         help="stop before the switch, the candidate answering on the preview route only",
     )
-    parser.add_argument("--wait", action="store_true", help="queue for the lock")
+    add_wait(parser)
     parser.add_argument(
         "--confirm",
         action="store_true",
@@ -58,7 +63,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = replace(request, options=_options(arguments))
     world = wiring.world()
     if arguments.confirm:
-        return document_of(confirm(request, world, console.tell), console)
+        return document_of(confirm(request, world, console.tell, wait=arguments.wait), console)
     request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
     return document_of(deploy(request, world, console.tell, wait=arguments.wait), console)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.console import Console
-from deploy.cli.deploy_verb import document_of
+from deploy.cli.deploy_verb import add_wait, document_of
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.maintenance import Maintenance, set_maintenance
@@ -14,6 +14,7 @@ from deploy.run.maintenance import Maintenance, set_maintenance
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("state", choices=("on", "off"))
     parser.add_argument("service")
+    add_wait(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
@@ -25,7 +26,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = Maintenance(
         service, arguments.state == "on", origin, pipeline=wiring.requests.pipeline
     )
-    return document_of(set_maintenance(request, wiring.world(), console.tell), console)
+    return document_of(
+        set_maintenance(request, wiring.world(), console.tell, wait=arguments.wait), console
+    )
 
 
 def _show(document: Document) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.console import Console
-from deploy.cli.deploy_verb import document_of, show
+from deploy.cli.deploy_verb import add_wait, document_of, show
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.deploy import abort, promote
@@ -16,17 +16,18 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--release", required=True, metavar="ID", help="the candidate, as `deploy --hold` told it"
     )
+    add_wait(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
 def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.promotion(arguments.service, arguments.release, why=arguments.why)
-    return document_of(promote(request, wiring.world(), console.tell), console)
+    return document_of(promote(request, wiring.world(), console.tell, wait=arguments.wait), console)
 
 
 def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.abort(arguments.service, arguments.release, why=arguments.why)
-    return document_of(abort(request, wiring.world(), console.tell), console)
+    return document_of(abort(request, wiring.world(), console.tell, wait=arguments.wait), console)
 
 
 PROMOTE = Verb(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.console import Console
-from deploy.cli.deploy_verb import document_of, show
+from deploy.cli.deploy_verb import add_wait, document_of, show
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
@@ -23,6 +23,7 @@ def _add(parser: ArgumentParser) -> None:
         metavar="ID",
         help="take back this release alone, held or live; nothing where it is neither, or empty",
     )
+    add_wait(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
@@ -40,12 +41,14 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         )
         return document_of(outcome, console)
     request = wiring.requests.rollback(arguments.service, arguments.to, why=arguments.why)
-    return document_of(rollback(request, wiring.world(), console.tell), console)
+    return document_of(
+        rollback(request, wiring.world(), console.tell, wait=arguments.wait), console
+    )
 
 
 VERB = Verb(
     "rollback",
-    "brings back an older release: image, env and route together",
+    "brings back an older release: image, config, env, route and edge together",
     "ship rollback app --to r000041-3f9c2ab",
     _run,
     _add,

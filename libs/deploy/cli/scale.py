@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.console import Console
-from deploy.cli.deploy_verb import document_of, show
+from deploy.cli.deploy_verb import add_wait, document_of, show
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.releases import MOST_REPLICAS
@@ -15,6 +15,7 @@ from deploy.run.deploy import scale
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("wanted", metavar="SERVICE=N", help="the service and its replicas a host")
+    add_wait(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
@@ -26,7 +27,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
         )
     request = wiring.requests.scale(name, int(told), why=arguments.why)
-    return document_of(scale(request, wiring.world(), console.tell), console)
+    return document_of(scale(request, wiring.world(), console.tell, wait=arguments.wait), console)
 
 
 VERB = Verb(

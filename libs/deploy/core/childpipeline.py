@@ -166,7 +166,7 @@ def _e2e(child: Child, each: Deployable) -> Mapping[str, Plain]:
 
 def _promote(child: Child, each: Deployable) -> Mapping[str, Plain]:
     release = variable_of(each.service, "RELEASE")
-    script = f'./ship promote {each.service} --release "${release}"'
+    script = f'./ship promote {each.service} --release "${release}" --wait'
     return _job(child, each, "promote", "prepare", script)
 
 
@@ -176,7 +176,7 @@ def _watch(child: Child, each: Deployable) -> Mapping[str, Plain]:
 
 def _confirm(child: Child, each: Deployable) -> Mapping[str, Plain]:
     """GitLab records this job alone as a deployment, and its Rollback button runs it again."""
-    script = f"./ship deploy {each.service} --image {each.image} --confirm"
+    script = f"./ship deploy {each.service} --image {each.image} --confirm --wait"
     return _job(child, each, "confirm", "start", script)
 
 

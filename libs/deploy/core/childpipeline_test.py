@@ -62,7 +62,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback", "report"]
     name: "staging/shop"
     url: "https://staging.example.com"
     action: "prepare"
-  script: ["./ship promote shop --release \\"$SHOP_RELEASE\\" --env staging"]
+  script: ["./ship promote shop --release \\"$SHOP_RELEASE\\" --wait --env staging"]
   cache: []
 "watch shop":
   extends: ".deploys"
@@ -82,7 +82,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback", "report"]
     name: "staging/shop"
     url: "https://staging.example.com"
     action: "start"
-  script: ["./ship deploy shop --image {SHOP} --confirm --env staging"]
+  script: ["./ship deploy shop --image {SHOP} --confirm --wait --env staging"]
   cache: []
 "rollback shop":
   extends: ".deploys"

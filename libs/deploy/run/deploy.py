@@ -70,15 +70,15 @@ def deploy(request: Request, world: World, tell: Listener, *, wait: bool = False
 
 
 def rollback(request: Rollback, world: World, tell: Listener, *, wait: bool = False) -> Outcome:
-    """Brings every host to an older release, with the image, env, compose and route of its record.
+    """Brings every host to an older release, with the image, env, compose, route and edge of its record.
 
-    Needs no registry while the image is on the hosts, and leaves the edge and Prometheus as they are. Raises what
-    `deploy` raises, and UsageError where there is no such release.
+    Needs no registry while the images are on the hosts, and leaves what looks on (Prometheus, exporter, keeper) as it
+    is. Raises what `deploy` raises, and UsageError where there is no such release.
     """
     return _roll(request, world, tell, wait=wait)
 
 
-def confirm(request: Request, world: World, tell: Listener) -> Outcome:
+def confirm(request: Request, world: World, tell: Listener, *, wait: bool = False) -> Outcome:
     """Records what is live as verified; where another image or configuration is, brings back what is asked for.
 
     That is a rollback to the newest verified release of both whose record a host holds, else a deploy. Another version
@@ -89,7 +89,7 @@ def confirm(request: Request, world: World, tell: Listener) -> Outcome:
     live = {host.live(name) for host in seen}
     (release, *others) = live
     if release and not others and is_made_of(release, service, request.image, request.replica):
-        with _locked(request, world, tell) as held:
+        with _locked(request, world, tell, wait=wait) as held:
             entry = entry_of(request, release, next_turn(seen), world.clock.now())
             # Nothing was done to it.
             entry = replace(entry, verb="confirm", event="ended", outcome="confirmed")
@@ -98,27 +98,27 @@ def confirm(request: Request, world: World, tell: Listener) -> Outcome:
         return Outcome(name, release.id, "", "unchanged", since(world.clock, begun))
     known = newest_verified(seen, service, request.image, request.replica)
     if known is None:
-        return _roll(request, world, tell)
+        return _roll(request, world, tell, wait=wait)
     back = Rollback(
         service, request.origin, known.id, request.verb, request.pipeline, request.options
     )
-    return _roll(back, world, tell)
+    return _roll(back, world, tell, wait=wait)
 
 
-def promote(request: Promotion, world: World, tell: Listener) -> Outcome:
+def promote(request: Promotion, world: World, tell: Listener, *, wait: bool = False) -> Outcome:
     """Brings the held candidate's rollout to its end. Raises what `deploy` raises, LockedError if it isn't held."""
-    return _roll(request, world, tell)
+    return _roll(request, world, tell, wait=wait)
 
 
-def scale(request: Scale, world: World, tell: Listener) -> Outcome:
+def scale(request: Scale, world: World, tell: Listener, *, wait: bool = False) -> Outcome:
     """Runs more or fewer replicas of the live release on each host. Raises what `deploy` raises."""
-    return _roll(request, world, tell)
+    return _roll(request, world, tell, wait=wait)
 
 
-def abort(request: Abort, world: World, tell: Listener) -> Outcome:
+def abort(request: Abort, world: World, tell: Listener, *, wait: bool = False) -> Outcome:
     """Removes the candidate; what is live goes on. There may be none to remove. Raises LockedError, StuckError."""
     name, release, begun = request.service.name, request.release, world.clock.monotonic()
-    with _locked(request, world, tell) as held:
+    with _locked(request, world, tell, wait=wait) as held:
         seen = observe(world.hosts)
         known = release_named(name, release, seen)
         if known is None and not any(host.hold(name) for host in seen):

@@ -253,6 +253,12 @@ def test_a_scale_touches_only_what_comes_or_goes(fleet: Fleet, count: int) -> No
     assert scale(Scale(SERVICE, wishes.ORIGIN, count), world(fleet), quiet).outcome == "unchanged"
 
 
+def test_another_scale_runs_no_task_that_the_service_has_got_since(fleet: Fleet) -> None:
+    since = replace(SERVICE, tasks=TASKS)
+    assert scale(Scale(since, wishes.ORIGIN, 4), world(fleet), quiet).outcome == "live"
+    assert [host.tasks for host in fleet.hosts] == [[], []]
+
+
 def test_a_scale_that_fails_goes_back_to_as_many_as_there_were(fleet: Fleet) -> None:
     def full(event: Event) -> None:
         match event:

@@ -51,8 +51,11 @@ class LastKnown:
 
 def _switches(step: Step) -> EdgeRoute | None:
     """Returns the route of a step that may change what all users get."""
-    found = isinstance(step, PointTraffic | SettleEdge | SetMaintenance)
-    return step.route if found else None
+    match step:
+        case PointTraffic(route=route) | SettleEdge(route=route) | SetMaintenance(route=route):
+            return route
+        case _:
+            return None
 
 
 def _users_get(route: EdgeRoute) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from deploy.core.config import Environment, Service
+from deploy.core.config import Environment, Service, Tasks
 from deploy.core.holds import Hold
+from deploy.core.images import rfc3339
 from deploy.core.observed import (
     Observed,
     any_hold,
@@ -141,7 +142,9 @@ def wanted_by(
             return Wanted(service, held_release(asked, seen), (), keep)
         case Scale(service=service, replicas=replicas):
             _refuse_if_held(asked, seen)
-            return Wanted(service, scaled(live_release(service.name, seen), replicas), (), keep)
+            live = scaled(live_release(service.name, seen), replicas)
+            # What it runs once was run when it went live, by what its service said then.
+            return Wanted(replace(service, tasks=Tasks()), live, (), keep)
         case _:
             assert_never(asked)
 
@@ -240,4 +243,5 @@ def held_release(asked: Promotion | Abort, seen: tuple[Observed, ...]) -> Releas
 
 def _told(hold: Hold) -> str:
     pipeline = f", pipeline {hold.pipeline}" if hold.pipeline else ""
-    return f"{hold.release} is held by {hold.who} since {hold.since}{pipeline}"
+    until = rfc3339(int(hold.expires_s))
+    return f"{hold.release} is held by {hold.who} since {hold.since} until {until}{pipeline}"

@@ -30,5 +30,5 @@ def take_back(
         back = Rollback(service, origin, to, pipeline=pipeline, options=("--release", release))
         return rollback(back, world, tell, wait=True)
     if ours:
-        return abort(Abort(service, origin, release, pipeline=pipeline), world, tell)
+        return abort(Abort(service, origin, release, pipeline=pipeline), world, tell, wait=True)
     return Outcome(service.name, release, "", "unchanged", since(world.clock, begun))
