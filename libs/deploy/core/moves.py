@@ -215,7 +215,8 @@ def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:
     """Keeps the releases that were verified last, the way back among them; what never went live goes at once.
 
     Not the newest ones: after a rollback the live release is older than those that were gone back from. With them go
-    the images that no record names: a kill between a pull and its record leaves one.
+    the images that no record names: a kill between a pull and its record leaves one, and each new edge or keeper the
+    one before it.
     """
     service, release = wanted.service.name, wanted.release
     proven = {entry.release: entry.turn for entry in verified(host.ledger, service)}
@@ -226,11 +227,11 @@ def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:
     last = sorted((each for each in others if each.id in proven), key=lambda r: -proven[r.id])
     kept = last[: wanted.keep_releases - 1]
     old = [each for each in others if each not in kept]
-    held = {each.image for each in (*kept, release)} | {
-        r.image for r in host.releases if r.service != service
-    }
-    repository = release.image.partition("@")[0]
-    known = {image for image in host.images if image.startswith(f"{repository}@sha256:")}
+    named = (*kept, release, *(r for r in host.releases if r.service != service))
+    held = {image for each in named for image in (each.image, each.edge and each.edge.image)}
+    held |= {part.image for part in wanted.parts}
+    ours = {image.partition("@")[0] for image in (release.image, *(p.image for p in wanted.parts))}
+    known = {image for image in host.images if image.partition("@sha256:")[0] in ours}
     images = tuple(sorted(({each.image for each in old} | known) - held))
     if not old and not images:
         return

@@ -13,17 +13,20 @@ from deploy.core.plans import Wanted
 OLDEST_ENGINE = (26, 0)
 OLDEST_COMPOSE = (2, 26)
 LEAST_FREE_BYTES = 1_000_000_000
+LEAST_WITHOUT_PULL_BYTES = 50_000_000
+"""Records, logs and a container's own files: a way back must be open on a disk that holds no image more."""
 UNPACKED = 4
 """What an image takes of the disk, as a multiple of what its pull moves: layers are compressed, and unpacked beside."""
 SKEW_S = 30.0
 
 
 def unfit(
-    observed: Observed, *, needed_bytes: int = 0, ports: Mapping[int, str] | None = None
+    observed: Observed, *, needed_bytes: int | None = 0, ports: Mapping[int, str] | None = None
 ) -> tuple[str, ...]:
     """Returns what is wrong with a host, a line each with the fix; empty if it is fit.
 
-    `needed_bytes` is what a pull will put on its disk, `ports` are those that must be free and what they are for.
+    `needed_bytes` is what a pull will put on its disk, None where nothing is pulled; `ports` are those that must be
+    free and what they are for.
     """
     if observed.problem:
         return (observed.problem,)
@@ -36,7 +39,9 @@ def unfit(
         problems.append(
             f"its docker compose {observed.compose_version or '?'} is older than 2.26; upgrade it"
         )
-    least = LEAST_FREE_BYTES + needed_bytes
+    least = LEAST_FREE_BYTES + (needed_bytes or 0)
+    if needed_bytes is None:
+        least = LEAST_WITHOUT_PULL_BYTES
     if observed.disk_free_bytes < least:
         free = observed.disk_free_bytes / 1e6
         problems.append(

@@ -45,6 +45,8 @@ def test_an_unfit_host(host: Observed, problem: str) -> None:
 
 def test_an_image_needs_its_room_unpacked() -> None:
     assert needed_bytes(["a", "b", "unknown"], {"a": 10, "b": 5}) == 60
+    assert unfit(replace(FIT, disk_free_bytes=60_000_000), needed_bytes=None) == ()
+    assert unfit(replace(FIT, disk_free_bytes=40_000_000), needed_bytes=None)
     (problem,) = unfit(FIT, needed_bytes=400_000_000)
     assert "1000 MB of disk are free where 1400 MB are needed" in problem
 

@@ -447,6 +447,15 @@ def test_an_image_that_no_record_names_goes_and_no_other_service_s() -> None:
     assert getattr(step, "images", None) == (lost,)
 
 
+def test_the_image_of_an_edge_goes_once_no_release_was_served_through_it() -> None:
+    old, kept = wishes.image("edge old", "edge"), wishes.parts("kept")[0]
+    host = live("a", 1)
+    other = replace(release(2), service="shop", edge=kept)
+    host = replace(host, images=host.images | {old, kept.image}, releases=(*host.releases, other))
+    (step,) = plan_deploy(wanted(1), (host,)).steps[-1:]
+    assert getattr(step, "images", None) == (old,)
+
+
 # The way back.
 
 

@@ -26,7 +26,8 @@ def preflight(world: World, wanted: Wanted, seen: tuple[Observed, ...], tell: Li
     except RegistryError as error:
         sizes, problems = {}, [error.message]
     for host in seen:
-        room = needed_bytes(missing[host.host], sizes)
+        images = missing[host.host]
+        room = needed_bytes(images, sizes) if images else None
         ports = ports_to_take(world.environment, wanted, host)
         problems += unfit(host, needed_bytes=room, ports=ports)
     if problems:

@@ -64,7 +64,10 @@ def _service(
         },
         "url": environment.hosts[0].url,
         "candidate": next(iter(sorted(candidates)), None),
-        "drift": [line for _, each in pairs for line in drift(service, each)],
+        "drift": [
+            *mixed(service, [each for _, each in pairs]),
+            *(line for _, each in pairs for line in drift(service, each)),
+        ],
         "lock": lock,
         "hosts": hosts,
     }
@@ -113,15 +116,30 @@ def phase(service: Service, seen: Observed) -> str:
     return "starting" if others else "empty"
 
 
+def mixed(service: Service, seen: Sequence[Observed]) -> list[str]:
+    """Returns a line where hosts serve different releases, none where they don't; who can't be asked is told apart."""
+    live = {each.host: each.edge.live(service.name) for each in seen if not each.problem}
+    if len(set(live.values())) < 2:
+        return []
+    told = ", ".join(f"{host} serves {release or 'nothing'}" for host, release in live.items())
+    return [f"the fleet is mixed: {told}"]
+
+
 def drift(service: Service, seen: Observed) -> list[str]:
     """Returns what a host runs that no release of ours says, and what is missing."""
     if seen.problem:
         return [seen.problem]
-    live = seen.live(service.name)
+    named, live = seen.edge.live(service.name), seen.live(service.name)
     if live is None:
-        return []
+        return [f"{seen.host}: {named} is live and its record is missing"] if named else []
     found = {each.name: each for each in seen.replicas(service.name, live.id)}
     missing = [f"{seen.host}: {name} is missing" for name in live.names if name not in found]
     sick = [f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready]
     others = [each for each in seen.running_releases(service.name) if each != live.id]
-    return [*missing, *sick, *(f"{seen.host}: {each} runs beside {live.id}" for each in others)]
+    edge = [] if seen.part_keys("edge") else [f"{seen.host}: no edge runs"]
+    return [
+        *edge,
+        *missing,
+        *sick,
+        *(f"{seen.host}: {each} runs beside {live.id}" for each in others),
+    ]

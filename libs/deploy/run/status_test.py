@@ -86,6 +86,9 @@ def test_a_mixed_fleet_has_no_release() -> None:
     assert hosts(fleet, "release") == [TWO, ONE]
     assert hosts(fleet, "phase") == ["draining", "candidate"]
     assert app(fleet)["candidate"] == TWO
+    assert f"the fleet is mixed: host-1 serves {TWO}, host-2 serves {ONE}" in str(
+        app(fleet)["drift"]
+    )
 
 
 def test_a_host_out_of_reach_and_who_holds_the_lock() -> None:
@@ -104,9 +107,16 @@ def test_what_drifted_is_named() -> None:
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
     containers["app-r000001-2"].behaviour = Behaviour(dies_after_s=0)
+    (edge,) = (name for name in containers if name.startswith("edge") or "edge-" in name)
+    del containers[edge]
+    files = fleet["host-2"].files
+    (record,) = (name for name in files if name.endswith(f"/{ONE}/release.json"))
+    del files[record]
     assert app(fleet)["drift"] == [
+        "host-1: no edge runs",
         "host-1: app-r000001-1 is missing",
         "host-1: app-r000001-2 is exited",
+        f"host-2: {ONE} is live and its record is missing",
     ]
 
 
