@@ -67,6 +67,12 @@ INHIBITIONS = (
         "it came true",
     ),
     Inhibition(
+        'alertname=~"AvailabilityBudgetBurnsFast|EdgeDown"',
+        'alertname=~"JourneysFail|JourneysStale"',
+        (),
+        "journeys are users, too; what still fails when these are over is told then",
+    ),
+    Inhibition(
         'alertname="JourneysFail"',
         'alertname="JourneysStale"',
         ("environment", "suite"),
@@ -86,11 +92,13 @@ def render(receiver_url: str = "") -> str:
     document = {
         "route": {
             "receiver": "people",
-            # A fault of a service or a host is one message, whatever number of alerts it is.
-            "group_by": ["service", "host", "environment"],
+            # A fault of a service or of a host is one message, whatever number of alerts it is: of a service
+            # wherever it runs, so that its replicas' alerts come with those of its users.
+            "group_by": ["host", "environment"],
             "group_wait": "10s",
             "group_interval": "1m",
             "repeat_interval": "4h",
+            "routes": [{"matchers": ['service=~".+"'], "group_by": ["service"]}],
         },
         "receivers": [receiver],
         "inhibit_rules": [
