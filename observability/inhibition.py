@@ -70,7 +70,9 @@ INHIBITIONS = (
         'alertname=~"AvailabilityBudgetBurnsFast|EdgeDown"',
         'alertname=~"JourneysFail|JourneysStale"',
         (),
-        "journeys are users, too; what still fails when these are over is told then",
+        # They share no label, and an Alertmanager is of one environment. What fails for a reason of its own
+        # meanwhile is told once this is over.
+        "journeys are users, too",
     ),
     Inhibition(
         'alertname="JourneysFail"',
