@@ -115,7 +115,7 @@ def test_a_host_without_disk_is_left_alone(stack: Stack, tmp_path: Path) -> None
         "--mount",
         "sh",
         "-c",
-        "mount -t tmpfs -o size=300m full /var/lib/docker && "
+        "mount -t tmpfs -o size=40m full /var/lib/docker && "
         "/usr/sbin/sshd -f /sandbox/sshd_config -o PidFile=/run/full.pid -p 2222",
     )
     try:

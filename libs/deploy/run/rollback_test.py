@@ -129,6 +129,25 @@ def test_an_edge_alone_is_no_new_release_and_its_record_says_so() -> None:
     assert edges(fleet) == {wishes.parts("2")[0].key}
 
 
+def test_an_edge_that_is_refused_stands_in_no_record() -> None:
+    fleet = fleet_of("one two")
+    before = [host.releases for host in observe_what_answers(fleet.hosts)]
+    tell_of: list[str] = []
+
+    def refuse(event: Event) -> None:
+        if isinstance(event, StepBegun) and name_of(event.step) == "StartPart":
+            tell_of.append(event.step.host)
+            fleet.faults.append(Fault(event.step.host, 1, How.FAILS_ONCE))
+
+    service, parts = wishes.service(replicas=2, color="two"), wishes.parts("2")
+    fleet.images.update(part.image for part in parts)
+    request = Request(service, wishes.image("two"), wishes.REPLICA, parts, wishes.ORIGIN)
+    with pytest.raises(RevertedError):
+        deploy(request, world(fleet), refuse)
+    assert tell_of
+    assert [host.releases for host in observe_what_answers(fleet.hosts)] == before
+
+
 def test_an_edge_that_another_service_came_with_stays() -> None:
     fleet = fleet_of("one two")
     go(fleet, "three", name="shop", path="/shop", edge="2")
