@@ -32,21 +32,10 @@ set-up and tests, each with --help:
 # What a verb of `deploy.cli` needs beyond its libraries; `up` needs the whole machine set up.
 BUILDING = ("build", "publish", "plan", "deploy", "affected", "monitor")
 # What the tool as an image (deploy/ship) does by itself: hosts and the registry, no build and no browser.
-DEPLOYING = (
-    *(
-        "plan",
-        "deploy",
-        "promote",
-        "abort",
-        "watch",
-        "rollback",
-        "scale",
-        "maintenance",
-        "host",
-        "exec",
-    ),
-    *("status", "history", "report", "dora", "logs"),
-)
+DEPLOYING = frozenset({
+    "abort", "deploy", "dora", "exec", "history", "host", "logs", "maintenance", "plan", "promote", "report",
+    "rollback", "scale", "status", "watch",
+})  # fmt: skip
 
 # -P: a file of the caller's folder must never stand in for a library.
 MODULE = ("-P", "-m")

@@ -157,9 +157,8 @@ class EcrRegistry:
         if found is None or found["registry"] != self.name:
             return 0
         body = self._manifest(found["repository"], found["digest"])
-        if one := image_for_linux(
-            body
-        ):  # several platforms under one name, of which a host pulls one
+        # Several platforms may be under one name: a host pulls one.
+        if one := image_for_linux(body):
             body = self._manifest(found["repository"], one)
         return pulled_bytes(body)
 

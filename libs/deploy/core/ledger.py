@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 EXEC = "exec"
@@ -43,6 +43,10 @@ class Entry:
     what: str = ""
     code: int = 0
     at: str = ""
+
+
+_KNOWN = {field.name for field in fields(Entry)}
+"""An older tool, as an old job's image brings it, reads what a newer one wrote: what it doesn't know it leaves out."""
 
 
 def head_of(entry: Entry) -> str:
@@ -104,7 +108,7 @@ def seal(line: str) -> str:
 def _entry(line: str) -> Entry | None:
     try:
         data: dict[str, Any] = json.loads(line)
-        return Entry(**{name: value for name, value in data.items() if name != "prev"})
+        return Entry(**{name: value for name, value in data.items() if name in _KNOWN})
     except (ValueError, TypeError, AttributeError):
         return None
 

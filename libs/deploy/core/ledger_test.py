@@ -78,6 +78,11 @@ def test_a_torn_line_is_passed_over_and_told() -> None:
 
 def test_lines_of_another_kind_are_passed_over() -> None:
     assert parse_ledger('[]\n{"turn": 1}\nnull\n3\n') == ()
+
+
+def test_what_a_newer_tool_wrote_is_read_without_what_is_not_known() -> None:
+    newer = ledger(entry(7)).replace('"turn"', '"of_later": {"a": 1}, "turn"')
+    assert parse_ledger(newer) == (entry(7),)
     assert broken_links("[]\n") == (1,)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -300,7 +300,8 @@ def parse_release(line: str) -> Release:
             "secrets": tuple(Pinned(**pin) for pin in data.get("secrets", ())),
             "edge": _part(data["edge"]) if data.get("edge") else None,
         }
-        return Release(**{**data, **read})
+        known = {field.name for field in fields(Release)}  # a newer tool may have written more
+        return Release(**{name: each for name, each in {**data, **read}.items() if name in known})
     except (TypeError, KeyError) as error:
         raise ValueError(f"not a release record: {error}") from error
 
@@ -312,4 +313,5 @@ def _part(data: dict[str, Any]) -> Part:
         "check": tuple(data["check"]),
         "check_at": tuple(data["check_at"]),
     }
-    return Part(**{**data, **tuples})
+    known = {field.name for field in fields(Part)}
+    return Part(**{name: each for name, each in {**data, **tuples}.items() if name in known})
