@@ -159,8 +159,12 @@ def _only_where_it_belongs(watched: Processes, values: list[str]) -> None:
     of_ci = [each for each in values if each.startswith("sentinel-from_env")]
 
     def belongs(seen: Sighting) -> bool:
-        """A replica has its variables. A job's programs have CI's, down to the tool, which hands none on."""
-        of_the_job = "deploy app" in seen.leader and "deploy.cli" not in seen.parent
+        """A replica has its variables. A job's programs have CI's, down to the tool, which hands none on.
+
+        A process with its parent's argv was seen between fork and exec, when it still shares its parent's memory.
+        """
+        handed_on = "deploy.cli" in seen.parent and seen.argv != seen.parent
+        of_the_job = "deploy app" in seen.leader and not handed_on
         return seen.where == "environ" and (
             seen.needle in variables or (seen.needle in of_ci and of_the_job)
         )
