@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -131,8 +132,14 @@ def test_a_bare_server_becomes_a_host(bare: Bare) -> None:
     assert made["system"] == "debian 13"
     assert made["changed"] > 8
     assert bare.call("check").must().document["missing"] == 0
+    (line,) = bare.run("cat /srv/py-cicd/ledger.jsonl").splitlines()
+    told = json.loads(line)
+    assert (told["verb"], told["event"]) == ("host bootstrap", "effect")
+    assert "user deploy" in told["what"]
+    assert bare.run("stat --format %U /srv/py-cicd/ledger.jsonl").strip() == "deploy"
     again = bare.call("bootstrap").must().document
     assert (again["changed"], again["missing"]) == (0, 0)
+    assert len(bare.run("cat /srv/py-cicd/ledger.jsonl").splitlines()) == 1
 
 
 def test_the_deploy_user_runs_containers_and_nothing_else(bare: Bare) -> None:

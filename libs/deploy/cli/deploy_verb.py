@@ -10,6 +10,7 @@ from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.deploy import Outcome, Request, confirm, deploy
+from deploy.run.locking import refuse_if_taken
 
 
 def add_wait(parser: ArgumentParser) -> None:
@@ -57,11 +58,14 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             "--confirm needs --image and excludes --hold; nothing was changed",
             hint=f"./ship deploy {arguments.service} --image REF@DIGEST --confirm",
         )
+    wiring.settings.service(arguments.service)  # a wrong name is told before anybody is asked
+    world = wiring.world()
+    if not arguments.image and not arguments.wait:
+        refuse_if_taken(world.hosts)  # or a build of minutes ends in a refusal
     request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
     request = replace(request, options=_options(arguments))
-    world = wiring.world()
     if arguments.confirm:
         return document_of(confirm(request, world, console.tell, wait=arguments.wait), console)
     request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)

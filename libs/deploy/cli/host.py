@@ -10,7 +10,8 @@ from deploy.cli.console import Console
 from deploy.cli.verbs import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.bootstrap import settings
-from deploy.run.bootstrap import Point, Server, check, describe, make
+from deploy.core.ledger import BOOTSTRAP, Entry
+from deploy.run.bootstrap import Point, Server, check, describe, make, record
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -45,7 +46,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     )
     changes = arguments.what == "bootstrap"
     found = make(server, wanted, wiring.clock) if changes else check(server, wanted)
-    points = list(_told(found, console))
+    points: list[Point] = []
+    try:
+        points.extend(_told(found, console))
+    finally:  # what was changed is recorded, whatever came after it
+        _record(server, config.user, points, wiring, console)
     missing = [each for each in points if not each.right and not each.changed]
     return {
         "ok": not missing,
@@ -56,6 +61,29 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "missing": len(missing),
         "points": [_document(each) for each in points],
     }
+
+
+def _record(
+    server: Server, user: str, points: Iterable[Point], wiring: Wiring, console: Console
+) -> None:
+    changed = ", ".join(each.name for each in points if each.changed)
+    if not changed:
+        return
+    caller = wiring.requests.origin("")
+    entry = Entry(
+        turn=0,
+        when=caller.when,
+        who=caller.who,
+        verb=BOOTSTRAP,
+        service="",
+        release="",
+        sequence=0,
+        event="effect",
+        pipeline=wiring.requests.pipeline,
+        what=changed,
+    )
+    if why := record(server, user, entry):
+        console.say(f"the host's record doesn't have this: {why}")
 
 
 def _told(points: Iterable[Point], console: Console) -> Iterable[Point]:

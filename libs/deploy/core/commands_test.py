@@ -105,7 +105,8 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
         port = f"0100007F:{taken.getsockname()[1]:04X}"
     assert [line for line in printed if line.startswith("socket ") and port in line]
     lines = [line for line in printed if not line.startswith("socket ")]
-    disk, now = lines.pop(2), lines.pop(-4)
+    data, disk, now = lines.pop(2), lines.pop(2), lines.pop(-4)
+    assert data == f"data {machine.fake}"
     assert int(disk.removeprefix("disk ")) > 0
     assert abs(int(now.removeprefix("now ")) - time.time()) < 60
     assert lines == [

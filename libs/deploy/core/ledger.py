@@ -14,6 +14,9 @@ from typing import Any
 EXEC = "exec"
 """The verb of a command that a person ran in replicas; it is an effect of no operation (turn 0)."""
 
+BOOTSTRAP = "host bootstrap"
+"""The verb of what made a server a host; it is an effect of no operation and no service."""
+
 
 @dataclass(frozen=True)
 class Entry:

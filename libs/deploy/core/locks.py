@@ -23,9 +23,10 @@ FENCED = 77
 # $1 lock, $2 effects, $3 token file, $4 holder file, $5 token, $6 who holds it (JSON).
 # Whoever has the lock waits a little for what a dead deployer's last effect still does, then writes its own token, so
 # that an effect of anybody else is refused from here on. `cat` ends with the connection, and the lock with it.
+# Who asks `is_held` shares the lock for some milliseconds: that must refuse nobody.
 _HOLD = """
 mkdir -p "${1%/*}" || exit 1
-exec flock --exclusive --nonblock --conflict-exit-code 75 "$1" sh -c '
+exec flock --exclusive --timeout 0.3 --conflict-exit-code 75 "$1" sh -c '
 flock --exclusive --timeout 5 --conflict-exit-code 76 "$2" \\
   sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
 printf "%s\\n" "$6" > "$4"
@@ -90,6 +91,11 @@ def note(token: str, head: str) -> list[str]:
     """Adds one entry to the ledger and nothing else; refused (77) unless `token` holds the lock."""
     script = ["sh", "-c", _NOTE, "note", TOKEN, token, LEDGER, head]
     return ["flock", "--shared", EFFECTS, *script]
+
+
+def record(head: str) -> list[str]:
+    """Adds one entry to the ledger, of what was done without the lock."""
+    return ["sh", "-c", f'{RECORD}\nrecord "$1" "$2"', "record", LEDGER, head]
 
 
 def is_held() -> list[str]:

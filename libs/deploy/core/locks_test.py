@@ -63,6 +63,24 @@ def test_the_lock_is_one_holders_until_its_stdin_ends(machine: Machine, hold: Ho
     assert machine.read("token") == "two"
 
 
+def test_asking_whether_it_is_held_refuses_nobody(machine: Machine) -> None:
+    asking = machine.start(["flock", "--shared", str(machine.root / "lock"), "sleep", "0.1"])
+    held = machine.start(locks.hold("one", "{}"))
+    assert held.stdout is not None
+    assert held.stdout.readline() == b"held\n"
+    for process in (asking, held):
+        process.communicate()
+
+
+def test_what_is_done_without_the_lock_is_recorded_too(machine: Machine, hold: Hold) -> None:
+    hold("one")
+    machine.run(locks.record(HEAD))
+    machine.run(locks.record(HEAD))
+    text = machine.read("ledger.jsonl")
+    assert [replace(entry, at="") for entry in parse_ledger(text)] == [ENTRY, ENTRY]
+    assert broken_links(text, machine.read("ledger.jsonl.seal")) == ()
+
+
 def test_an_effect_is_the_holders_alone(machine: Machine, hold: Hold) -> None:
     _let_go(hold("one"))
     assert machine.run(locks.effect("one", HEAD, ["echo", "a b"], 5)).stdout == b"a b\n"

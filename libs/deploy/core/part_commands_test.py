@@ -10,7 +10,7 @@ from deploy.core import part_commands
 from deploy.testing import wishes
 from deploy.testing.machine import Machine
 
-EDGE, METRICS = wishes.parts()
+EDGE, _, METRICS = wishes.parts()
 
 
 @pytest.fixture

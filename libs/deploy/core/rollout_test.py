@@ -99,9 +99,10 @@ def test_a_bare_host_gets_all() -> None:
     assert text(plan_deploy(wanted(1), (bare("a"),))) == (
         "prepare:\n"
         "  a: PrepareHost (the host is new)\n"
-        "  a: PullImages app edge prometheus (not on the host)\n"
+        "  a: PullImages app edge python prometheus (not on the host)\n"
         "  a: WriteRelease app r1 x2 (the host doesn't have its record)\n"
         "  a: StartPart edge (it doesn't run)\n"
+        "  a: StartPart keeper (it doesn't run)\n"
         "  a: StartPart metrics (it doesn't run)\n"
         "start:\n"
         "  a: StartReplicas app r1 x2 (it is to be live)\n"
@@ -269,9 +270,8 @@ def test_a_half_started_candidate_is_adopted_and_what_ails_started_anew() -> Non
 
 
 def test_parts_that_changed_are_renewed_host_by_host_and_proven() -> None:
-    hosts = tuple(
-        replace(live(name, 1), parts=(("edge", "old"), ("metrics", "metrics-1"))) for name in "ab"
-    )
+    others = tuple((part.name, part.key) for part in PARTS[1:])
+    hosts = tuple(replace(live(name, 1), parts=(("edge", "old"), *others)) for name in "ab")
     plan = plan_deploy(wanted(1), hosts)
     assert text(plan) == (
         "renew:\n"

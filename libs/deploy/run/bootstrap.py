@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from deploy.core import bootstrap, shell
+from deploy.core import bootstrap, locks, shell
 from deploy.core.bootstrap import (
     Docker,
     File,
@@ -26,6 +26,7 @@ from deploy.core.bootstrap import (
     Setting,
     User,
 )
+from deploy.core.ledger import Entry, head_of
 from deploy.core.ports import Clock, Completed, Host
 from deploy.core.preflight import OLDEST_COMPOSE, OLDEST_ENGINE
 from deploy.errors import CommandError
@@ -112,6 +113,15 @@ def make(server: Server, wanted: Sequence[Setting], clock: Clock) -> Iterator[Po
                 hint="look at it there, then run this again",
             )
         yield Point(setting.name, right=False, why=why, changed=True)
+
+
+def record(server: Server, user: str, entry: Entry) -> str:
+    """Adds a line to the host's ledger, as the user whose file it is; returns why it could not, "" if it did.
+
+    Before there is such a user, what was changed can't be recorded there.
+    """
+    done = server.run(["runuser", "--user", user, "--", *locks.record(head_of(entry))])
+    return last_line(done) if done.code else ""
 
 
 def wrong(server: Server, setting: Setting) -> str:

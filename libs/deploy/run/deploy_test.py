@@ -31,6 +31,7 @@ from deploy.run.deploy import (
     plan,
 )
 from deploy.run.events import Event, PlanMade, Said, StepBegun, StepDone, StepFailed
+from deploy.run.locking import refuse_if_taken
 from deploy.run.perform import PULL_DEADLINE_S
 from deploy.testing import wishes
 from deploy.testing.engine import Behaviour
@@ -445,6 +446,19 @@ def test_a_lock_is_taken_on_all_hosts_or_on_none() -> None:
     with pytest.raises(LockedError, match="host-2"):
         go(fleet, asking(fleet, "two"))
     assert fleet["host-1"].locked_by == ""
+
+
+def test_a_look_at_the_lock_before_a_long_build_takes_none() -> None:
+    fleet = live_fleet("host-1", "host-2")
+    refuse_if_taken(fleet.hosts)
+    assert [host.locked_by for host in fleet.hosts] == ["", ""]
+    fleet["host-2"].locked_by = "another"
+    with pytest.raises(LockedError, match="host-2: locked by") as error:
+        refuse_if_taken(fleet.hosts)
+    assert error.value.exit_code == 3
+    fleet.gone.add("host-1")
+    with pytest.raises(ShipError, match="host-1"):
+        refuse_if_taken(fleet.hosts)
 
 
 def test_what_a_dead_deployer_left_running_is_waited_for() -> None:

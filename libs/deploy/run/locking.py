@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -116,8 +116,22 @@ def holder_of(host: Host) -> dict[str, str] | None:
     return {key: str(value) for key, value in found.items()}
 
 
+def refuse_if_taken(hosts: Sequence[Host]) -> None:
+    """Raises LockedError where one is held now: a look before long work, which takes none.
+
+    Raises HostUnreachableError, HostAuthError, HostKeyError that name every host they are true of.
+    """
+    reach(hosts)
+    for host in sorted(hosts, key=lambda each: each.name):
+        if (found := holder_of(host)) is not None:
+            raise _refused(host, found)
+
+
 def _taken(host: Host) -> LockedError:
-    found = holder_of(host) or {}
+    return _refused(host, holder_of(host) or {})
+
+
+def _refused(host: Host, found: Mapping[str, str]) -> LockedError:
     pipeline = f", pipeline {found['pipeline']}" if found.get("pipeline") else ""
     return LockedError(
         f"{host.name}: locked by {found.get('who', 'somebody')} since {found.get('since', 'just now')} "

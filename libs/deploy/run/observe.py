@@ -70,7 +70,7 @@ def parse_look(name: str, text: str) -> Observed:
     return Observed(
         host=name,
         engine_version=_one(facts, "engine"),
-        compose_version=_one(facts, "compose"),
+        compose_version=_one(facts, "compose").removeprefix("v"),
         disk_free_bytes=int(_one(facts, "disk") or 0),
         network="network" in facts,
         images=frozenset(facts.get("image", [])),

@@ -136,9 +136,12 @@ def drift(service: Service, seen: Observed) -> list[str]:
     missing = [f"{seen.host}: {name} is missing" for name in live.names if name not in found]
     sick = [f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready]
     others = [each for each in seen.running_releases(service.name) if each != live.id]
-    edge = [] if seen.part_keys("edge") else [f"{seen.host}: no edge runs"]
     return [
-        *edge,
+        *(
+            f"{seen.host}: no {part} runs"
+            for part in ("edge", "keeper")
+            if not seen.part_keys(part)
+        ),
         *missing,
         *sick,
         *(f"{seen.host}: {each} runs beside {live.id}" for each in others),

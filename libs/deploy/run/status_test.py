@@ -107,13 +107,15 @@ def test_what_drifted_is_named() -> None:
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
     containers["app-r000001-2"].behaviour = Behaviour(dies_after_s=0)
-    (edge,) = (name for name in containers if name.startswith("edge") or "edge-" in name)
-    del containers[edge]
+    for part in ("edge", "keeper"):
+        (found,) = (name for name in containers if part in name)
+        del containers[found]
     files = fleet["host-2"].files
     (record,) = (name for name in files if name.endswith(f"/{ONE}/release.json"))
     del files[record]
     assert app(fleet)["drift"] == [
         "host-1: no edge runs",
+        "host-1: no keeper runs",
         "host-1: app-r000001-1 is missing",
         "host-1: app-r000001-2 is exited",
         f"host-2: {ONE} is live and its record is missing",

@@ -19,9 +19,7 @@ case "$1" in
   pull) [ -d "$DOCKER_CONFIG" ] || exit 9; exit "$(cat "$FAKE/pull" 2>/dev/null || echo 0)";;
   exec) cat "$FAKE/../edge/conf/routes.next.conf" > "$FAKE/judged"
     exit "$(cat "$FAKE/judge" 2>/dev/null || echo 0)";;
-  version) [ -e "$FAKE/down" ] && exit 1; echo "engine 28.5.2";;
-  compose) echo 2.40.3;;
-  info) echo "$FAKE";;
+  info) [ -e "$FAKE/down" ] && exit 1; printf 'engine 28.5.2\\ncompose 2.40.3\\ndata %s\\n' "$FAKE";;
   network) echo "network py-cicd";;
   image) echo "image app@sha256:1234";;
   ps) case "$*" in

@@ -43,6 +43,7 @@ class Images:
         self._probe = probe
         self._clock = clock
         self._say = say
+        self._published: dict[str, str] = {}
 
     @cached_property
     def registry(self) -> EcrRegistry:
@@ -167,8 +168,12 @@ class Images:
     def _base_digest(self, name: str, *, push: bool) -> str:
         key = read_recipe(RECIPES / name).key
         if not push:
-            digest = self.registry.digest_of(name, key)
-            return f"{self.registry.name}/{name}@{digest or key}"
+            if (
+                name not in self._published
+            ):  # two parts share a base, and each question costs a round trip
+                digest = self.registry.digest_of(name, key)
+                self._published[name] = f"{self.registry.name}/{name}@{digest or key}"
+            return self._published[name]
         return images.publish_base(
             name, key, lambda: self.bases.ensure(name), self.engine, self.registry, self._say
         )
