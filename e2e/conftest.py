@@ -27,6 +27,8 @@ _LAST = (
     "maintenance_test.py",
     "worst_day_test.py",
     "lossless_test.py",
+    "soak_test.py",
+    "steps_test.py",
     "lock_test.py",
     "badly_test.py",
     "transaction_test.py",
@@ -112,6 +114,12 @@ def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def rollouts(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
     """The fixture service, built and published once, to be rolled out on the stack."""
     return Rollouts.on(stack, tmp_path_factory.mktemp("rollouts"))
+
+
+@pytest.fixture(scope="session")
+def images(rollouts: Rollouts) -> tuple[str, str]:
+    """Two images of the fixture that do the same."""
+    return rollouts.image, rollouts.another_image()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,59 @@ KILL, CUT = "kill", "cut"
 PROMPTLY_S = 15.0
 """How soon a deployer whose connection was reset has ended."""
 
+BEFORE = frozenset(
+    {
+        *(
+            "PullImages",
+            "WriteRelease",
+            "WriteSecrets",
+            "StartPart",
+            "StartReplicas",
+            "AwaitHealthy",
+        ),
+        *("WriteTargets", "OfferCandidate", "VerifyPreview", "RunTask", "PointTraffic"),
+        *("VerifyOutside", "WatchRelease", "JudgeRelease", "RecordLive", "SettleEdge"),
+        *("RetirePart", "AwaitDrained", "StopReplicas"),
+    }
+)
+"""The kinds of steps before which the short proof ends a deployer."""
+
+BEFORE_IN_SOAK = BEFORE | {"ShareTraffic", "Prune"}
+"""Those of the long proof: its deploys have a canary, and more releases than are kept."""
+
+SIMULATED = {
+    "PrepareHost": "of a host's first deploy alone, when there is nobody to lose a request of",
+    "RemoveReplicas": "of a run after a kill, whose candidate has no users yet",
+    "RetireReplicas": "of a smaller scale, one step after a switch like a deploy's",
+    "SetMaintenance": "of maintenance, which is one step",
+    "WriteHold": "of --hold, one file that no user meets",
+    "DropHold": "of promote and abort, one file that no user meets",
+}
+"""The others, and why libs/deploy/run's simulators, which break every step of every plan, are enough for them."""
+
 Event = Mapping[str, Any]
 
 
 _PART = re.compile(r" [0-9a-f]{16}\b")
+_DIGEST = re.compile(r"@\S+")
+_MANY = re.compile(r"\bold( old)+\b")
 _RELEASE = re.compile(r"r\d{6,}-[0-9a-z]+(-dirty)?")
 
 
 def key_of(step: Event, release: str) -> str:
-    """What a step does: without its cause, which is another on a rerun, and the keys of parts; the release is `new`."""
-    what = _PART.sub("", str(step["line"]).partition(" (")[0])
-    return _RELEASE.sub(lambda found: "new" if found[0] == release else "old", what)
+    """What a step does: without its cause, which is another on a rerun, and the keys of parts; the release is `new`.
+
+    Nor which image it pulls, which version of a secret it writes and how many old releases it prunes: two rollouts
+    differ in that.
+    """
+    what = _PART.sub("", _DIGEST.sub("", str(step["line"]).partition(" (")[0]))
+    named = _RELEASE.sub(lambda found: "new" if found[0] == release else "old", what)
+    return _MANY.sub("old", named)
+
+
+def kinds_of(keys: Iterable[str]) -> frozenset[str]:
+    """The kinds of steps, of `HOST: KIND WHAT`."""
+    return frozenset(key.split()[1] for key in keys)
 
 
 @dataclass

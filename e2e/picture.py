@@ -50,9 +50,7 @@ def _mark(events: Sequence[Mapping[str, Any]]) -> Mark:
     )
     plan = next(event for event in events if event["event"] == "PlanMade")
     open_steps = Counter(str(e["line"]) for e in events if e["event"] == "StepBegun")
-    open_steps -= Counter(
-        str(e["line"]) for e in events if e["event"] in ("StepDone", "StepFailed")
-    )
+    open_steps -= Counter(str(e["line"]) for e in events if e["event"] == "StepDone")
     broken = next(iter(open_steps), "").partition(" (")[0]
     return Mark(moments[0], moments[-1], f"{plan['service']} {plan['release']}", steps, broken)
 

@@ -17,13 +17,14 @@ from e2e.stack import Clone, Stack
 
 SERVICE = "fixture"
 HOST_NAME = "fixture.test"
+CI_VARIABLE = "PROOF_SECRET"
 
 
 @dataclass(frozen=True)
 class Rollouts:
     """The fixture's image on a stack's registry, and a checkout whose ./ship knows the service.
 
-    Every release is the same image; what differs is its environment.
+    Releases differ in their environment, and where a test wants it, in their image: `image` or `another_image()`.
     """
 
     stack: Stack
@@ -41,8 +42,17 @@ class Rollouts:
         shutil.copy2(clone.root / "e2e" / "fixture" / "service.toml", service)
         clone.commit("Make the fixture a service")
         ship = stack.ship.of(clone.root)
-        (published,) = ship("publish", SERVICE).must().document["images"]
-        return cls(stack, ship, published["image"], folder)
+        ship = replace(ship, environ={**ship.environ, CI_VARIABLE: "of-the-proof"})
+        return cls(stack, ship, _published(ship), folder)
+
+    def another_image(self) -> str:
+        """Publishes the fixture from another text of its program, which does the same."""
+        Clone(self.ship.root).replace("e2e/fixture/web.py", "LONGEST_S = 30.0", "LONGEST_S = 30.5")
+        return _published(self.ship)
+
+    def forget(self, image: str) -> None:
+        """Takes an image from the first host, so that the next rollout pulls it; stays where replicas run it."""
+        self.stack.host().run("sh", "-c", 'docker image rm --force "$1" || true', "rm", image)
 
     def environment(
         self,
@@ -52,10 +62,11 @@ class Rollouts:
         hosts: tuple[str, ...] = ("host-1",),
         relayed: Mapping[str, int] | None = None,
         service: str = SERVICE,
+        secret: bool = False,
     ) -> Path:
         """Makes an environment file: what this release is told, and on which of the stack's hosts.
 
-        `relayed` are ports of relays by host; `settings` stands in the service's override.
+        `relayed` are ports of relays by host; `settings` stands in the service's override; `secret` gives it one.
         """
         folder = self.folder / f"environment-{next(self._number)}"
         file = self.stack.variant(folder)
@@ -68,6 +79,10 @@ class Rollouts:
             known.write_text(keys.replace(f"]:{before} ", f"]:{port} "))
         told = "".join(f'{name} = "{value}"\n' for name, value in (env or {}).items())
         override = f"\n[services.{service}]\n{settings}\n[services.{service}.env]\n{told}"
+        if secret:
+            override += (
+                f'\n[services.{service}.secrets]\n{CI_VARIABLE} = {{ env = "{CI_VARIABLE}" }}\n'
+            )
         file.write_text(text + override)
         return file
 
@@ -108,6 +123,11 @@ class Rollouts:
         """The release that status tells to be live, "" for none or a mixed fleet."""
         (service,) = self.ship("status", SERVICE, env=env).must().document["services"]
         return str(service["release"] or "")
+
+
+def _published(ship: Ship) -> str:
+    (published,) = ship("publish", SERVICE).must().document["images"]
+    return str(published["image"])
 
 
 def only_hosts(text: str, names: tuple[str, ...]) -> str:
