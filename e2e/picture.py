@@ -153,7 +153,7 @@ def _lanes(marks: Sequence[Mark]) -> list[int]:
 
 def _rollouts(marks: Sequence[Mark], lanes: Sequence[int], scale: _Scale, top: int) -> list[str]:
     out = [
-        f'<text x="{LEFT}" y="{top - 10}">rollouts: a tick a step; red where the deployer was killed or cut</text>'
+        f'<text x="{LEFT}" y="{top - 10}">rollouts: a tick a step; red where one did not end</text>'
     ]
     for mark, lane in zip(marks, lanes, strict=True):
         y = top + lane * ROW
