@@ -159,6 +159,17 @@ def last_verified(observed: tuple[Observed, ...], service: str) -> str:
     return max(entries, key=lambda entry: entry.turn).release if entries else ""
 
 
+def turns_of(observed: tuple[Observed, ...], release: Release) -> tuple[int, int]:
+    """Returns the first and the last turn in which a release was seen answering from outside; 0 and 0 for none."""
+    turns = [
+        entry.turn
+        for host in observed
+        for entry in verified(host.ledger, release.service)
+        if entry.release == release.id
+    ]
+    return min(turns, default=0), max(turns, default=0)
+
+
 def release_named(service: str, identity: str, observed: tuple[Observed, ...]) -> Release | None:
     """Returns the record of a release from whichever host holds it, None if none does."""
     found = (record for host in observed if (record := host.release(service, identity)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploy.core.observed import Observed
+from deploy.core.observed import Observed, turns_of
 from deploy.core.part import Part
 from deploy.core.plans import Wanted
 from deploy.core.releases import Release
@@ -43,17 +43,20 @@ def edge_back(
 ) -> tuple[Part, ...]:
     """Returns the edge that a release was served through, to go back to with it.
 
-    Not one on other ports: those are the environment's. And not where another service that is live came with what
-    serves now: its way forward isn't this one's to take back.
+    Not one on other ports: those are the environment's. And not where another service that is live came with another
+    one after this release: its way forward isn't this one's to take back.
     """
     edge = release.edge
     if edge is None or live is None or live.edge is None or live.edge.seeds != edge.seeds:
         return ()
+    first, _ = turns_of(seen, release)
     for host in seen:
         for other in host.releases:
             is_live = host.edge.live(other.service) == other.id
             if is_live and other.service != release.service and other.edge not in (None, edge):
-                return ()
+                _, last = turns_of(seen, other)
+                if not 0 < last < first:
+                    return ()
     return (edge,)
 
 

@@ -156,6 +156,25 @@ def test_an_edge_that_another_service_came_with_stays() -> None:
     assert edges(fleet) == {wishes.parts("2")[0].key}
 
 
+def test_an_edge_goes_back_past_a_service_that_was_there_before_it() -> None:
+    fleet = fleet_of("one")
+    go(fleet, "other", name="shop", path="/shop")
+    go(fleet, "two", color="two", edge="2")
+    go(fleet, "three", color="three", edge="3")
+    assert back(fleet).release == THREE
+    assert edges(fleet) == {wishes.parts("2")[0].key}
+
+
+def test_an_edge_that_another_service_came_with_later_stays_though_a_third_serves() -> None:
+    fleet = fleet_of("one")
+    go(fleet, "other", name="shop", path="/shop")
+    go(fleet, "two", color="two", edge="2")
+    go(fleet, "other", name="shop", path="/shop", edge="3")
+    go(fleet, "three", color="three", edge="4")
+    assert back(fleet).release == THREE
+    assert edges(fleet) == {wishes.parts("4")[0].key}
+
+
 def test_any_release_on_the_hosts_can_be_named() -> None:
     fleet = fleet_of("one two three")
     assert back(fleet, ONE).release == ONE
