@@ -175,30 +175,36 @@ class Breaker:
     folder: Path
     relay: Relay
     ways: Sequence[str]
-    first: tuple[str, ...] = ()
+    announced: dict[str, None] = field(default_factory=dict)
     broken: dict[str, Broken] = field(default_factory=dict)
     _runs: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def spared(self) -> list[str]:
-        """Steps of the first plan that nobody was ended before yet."""
-        return [key for key in self.first if key not in self.broken]
+        """Steps of any rollout's first plan that nobody was ended before yet."""
+        return [key for key in self.announced if key not in self.broken]
 
-    def roll(self, start: Callable[[Path], Call]) -> Ended:
+    def roll(self, start: Callable[[Path], Call], *, every: int = 1) -> Ended:
         """Runs a command again and again, each time ended before its first step that is new; returns its end.
 
-        It needs no patience: a deployer waits for what the one before left running.
+        `every` of 2 spares every other step, for another kind of rollout to be ended before. It needs no patience: a
+        deployer waits for what the one before left running.
         """
         self.folder.mkdir(exist_ok=True)
+        mine: set[str] | None = None
         while True:
             events = Events(self.folder / f"events-{next(self._runs)}.jsonl")
             call = start(events.file)
             plan = plan_of(call, events)
             if plan is None:
                 return call.ended(within_s=PROMPTLY_S)
-            self.first = self.first or plan.keys
-            wanted = self.spared if set(self.spared) & set(plan.keys) else plan.keys
-            step = next((k for k in plan.keys if k in wanted and k not in self.broken), None)
+            new = [key for key in plan.keys if key not in self.broken]
+            if mine is None:
+                self.announced.update(dict.fromkeys(plan.keys))
+                mine = set(new[::every])
+            step = next((key for key in new if key in mine), None)
+            if step is None and every == 1:
+                step = next(iter(new), None)
             if step is None:
                 return call.ended()
             met = break_at(call, events, plan, step, self.ways[len(self.broken) % 2], self.relay)

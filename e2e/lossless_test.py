@@ -20,7 +20,7 @@ from e2e.interruptions import BEFORE, CUT, KILL, Breaker, Events, kinds_of, plan
 from e2e.loading import Running, running, streams_of
 from e2e.relay import Relay
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts, port_of
-from e2e.ship import Call
+from e2e.ship import Call, Ship
 from e2e.stack import Stack
 from e2e.target import output_folder
 from e2e.traffic import Plan
@@ -79,7 +79,25 @@ def test_without_a_rollout_nothing_is_lost(load: Running) -> None:
     assert {row.way for row in record.rows} == {"fresh", "kept", "pausing", "slow"}
 
 
-def test_three_deploys_each_as_it_was_planned(
+def _goes_live_as_planned(
+    load: Running, ship: Ship, service: str, image: str, env: Path, events: Events
+) -> None:
+    """Deploys, and sees the steps that `ship plan` told, and both releases answer."""
+    words = (service, "--image", image)
+    shown = ship("plan", *words, env=env).must().document["steps"]
+    begun = time.time()
+    call = ship.start("deploy", *words, "--events", str(events.file), env=env)
+    made = plan_of(call, events)
+    ended = call.ended().must()
+    assert ended.document["outcome"] == "live"
+    assert made is not None
+    assert len(made.keys) == len(shown)
+    answered = load.record.between(begun).of(service).releases
+    assert answered[ended.document["release"]]
+    assert answered[ended.document["previous"]]
+
+
+def test_deploys_of_two_services(
     load: Running, stack: Stack, rollouts: Rollouts, tmp_path: Path
 ) -> None:
     host = rollouts.environment(service="app")
@@ -87,22 +105,10 @@ def test_three_deploys_each_as_it_was_planned(
     for service, ship, image in (
         (SERVICE, rollouts.ship, rollouts.image),
         ("app", stack.ship, app["image"]),
-        (SERVICE, rollouts.ship, rollouts.image),
     ):
         env = rollouts.environment(env=told(), service=service)
-        words = (service, "--image", image)
-        shown = ship("plan", *words, env=env).must().document["steps"]
-        events = Events(tmp_path / f"{next(_turns)}.jsonl")
-        begun = time.time()
-        call = ship.start("deploy", *words, "--events", str(events.file), env=env)
-        made = plan_of(call, events)
-        ended = call.ended().must()
-        assert ended.document["outcome"] == "live"
-        assert made is not None
-        assert len(made.keys) == len(shown)
-        answered = load.record.between(begun).of(service).releases
-        assert answered[ended.document["release"]]
-        assert answered[ended.document["previous"]]
+        events = Events(tmp_path / f"{service}.jsonl")
+        _goes_live_as_planned(load, ship, service, image, env, events)
 
 
 def test_a_rollback_meets_every_new_request_once_it_switched(
@@ -137,7 +143,7 @@ def test_more_replicas_and_fewer(load: Running, rollouts: Rollouts) -> None:
         assert len(seen) == count
 
 
-MOST_ROUNDS = 4
+MOST_ROUNDS = 3
 
 
 def _pulling(
@@ -149,33 +155,36 @@ def _pulling(
 
 
 def test_a_deployer_that_ends_before_any_step_costs_nothing(
-    stack: Stack, rollouts: Rollouts, images: tuple[str, str], tmp_path: Path
+    load: Running, stack: Stack, rollouts: Rollouts, images: tuple[str, str], tmp_path: Path
 ) -> None:
-    """Deploys and rollbacks in turn, each ended before a step that none was ended before, until none is left.
+    """A third deploy, then rollbacks and deploys in turn, each ended before steps that none was ended before.
 
     Each comes with another edge and another image than those that serve, and with a secret, so all of them are among
-    the steps.
+    the steps. steps_test.py ends both before each, in both ways.
     """
     old, new = images
     sshd = ("127.0.0.1", port_of(stack.environment_file.read_text(), "host-1"))
     with Relay(sshd) as relay:
-        deploys = Breaker(tmp_path / "deploys", relay, (KILL, CUT))
-        rollbacks = Breaker(tmp_path / "rollbacks", relay, (CUT, KILL))
-        for _ in range(MOST_ROUNDS):
+        env = rollouts.environment(env=told(), relayed={"host-1": relay.port}, secret=True)
+        rollouts.change_edge()
+        events = Events(tmp_path / "third.jsonl")
+        _goes_live_as_planned(load, rollouts.ship, SERVICE, new, env, events)
+        breaker = Breaker(tmp_path / "broken", relay, (KILL, CUT))
+        for turn in range(MOST_ROUNDS):
+            back = partial(_pulling, rollouts, old, ("rollback", SERVICE), env)
+            breaker.roll(back, every=1 if turn else 2).must()
             rollouts.change_edge()
             env = rollouts.environment(env=told(), relayed={"host-1": relay.port}, secret=True)
-            words = ("deploy", SERVICE, "--image", new)
             # What an ended rollback left is what this deploy starts from.
-            deploys.roll(partial(_pulling, rollouts, new, words, env)).must()
-            rollbacks.roll(partial(_pulling, rollouts, old, ("rollback", SERVICE), env)).must()
-            if not deploys.spared + rollbacks.spared:
+            words = ("deploy", SERVICE, "--image", new)
+            breaker.roll(partial(_pulling, rollouts, new, words, env)).must()
+            if not breaker.spared:
                 break
-    assert deploys.spared + rollbacks.spared == []
-    assert kinds_of(deploys.broken) >= BEFORE
+    assert breaker.spared == []
+    assert kinds_of(breaker.broken) >= BEFORE
     for kind in ("StartPart edge", "RetirePart edge"):
-        assert any(kind in step for step in deploys.broken), deploys.broken
-        assert any(kind in step for step in rollbacks.broken), rollbacks.broken
-    for each in (*deploys.broken.values(), *rollbacks.broken.values()):
+        assert any(kind in step for step in breaker.broken), breaker.broken
+    for each in breaker.broken.values():
         assert each.ended is None or (each.ended.code in (1, 4) and each.ended.hint), each
     (service,) = rollouts.ship("status", SERVICE).must().document["services"]
     assert service["drift"] == []

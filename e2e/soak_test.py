@@ -58,11 +58,14 @@ def test_deploys_one_after_the_other(soak: Soak) -> None:
 
 
 def test_rollbacks_one_after_the_other(soak: Soak) -> None:
+    """There and back: the release before the one that is live is the one that was just left."""
+    new = soak.deploy()
+    live, before = new["release"], new["previous"]
     for _ in range(ROLLBACKS):
-        new = soak.deploy()
         env = soak.rollouts.environment()
         back = soak.start(("rollback", SERVICE), env).ended().must().document
-        assert back["release"] == new["previous"]
+        assert (back["release"], back["previous"]) == (before, live)
+        live, before = before, live
 
 
 def test_changes_of_scale(soak: Soak) -> None:
