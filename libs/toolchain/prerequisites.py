@@ -48,6 +48,7 @@ PACKAGES = (
     ),
     Package("git", "to know the revision and what changed", 30, programs=("git",)),
     Package("mmdebstrap", "to make base images", 12, programs=("mmdebstrap",)),
+    Package("rsync", "for the emulator of GitLab's runner", 1, programs=("rsync",)),
     Package(
         *("uidmap", "to make base images without root", 1),
         programs=("newuidmap",),

@@ -52,6 +52,7 @@ def test_a_bare_machine_lacks_all_but_what_root_can_do_without(tmp_path: Path) -
         "debian-archive-keyring",
         "git",
         "mmdebstrap",
+        "rsync",
         "chromium",
     ]
     person = Machine(tmp_path, ("/usr/bin",), is_root=False)
