@@ -237,6 +237,7 @@ def in_image(project: Project, image: str, script: str, variables: dict[str, str
 def test_a_change_that_fails_its_journeys_is_taken_back_while_the_old_release_serves(
     project: Project,
 ) -> None:
+    serving = [project.greeting(name) for name in DUE]
     before = project.push(greeting("an insult"))
     assert project.run(*DEPLOYING, before=before).code == 0
     child = project.run_child("staging")
@@ -248,7 +249,8 @@ def test_a_change_that_fails_its_journeys_is_taken_back_while_the_old_release_se
     )
     assert taken_back.said.count("starting shell (rollback)") == len(DUE), taken_back.said[-6000:]
     assert "FAIL  rollback" not in taken_back.said, taken_back.said[-6000:]
-    assert [project.greeting(name) for name in DUE] == ["good day", "good day"]
+    assert [project.greeting(name) for name in DUE] == serving
+    assert "an insult" not in serving
     for name in DUE:
         (service,) = project.ship("status", name).must().document["services"]
         assert (service["candidate"], service["drift"]) == (None, [])
