@@ -17,11 +17,15 @@ WITHOUT_ENGINE = {"telemetry": "bench.telemetry", "gate": "bench.gate_rates"}
 def start() -> None:
     """Sets up what is missing and becomes the benchmark."""
     sys.path.insert(0, str(ROOT / "libs"))
-    from toolchain.chain import Chain
     from toolchain.errors import ToolchainError
-    from toolchain.places import find_places
-    from toolchain.preparing import Setup, prepare, should_ask
-    from toolchain.running import tool_environment
+    from toolchain.paths import find_places
+    from toolchain.process import tool_environment
+    from toolchain.setup import (
+        Setup,
+        prepare,
+        should_ask,
+    )
+    from toolchain.tools.all import Chain
 
     setup = Setup.here(Chain(find_places(os.environ)), os.environ)
     module = WITHOUT_ENGINE.get(sys.argv[1] if sys.argv[1:] else "")

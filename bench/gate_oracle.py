@@ -1,7 +1,7 @@
-"""Writes what scipy says of the gate's tests, for libs/deploy/core/significance_test.py; never run by a test.
+"""Writes what scipy says of the gate's tests, for libs/deploy/core/analysis/significance_test.py; never run by a test.
 
 scipy and numpy are 60 MB and 4 s of import, so they are no requirement of this project:
-`uv run --no-project --with scipy==1.17.1 bench/gate_oracle.py libs/deploy/core/significance_oracle.json`.
+`uv run --no-project --with scipy==1.17.1 bench/gate_oracle.py libs/deploy/core/analysis/significance_oracle.json`.
 """
 
 from __future__ import annotations

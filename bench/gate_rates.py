@@ -10,7 +10,11 @@ from dataclasses import replace
 from functools import partial
 
 from deploy.core.config import Gate
-from deploy.testing.traffic import Behaviour, rates, simulate
+from deploy.testing.simulated_traffic import (
+    Behaviour,
+    rates,
+    simulate,
+)
 
 WELL = Behaviour()
 EQUAL = {

@@ -10,7 +10,11 @@ from http.client import HTTPConnection, HTTPException
 
 from docker.models.containers import Container
 
-from e2e.load import Load, Report, saturate
+from e2e.loadgen.load import (
+    Load,
+    Report,
+    saturate,
+)
 from e2e.ship import until
 
 STARTS = 3

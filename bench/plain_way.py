@@ -12,7 +12,7 @@ import docker
 from docker.models.containers import Container
 
 from bench.registry import Account
-from e2e.load import replicas_seen
+from e2e.loadgen.load import replicas_seen
 from e2e.stack import HostContainer
 
 HERE = Path(__file__).parent / "plain"

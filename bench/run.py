@@ -18,10 +18,10 @@ from bench.index import fetch_wheels, pins, served
 from bench.measure import Redeploy, first_answer, redeploy_under_load, requests_per_second
 from bench.plain_way import HERE, PlainWay, lay_out
 from bench.registry import Account, pushed
-from deploy.adapters.bases import read_recipe
+from deploy.adapters.base_images import read_recipe
 from e2e.stack import Clone, Stack, state_folder, terminated_as_interrupt
-from toolchain.chain import Chain
-from toolchain.places import find_places
+from toolchain.paths import find_places
+from toolchain.tools.all import Chain
 
 PAGE = "services/app/templates/home.html"
 BEFORE, AFTER = "One service, many replicas", "One service, many equal replicas"

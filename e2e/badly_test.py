@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from e2e.interruptions import Events
-from e2e.loading import Running, running, streams_of
+from e2e.deployer_faults import Events
+from e2e.loadgen.generator import Plan
+from e2e.loadgen.process import (
+    Running,
+    running,
+    streams_of,
+)
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts
 from e2e.stack import Stack
 from e2e.target import output_folder
-from e2e.traffic import Plan
 
 NOTICED_S = 10.0
 KEPT = 5

@@ -15,7 +15,7 @@ from docker.models.containers import Container
 
 from e2e.ship import Ended, Ship, until
 from e2e.stack import checkout, terminated_as_interrupt
-from toolchain.debian import KEYRING, mirror
+from toolchain.tools.debian import KEYRING, mirror
 
 SUITE = "trixie"
 IMAGE = "py-cicd/bare-server"

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from e2e.load import Connection, Load, replicas_seen
+from e2e.loadgen.load import (
+    Connection,
+    Load,
+    replicas_seen,
+)
 from e2e.ship import until
 from e2e.stack import HostContainer, Stack
 

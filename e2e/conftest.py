@@ -13,13 +13,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
+from e2e.browser_log import Witness
 from e2e.chromium import FLAGS, find_chromium
-from e2e.results import Results, push
+from e2e.journey_results import Results, push
 from e2e.rollouts import Rollouts
 from e2e.ship import Ship
 from e2e.stack import Clone, Stack, checkout, terminated_as_interrupt
 from e2e.target import Target, output_folder, read_target
-from e2e.witness import Witness
 
 # What changes the stack for good comes last, in whatever order the files are given.
 _LAST = (

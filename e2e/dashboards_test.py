@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from e2e.load import Load
+from e2e.loadgen.load import Load
 from e2e.ship import until
 from e2e.stack import Stack
-from observability.boards import BOARDS
+from observability.dashboard_definitions import BOARDS
 
 RATE = 20.0
 WINDOW_S = 45

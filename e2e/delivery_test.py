@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import docker
 import pytest
 
-from deploy.testing.gitlab import MemoryGitlab, gitlab_server
+from deploy.testing.servers.gitlab import MemoryGitlab, gitlab_server
 from e2e.gitlab import Gitlab, Ran, job_of, schema_problems, scripts, shellcheck
 from e2e.monorepo import FIXTURE, Monorepo
 from e2e.ship import Ship
@@ -28,7 +28,7 @@ DUE = ("one", "two")
 WRITTEN = ("selection.json", "images.json", "staging.yml", "production.yml")
 ALL = ("app", *DUE, "three")
 GREETING = "libs/left/greeting.py"
-TOOL = "libs/deploy/core/shell.py"
+TOOL = "libs/deploy/core/commands/shell.py"
 TELEMETRY = "libs/telemetry/__init__.py"
 
 

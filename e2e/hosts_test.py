@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from e2e.load import replicas_seen
+from e2e.loadgen.load import replicas_seen
 from e2e.ship import until
 from e2e.stack import Stack
 

@@ -18,22 +18,22 @@ import docker
 import pytest
 from moto.server import ThreadedMotoServer
 
-from deploy.adapters import sources
-from deploy.adapters.bases import Bases
+from deploy.adapters.aws.ecr import EcrRegistry
+from deploy.adapters.base_images import Bases
 from deploy.adapters.clock import SystemClock
-from deploy.adapters.ecr import EcrRegistry
-from deploy.adapters.engine import Engine
-from deploy.adapters.history import GitHistory
-from deploy.adapters.memory import FileMemory
-from deploy.adapters.pants import Pants
+from deploy.adapters.config import loader
+from deploy.adapters.docker import Engine
+from deploy.adapters.file_cache import FileMemory
+from deploy.adapters.git.image_history import GitHistory
+from deploy.adapters.pants.packager import Pants
 from deploy.adapters.probe import HttpProbe
 from deploy.core.config import Registry
-from deploy.core.images import BuiltImage
+from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
 from deploy.run.images import Workshop, build, publish, smoke_test
 from e2e.stack import Clone, checkout
-from toolchain.debian import mirror
-from toolchain.places import find_places
+from toolchain.paths import find_places
+from toolchain.tools.debian import mirror
 
 ACCOUNT = "123456789012"
 PASSWORD = f"{ACCOUNT}-auth-token"  # what moto gives
@@ -62,7 +62,7 @@ class Shop:
     workshop: Workshop
 
     def build(self) -> BuiltImage:
-        return build(sources.load_services(self.clone.root)["app"], self.workshop)
+        return build(loader.load_services(self.clone.root)["app"], self.workshop)
 
 
 @pytest.fixture(scope="module")

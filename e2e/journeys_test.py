@@ -13,10 +13,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
-from e2e.load import replicas_seen
+from e2e.browser_log import MARKS, Witness
+from e2e.loadgen.load import replicas_seen
 from e2e.pages import AnyPage, HomePage, InfoPage, MonitorPage
 from e2e.target import Target
-from e2e.witness import MARKS, Witness
 
 SCREEN = (1280, 800)
 PHONE_SCREEN = (360, 740)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.interruptions import Events, plan_of
+from e2e.deployer_faults import Events, plan_of
 from e2e.relay import Relay
 from e2e.rollouts import SERVICE, Rollouts, port_of
 from e2e.ship import Call

@@ -16,14 +16,26 @@ from pathlib import Path
 
 import pytest
 
-from e2e.interruptions import BEFORE, CUT, KILL, Breaker, Events, kinds_of, plan_of
-from e2e.loading import Running, running, streams_of
+from e2e.deployer_faults import (
+    BEFORE,
+    CUT,
+    KILL,
+    Breaker,
+    Events,
+    kinds_of,
+    plan_of,
+)
+from e2e.loadgen.generator import Plan
+from e2e.loadgen.process import (
+    Running,
+    running,
+    streams_of,
+)
 from e2e.relay import Relay
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts, port_of
 from e2e.ship import Call, Ship
 from e2e.stack import Stack
 from e2e.target import output_folder
-from e2e.traffic import Plan
 
 CONTROL_S = 10.0
 RATE = 100.0

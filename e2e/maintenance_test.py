@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from e2e.load import Load
+from e2e.loadgen.load import Load
 from e2e.ship import until
 from e2e.stack import Stack
 

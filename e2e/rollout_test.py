@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from e2e.load import Load, replicas_seen
+from e2e.loadgen.load import Load, replicas_seen
 from e2e.ship import Ended, until
 from e2e.stack import Clone, Stack, fetch
 

@@ -19,13 +19,13 @@ import docker
 import paramiko
 import pytest
 
-from deploy.adapters.bases import Bases
-from deploy.adapters.engine import Engine
+from deploy.adapters.base_images import Bases
+from deploy.adapters.docker import Engine
 from e2e.stack import checkout, terminated_as_interrupt
 from sandbox import lifecycle, state
 from sandbox.ports import PortTakenError
-from toolchain.debian import mirror
-from toolchain.places import find_places
+from toolchain.paths import find_places
+from toolchain.tools.debian import mirror
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 

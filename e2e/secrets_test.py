@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
-from e2e.processes import Processes, Sighting
+from e2e.process_watch import Processes, Sighting
 from e2e.ship import Ended, Ship
 from e2e.stack import HostContainer, Stack
 

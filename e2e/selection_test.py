@@ -52,7 +52,7 @@ def test_a_library_reaches_exactly_its_two_dependents(monorepo: Monorepo) -> Non
 
 
 def test_the_deploy_tool_reaches_no_service(monorepo: Monorepo) -> None:
-    path = "libs/deploy/core/shell.py"
+    path = "libs/deploy/core/commands/shell.py"
     monorepo.commit({path: monorepo.read(path) + "\n\nCHANGED = True\n"})
     document = monorepo.affected()
     assert (document["services"], document["images"]) == ([], ["deploy/ship:image"])

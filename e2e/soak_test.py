@@ -12,12 +12,16 @@ from dataclasses import replace
 
 import pytest
 
-from e2e.loading import half_of, saturated, streams_of
+from e2e.loadgen.generator import Plan
+from e2e.loadgen.process import (
+    half_of,
+    saturated,
+    streams_of,
+)
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts
-from e2e.soaking import Soak, soaking
+from e2e.soak import Soak, soaking
 from e2e.stack import Stack
 from e2e.target import output_folder
-from e2e.traffic import Plan
 
 DEPLOYS, ROLLBACKS, SCALES = 20, 10, 10
 FEWEST, MOST = 2, 8

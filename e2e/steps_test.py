@@ -10,14 +10,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.interruptions import BEFORE_IN_SOAK, CUT, KILL, Events, break_at, kinds_of, plan_of
-from e2e.loading import streams_of
+from e2e.deployer_faults import (
+    BEFORE_IN_SOAK,
+    CUT,
+    KILL,
+    Events,
+    break_at,
+    kinds_of,
+    plan_of,
+)
+from e2e.loadgen.generator import Plan
+from e2e.loadgen.process import streams_of
 from e2e.relay import Relay
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts, port_of
-from e2e.soaking import Soak, soaking
+from e2e.soak import Soak, soaking
 from e2e.stack import Stack
 from e2e.target import output_folder
-from e2e.traffic import Plan
 
 RATE = 100.0
 LONGEST_PAUSE_S = 5.0

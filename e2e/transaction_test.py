@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from e2e.interruptions import Events
-from e2e.loading import Running, running, streams_of
+from e2e.deployer_faults import Events
+from e2e.loadgen.generator import Plan
+from e2e.loadgen.process import (
+    Running,
+    running,
+    streams_of,
+)
 from e2e.relay import Relay
 from e2e.rollouts import HOST_NAME, SERVICE, Rollouts, port_of
 from e2e.ship import Ended
 from e2e.stack import Stack
 from e2e.target import output_folder
-from e2e.traffic import Plan
 
 BOTH = ("host-1", "host-2")
 _turns = itertools.count(1)

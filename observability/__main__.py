@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from observability import inhibition, panels, rules
-from observability.boards import BOARDS
+from observability import (
+    alertmanager_config,
+    grafana_json,
+    rules,
+)
+from observability.dashboard_definitions import BOARDS
 
 HERE = Path(__file__).resolve().parent
 
@@ -14,8 +18,8 @@ def files() -> dict[str, str]:
     """Returns each file's text by its path below this folder."""
     return {
         "prometheus/rules.yml": rules.render(),
-        "alertmanager/alertmanager.yml": inhibition.render(),
-        **{f"dashboards/{board.uid}.json": panels.render(board) for board in BOARDS},
+        "alertmanager/alertmanager.yml": alertmanager_config.render(),
+        **{f"dashboards/{board.uid}.json": grafana_json.render(board) for board in BOARDS},
     }
 
 

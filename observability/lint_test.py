@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from observability import lint
-from observability.boards import BOARDS
+from observability.dashboard_definitions import BOARDS
 
 FILES = sorted((Path(__file__).parent / "dashboards").glob("*.json"))
 SERVICE = json.loads((Path(__file__).parent / "dashboards" / "py-cicd-service.json").read_text())

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from observability.cases import Case, Check, Labels
+from observability.rule_cases import (
+    Case,
+    Check,
+    Labels,
+)
 from observability.rules import Alert, Group, Recording, Rule, render
 
 AT_ONCE = 1
@@ -19,7 +23,7 @@ A_CALL = 40
 
 
 def program(name: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Returns the path of a program that set-up brought to check what ships (libs/toolchain/checkers.py)."""
+    """Returns the path of a program that set-up brought to check what ships (libs/toolchain/tools/test_programs.py)."""
     cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME", "/root")) / ".cache")
     path = Path(cache) / "py-cicd" / "current" / name
     assert path.exists(), f"{path} is not there: ./pants brings it"

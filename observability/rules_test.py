@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from observability.__main__ import HERE, files
-from observability.cases import cases_of
-from observability.inhibition import INHIBITIONS
-from observability.mutants import mutants
+from observability.alertmanager_config import INHIBITIONS
+from observability.mutations import mutants
 from observability.promtool import Trial, failing, program
+from observability.rule_cases import cases_of
 from observability.rules import GROUPS, Recording, alerts, runbook
 
 RULES = [rule for group in GROUPS for rule in group.rules]

@@ -1,6 +1,6 @@
 """Writes what the keeper did into the host's ledger, sealed as the deploy tool's own script seals it.
 
-The tool's script is `RECORD` in deploy.core.locks; record_test.py lets both write into one ledger in turn.
+The tool's script is `RECORD` in deploy.core.commands.locks; record_test.py lets both write into one ledger in turn.
 """
 
 from __future__ import annotations

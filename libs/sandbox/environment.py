@@ -1,10 +1,14 @@
-"""The environment file of a sandbox, as text; never read here (that is `deploy.adapters.sources`)."""
+"""The environment file of a sandbox, as text; never read here (that is `deploy.adapters.config.loader`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sandbox.identity import ACCOUNT, METRICS_USER, REGION
+from sandbox.credentials import (
+    ACCOUNT,
+    METRICS_USER,
+    REGION,
+)
 from sandbox.ports import ADDRESS
 
 HTTP_PORT = 80

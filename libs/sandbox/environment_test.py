@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.adapters.sources import load_environment
+from deploy.adapters.config.loader import load_environment
 from sandbox.environment import render_environment
 
 PORTS = {

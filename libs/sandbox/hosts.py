@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from importlib import resources
 
 from sandbox.containers import Container, File, Names
+from sandbox.credentials import REGISTRY_NAME
 from sandbox.environment import HTTP_PORT
-from sandbox.identity import REGISTRY_NAME
 from sandbox.sshkeys import public_line
 
 SSH_PORT = 22

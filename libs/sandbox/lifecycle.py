@@ -10,14 +10,29 @@ from functools import partial
 from pathlib import Path
 
 from deploy.errors import EngineError, UsageError
+from sandbox import (
+    aws_process,
+    ports,
+    readiness,
+    sshkeys,
+    state,
+)
+from sandbox import credentials as identities
 from sandbox import hosts as host_parts
-from sandbox import identity as identities
-from sandbox import ports, process, readiness, sshkeys, state
-from sandbox.collector import Watch, alertmanager, collector, pushgateway
 from sandbox.containers import Container
+from sandbox.credentials import (
+    MOST_HOSTS,
+    Identity,
+    host_names,
+)
 from sandbox.engine import Engine
 from sandbox.environment import render_environment
-from sandbox.identity import MOST_HOSTS, Identity, host_names
+from sandbox.monitoring import (
+    Watch,
+    alertmanager,
+    collector,
+    pushgateway,
+)
 from sandbox.registry import registry
 from sandbox.state import Folder
 
@@ -60,7 +75,7 @@ def destroy(name: str, say: Say) -> None:
             raise
         return
     with closing(engine), state.locked(place):
-        process.stop(place)
+        aws_process.stop(place)
         _in_parallel(engine.remove_container, engine.containers())
         _in_parallel(engine.remove_volume, engine.volumes())
         for network in engine.networks():
@@ -87,10 +102,12 @@ class _Making:
         purposes = [f"{host} {what}" for host in self._hosts for what in ("ssh", "http")]
         given = ports.claim(self._place, [*PURPOSES, *purposes])
         self._engine.ensure_network()
-        if process.ensure_running(self._place, {each: given[each] for each in OF_CONTROL_PLANE}):
+        if aws_process.ensure_running(
+            self._place, {each: given[each] for each in OF_CONTROL_PLANE}
+        ):
             self._say("ECR control plane: started")
         self._containers(base_image, identity, given)
-        process.await_ready(self._place, given["control plane"])
+        aws_process.await_ready(self._place, given["control plane"])
         self._write(identity, given)
         self._remove_surplus()
         return self._place.environment

@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
-from sandbox import identity as identities
+from sandbox import credentials as identities
 from sandbox import sshkeys
-from sandbox.collector import Watch, alertmanager, collector, pushgateway
 from sandbox.containers import Container, Names
+from sandbox.credentials import Identity
 from sandbox.hosts import host
-from sandbox.identity import Identity
+from sandbox.monitoring import (
+    Watch,
+    alertmanager,
+    collector,
+    pushgateway,
+)
 from sandbox.registry import registry
 from sandbox.state import Folder
 

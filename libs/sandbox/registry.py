@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from sandbox.containers import Container, File, Names
-from sandbox.identity import REGISTRY_NAME, Identity
+from sandbox.credentials import REGISTRY_NAME, Identity
 
 PORT = 443
 FOLDER = "/sandbox"
@@ -16,7 +16,7 @@ DATA = "/var/lib/registry"
 def registry(names: Names, image: str, ports: Mapping[str, int], identity: Identity) -> Container:
     """Describes the registry; what it holds lies in a volume.
 
-    Its hosts pull from it by name; this machine pushes to it through `sandbox.gate`.
+    Its hosts pull from it by name; this machine pushes to it through `sandbox.aws.push_proxy`.
     """
     return Container(
         name=names.container("registry"),

@@ -16,7 +16,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this line is what tells the user
 # The folder of this file would let our modules shadow others: the folder above is the source root.
 sys.path[0] = os.path.dirname(HERE)
 
-from toolchain.entry import main  # noqa: E402 - the path above comes first
+from toolchain.main import main  # noqa: E402 - the path above comes first
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], dict(os.environ)))

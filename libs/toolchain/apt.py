@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from toolchain.machine import Machine
 from toolchain.prerequisites import Package
-from toolchain.running import run, tool_environment
+from toolchain.process import run, tool_environment
 
 
 def install(machine: Machine, packages: Sequence[Package]) -> None:

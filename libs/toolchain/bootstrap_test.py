@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from toolchain.build import pants_command, pants_variables
-from toolchain.chain import Chain
-from toolchain.interpreters import PYTHON_39, PYTHON_313, Interpreter
-from toolchain.places import find_places
+from toolchain.paths import find_places
+from toolchain.tools.all import Chain
+from toolchain.tools.interpreters import (
+    PYTHON_39,
+    PYTHON_313,
+    Interpreter,
+)
 
 HERE = Path(__file__).parent
 PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PY_CICD_DEBIAN_MIRROR")

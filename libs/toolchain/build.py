@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from toolchain.chain import Chain
 from toolchain.machine import is_ci
-from toolchain.running import ca_bundle, tool_environment
+from toolchain.process import ca_bundle, tool_environment
+from toolchain.tools.all import Chain
 
 
 def pants_variables(chain: Chain, environ: Mapping[str, str]) -> dict[str, str]:

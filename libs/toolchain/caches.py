@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from toolchain.arguments import Arguments
-from toolchain.cachestats import CacheUse, read_all
 from toolchain.errors import UsageError
+from toolchain.pants_cache import CacheUse, read_all
 
 EXAMPLE = "example:\n  ./ship caches dist/ci/cache"
 FOLDERS = ("PANTS_LOCAL_STORE_DIR", "PANTS_NAMED_CACHES_DIR")

@@ -7,8 +7,14 @@ import pytest
 
 from toolchain.build import remote_cache
 from toolchain.caches import bound, caches
-from toolchain.cachestats import CacheUse, is_noise, read_all, read_counters, write
 from toolchain.errors import UsageError
+from toolchain.pants_cache import (
+    CacheUse,
+    is_noise,
+    read_all,
+    read_counters,
+    write,
+)
 
 SAID = """\
 05:38:29.37 [INFO] Counters:

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from toolchain.arguments import Arguments
-from toolchain.preparing import Setup, prepare, should_ask
 from toolchain.prerequisites import Finding, examine
+from toolchain.setup import (
+    Setup,
+    prepare,
+    should_ask,
+)
 
 EXAMPLE = "example:\n  ./ship doctor --fix --yes"
 

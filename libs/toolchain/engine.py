@@ -19,8 +19,8 @@ from pathlib import Path
 
 from toolchain.errors import PersonNeededError, ToolchainError
 from toolchain.machine import SYSTEM_PATHS, Machine, this_machine
-from toolchain.places import Places, find_places
-from toolchain.running import run
+from toolchain.paths import Places, find_places
+from toolchain.process import run
 
 SOCKET = "/var/run/docker.sock"
 PID_FILE = Path("/var/run/docker.pid")

@@ -12,7 +12,7 @@ from toolchain.engine import Engine, _start_time, start, stop_if_ours, this_engi
 from toolchain.engine_fixture import ServedEngine
 from toolchain.errors import PersonNeededError
 from toolchain.machine import Machine
-from toolchain.places import Places
+from toolchain.paths import Places
 
 
 @pytest.fixture

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.arguments import Arguments
-from toolchain.chain import Chain
-from toolchain.environments import uv_environment
-from toolchain.interpreters import PYTHON_39, PYTHON_313, Interpreter
-from toolchain.running import run
+from toolchain.process import run
+from toolchain.tools.all import Chain
+from toolchain.tools.interpreters import (
+    PYTHON_39,
+    PYTHON_313,
+    Interpreter,
+)
+from toolchain.tools.venvs import uv_environment
 
 
 @dataclass(frozen=True)

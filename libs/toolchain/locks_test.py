@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.chain import Chain
 from toolchain.locks import DEFAULT, LOCKS, Lock, compile_command
-from toolchain.places import find_places
+from toolchain.paths import find_places
+from toolchain.tools.all import Chain
 
 
 def names(lock: Lock) -> str:

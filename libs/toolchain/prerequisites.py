@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.chain import Chain
 from toolchain.engine import Engine
 from toolchain.machine import TRIED, Machine
-from toolchain.pieces import Piece
+from toolchain.tools.all import Chain
+from toolchain.tools.tool import Piece
 
 FIX = "./ship doctor --fix"
 DISK_GB = 8  # tools 1.3, images and their build 4, and room

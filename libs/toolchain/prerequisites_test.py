@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.chain import Chain
 from toolchain.doctor import document, render
 from toolchain.engine import Engine
 from toolchain.engine_fixture import ServedEngine
 from toolchain.machine import Machine
-from toolchain.places import find_places
+from toolchain.paths import find_places
 from toolchain.prerequisites import PACKAGES, Package, examine, missing_packages
+from toolchain.tools.all import Chain
 
 NO_ENGINE = Engine("unix:///var/run/docker.sock")
 

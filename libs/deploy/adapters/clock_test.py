@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from deploy.adapters.clock import SystemClock
 from deploy.core.ports import Clock
-from deploy.testing.clock import SimulatedClock
+from deploy.testing.fleet.clock import SimulatedClock
 
 
 def test_system_clock_tells_utc_with_seconds() -> None:

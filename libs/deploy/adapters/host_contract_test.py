@@ -14,12 +14,12 @@ from typing import cast
 
 import pytest
 
-from deploy.adapters.local import LocalHost
-from deploy.adapters.ssh import SshHost
-from deploy.adapters.ssh_login import Logins
+from deploy.adapters.local_host import LocalHost
+from deploy.adapters.ssh.host import SshHost
+from deploy.adapters.ssh.login import Logins
 from deploy.core.ports import Host
 from deploy.errors import CommandError, CommandTimeoutError
-from deploy.testing.sshd import ssh_server
+from deploy.testing.servers.sshd import ssh_server
 from deploy.testing.waiting import wait_until
 
 HOLD = ["sh", "-c", 'echo held; cat >/dev/null; rm "$0"']

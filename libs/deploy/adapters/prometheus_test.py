@@ -15,7 +15,7 @@ import pytest
 from deploy.adapters.prometheus import Prometheus
 from deploy.core.ports import MetricsQuery
 from deploy.errors import MetricsError
-from deploy.testing.metrics import MemoryMetrics, prometheus_server
+from deploy.testing.servers.prometheus import MemoryMetrics, prometheus_server
 
 
 @contextmanager

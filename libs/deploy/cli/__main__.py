@@ -3,8 +3,8 @@
 import sys
 
 from deploy.cli.main import main
-from deploy.cli.redacted import redact_output
-from deploy.core.redaction import Redaction
+from deploy.cli.output.redact import redact_output
+from deploy.core.state.redaction import Redaction
 
 redaction = Redaction()
 redact_output(redaction)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from deploy.cli.console import Console
+from deploy.cli.output.console import Console
 from deploy.cli.wiring import Wiring
 from deploy.errors import ShipError
 

@@ -11,12 +11,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
-from deploy.cli import (
+from deploy.cli.output.console import Console
+from deploy.cli.output.event_file import Trail
+from deploy.cli.output.hints import complete
+from deploy.cli.verb import Verb
+from deploy.cli.verbs import (
     affected,
-    deploy_verb,
+    deploy,
     down,
     e2e,
-    exec_verb,
+    exec_,
     history,
     host,
     images,
@@ -33,16 +37,12 @@ from deploy.cli import (
     up,
     watch,
 )
-from deploy.cli.console import Console
-from deploy.cli.deploy_verb import document_of
-from deploy.cli.hints import complete
-from deploy.cli.trail import Trail
-from deploy.cli.verbs import Verb
+from deploy.cli.verbs.outcome import document_of
 from deploy.cli.wiring import Wiring, files
-from deploy.core.childpipeline import variables_of
-from deploy.core.redaction import Redaction
+from deploy.core.ci.child_pipeline import variables_of
+from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
-from deploy.run.deploy import RolloutError
+from deploy.run.rollout.deploy import RolloutError
 
 VERBS: tuple[Verb, ...] = (
     up.VERB,
@@ -53,7 +53,7 @@ VERBS: tuple[Verb, ...] = (
     images.BUILD,
     images.PUBLISH,
     plan.VERB,
-    deploy_verb.VERB,
+    deploy.VERB,
     rollback.VERB,
     promote.PROMOTE,
     promote.ABORT,
@@ -66,7 +66,7 @@ VERBS: tuple[Verb, ...] = (
     report.DORA,
     logs.VERB,
     monitor.VERB,
-    exec_verb.VERB,
+    exec_.VERB,
     host.VERB,
 )
 

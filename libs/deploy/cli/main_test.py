@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cli.console import Console
 from deploy.cli.main import _run, failed
-from deploy.cli.verbs import Document, Verb
-from deploy.core.redaction import Redaction
-from deploy.run.deploy import (
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.core.state.redaction import Redaction
+from deploy.run.rollout.deploy import (
     Outcome,
     Promotion,
     Request,
@@ -28,8 +28,8 @@ from deploy.run.deploy import (
     deploy,
     promote,
 )
-from deploy.testing import wishes
-from deploy.testing.fleet import Fleet
+from deploy.testing import factories
+from deploy.testing.fleet.fleet import Fleet
 
 HEAVY = {
     "boto3",
@@ -75,8 +75,10 @@ def world(fleet: Fleet) -> World:
 
 
 def asking(fleet: Fleet, label: str) -> Request:
-    image = wishes.image(label)
-    request = Request(wishes.service(), image, wishes.REPLICA, wishes.parts(), wishes.ORIGIN)
+    image = factories.image(label)
+    request = Request(
+        factories.service(), image, factories.REPLICA, factories.parts(), factories.ORIGIN
+    )
     request = replace(request, options=("--image", image))
     fleet.images.update([request.image, *(part.image for part in request.parts)])
     return request
@@ -122,7 +124,7 @@ def test_a_deploy_that_could_not_be_taken_back_says_that_it_is_stuck(fleet: Flee
     fleet.after_touch = lambda host: fleet.gone.update({"host-2"} if TWO in fleet.served() else ())
     with pytest.raises(RolloutError) as caught:
         promote(
-            Promotion(request.service, wishes.ORIGIN, TWO),
+            Promotion(request.service, factories.ORIGIN, TWO),
             world(fleet),
             console.tell,
         )

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deploy.core.commands import ROOT
+from deploy.core.commands.paths import ROOT
 from deploy.core.config import Environment, HostConfig
 from deploy.errors import UsageError
 

@@ -1,9 +1,12 @@
-"""What the configuration files say, as values; never reads a file (that is `adapters.sources`)."""
+"""What the configuration files say, as values; never reads a file (that is `adapters.config.loader`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+STORES = ("env", "file", "ssm", "secretsmanager")
+"""Where secrets are, as `SecretForm` names the stores."""
 
 
 @dataclass(frozen=True)

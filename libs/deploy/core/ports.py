@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from deploy.core.config import Service
-from deploy.core.releases import Release
-from deploy.core.secret import Found, Missing
+from deploy.core.state.release import Release
+from deploy.core.state.secrets import Found, Missing
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deploy.core.config import Service
-from deploy.core.due import due
-from deploy.core.pins import Touched, touched_by_lock, touched_by_requirements
-from deploy.core.pipelines import (
+from deploy.core.ci.base_revision import (
     Base,
     Deployments,
     PipelineFacts,
@@ -19,9 +16,13 @@ from deploy.core.pipelines import (
     choose_base,
     gitlab_environment,
 )
-from deploy.core.ports import Say
-from deploy.core.reach import Change, Graph, Graphs, Reached, explain
-from deploy.core.selection import (
+from deploy.core.ci.pending_deploys import due
+from deploy.core.ci.requirements_diff import (
+    Touched,
+    touched_by_lock,
+    touched_by_requirements,
+)
+from deploy.core.ci.selection import (
     Selection,
     everything_because,
     everything_unless_owned,
@@ -30,6 +31,15 @@ from deploy.core.selection import (
     select_all,
     services_reached,
 )
+from deploy.core.ci.target_graph import (
+    Change,
+    Graph,
+    Graphs,
+    Reached,
+    explain,
+)
+from deploy.core.config import Service
+from deploy.core.ports import Say
 from deploy.errors import (
     DeploymentsError,
     GraphError,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts
-from deploy.adapters.revisions import GitRevisions
+from deploy.adapters.git.revisions import GitRevisions
+from deploy.adapters.gitlab.deployments import GitlabDeployments, pipeline_facts
+from deploy.core.ci.selection import Selection
 from deploy.core.config import Service
-from deploy.core.selection import Selection
 from deploy.errors import SelectionMissedError, UsageError
 from deploy.run.affected import Grounds, affected, recorded, require_none_missed
-from deploy.testing.gitlab import MemoryGitlab, gitlab_server
 from deploy.testing.pants import LOCK, REQUIREMENTS, FolderGraphs
 from deploy.testing.repository import Repository
+from deploy.testing.servers.gitlab import MemoryGitlab, gitlab_server
 
 ZEROS = "0" * 40
 PINS = """\

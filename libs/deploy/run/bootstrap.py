@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from deploy.core import bootstrap, locks, shell
+from deploy.core import bootstrap
 from deploy.core.bootstrap import (
     Docker,
     File,
@@ -26,12 +26,13 @@ from deploy.core.bootstrap import (
     Setting,
     User,
 )
-from deploy.core.ledger import Entry, head_of
+from deploy.core.commands import locks, shell
+from deploy.core.planning.preflight import OLDEST_COMPOSE, OLDEST_ENGINE
 from deploy.core.ports import Clock, Completed, Host
-from deploy.core.preflight import OLDEST_COMPOSE, OLDEST_ENGINE
+from deploy.core.state.ledger import Entry, head_of
 from deploy.errors import CommandError
-from deploy.run.guard import last_line
-from deploy.run.waiting import wait_until
+from deploy.run.hosts.locked_host import last_line
+from deploy.run.hosts.waiting import wait_until
 
 INSTALL_S = 900.0
 APT = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=120")

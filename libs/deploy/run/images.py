@@ -16,23 +16,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.core.config import Service
-from deploy.core.images import (
+from deploy.core.images.inputs_tag import BUILD, inputs_tag
+from deploy.core.images.oci import (
     ArchivedLayer,
     BuiltImage,
-    Engine,
-    History,
-    Memory,
-    Packager,
-    Registry,
     Stamp,
-    Trial,
     digest_of,
     labels_of,
     normalised_config,
     short_id,
     write_archive,
 )
-from deploy.core.inputs_tag import BUILD, inputs_tag
+from deploy.core.images.ports import Engine, History, Memory, Packager, Registry, Trial
 from deploy.core.ports import Answer, Clock, Probe, Say
 from deploy.errors import (
     BuildError,

@@ -5,7 +5,11 @@ from dataclasses import replace
 import pytest
 
 from deploy.core.config import Service
-from deploy.core.images import UNKNOWN, BuiltImage, Stamp
+from deploy.core.images.oci import (
+    UNKNOWN,
+    BuiltImage,
+    Stamp,
+)
 from deploy.core.ports import Answer
 from deploy.errors import BuildError, RegistryAuthError, RegistryError, TagTakenError
 from deploy.run.images import (
@@ -19,14 +23,14 @@ from deploy.run.images import (
     publish_base,
     smoke_test,
 )
-from deploy.testing.clock import SimulatedClock
-from deploy.testing.workshop import (
+from deploy.testing.build_context import (
     MemoryBuild,
     MemoryEngine,
     MemoryMemory,
     MemoryRegistry,
     MemoryTrial,
 )
+from deploy.testing.fleet.clock import SimulatedClock
 
 SERVICE = Service("app", "services/app:image", env={"LOG_LEVEL": "info"})
 VERSION = json.dumps({"service": "app", "release": "smoke-test"}).encode()

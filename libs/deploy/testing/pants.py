@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.core.reach import Graph, Target
+from deploy.core.ci.target_graph import Graph, Target
 from deploy.errors import GraphError
 
 REQUIREMENTS = "3rdparty/python/requirements.txt"

@@ -9,30 +9,34 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from deploy.adapters import sources
 from deploy.adapters.clock import SystemClock
-from deploy.adapters.exports import Exports, Receivers
-from deploy.adapters.git import Checkout
-from deploy.adapters.gitlab import GitlabDeployments, pipeline_facts, require_pinned_job_image
-from deploy.adapters.identity import web_identity
+from deploy.adapters.config import loader
+from deploy.adapters.env_secrets import FileSecrets, VariableSecrets
+from deploy.adapters.git.checkout import Checkout
+from deploy.adapters.git.revisions import GitRevisions
+from deploy.adapters.gitlab.deployments import (
+    GitlabDeployments,
+    pipeline_facts,
+    require_pinned_job_image,
+)
+from deploy.adapters.gitlab.web_identity import web_identity
 from deploy.adapters.journeys import Journeys
+from deploy.adapters.pants.target_graph import PantsTargets
 from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
-from deploy.adapters.revisions import GitRevisions
-from deploy.adapters.targets import PantsTargets
-from deploy.adapters.variables import FileSecrets, VariableSecrets
+from deploy.adapters.rollout_exports import Exports, Receivers
 from deploy.cli.wiring.connections import Connections
 from deploy.cli.wiring.images import Images
 from deploy.cli.wiring.requests import Requests
 from deploy.cli.wiring.settings import ROOT, Settings
-from deploy.core.dora import FourKeys, four_keys
 from deploy.core.ports import Say, SecretStore
-from deploy.core.redaction import Redaction
+from deploy.core.reports.dora import FourKeys, four_keys
+from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, JourneysFailedError
 from deploy.run.affected import Grounds
-from deploy.run.deploy import World
-from deploy.run.history import history
-from deploy.run.vault import Vault
+from deploy.run.queries.history import history
+from deploy.run.rollout.deploy import World
+from deploy.run.steps.secrets import Vault
 from toolchain.engine import stop_if_ours
 
 __all__ = ["ROOT", "Wiring"]
@@ -92,17 +96,17 @@ class Wiring:
     @cached_property
     def vault(self) -> Vault:
         """The values of secrets, from the stores that the environment names."""
-        from deploy.adapters import aws_secrets  # boto3 is half of what all imports take
+        from deploy.adapters.aws import secret_stores  # boto3 is half of what all imports take
 
         environment = self.settings.environment()
         if environment.secrets.credentials:
-            sources.path_of(environment.secrets.credentials)
-        account = aws_secrets.Account(environment.secrets, environment.registry)
+            loader.path_of(environment.secrets.credentials)
+        account = secret_stores.Account(environment.secrets, environment.registry)
         stores: dict[str, SecretStore] = {
             "env": VariableSecrets(os.environ),
             "file": FileSecrets(os.environ),
-            "ssm": aws_secrets.ParameterStore(account),
-            "secretsmanager": aws_secrets.SecretsManager(account),
+            "ssm": secret_stores.ParameterStore(account),
+            "secretsmanager": secret_stores.SecretsManager(account),
         }
         return Vault(stores, self.redaction)
 

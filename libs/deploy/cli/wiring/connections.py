@@ -12,15 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.adapters import sources
-from deploy.adapters.forward import forwarded
+from deploy.adapters.config import loader
+from deploy.adapters.ssh.port_forward import forwarded
 from deploy.cli.wiring.settings import Settings
 from deploy.core.config import HostConfig
 from deploy.core.ports import Host
 
 if TYPE_CHECKING:
-    from deploy.adapters.ssh import SshHost
-    from deploy.adapters.ssh_login import Logins
+    from deploy.adapters.ssh.host import SshHost
+    from deploy.adapters.ssh.login import Logins
 
 
 class Connections:
@@ -31,29 +31,29 @@ class Connections:
 
     @cached_property
     def _hosts(self) -> tuple[SshHost, ...]:
-        from deploy.adapters.ssh import SshHost
+        from deploy.adapters.ssh.host import SshHost
 
         environment = self._settings.environment()
         return tuple(SshHost(host, self._logins) for host in environment.hosts)
 
     @cached_property
     def _logins(self) -> Logins:
-        from deploy.adapters.ssh_login import Logins
+        from deploy.adapters.ssh.login import Logins
 
         environment = self._settings.environment()
         return Logins(
-            known_hosts=str(sources.path_of(environment.known_hosts)),
-            key=str(sources.path_of(environment.ssh_key)),
+            known_hosts=str(loader.path_of(environment.known_hosts)),
+            key=str(loader.path_of(environment.ssh_key)),
         )
 
     def host_as(self, config: HostConfig, user: str, key: str) -> Host:
         """A host with another login than the deploy user's."""
-        from deploy.adapters.ssh import SshHost
-        from deploy.adapters.ssh_login import Logins
+        from deploy.adapters.ssh.host import SshHost
+        from deploy.adapters.ssh.login import Logins
 
         environment = self._settings.environment()
-        path = Path(key).expanduser() if key else sources.path_of(environment.ssh_key)
-        known_hosts = str(sources.path_of(environment.known_hosts))
+        path = Path(key).expanduser() if key else loader.path_of(environment.ssh_key)
+        known_hosts = str(loader.path_of(environment.known_hosts))
         logins = Logins(known_hosts=known_hosts, key=str(path))
         host = SshHost(replace(config, user=user), logins)
         self._others += [host, logins]
@@ -65,9 +65,9 @@ class Connections:
 
     def deploy_key(self) -> str:
         """The public line of the key that deploys log in with."""
-        from deploy.adapters.ssh_login import public_line
+        from deploy.adapters.ssh.login import public_line
 
-        return public_line(str(sources.path_of(self._settings.environment().ssh_key)))
+        return public_line(str(loader.path_of(self._settings.environment().ssh_key)))
 
     def hosts(self) -> tuple[Host, ...]:
         """The environment's hosts, connected at first use."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.adapters import sources
+from deploy.adapters import files
 from deploy.cli.wiring.settings import ROOT
 from deploy.core.bootstrap import DockerSource
-from deploy.core.selected import Published, Selected, read_published, read_selection
+from deploy.core.ci.selection_file import (
+    Published,
+    Selected,
+    read_published,
+    read_selection,
+)
 from deploy.errors import UsageError
 from toolchain.errors import ToolchainError
 from toolchain.reports import read_reports
@@ -16,13 +21,13 @@ from toolchain.reports import read_reports
 def selection(file: str) -> Selected:
     """What `ship affected --out` wrote. Raises UsageError."""
     hint = f"./ship affected --out {file}"
-    return read_selection(sources.read_text(Path(file), hint=hint), file)
+    return read_selection(files.read_text(Path(file), hint=hint), file)
 
 
 def published(file: str) -> Published:
     """What `ship publish --out` wrote. Raises UsageError."""
     hint = f"./ship publish --selection FILE --out {file}"
-    return read_published(sources.read_text(Path(file), hint=hint), file)
+    return read_published(files.read_text(Path(file), hint=hint), file)
 
 
 def write(file: str, text: str) -> None:
@@ -69,4 +74,4 @@ def docker_source(line: str, key: str) -> DockerSource | None:
     """Docker's own apt repository, if one is given. Raises UsageError for half of it."""
     if bool(line) != bool(key):
         raise UsageError("--docker-source and --docker-key go together")
-    return DockerSource(line, sources.read_text(Path(key)).encode()) if line else None
+    return DockerSource(line, files.read_text(Path(key)).encode()) if line else None

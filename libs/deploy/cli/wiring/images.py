@@ -11,26 +11,32 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.adapters import sources
-from deploy.adapters.bases import Bases, read_recipe
-from deploy.adapters.history import GitHistory
-from deploy.adapters.memory import FileMemory
-from deploy.adapters.pants import Pants
+from deploy.adapters import files
+from deploy.adapters.base_images import Bases, read_recipe
+from deploy.adapters.config import loader
+from deploy.adapters.file_cache import FileMemory
+from deploy.adapters.git.image_history import GitHistory
+from deploy.adapters.pants.packager import Pants
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.config import Environment, Service
-from deploy.core.images import BuiltImage, short_id
-from deploy.core.part import Part
-from deploy.core.parts import edge_part, exporter_part, keeper_part, metrics_part
+from deploy.core.images.oci import BuiltImage, short_id
 from deploy.core.ports import Clock, Probe, Say
+from deploy.core.stacks.definitions import (
+    edge_part,
+    exporter_part,
+    keeper_part,
+    metrics_part,
+)
+from deploy.core.state.stack import Part
 from deploy.errors import ConfigError
 from deploy.run import images
-from toolchain.debian import mirror
 from toolchain.errors import ToolchainError
-from toolchain.places import find_places
+from toolchain.paths import find_places
+from toolchain.tools.debian import mirror
 
 if TYPE_CHECKING:
-    from deploy.adapters.ecr import EcrRegistry
-    from deploy.adapters.engine import Engine
+    from deploy.adapters.aws.ecr import EcrRegistry
+    from deploy.adapters.docker import Engine
 
 RECIPES = ROOT / "deploy" / "base"
 
@@ -48,17 +54,17 @@ class Images:
     @cached_property
     def registry(self) -> EcrRegistry:
         """The environment's registry."""
-        from deploy.adapters.ecr import EcrRegistry
+        from deploy.adapters.aws.ecr import EcrRegistry
 
         registry = self._settings.environment().registry
         if registry.credentials:
-            sources.path_of(registry.credentials)
+            loader.path_of(registry.credentials)
         return EcrRegistry(registry)
 
     @cached_property
     def engine(self) -> Engine:
         """This machine's Docker engine."""
-        from deploy.adapters.engine import Engine
+        from deploy.adapters.docker import Engine
 
         return Engine()
 
@@ -112,17 +118,17 @@ class Images:
         deploy = ROOT / "deploy"
         edge = edge_part(
             self._base_digest("edge", push=push),
-            sources.read_text(deploy / "edge.yml"),
-            sources.read_text(deploy / "edge-on-host.yml"),
-            sources.read_text(deploy / "nginx" / "nginx.conf"),
+            files.read_text(deploy / "edge.yml"),
+            files.read_text(deploy / "edge-on-host.yml"),
+            files.read_text(deploy / "nginx" / "nginx.conf"),
             environment.edge,
         )
         metrics = environment.metrics
         keeper = keeper_part(
             self._base_digest("python", push=push),
-            sources.read_text(deploy / "keeper.yml"),
+            files.read_text(deploy / "keeper.yml"),
             {
-                file.name: sources.read_text(file)
+                file.name: files.read_text(file)
                 for file in sorted((ROOT / "libs" / "keeper").glob("*.py"))
                 if not file.name.endswith("_test.py")
             },
@@ -131,22 +137,22 @@ class Images:
             return (edge, keeper)
         import bcrypt
 
-        password = sources.read_text(sources.path_of(metrics.password_file)).strip()
+        password = files.read_text(loader.path_of(metrics.password_file)).strip()
         return (
             edge,
             keeper,
             metrics_part(
                 self._base_digest("prometheus", push=push),
                 metrics,
-                cert=sources.read_text(sources.path_of(metrics.cert)),
-                key=sources.read_text(sources.path_of(metrics.key)),
+                cert=files.read_text(loader.path_of(metrics.cert)),
+                key=files.read_text(loader.path_of(metrics.key)),
                 password=password,
                 password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
                 interval_s=metrics.interval_s,
             ),
             exporter_part(
                 self._base_digest("python", push=push),
-                sources.read_package(ROOT / "libs" / "exporter"),
+                files.read_package(ROOT / "libs" / "exporter"),
                 environment.edge,
             ),
         )

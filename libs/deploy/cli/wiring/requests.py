@@ -6,15 +6,21 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from deploy import __version__
-from deploy.adapters import sources
-from deploy.adapters.git import Checkout
+from deploy.adapters import files, invoker
+from deploy.adapters.git.checkout import Checkout
 from deploy.cli.wiring.images import Images
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.ports import Clock
-from deploy.core.releases import Origin
+from deploy.core.state.release import Origin
 from deploy.errors import UsageError
-from deploy.run.deploy import Abort, Promotion, Request, Rollback, Scale
-from deploy.run.vault import Vault
+from deploy.run.rollout.deploy import (
+    Abort,
+    Promotion,
+    Request,
+    Rollback,
+    Scale,
+)
+from deploy.run.steps.secrets import Vault
 
 
 class Requests:
@@ -67,44 +73,44 @@ class Requests:
         )
         dirty = image is None and self._checkout.dirty
         origin = self._origin(why, dirty=dirty)
-        replica = sources.read_text(ROOT / "deploy" / "replica.yml")
+        replica = files.read_text(ROOT / "deploy" / "replica.yml")
         return Request(
             service,
             reference,
             replica,
             self._images.parts(environment, push=push),
             origin,
-            pipeline=sources.pipeline(),
+            pipeline=invoker.pipeline(),
         )
 
     def rollback(self, name: str, to: str, *, why: str = "") -> Rollback:
         """What a rollback of this service asks for."""
         return Rollback(
-            self._settings.service(name), self.origin(why), to, pipeline=sources.pipeline()
+            self._settings.service(name), self.origin(why), to, pipeline=invoker.pipeline()
         )
 
     def promotion(self, name: str, release: str, *, why: str = "") -> Promotion:
         """What a promotion of this service's candidate asks for."""
         return Promotion(
-            self._settings.service(name), self.origin(why), release, pipeline=sources.pipeline()
+            self._settings.service(name), self.origin(why), release, pipeline=invoker.pipeline()
         )
 
     def abort(self, name: str, release: str, *, why: str = "") -> Abort:
         """What the end of this service's candidate asks for."""
         return Abort(
-            self._settings.service(name), self.origin(why), release, pipeline=sources.pipeline()
+            self._settings.service(name), self.origin(why), release, pipeline=invoker.pipeline()
         )
 
     def scale(self, name: str, replicas: int, *, why: str = "") -> Scale:
         """What another scale of this service asks for."""
         return Scale(
-            self._settings.service(name), self.origin(why), replicas, pipeline=sources.pipeline()
+            self._settings.service(name), self.origin(why), replicas, pipeline=invoker.pipeline()
         )
 
     @property
     def pipeline(self) -> str:
         """The address of the pipeline that runs this, "" outside of one."""
-        return sources.pipeline()
+        return invoker.pipeline()
 
     def origin(self, why: str) -> Origin:
         """Who acts now, and why, from what revision."""
@@ -114,7 +120,7 @@ class Requests:
         return Origin(
             revision=self._checkout.revision,
             dirty=dirty,
-            who=sources.who(),
+            who=invoker.who(),
             when=self._clock.now(),
             why=why,
             tool_version=__version__,

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.adapters import sources
+from deploy.adapters import files
+from deploy.adapters.config import loader
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.errors import UsageError
 from sandbox import state
 
 if TYPE_CHECKING:
-    from sandbox.collector import Watch
+    from sandbox.monitoring import Watch
 
 ROOT = Path(os.environ.get("SHIP_CHECKOUT") or Path(__file__).resolve().parents[4])
 """The checkout. ./ship says which; this library may lie in an image instead."""
@@ -31,11 +32,11 @@ class Settings:
     @cached_property
     def services(self) -> dict[str, Service]:
         """All services of this checkout, by name."""
-        return dict(sources.load_services(ROOT))
+        return dict(loader.load_services(ROOT))
 
     def environment(self) -> Environment:
         """The environment that was named, read at every call: `up` makes it on its way."""
-        return sources.load_environment(self._environment_file(), services=self.services)
+        return loader.load_environment(self._environment_file(), services=self.services)
 
     def named_environment(self, name: str) -> Environment:
         """Another environment than the one of --env."""
@@ -62,7 +63,7 @@ class Settings:
             raise UsageError(
                 f"there is no service {name}", hint=f"one of: {', '.join(sorted(self.services))}"
             )
-        return sources.for_environment(self.services[name], self.environment())
+        return loader.for_environment(self.services[name], self.environment())
 
     def names(self, asked: Sequence[str]) -> list[str]:
         """The services that were named, all if none was."""
@@ -90,10 +91,10 @@ class Settings:
 
     def watch(self) -> Watch:
         """The rules and the routes of alerts that a sandbox is watched by, as this checkout has them."""
-        from sandbox.collector import Watch
+        from sandbox.monitoring import Watch
 
         folder = ROOT / "observability"
         return Watch(
-            rules=sources.read_text(folder / "prometheus" / "rules.yml"),
-            alertmanager=sources.read_text(folder / "alertmanager" / "alertmanager.yml"),
+            rules=files.read_text(folder / "prometheus" / "rules.yml"),
+            alertmanager=files.read_text(folder / "alertmanager" / "alertmanager.yml"),
         )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.adapters.bases import Bases, read_recipe
+from deploy.adapters.base_images import Bases, read_recipe
 from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.cli.wiring.images import RECIPES
 from deploy.cli.wiring.requests import Requests
-from deploy.core.redaction import Redaction
+from deploy.core.state.redaction import Redaction
 from deploy.errors import HostAuthError, UsageError
-from deploy.testing.workshop import MemoryRegistry
+from deploy.testing.build_context import MemoryRegistry
 
 ENVIRONMENT = """\
 name = "test"

@@ -1,0 +1,1 @@
+"""The load generator: requests, their record, and pictures of both."""

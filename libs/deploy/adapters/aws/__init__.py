@@ -1,0 +1,1 @@
+"""ECR and the AWS secret stores, with boto3."""

@@ -1,0 +1,169 @@
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from deploy.adapters.aws.ecr import EcrRegistry
+from deploy.core.config import Registry
+from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
+from deploy.testing.servers.registry import RegistryServer
+
+ACCOUNT = "123456789012"
+NAME = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
+DIGEST = f"sha256:{'a' * 64}"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def registry_server() -> Iterator[RegistryServer]:
+    with RegistryServer(f"{ACCOUNT}-auth-token").serving() as server:
+        yield server
+
+
+@pytest.fixture
+def config(moto: str, registry_server: RegistryServer, tmp_path: Path) -> Registry:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(
+        "[default]\naws_access_key_id = sandbox\naws_secret_access_key = secret\n"
+    )
+    return Registry(ACCOUNT, "us-east-1", moto, registry_server.address, str(credentials))
+
+
+def test_a_repository_is_made_once_with_immutable_tags_scan_and_lifecycle(
+    config: Registry, moto: str
+) -> None:
+    registry = EcrRegistry(config)
+    assert registry.ensure_repository("app") is True
+    assert registry.ensure_repository("app") is False
+    client = boto3.client(
+        "ecr",
+        region_name="us-east-1",
+        endpoint_url=moto,
+        aws_access_key_id="x",
+        aws_secret_access_key="y",
+    )
+    (made,) = client.describe_repositories(repositoryNames=["app"])["repositories"]
+    assert made["imageTagMutability"] == "IMMUTABLE"
+    assert made["imageScanningConfiguration"]["scanOnPush"] is True
+    policy = json.loads(client.get_lifecycle_policy(repositoryName="app")["lifecyclePolicyText"])
+    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged", "any"]
+
+
+def test_a_login_names_registry_user_and_password(config: Registry) -> None:
+    assert EcrRegistry(config).login() == (NAME, "AWS", f"{ACCOUNT}-auth-token")
+
+
+def test_a_digest_is_the_registrys(config: Registry, registry_server: RegistryServer) -> None:
+    registry = EcrRegistry(config)
+    assert registry.digest_of("app", "0123") is None
+    registry_server.digests["app:0123"] = DIGEST
+    assert registry.digest_of("app", "0123") == DIGEST
+
+
+def test_a_tag_s_configuration_is_told(config: Registry, registry_server: RegistryServer) -> None:
+    registry = EcrRegistry(config)
+    assert registry.configuration_of("app", "0123") == ""
+    registry_server.digests["app:0123"] = DIGEST
+    assert registry.configuration_of("app", "0123") == ""
+    registry_server.manifest = json.dumps({"config": {"digest": DIGEST}}).encode()
+    assert registry.configuration_of("app", "0123") == DIGEST
+
+
+def test_a_wrong_password_is_a_refused_login(
+    config: Registry, registry_server: RegistryServer
+) -> None:
+    registry_server.password = "another"
+    with pytest.raises(RegistryAuthError) as raised:
+        EcrRegistry(config).digest_of("app", "0123")
+    assert raised.value.exit_code == 2
+    assert "auth-token" not in raised.value.message
+
+
+def test_a_broken_registry_is_told(config: Registry, registry_server: RegistryServer) -> None:
+    registry_server.broken = 503
+    with pytest.raises(RegistryError, match="answered HTTP 503"):
+        EcrRegistry(config).digest_of("app", "0123")
+
+
+def test_a_registry_that_is_not_there_is_told(config: Registry, moto: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        away = Registry(
+            ACCOUNT, "us-east-1", moto, f"127.0.0.1:{taken.getsockname()[1]}", config.credentials
+        )
+        with pytest.raises(RegistryError, match="can't be reached"):
+            EcrRegistry(away).digest_of("app", "0123")
+
+
+def test_a_control_plane_that_is_not_there_is_told(config: Registry) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        away = Registry(ACCOUNT, "us-east-1", endpoint, config.push_via, config.credentials)
+        with pytest.raises(RegistryError, match="AWS can't be reached"):
+            EcrRegistry(away).login()
+
+
+def test_an_image_is_required(config: Registry, registry_server: RegistryServer) -> None:
+    registry = EcrRegistry(config)
+    registry_server.digests["app:0123"] = DIGEST
+    registry.require(f"{NAME}/app@{DIGEST}")
+    missing = f"{NAME}/app@sha256:{'b' * 64}"
+    for image, what in (
+        (missing, "holds no image"),
+        (f"elsewhere.example/app@{DIGEST}", "is no image of"),
+        (f"{NAME}/app:latest", "is no image of"),
+    ):
+        with pytest.raises(ImageNotFoundError, match=what) as raised:
+            registry.require(image)
+        assert raised.value.exit_code == 2
+
+
+def test_no_credentials_are_told(
+    moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(RegistryAuthError, match="no AWS credentials"):
+        EcrRegistry(Registry(ACCOUNT, "us-east-1", moto)).login()
+
+
+def test_without_a_detour_the_registry_is_reached_by_its_name() -> None:
+    assert EcrRegistry(Registry(ACCOUNT, "us-east-1")).push_name == NAME
+
+
+def test_the_size_of_a_pull_is_that_of_config_and_layers(
+    config: Registry, registry_server: RegistryServer
+) -> None:
+    registry_server.digests["app:1"] = DIGEST
+    registry = EcrRegistry(config)
+    assert registry.size_of(f"{NAME}/app@{DIGEST}") == 1230
+    assert registry.size_of("elsewhere/app:latest") == 0
+    index, arm = f"sha256:{'1' * 64}", {"os": "linux", "architecture": "arm64"}
+    platforms = [{"digest": index, "platform": arm}]
+    platforms += [{"digest": DIGEST, "platform": arm | {"architecture": "amd64"}}]
+    registry_server.digests["app:2"] = index
+    registry_server.manifests[index] = json.dumps({"manifests": platforms}).encode()
+    assert registry.size_of(f"{NAME}/app@{index}") == 1230
+    registry_server.manifest = b"no manifest"
+    assert registry.size_of(f"{NAME}/app@{DIGEST}") == 0
+    registry_server.broken = 401
+    with pytest.raises(RegistryAuthError, match="refused our login"):
+        registry.size_of(f"{NAME}/app@{DIGEST}")

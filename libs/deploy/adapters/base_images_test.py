@@ -1,0 +1,121 @@
+import os
+import tomllib
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from deploy.adapters.base_images import (
+    Bases,
+    bootstrap_command,
+    read_recipe,
+)
+from deploy.core.images.recipes import Recipe
+from deploy.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[3]
+RECIPES = ROOT / "deploy" / "base"
+MIRROR = "http://mirror/debian"
+
+
+@pytest.mark.parametrize("name", ["edge", "host", "job", "prometheus", "python", "registry"])
+def test_the_recipes_are_sound(name: str) -> None:
+    recipe = read_recipe(RECIPES / name)
+    assert recipe.packages
+    assert {"etc/passwd", "etc/nsswitch.conf"} <= {file.path for file in recipe.files}
+    assert not set(recipe.packages) & set(recipe.without)
+
+
+@pytest.mark.parametrize("name", ["edge", "prometheus", "python"])
+def test_what_production_runs_is_not_root(name: str) -> None:
+    assert read_recipe(RECIPES / name).config["user"] == "10001:10001"
+
+
+def test_the_build_names_the_bases_of_this_checkout() -> None:
+    settings = tomllib.loads((ROOT / "pants.toml").read_text())
+    names = {"PYTHON_BASE": "python", "JOB_BASE": "job", "SHIP_BASE": "ship"}
+    wanted = [f"{key}={read_recipe(RECIPES / name).image}" for key, name in names.items()]
+    assert settings["docker"]["build_args"] == wanted, f"write in pants.toml: {wanted}"
+
+
+def test_an_unknown_base_is_told_with_those_that_are() -> None:
+    with pytest.raises(UsageError) as raised:
+        read_recipe(RECIPES / "pyhton")
+    assert (
+        raised.value.hint == "one of: alerting, edge, host, job, prometheus, python, registry, ship"
+    )
+
+
+def test_a_base_that_the_engine_has_is_not_built(tmp_path: Path) -> None:
+    engine = _Full()
+    bases = Bases(RECIPES, tmp_path, engine, engine.asked.append, mirror=MIRROR)
+    assert bases.ensure("edge") == read_recipe(RECIPES / "edge").image
+    assert read_recipe(RECIPES / "edge").key in engine.asked[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_in_the_cache_is_loaded_not_built(tmp_path: Path) -> None:
+    recipe = read_recipe(RECIPES / "edge")
+    archive = tmp_path / "bases" / f"edge-{recipe.key}.tar"
+    archive.parent.mkdir()
+    archive.write_bytes(b"an image")
+    engine = _Empty()
+    assert Bases(RECIPES, tmp_path, engine, print, mirror=MIRROR).ensure_all(["edge"]) == {
+        "edge": recipe.image
+    }
+    assert engine.loaded == [b"an image"]
+
+
+class _Full:
+    """An engine that has every image."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def has(self, reference: str) -> bool:
+        self.asked.append(reference)
+        return True
+
+    def load(self, archive: IO[bytes]) -> None:
+        raise AssertionError(archive)
+
+
+class _Empty:
+    """An engine that has no image."""
+
+    def __init__(self) -> None:
+        self.loaded: list[bytes] = []
+
+    def has(self, reference: str) -> bool:
+        del reference
+        return False
+
+    def load(self, archive: IO[bytes]) -> None:
+        self.loaded.append(archive.read())
+
+
+def test_the_command_line_of_mmdebstrap() -> None:
+    recipe: Recipe = read_recipe(RECIPES / "python")
+    kept, debs, system = (Path("/kept in") / name for name in ("k", "d", "s.tar"))
+    command = bootstrap_command(recipe, MIRROR, kept, debs, system)
+    assert command[0] == "mmdebstrap"
+    assert command[-3:] == [
+        "trixie",
+        "/kept in/s.tar",
+        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror/debian trixie main",
+    ]
+    _, give, resolve, take, compiled = [each for each in command if "hook=" in each]
+    assert give == "--setup-hook=sync-in '/kept in/k' /var/cache/apt/archives"
+    assert "install base-files python3.13-minimal" in resolve
+    assert take == "--extract-hook=sync-out /var/cache/apt/archives '/kept in/d'"
+    assert compiled.endswith("unchecked-hash /usr/lib/python3.13")
+
+
+def test_the_newest_two_archives_of_a_base_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "bases"
+    folder.mkdir()
+    for at, name in enumerate(["edge-3", "edge-1", "edge-2", "host-0"]):
+        (folder / f"{name}.tar").touch()
+        os.utime(folder / f"{name}.tar", (at, at))
+    Bases(RECIPES, tmp_path, _Full(), print, mirror=MIRROR)._forget("edge")
+    assert {each.stem for each in folder.iterdir()} == {"edge-1", "edge-2", "host-0"}

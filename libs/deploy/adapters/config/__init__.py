@@ -1,0 +1,1 @@
+"""Reads and validates service and environment files."""

@@ -1,0 +1,1 @@
+"""What GitLab tells a job."""

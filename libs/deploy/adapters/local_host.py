@@ -1,0 +1,167 @@
+"""This machine as a host, by subprocess; never reached over a network."""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from deploy.core.commands import shell
+from deploy.core.ports import Answer, Completed
+from deploy.errors import CommandError, CommandTimeoutError
+
+GRACE_S = 10.0
+
+
+class LocalHost:
+    """Host over subprocess: what SshHost asks of a host, without the connection."""
+
+    def __init__(self, name: str = "local") -> None:
+        self._name = name
+        self._kept: set[subprocess.Popen[bytes]] = set()
+        self._keeping = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return self._name
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        """Runs argv, ended with its process group at the limit."""
+        code, stdout, stderr = self._execute(argv, stdin, timeout_s)
+        return Completed(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+
+    def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Writes a file whole or not at all."""
+        argv = shell.put_argv(path, len(content), mode, secrets.token_hex(4))
+        self._must(argv, content, f"can't write {path}")
+
+    def read(self, path: str) -> bytes | None:
+        """Returns a file's content, None if there is no such file."""
+        code, stdout, stderr = self._execute(shell.read_argv(path), b"", 60.0)
+        if code == shell.MISSING:
+            return None
+        if code != 0:
+            raise self._failed(f"can't read {path}", stderr)
+        return stdout
+
+    def append(self, path: str, line: str) -> None:
+        """Adds one line to a file and fsyncs it."""
+        content = (line.rstrip("\n") + "\n").encode()
+        self._must(shell.append_argv(path, len(content)), content, f"can't append to {path}")
+
+    def stream(self, argv: Sequence[str]) -> Generator[str]:
+        """Yields lines of stdout and stderr as they come; raises CommandError for a non-zero end."""
+        with self._keep(shell.watched(argv), stderr=subprocess.STDOUT) as process:
+            last = ""
+            for last in _lines(process):
+                yield last
+            code = process.wait(GRACE_S)
+            if code != 0 and process in self._kept:
+                raise self._failed(f"`{shlex.join(argv)}` exited with {code}", last.encode())
+
+    @contextmanager
+    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+        """Keeps a command running that ends when its stdin does."""
+        with self._keep(argv, stderr=subprocess.PIPE) as process:
+            yield _start_holding(process, expect)
+
+    def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """GETs from the loopback; status 0 when nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GRACE_S)
+        try:
+            connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
+            response = connection.getresponse()
+            fields = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, response.read(), fields)
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(0, (str(error) or type(error).__name__).encode())
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Ends whatever is held or streamed."""
+        with self._keeping:
+            kept, self._kept = self._kept, set()
+        for process in kept:
+            _end(process)
+
+    def _must(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
+        code, _, stderr = self._execute(argv, stdin, 60.0)
+        if code != 0:
+            raise self._failed(failure, stderr)
+
+    def _execute(
+        self, argv: Sequence[str], stdin: bytes, timeout_s: float
+    ) -> tuple[int, bytes, bytes]:
+        started = time.monotonic()
+        done = subprocess.run(
+            shell.limited(argv, timeout_s), input=stdin, capture_output=True, check=False
+        )
+        code = _code(done.returncode)
+        if shell.timed_out(code, time.monotonic() - started, timeout_s):
+            raise CommandTimeoutError(
+                f"{self.name}: `{shlex.join(argv)}` ran longer than {timeout_s:g} s and was ended",
+                hint="look at this machine's load and disk, then run this again",
+            )
+        return code, done.stdout, done.stderr
+
+    @contextmanager
+    def _keep(self, argv: Sequence[str], *, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+        )
+        with self._keeping:
+            self._kept.add(process)
+        try:
+            with process:
+                try:
+                    yield process
+                finally:
+                    _end(process)
+        finally:
+            with self._keeping:
+                self._kept.discard(process)
+
+    def _failed(self, what: str, stderr: bytes) -> CommandError:
+        text = shell.last_lines(stderr.decode(errors="replace"))
+        reason = text.splitlines()[-1] if text else "it printed no reason"
+        return CommandError(f"{self.name}: {what}: {reason}", stderr=text, hint="run it by hand")
+
+
+def _start_holding(process: subprocess.Popen[bytes], expect: str) -> Completed | None:
+    printed: list[str] = []
+    for line in _lines(process):
+        if line == expect:
+            return None
+        printed.append(line)
+    stderr = process.stderr.read().decode(errors="replace") if process.stderr else ""
+    code = _code(process.wait(GRACE_S))
+    return Completed(code, "".join(f"{line}\n" for line in printed), stderr)
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line.decode(errors="replace").removesuffix("\n")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a command by ending its stdin, and kills what doesn't heed that."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _code(returncode: int) -> int:
+    """Returns what a shell would: 128 and the signal's number for a command ended by a signal."""
+    return returncode if returncode >= 0 else 128 - returncode

@@ -1,0 +1,1 @@
+"""Packaging and the target graph, from Pants."""

@@ -1,0 +1,236 @@
+"""What SshHost does when login, keys or the connection are not as they should be."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.adapters.ssh.host import SshHost
+from deploy.adapters.ssh.login import Logins
+from deploy.core.commands import shell
+from deploy.core.config import HostConfig
+from deploy.errors import (
+    CommandError,
+    HostAuthError,
+    HostKeyError,
+    HostUnreachableError,
+    ShipError,
+)
+from deploy.testing.servers.sshd import SshServer, ssh_server
+from deploy.testing.waiting import wait_until
+
+type Reach = Callable[..., SshHost]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SshServer]:
+    with ssh_server(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def reach(server: SshServer) -> Iterator[Reach]:
+    hosts: list[SshHost] = []
+
+    def make(**options: Any) -> SshHost:
+        given = {"known_hosts": str(server.known_hosts), "key": str(server.key_file), **options}
+        config, grace_s = given.pop("config", server.config), given.pop("grace_s", 15.0)
+        hosts.append(SshHost(config, Logins(**given), grace_s=grace_s))
+        return hosts[-1]
+
+    yield make
+    for host in hosts:
+        host.close()
+
+
+def test_one_connection_opened_at_first_use(server: SshServer, reach: Reach) -> None:
+    host = reach()
+    assert server.connections == 0
+    for _ in range(3):
+        host.run(["true"])
+    assert server.connections == 1
+
+
+def test_changed_host_key_is_refused_and_told(server: SshServer, reach: Reach) -> None:
+    server.change_key()
+    with pytest.raises(HostKeyError) as caught:
+        reach().run(["touch", "/nowhere"])
+    pinned = server.known_hosts.read_text(encoding="utf-8")
+    port = server.config.port
+    assert f"host-1: the host key of [127.0.0.1]:{port} is not the one pinned in" in str(
+        caught.value
+    )
+    assert str(server.known_hosts) in str(caught.value)
+    assert f"ssh-keygen -R '[127.0.0.1]:{port}' -f {server.known_hosts}" in caught.value.hint
+    assert f"ssh-keyscan -t ed25519 -p {port} 127.0.0.1 >>" in caught.value.hint
+    assert caught.value.exit_code == 2
+    with pytest.raises(HostKeyError):
+        reach().run(["true"])
+    assert server.known_hosts.read_text(encoding="utf-8") == pinned
+
+
+def test_unknown_host_key_is_refused_and_told(server: SshServer, reach: Reach) -> None:
+    server.known_hosts.write_text("# nobody yet\n", encoding="utf-8")
+    with pytest.raises(HostKeyError, match="pins no key of") as caught:
+        reach().run(["true"])
+    assert "ssh-keygen -R" not in caught.value.hint
+    assert server.known_hosts.read_text(encoding="utf-8") == "# nobody yet\n"
+
+
+def test_missing_known_hosts_file_is_told(reach: Reach, tmp_path: Path) -> None:
+    with pytest.raises(HostKeyError, match="can't read the pinned host keys"):
+        reach(known_hosts=str(tmp_path / "nope")).run(["true"])
+
+
+def test_refused_login_names_user_and_key(server: SshServer, reach: Reach) -> None:
+    server.faults.refuse_login = True
+    with pytest.raises(HostAuthError, match="host-1: refused the login of deploy with") as caught:
+        reach().run(["true"])
+    assert f"ssh -p {server.config.port} -i {server.key_file}" in caught.value.hint
+
+
+def test_key_that_is_no_key_is_told(reach: Reach, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    for content in (None, "not a key\n"):
+        if content is not None:
+            broken.write_text(content, encoding="utf-8")
+        with pytest.raises(HostAuthError, match="can't use the key"):
+            reach(key=str(broken)).run(["true"])
+
+
+def test_key_with_passphrase_is_told(reach: Reach, tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(locked)]
+    subprocess.run(argv, check=True, capture_output=True)
+    with pytest.raises(HostAuthError, match="can't use the key"):
+        reach(key=str(locked)).run(["true"])
+
+
+def test_nobody_listening_is_told_with_the_next_command(reach: Reach, server: SshServer) -> None:
+    server.close()
+    with pytest.raises(
+        HostUnreachableError, match=r"host-1: can't connect to 127\.0\.0\.1:"
+    ) as caught:
+        reach().run(["true"])
+    assert caught.value.hint.startswith("try `ssh -p ")
+
+
+def test_unknown_name_is_told(reach: Reach) -> None:
+    config = HostConfig(name="host-9", address="no.such.host.invalid", url="", metrics_address="")
+    with pytest.raises(HostUnreachableError, match=r"host-9: can't connect to no\.such"):
+        reach(config=config).run(["true"])
+
+
+def test_silent_server_is_given_up(server: SshServer, reach: Reach) -> None:
+    server.faults.silent = True
+    with pytest.raises(HostUnreachableError, match="host-1: can't connect"):
+        reach(connect_timeout_s=0.3).run(["true"])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda host, path: host.run(["echo", "marker"]),
+        lambda host, path: host.put(f"{path}/marker", b"x"),
+        lambda host, path: host.read(f"{path}/marker"),
+        lambda host, path: host.append(f"{path}/marker", "x"),
+        lambda host, path: list(host.stream(["echo", "marker"])),
+        lambda host, path: host.hold(["echo", "marker"], expect="held").__enter__(),
+    ],
+    ids=["run", "put", "read", "append", "stream", "hold"],
+)
+def test_connection_cut_at_a_command(
+    use: Callable[[SshHost, Path], object], server: SshServer, reach: Reach, tmp_path: Path
+) -> None:
+    host = reach()
+    host.run(["true"])
+    server.faults.cut_at = "marker"
+    with pytest.raises(HostUnreachableError, match="host-1: ") as caught:
+        use(host, tmp_path)
+    assert "run this again" in caught.value.hint
+    assert not (tmp_path / "marker").exists()
+
+
+def test_connection_cut_while_a_command_prints(server: SshServer, reach: Reach) -> None:
+    server.faults.cut_after = 100_000
+    with pytest.raises(HostUnreachableError, match="the connection was lost"):
+        reach().run(["head", "-c", "9000000", "/dev/zero"])
+
+
+def test_connection_cut_while_streaming(server: SshServer, reach: Reach) -> None:
+    server.faults.cut_after = 100_000
+    with pytest.raises(HostUnreachableError, match="the connection was lost"):
+        list(reach().stream(["yes"]))
+
+
+def test_lost_connection_stays_lost_until_close(server: SshServer, reach: Reach) -> None:
+    host = reach()
+    host.run(["true"])
+    server.cut()
+    for _ in range(2):
+        with pytest.raises(HostUnreachableError, match="the connection was lost"):
+            host.run(["true"])
+        with pytest.raises(HostUnreachableError, match="the connection was lost"):
+            host.fetch(1, "/")
+    assert server.connections == 1
+    host.close()
+    assert host.run(["echo", "again"]).stdout == "again\n"
+
+
+def test_held_command_ends_when_the_connection_is_cut(
+    server: SshServer, reach: Reach, tmp_path: Path
+) -> None:
+    sign = tmp_path / "sign"
+    sign.touch()
+    host = reach()
+    argv = ["sh", "-c", 'echo held; cat >/dev/null; rm "$0"', str(sign)]
+    with host.hold(argv, expect="held") as ended:
+        assert ended is None
+        server.cut()
+        wait_until(lambda: not sign.exists(), "the held command saw its stdin end")
+        with pytest.raises(HostUnreachableError):
+            host.run(["true"])
+
+
+def test_host_that_stops_answering_is_given_up(server: SshServer, reach: Reach) -> None:
+    server.faults.stall_at = "stalled"
+    with pytest.raises(HostUnreachableError, match="it stopped answering"):
+        reach(grace_s=0.3).run(["stalled"], timeout_s=0.2)
+
+
+def test_put_cut_in_the_middle_leaves_the_old_file(server: SshServer, tmp_path: Path) -> None:
+    # The server's side of a lost connection: stdin ends early, and that must not pass for a whole file.
+    path = tmp_path / "live"
+    path.write_bytes(b"old")
+    done = subprocess.run(
+        shell.put_argv(str(path), 100, 0o644, "t"),
+        input=b"x" * 40,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr == b"40 of 100 bytes arrived\n"
+    assert path.read_bytes() == b"old"
+    done = subprocess.run(
+        shell.append_argv(str(path), 100), input=b"x" * 40, capture_output=True, check=False
+    )
+    assert done.returncode != 0
+    assert path.read_bytes() == b"old"
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".live")]
+
+
+def test_every_error_says_which_host_and_what_next(server: SshServer, reach: Reach) -> None:
+    with pytest.raises(CommandError) as caught:
+        reach().put("/proc/nope/file", b"x")
+    error: ShipError = caught.value
+    assert error.message.startswith("host-1: can't write /proc/nope/file: ")
+    assert error.hint
+
+
+def test_server_key_file_is_private(server: SshServer) -> None:
+    assert stat.S_IMODE(server.key_file.stat().st_mode) == 0o600

@@ -1,0 +1,148 @@
+"""Says on stderr what is being done, how far it is and how long it takes; never on stdout, never a decision.
+
+On a terminal a rollout is a table, a row a host, that fills as it goes, with lines of log above. CI, a pipe and
+NO_COLOR get plain lines, each with its time and its host.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from deploy.cli.output.live import Live
+from deploy.cli.output.table import Board, render
+from deploy.core.planning.step_lines import describe
+from deploy.core.planning.steps import Step, name_of
+from deploy.run.rollout.events import (
+    Event,
+    Listener,
+    PhaseBegun,
+    PlanMade,
+    Said,
+    StepBegun,
+    StepDone,
+    StepFailed,
+)
+
+
+def _stderr() -> TextIO:
+    return sys.stderr
+
+
+@dataclass
+class Console:
+    """Lines on stderr, and the steps that were done, for the JSON document. `also` hears every event first.
+
+    `terminal` has colours and a table; `redact` takes secrets out of what the table has no room to show whole.
+    """
+
+    terminal: bool = False
+    redact: Callable[[str], str] = str
+    steps: list[dict[str, object]] = field(default_factory=list)
+    also: Listener = lambda event: None
+    stream: TextIO = field(default_factory=_stderr)
+    _begun: float = field(default_factory=time.monotonic)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _phase: str = ""
+    _board: Board | None = None
+    _live: Live | None = None
+
+    @classmethod
+    def for_stream(cls, environ: Mapping[str, str], redact: Callable[[str], str] = str) -> Console:
+        """Makes a console that respects NO_COLOR, CI, TERM=dumb and a pipe."""
+        plain = "NO_COLOR" in environ or "CI" in environ or environ.get("TERM") == "dumb"
+        return cls(terminal=not plain and sys.stderr.isatty(), redact=redact)
+
+    def say(self, text: str) -> None:
+        """Writes one line with the time since the start."""
+        with self._lock:
+            passed = time.monotonic() - self._begun
+            line = f"{self._paint('2', f'{passed:6.1f} s')}  {text}"
+            if self._live is not None:
+                self._live.say(line)
+            else:
+                print(line, file=self.stream, flush=True)
+
+    @contextmanager
+    def doing(self, what: str, *, usually: str = "") -> Iterator[None]:
+        """Says what begins and how long it usually takes, then how long it took."""
+        self.say(f"{what} ..." + (f" (usually {usually})" if usually else ""))
+        begun = time.monotonic()
+        yield
+        self.say(f"{what}: done in {time.monotonic() - begun:.1f} s")
+
+    def tell(self, event: Event) -> None:
+        """Listens to a plan being carried out."""
+        self.also(event)
+        match event:
+            case Said(host=host, text=text):
+                named = not host or text.startswith(f"{host}: ")
+                self.say(text if named else f"{host}: {text}")
+            case PlanMade(plan=plan, reverting=reverting):
+                what = "taking it back" if reverting else "plan"
+                hosts = len({step.host for step in plan.steps})
+                self.say(self._paint("1", f"{what}: {len(plan.steps)} steps on {hosts} host(s)"))
+            case PhaseBegun(name=name, number=number, of=of):
+                self._phase = f"[{number}/{of} {name}]"
+            case StepBegun():
+                pass
+            case StepDone(step=step, seconds=seconds):
+                self._remember(step, seconds, "done")
+                if self._live is None:
+                    self.say(f"{self._phase} {describe(step)}: {seconds:.1f} s")
+            case StepFailed(step=step, seconds=seconds, error=error):
+                self._remember(step, seconds, "failed")
+                self.say(
+                    self._paint(
+                        "31",
+                        f"{self._phase} {describe(step)}: failed after {seconds:.1f} s: {error}",
+                    )
+                )
+        if self.terminal:
+            self._show(event)
+
+    def close(self) -> None:
+        """Leaves the table as it is; what is said from here on stands below it."""
+        with self._lock:
+            live, self._live = self._live, None
+            if live is not None:
+                live.stop()
+
+    def _show(self, event: Event) -> None:
+        with self._lock:
+            if isinstance(event, PlanMade) and not event.reverting:
+                self.close()
+                self._board = Board(self.redact)
+            if (board := self._board) is None:
+                return
+            board.hear(event, time.monotonic())
+            if isinstance(event, PlanMade) and self._live is None:
+                self._live = Live(
+                    self.stream,
+                    lambda width, height: render(
+                        board.rows(time.monotonic()), width=width, height=height
+                    ),
+                )
+            elif self._live is not None and board.finished:
+                self.close()
+            elif self._live is not None:
+                self._live.wake()
+
+    def _remember(self, step: Step, seconds: float, outcome: str) -> None:
+        self.steps.append(
+            {
+                "host": step.host,
+                "step": name_of(step),
+                "because": step.because,
+                "seconds": round(seconds, 3),
+                "outcome": outcome,
+            }
+        )
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.terminal else text

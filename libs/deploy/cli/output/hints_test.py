@@ -1,0 +1,60 @@
+"""The next command goes where the failed one went."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+
+import pytest
+
+from deploy.cli.main import VERBS, parser
+from deploy.cli.output.hints import complete
+
+NAMES = {verb.name for verb in VERBS}
+RELEASE = "r000042-3f9c2ab"
+
+
+def completed(text: str, env: str = "sandbox", sandbox: str = "sandbox") -> str:
+    return complete(text, Namespace(env=env, sandbox=sandbox), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        (
+            "./ship status app shows each host; ./ship deploy app goes on",
+            "./ship status --env production app shows each host; ./ship deploy --env production app goes on",
+        ),
+        (
+            "./ship promote app --release r1, or ./ship abort app --release r1",
+            "./ship promote --env production app --release r1, or ./ship abort --env production app --release r1",
+        ),
+        ("./ship deploy SERVICE --env staging", "./ship deploy SERVICE --env staging"),
+        ("./ship up --yes starts a sandbox's registry", "./ship up --yes starts a sandbox's registry"),
+        ("./ship doctor, then the same command again", "./ship doctor, then the same command again"),
+        ("free some space and run this again", "free some space and run this again"),
+    ],
+)  # fmt: skip
+def test_a_command_names_the_environment_unless_it_is_the_default(text: str, there: str) -> None:
+    assert completed(text) == text
+    assert completed(text, "production") == there
+
+
+def test_another_sandbox_is_named_too() -> None:
+    assert completed("./ship up --yes", sandbox="mine") == "./ship up --sandbox mine --yes"
+    text = "./ship down --sandbox other && ./ship up --sandbox other"
+    assert completed(text, sandbox="mine") == text
+
+
+def test_the_verbs_take_what_was_added() -> None:
+    env = "a folder/environment.toml"
+    for command in (
+        f"./ship promote app --release {RELEASE}",
+        "./ship scale app=3",
+        "./ship maintenance on app",
+        "./ship host bootstrap web-1",
+        f"./ship report app {RELEASE}",
+    ):
+        words = shlex.split(completed(command, env, "mine"))
+        found = parser().parse_args(words[1:])
+        assert (found.env, found.sandbox) == (env, "mine")

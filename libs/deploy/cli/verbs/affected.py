@@ -1,0 +1,92 @@
+"""`ship affected`: what a change reaches, each with why; changes nothing."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.wiring import Wiring, files
+from deploy.core.ci.selection import GOALS
+from deploy.errors import UsageError
+from deploy.run.affected import affected, recorded, require_none_missed
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--base",
+        metavar="REF",
+        help="measure against where HEAD left REF (default: what the pipeline says, else origin's default branch)",
+    )
+    parser.add_argument(
+        "--since",
+        metavar="ENV",
+        help="measure against the last revision that GitLab recorded as deployed to ENV, such as nightly",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the JSON document to a file, for --selection"
+    )
+    parser.add_argument(
+        "--missed",
+        metavar="REPORTS",
+        help="exit 1 if a test failed in these reports of a full run that would not have been selected",
+    )
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    grounds = wiring.grounds()
+    base = arguments.base
+    if arguments.since:
+        if base is not None:
+            raise UsageError("--base and --since exclude each other", hint="leave one out")
+        base = recorded(grounds, arguments.since)
+    selection = affected(grounds, base)
+    if selection.mode == "changed":
+        # The document names services and images alone: why they are in it is said beside it.
+        for kind, found in (("service", selection.services), ("image", selection.images)):
+            for each in found:
+                console.say(f"{kind} {each.name}: {_way(each.why)}")
+    document = selection.document()
+    if arguments.out:
+        files.write(arguments.out, json.dumps(document, indent=2) + "\n")
+    if arguments.missed:
+        require_none_missed(selection, files.failed_reports(arguments.missed))
+    return document
+
+
+def _show(document: Document) -> str:
+    targets = document["targets"]
+    lines = [
+        f"base: {document['base'] or 'none'}",
+        f"{document['mode']}: {document['reason']}",
+    ]
+    if document["mode"] == "all":
+        lines.append(f"{', '.join(GOALS)}: every target")
+        targets = []
+    for goal in GOALS:
+        found = [each for each in targets if each["goal"] == goal]
+        lines += [f"{goal}: {len(found)}"] if found else []
+        lines += [f"  {each['address']}: {_way(each['why'])}" for each in found]
+    if not document["targets"]:
+        lines.append("nothing to lint, check, test or package")
+    for kind in ("services", "images"):
+        lines.append(f"{kind}: {', '.join(document[kind]) or 'none'}")
+    for where, names in document["deploys"].items():
+        lines.append(f"due in {where}: {', '.join(names) or 'nothing'}")
+    return "\n".join(lines)
+
+
+def _way(why: Sequence[str]) -> str:
+    return " -> ".join(why)
+
+
+VERB = Verb(
+    "affected",
+    "says what a change reaches: targets, services and images, each with why",
+    "ship affected --base main --json",
+    _run,
+    _add,
+    _show,
+)

@@ -1,0 +1,80 @@
+"""`ship exec SERVICE -- CMD`: a command in all replicas, each line with its replica; the hosts write it down."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.wiring import Wiring
+from deploy.core.state.redaction import told_command
+from deploy.run.queries.logs import (
+    Command,
+    ExitCode,
+    Heard,
+    LogLine,
+    execute,
+)
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("service")
+    parser.add_argument("--replica", default="", metavar="NAME", help="this one alone")
+    parser.add_argument("command", nargs="+", metavar="CMD", help="what to run, after --")
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    service = wiring.settings.service(arguments.service)
+    unknown = wiring.vault.learn(service.name, service.secrets)
+    if unknown:
+        console.say(f"the hosts' records get the command's name alone: {unknown}")
+    caller = wiring.requests.origin("")
+    command = Command(
+        service.name,
+        tuple(arguments.command),
+        told_command(arguments.command, wiring.redaction, whole=not unknown),
+        caller.who,
+        caller.when,
+        arguments.replica,
+        wiring.requests.pipeline,
+    )
+    codes: list[ExitCode] = []
+    for heard in execute(wiring.connections.hosts(), command):
+        if isinstance(heard, ExitCode):
+            codes.append(heard)
+        if arguments.json or isinstance(heard, LogLine):
+            print(_text(heard, as_json=arguments.json), flush=True)
+    failed = [each for each in codes if each.code]
+    for each in failed:
+        console.say(f"{each.host}: {each.replica}: exit code {each.code}")
+    worst = max((each.code for each in codes), default=0)
+    return {
+        "ok": worst == 0,
+        "exit_code": worst,
+        "service": arguments.service,
+        "replicas": len(codes),
+        "failed": len(failed),
+    }
+
+
+def _text(heard: Heard, *, as_json: bool) -> str:
+    where = {"host": heard.host, "replica": heard.replica}
+    match heard:
+        case LogLine(text=text):
+            return json.dumps({**where, "line": text}) if as_json else _line(heard)
+        case ExitCode(code=code):
+            return json.dumps({**where, "exit_code": code})
+
+
+def _line(line: LogLine) -> str:
+    return f"{line.host} {line.replica} | {line.text}"
+
+
+VERB = Verb(
+    "exec",
+    "runs a command in all replicas; its exit code is the worst of theirs",
+    "ship exec app -- python3 --version",
+    _run,
+    _add,
+)

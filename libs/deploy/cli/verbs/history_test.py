@@ -1,0 +1,47 @@
+"""`ship history` as people read it."""
+
+from __future__ import annotations
+
+from deploy.cli.verbs.history import VERB
+
+RELEASE = {
+    "turn": 1,
+    "when": "2026-11-02T09:00:00+00:00",
+    "verb": "deploy",
+    "release": "r000001-3f9c2ab",
+    "revision": "3f9c2ab1d2e3",
+    "outcome": "live",
+    "seconds": 12.34,
+    "who": "ada",
+    "why": "",
+}
+COMMAND = {
+    "when": "2026-11-02T10:00:00+00:00",
+    "host": "host-2",
+    "release": "r000001-3f9c2ab",
+    "exit_code": 3,
+    "who": "grace",
+    "command": "psql --password '***'",
+}
+
+
+def test_commands_are_listed_below_the_releases_and_what_was_verified() -> None:
+    document = {
+        "service": "app",
+        "releases": [RELEASE],
+        "commands": [COMMAND],
+        "verified": {"host-2": 9},
+    }
+    assert VERB.show(document).splitlines() == [
+        "TURN  WHEN                       VERB    RELEASE          REVISION      OUTCOME  SECONDS  WHO  WHY",
+        "1     2026-11-02T09:00:00+00:00  deploy  r000001-3f9c2ab  3f9c2ab1d2e3  live     12.3     ada",
+        "",
+        "WHEN                       HOST    RELEASE          CODE  WHO    COMMAND",
+        "2026-11-02T10:00:00+00:00  host-2  r000001-3f9c2ab  3     grace  psql --password '***'",
+        "host-2: 9 lines, whole",
+    ]
+
+
+def test_without_commands_there_is_no_table_of_them() -> None:
+    document = {"service": "app", "releases": [RELEASE], "commands": []}
+    assert len(VERB.show(document).splitlines()) == 2

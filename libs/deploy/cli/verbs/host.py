@@ -1,0 +1,122 @@
+"""`ship host bootstrap HOST` and `ship host check HOST`: makes a bare server a host, or says what is missing."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+from typing import Any
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.wiring import Wiring, files
+from deploy.core.bootstrap import settings
+from deploy.core.state.ledger import BOOTSTRAP, Entry
+from deploy.run.bootstrap import Point, Server, check, describe, make, record
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("what", choices=("bootstrap", "check"))
+    parser.add_argument("host", help="its name in the environment file")
+    parser.add_argument("--user", default="root", help="root, or a user with sudo (default: root)")
+    parser.add_argument("--key", default="", metavar="FILE", help="its key (default: ssh_key)")
+    parser.add_argument(
+        "--docker-source",
+        default="",
+        metavar="LINE",
+        help="Docker's apt repository, where the distribution's engine is too old: 'deb URL SUITE stable'",
+    )
+    parser.add_argument(
+        "--docker-key", default="", metavar="FILE", help="the key of that repository"
+    )
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    config = wiring.settings.host_config(arguments.host)
+    source = files.docker_source(arguments.docker_source, arguments.docker_key)
+    server = Server(
+        wiring.connections.host_as(config, arguments.user, arguments.key), arguments.user != "root"
+    )
+    machine = describe(server)
+    wanted = settings(
+        wiring.settings.environment(),
+        config,
+        machine,
+        key=wiring.connections.deploy_key(),
+        docker=source,
+    )
+    changes = arguments.what == "bootstrap"
+    found = make(server, wanted, wiring.clock) if changes else check(server, wanted)
+    points: list[Point] = []
+    try:
+        points.extend(_told(found, console))
+    finally:  # what was changed is recorded, whatever came after it
+        _record(server, config.user, points, wiring, console)
+    missing = [each for each in points if not each.right and not each.changed]
+    return {
+        "ok": not missing,
+        "exit_code": 1 if missing else 0,
+        "host": arguments.host,
+        "system": f"{machine.distribution} {machine.version}",
+        "changed": sum(each.changed for each in points),
+        "missing": len(missing),
+        "points": [_document(each) for each in points],
+    }
+
+
+def _record(
+    server: Server, user: str, points: Iterable[Point], wiring: Wiring, console: Console
+) -> None:
+    changed = ", ".join(each.name for each in points if each.changed)
+    if not changed:
+        return
+    caller = wiring.requests.origin("")
+    entry = Entry(
+        turn=0,
+        when=caller.when,
+        who=caller.who,
+        verb=BOOTSTRAP,
+        service="",
+        release="",
+        sequence=0,
+        event="effect",
+        pipeline=wiring.requests.pipeline,
+        what=changed,
+    )
+    if why := record(server, user, entry):
+        console.say(f"the host's record doesn't have this: {why}")
+
+
+def _told(points: Iterable[Point], console: Console) -> Iterable[Point]:
+    for point in points:
+        word = "changed" if point.changed else "found" if point.right else "missing"
+        console.say(f"{word:8} {point.name}{f' ({point.why})' if point.why else ''}")
+        yield point
+
+
+def _document(point: Point) -> dict[str, Any]:
+    return {
+        "name": point.name,
+        "right": point.right or point.changed,
+        "changed": point.changed,
+        "why": point.why or None,
+    }
+
+
+def _show(document: Document) -> str:
+    host = f"{document['host']} ({document['system']})"
+    if document["missing"]:
+        missing = f"{document['missing']} of {len(document['points'])} points are missing"
+        return f"{host}: {missing}; next: ./ship host bootstrap {document['host']}"
+    if document["changed"]:
+        return f"{host}: ready, {document['changed']} points were changed"
+    return f"{host}: ready, nothing to do"
+
+
+VERB = Verb(
+    "host",
+    "makes a bare Debian or Ubuntu server ready over SSH, or says what is missing",
+    "ship host bootstrap web-1 --env production",
+    _run,
+    _add,
+    _show,
+)

@@ -1,0 +1,105 @@
+"""`ship build` and `ship publish`: images, by name or all of them."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.wiring import Wiring, files
+from deploy.errors import UsageError
+from deploy.run.images import JOB_IMAGES
+
+_TOOL = JOB_IMAGES["ship"].service.image
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "service",
+        nargs="*",
+        help="services (default: all), or an image of the pipeline's jobs: job, or ship for those that deploy",
+    )
+    parser.add_argument(
+        "--selection",
+        metavar="FILE",
+        help="the services that ship affected --out wrote, and no others",
+    )
+
+
+def _add_out(parser: ArgumentParser) -> None:
+    _add(parser)
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the JSON document to a file, for ship pipeline"
+    )
+
+
+def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
+    if arguments.service and set(arguments.service) <= set(JOB_IMAGES):
+        return list(arguments.service)
+    if not arguments.selection:
+        return wiring.settings.names(arguments.service)
+    if arguments.service:
+        raise UsageError("SERVICE and --selection exclude each other", hint="leave one out")
+    names = files.selection(arguments.selection).to_publish
+    return wiring.settings.names(names) if names else []
+
+
+def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    names = _names(arguments, wiring)
+    if arguments.selection and files.selection(arguments.selection).reaches(_TOOL):
+        names = [*names, "ship"]  # a merge request that breaks the tool's image shows it
+    built = [wiring.images.build(name) for name in names]
+    return {
+        "images": [
+            {
+                "service": each.service,
+                "id": each.id,
+                "size": each.size_bytes,
+                "revision": each.revision,
+            }
+            for each in built
+        ]
+    }
+
+
+def _show_built(document: Document) -> str:
+    lines = [f"{e['service']}: {e['id']} {e['size'] / 1e6:.1f} MB" for e in document["images"]]
+    return "\n".join(lines) or "nothing to build: the change reaches no image"
+
+
+def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    names = _names(arguments, wiring)
+    if names and not set(names) <= set(JOB_IMAGES):
+        wiring.images.publish_parts()
+    document: Document = {
+        "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
+    }
+    if names and arguments.selection:  # a pipeline deploys them, with the tool of this revision
+        document = {**document, "tool": wiring.images.publish("ship")}
+    if arguments.out:
+        files.write(arguments.out, json.dumps(document, indent=2) + "\n")
+    return document
+
+
+def _show_published(document: Document) -> str:
+    lines = [each["image"] for each in document["images"]]
+    return "\n".join(lines) or "nothing to publish: the change reaches no service"
+
+
+BUILD = Verb(
+    "build",
+    "builds the services' images and prints id and size",
+    "ship build app",
+    _build,
+    _add,
+    _show_built,
+)
+PUBLISH = Verb(
+    "publish",
+    "pushes what the registry lacks and prints name@digest",
+    "ship publish app",
+    _publish,
+    _add_out,
+    _show_published,
+)

@@ -1,0 +1,77 @@
+"""`ship monitor`: the browser journeys against an environment, again and again; it changes nothing there.
+
+Each run reports to the environment's Pushgateway; a red run is told and the next one comes all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.wiring import ROOT, Wiring
+from deploy.errors import JourneysFailedError, UsageError
+
+SHORTEST_S = 10.0
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="from one run's begin to the next one's (default: 300)",
+    )
+    parser.add_argument("--once", action="store_true", help="one run; its outcome is the exit code")
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    if arguments.every < SHORTEST_S:
+        raise UsageError(f"--every: at least {SHORTEST_S:g} seconds, not {arguments.every:g}")
+    runs = failed = 0
+    while True:
+        begun = wiring.clock.monotonic()
+        passed = _journeys(wiring)
+        runs, failed = runs + 1, failed + (not passed)
+        seconds = wiring.clock.monotonic() - begun
+        if arguments.once:
+            return _ended(wiring, runs, passed=passed)
+        _tell(console, runs, passed=passed, seconds=seconds, as_json=arguments.json)
+        wiring.clock.sleep(max(arguments.every - seconds, 0.0))
+
+
+def _journeys(wiring: Wiring) -> bool:
+    """Runs every service's journeys as users reach them, on the first host."""
+    url, keep = wiring.settings.environment().hosts[0].url, ROOT / "dist" / "e2e"
+    files = sorted({each.journeys for each in wiring.settings.services.values() if each.journeys})
+    # All of them, also after one that failed.
+    outcomes = [wiring.journeys(file, keep, report=True).run(url) for file in files]
+    return all(outcomes)
+
+
+def _ended(wiring: Wiring, runs: int, *, passed: bool) -> Document:
+    if not passed:
+        raise JourneysFailedError(
+            f"the browser journeys failed against {wiring.settings.environment().name}",
+            hint="screenshots and traces are in dist/e2e",
+        )
+    return {"environment": wiring.settings.environment().name, "runs": runs, "passed": True}
+
+
+def _tell(console: Console, runs: int, *, passed: bool, seconds: float, as_json: bool) -> None:
+    if as_json:
+        line = {"run": runs, "passed": passed, "seconds": round(seconds, 1)}
+        print(json.dumps(line), flush=True)
+    else:
+        console.say(f"run {runs}: {'passed' if passed else 'FAILED'} in {seconds:.1f} s")
+
+
+VERB = Verb(
+    "monitor",
+    "runs the browser journeys every few minutes against an environment",
+    "ship monitor --every 300",
+    _run,
+    _add,
+)

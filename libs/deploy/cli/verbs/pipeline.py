@@ -1,0 +1,94 @@
+"""`ship pipeline ENV...`: writes the pipeline that deploys to each environment; deploys nothing itself."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.wiring import Wiring, files
+from deploy.core.ci.child_pipeline import (
+    Child,
+    child_of,
+    render,
+)
+from deploy.errors import UsageError
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("environment", nargs="+", help="a file in deploy/environments, by name")
+    parser.add_argument("--selection", metavar="FILE", help="what ship affected --out wrote")
+    parser.add_argument("--images", metavar="FILE", help="what ship publish --out wrote")
+    parser.add_argument(
+        "--out", default="dist/ci", metavar="FOLDER", help="where to (default: dist/ci)"
+    )
+    parser.add_argument(
+        "--freezes",
+        action="append",
+        default=[],
+        metavar="ENV",
+        help="an environment that respects GitLab's deploy freezes",
+    )
+    parser.add_argument(
+        "--frozen", action="store_true", help="refuse: a deploy freeze is on (for its own job)"
+    )
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    names: list[str] = arguments.environment
+    if arguments.frozen:
+        raise UsageError(
+            f"{', '.join(names)}: a deploy freeze is on; nothing was touched",
+            hint="run the parent's job again when it is over (Deploy freezes in GitLab's CI/CD settings)",
+        )
+    if not arguments.selection or not arguments.images:
+        raise UsageError(
+            "--selection and --images are needed; no pipeline was written",
+            hint="./ship affected --out FILE, ./ship publish --selection FILE --out FILE",
+        )
+    wiring.require_job_image()
+    selected = files.selection(arguments.selection)
+    published = files.published(arguments.images)
+    children = [
+        child_of(
+            wiring.settings.named_environment(name),
+            selected,
+            published,
+            revision=wiring.checkout.revision,
+            freezes=name in arguments.freezes,
+        )
+        for name in names
+    ]
+    # All are rendered before one is written: a wrong one leaves nothing behind that could run.
+    written = {f"{arguments.out}/{each.environment}.yml": render(each) for each in children}
+    for file, text in written.items():
+        files.write(file, text)
+        console.say(f"{file}: written")
+    return {"pipelines": [_document(each, arguments.out) for each in children]}
+
+
+def _document(child: Child, folder: str) -> Document:
+    return {
+        "environment": child.environment,
+        "file": f"{folder}/{child.environment}.yml",
+        "services": [each.service for each in child.deployables],
+        "reason": child.reason,
+    }
+
+
+def _show(document: Document) -> str:
+    lines = []
+    for each in document["pipelines"]:
+        names = ", ".join(each["services"])
+        lines.append(f"{each['file']}: {names or f'nothing to deploy: {each["reason"]}'}")
+    return "\n".join(lines)
+
+
+VERB = Verb(
+    "pipeline",
+    "writes the GitLab pipeline that deploys to each environment, digests baked in",
+    "ship pipeline staging --selection dist/ci/selection.json --images dist/ci/images.json",
+    _run,
+    _add,
+    _show,
+)

@@ -1,0 +1,40 @@
+"""`ship scale SERVICE=N`: more or fewer replicas of the live release, N on each host."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.verbs.outcome import add_wait, document_of, show
+from deploy.cli.wiring import Wiring
+from deploy.core.state.release import MOST_REPLICAS
+from deploy.errors import UsageError
+from deploy.run.rollout.deploy import scale
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("wanted", metavar="SERVICE=N", help="the service and its replicas a host")
+    add_wait(parser)
+    parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    name, _, told = arguments.wanted.partition("=")
+    if not told.isdecimal() or not 1 <= int(told) <= MOST_REPLICAS:
+        raise UsageError(
+            f"{arguments.wanted!r} does not say how many replicas of what; nothing was changed",
+            hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
+        )
+    request = wiring.requests.scale(name, int(told), why=arguments.why)
+    return document_of(scale(request, wiring.world(), console.tell, wait=arguments.wait), console)
+
+
+VERB = Verb(
+    "scale",
+    "runs more or fewer replicas of the live release on each host",
+    "ship scale app=8",
+    _run,
+    _add,
+    show,
+)

@@ -1,0 +1,77 @@
+"""`ship up`: from a clone to live replicas on the sandbox, one step after the other; safe to repeat."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.verbs.outcome import document_of
+from deploy.cli.wiring import Wiring
+from deploy.errors import UsageError
+from deploy.run.queries.scraped import await_scraped
+from deploy.run.rollout.deploy import deploy
+from sandbox import state
+
+BASES = ("host", "python", "edge", "prometheus", "alerting", "registry")
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="install what is missing without asking")
+    parser.add_argument(
+        "--hosts",
+        type=int,
+        metavar="N",
+        help="hosts of the sandbox (default: 1, or as many as there are)",
+    )
+    parser.add_argument("--no-e2e", action="store_true", help="leave the browser journeys out")
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    if arguments.env != "sandbox":
+        raise UsageError("up is for a sandbox", hint=f"./ship deploy SERVICE --env {arguments.env}")
+    from sandbox import lifecycle  # Docker's SDK, which no other verb but `down` needs
+
+    hosts = arguments.hosts or state.host_count(arguments.sandbox) or 1
+    with console.doing(
+        "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
+    ):
+        wiring.images.bases.ensure_all(BASES)
+        base, watch = wiring.images.bases.ensure, wiring.settings.watch()
+        lifecycle.create(arguments.sandbox, hosts, console.say, base_image=base, watch=watch)
+    services = []
+    for name in wiring.settings.names([]):
+        with console.doing(
+            f"step 2 of 5: {name}, built and published", usually="5 s, the first time 90 s"
+        ):
+            request = wiring.requests.deploy(name, None, None)
+        with console.doing(f"step 3 of 5: {name}, rolled out to {hosts} host(s)", usually="20 s"):
+            services.append(document_of(deploy(request, wiring.world(), console.tell), console))
+    with console.doing("step 4 of 5: every replica seen by Prometheus", usually="5 s"):
+        names = [str(each["service"]) for each in services]
+        wanted = sum(wiring.settings.service(name).replicas for name in names) * hosts
+        await_scraped(wiring.metrics(), names, wanted, wiring.clock)
+    url = wiring.settings.environment().hosts[0].url
+    if not arguments.no_e2e and any(each["outcome"] != "unchanged" for each in services):
+        with console.doing("step 5 of 5: the journeys in a browser", usually="15 s"):
+            wiring.run_journeys(url)
+    return {
+        "sandbox": arguments.sandbox,
+        "hosts": hosts,
+        "services": services,
+        "urls": wiring.settings.urls(),
+    }
+
+
+def _show(document: Document) -> str:
+    done = [
+        f"{each['service']}: {each['release']} {each['outcome']}" for each in document["services"]
+    ]
+    urls = [f"{name}: {url}" for name, url in document["urls"].items()]
+    nothing = all(each["outcome"] == "unchanged" for each in document["services"])
+    return "\n".join([*(["nothing to do, all is as wanted"] if nothing else []), *done, *urls])
+
+
+VERB = Verb(
+    "up", "brings the whole stack up on this machine", "ship up --yes --hosts 2", _run, _add, _show
+)

@@ -1,0 +1,60 @@
+"""`ship watch SERVICE`: watches the live release under its users and judges it; changes nothing.
+
+Without requests the verdict is "inconclusive" and the exit code 0, so that a quiet environment fails no pipeline
+(docs/gate.md).
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Verb
+from deploy.cli.wiring import Wiring
+from deploy.run.steps.watch import watch_live
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("service")
+    parser.add_argument(
+        "--for",
+        dest="watch_s",
+        type=float,
+        metavar="SECONDS",
+        help="how long (default: the service's watch_s)",
+    )
+
+
+def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    service = wiring.settings.service(arguments.service)
+    if arguments.watch_s is not None:
+        service = replace(service, rollout=replace(service.rollout, watch_s=arguments.watch_s))
+    console.say(f"{service.name}: watched for {service.rollout.watch_s:g} s on all hosts")
+    world = wiring.world()
+    release, verdict = watch_live(service, world.hosts, world.clock, world.judge)
+    return {
+        "service": service.name,
+        "release": release,
+        "verdict": verdict.outcome,
+        "evidence": list(verdict.evidence),
+    }
+
+
+def _show(document: Document) -> str:
+    return "\n".join(
+        [
+            f"{document['service']}: {document['release']} {document['verdict']}",
+            *document["evidence"],
+        ]
+    )
+
+
+VERB = Verb(
+    "watch",
+    "watches the live release under its users and judges it",
+    "ship watch app --for 60",
+    _run,
+    _add,
+    _show,
+)

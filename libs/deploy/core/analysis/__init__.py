@@ -1,0 +1,1 @@
+"""Compares a release with the one before it."""

@@ -1,0 +1,1 @@
+"""What a change selects, and the pipelines that deploy it."""

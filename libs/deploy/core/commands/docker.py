@@ -1,0 +1,143 @@
+"""Argv lists and the few scripts that hosts run, with the paths they use; never runs one.
+
+Scripts are fixed texts whose values come as arguments, never by pasting. Secrets go over stdin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from deploy.core.commands.paths import NETWORK, ROOT, release_folder
+from deploy.core.state.release import Release
+
+PULL_DEADLINE_S = 600.0
+LOGIN_REFUSED = 66
+
+
+# $1 container, then the command that runs it. A container outlives its client, so it goes by name, whatever ends us.
+_TASK = """
+task=$1
+shift
+gone() { docker rm --force "$task" >/dev/null 2>&1; }
+gone
+trap gone EXIT
+trap 'exit 143' HUP INT TERM
+"$@" 2>&1 </dev/null
+"""
+
+
+# $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull;
+# when it was last accepted stays, for an alert.
+_PULL = """
+rm -rf "$1".*
+login=$(mktemp -d "$1.XXXXXX") || exit 1
+trap 'rm -rf "$login"' EXIT
+trap 'exit 1' HUP INT TERM
+export DOCKER_CONFIG="$login"
+docker login --username "$2" --password-stdin "$3" >/dev/null || exit 66
+touch "${1%/*}/registry-login"
+shift 3
+for image in "$@"; do docker pull --quiet "$image" || exit 1; done
+"""
+
+# $1 release, $2 seconds. Counts the lines of the edge's access log for a release, and those that failed.
+_COUNT = """
+for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
+  docker logs --since "$2s" "$edge" 2>/dev/null || exit 1
+done | awk -v release="\\"release\\":\\"$1\\"" '
+  index($0, release) && match($0, /"status":[0-9]+/) {
+    total++
+    if (substr($0, RSTART + 9, 3) >= 500) failed++
+  }
+  END { print total + 0, failed + 0 }'
+"""
+
+
+def create_network(subnet: str) -> list[str]:
+    """Makes the network that edge and replicas share; Docker gives addresses of its own from x.y.252.0/22."""
+    start = ".".join(subnet.split(".")[:2])
+    dynamic = ["--ip-range", f"{start}.252.0/22", "--gateway", f"{start}.255.254"]
+    return [
+        "docker",
+        "network",
+        "create",
+        "--driver",
+        "bridge",
+        "--subnet",
+        subnet,
+        *dynamic,
+        NETWORK,
+    ]
+
+
+def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
+    """Logs in with the password on stdin, pulls, forgets the login. 66: login refused."""
+    return ["sh", "-c", _PULL, "pull", f"{ROOT}/login", user, registry, *images]
+
+
+def count_answers(release: str, since_s: float) -> list[str]:
+    """Prints how many answers for a release the edge gave in the last seconds, and how many of them were 5xx."""
+    return ["sh", "-c", _COUNT, "count", release, f"{since_s:.3f}"]
+
+
+def run_task(release: Release, name: str, words: Iterable[str]) -> list[str]:
+    """Runs a one-off container of the release to its end, its output together; what a kill left of it goes first."""
+    compose = _compose(release.project, release_folder(release.service, release.id))
+    container = f"{release.project}-{name.replace('_', '-')}"
+    run = ["run", "--rm", "--no-TTY", "--no-deps", "--quiet-pull", "--name", container, "task"]
+    return ["sh", "-c", _TASK, "task", container, *compose, "--profile", "task", *run, *words]
+
+
+def start_replicas(release: Release) -> list[str]:
+    """Starts what of a release doesn't run yet; never recreates what does."""
+    folder = release_folder(release.service, release.id)
+    return [*_compose(release.project, folder), "up", "--detach", "--no-recreate", "--quiet-pull"]
+
+
+def check_compose(release: Release) -> list[str]:
+    """Lets compose judge a release's files without starting anything."""
+    return [
+        *_compose(release.project, release_folder(release.service, release.id)),
+        "config",
+        "--quiet",
+    ]
+
+
+def stop_replicas(service: str, release: str) -> list[str]:
+    """Stops and removes a release's containers, each within its own grace period."""
+    return ["docker", "compose", "--project-name", f"{service}-{release}", "down"]
+
+
+def remove_containers(names: Iterable[str]) -> list[str]:
+    """Ends and removes containers at once; one that isn't there is no failure."""
+    return ["docker", "rm", "--force", *names]
+
+
+def retire_containers(names: Iterable[str]) -> list[str]:
+    """Stops containers, each within its own grace period, and removes them."""
+    return [
+        "sh",
+        "-c",
+        'docker stop "$@" >/dev/null && docker rm "$@" >/dev/null',
+        "retire",
+        *names,
+    ]
+
+
+def inspect(names: Iterable[str]) -> list[str]:
+    """Prints a JSON list of containers."""
+    return ["docker", "inspect", *names]
+
+
+def logs(container: str, *, tail: int) -> list[str]:
+    """Prints a container's last lines."""
+    return ["docker", "logs", "--tail", str(tail), container]
+
+
+def remove_images(images: Iterable[str]) -> list[str]:
+    """Removes images by reference; one that is in use stays."""
+    return ["docker", "image", "rm", *images]
+
+
+def _compose(project: str, folder: str) -> list[str]:
+    return ["docker", "compose", "--project-name", project, "--project-directory", folder]

@@ -1,0 +1,136 @@
+"""Runs the scripts for real, under another root and with a made-up `docker` on the PATH."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.core.commands import docker, files, paths, snapshot
+from deploy.testing.local_root import Machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine.at(tmp_path / "root with a space")
+
+
+# Files.
+
+
+def test_a_folder_is_placed_whole(machine: Machine) -> None:
+    folder = paths.release_folder("app", "r000001-abc")
+    for text in ("first", "second"):
+        tar = files.tar_of((("a", text, 0o644), ("b/c", "deep", 0o600)))
+        assert machine.run(files.place(folder), tar).returncode == 0
+    placed = machine.root / "services/app/releases/r000001-abc"
+    assert (placed / "a").read_text() == "second"
+    assert (placed / "b/c").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_tar_that_is_cut_off_leaves_the_folder_as_it_was(machine: Machine) -> None:
+    folder = paths.release_folder("app", "r000001-abc")
+    tar = files.tar_of((("a", "x" * 5000, 0o644), ("b", "y", 0o644)))
+    assert machine.run(files.place(folder), tar).returncode == 0
+    assert machine.run(files.place(folder), tar.replace(b"x", b"z")[:3000]).returncode != 0
+    assert machine.read("services/app/releases/r000001-abc/a") == "x" * 5000
+
+
+def test_an_overlay_leaves_what_it_does_not_name(machine: Machine) -> None:
+    machine.run(files.overlay(f"{paths.ROOT}/edge"), files.tar_of((("a", "1", 0o644),)))
+    machine.run(files.overlay(f"{paths.ROOT}/edge"), files.tar_of((("b", "2", 0o644),)))
+    assert (machine.read("edge/a"), machine.read("edge/b")) == ("1", "2")
+
+
+def test_a_seed_leaves_what_is_there(machine: Machine) -> None:
+    folder = f"{paths.ROOT}/edge"
+    machine.run(files.overlay(folder), files.tar_of((("conf/a", "1", 0o644),)))
+    tar = files.tar_of((("conf/a", "2", 0o644), ("conf/b", "2", 0o644)))
+    assert machine.run(files.seed(folder), tar).returncode == 0
+    assert (machine.read("edge/conf/a"), machine.read("edge/conf/b")) == ("1", "2")
+
+
+def test_a_tar_holds_the_bytes_of_its_texts() -> None:
+    with tarfile.open(fileobj=io.BytesIO(files.tar_of((("é", "ü\n", 0o600),)))) as archive:
+        member = archive.getmembers()[0]
+        content = archive.extractfile(member)
+        assert content is not None
+        assert (member.name, member.mode, content.read()) == ("é", 0o600, "ü\n".encode())
+
+
+# Docker.
+
+
+def test_a_pull_logs_in_by_stdin_and_forgets_the_login(machine: Machine) -> None:
+    done = machine.run(
+        docker.pull("AWS", "registry.example", ["a@sha256:1", "b@sha256:2"]), b"secret\n"
+    )
+    assert done.returncode == 0
+    assert machine.calls() == [
+        "login --username AWS --password-stdin registry.example",
+        "pull --quiet a@sha256:1",
+        "pull --quiet b@sha256:2",
+    ]
+    assert machine.read("fake/password") == "secret\n"
+    assert machine.read("fake/config").startswith(f"{machine.root}/login.")
+    assert not list(machine.root.glob("login.*"))
+
+
+@pytest.mark.parametrize(("what", "code"), [("login", docker.LOGIN_REFUSED), ("pull", 1)])
+def test_a_refused_pull_forgets_the_login_too(machine: Machine, what: str, code: int) -> None:
+    (machine.fake / what).write_text("1")
+    done = machine.run(docker.pull("AWS", "registry.example", ["a@sha256:1"]), b"secret\n")
+    assert done.returncode == code
+    assert not list(machine.root.glob("login.*"))
+
+
+def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
+    for release in ("r000001-a", "r000002-b"):
+        tar = files.tar_of((("release.json", json.dumps({"id": release}) + "\n", 0o644),))
+        machine.run(files.place(paths.release_folder("app", release)), tar)
+    machine.run(
+        files.overlay(paths.EDGE_CONF),
+        files.tar_of((("routes.conf", "# 1\n# 2\n", 0o644),)),
+    )
+    machine.run(files.overlay(paths.TARGETS), files.tar_of((("app.json", "[]\n", 0o644),)))
+    (machine.root / "ledger.jsonl").write_text('first\n{"event": "effect"}\ntor')
+    (machine.root / "services/app/hold.json").write_text('{"release": "r000002-b"}\n')
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        printed = machine.run(snapshot.look()).stdout.decode().splitlines()
+        port = f"0100007F:{taken.getsockname()[1]:04X}"
+    assert [line for line in printed if line.startswith("socket ") and port in line]
+    lines = [line for line in printed if not line.startswith("socket ")]
+    data, disk, now = lines.pop(2), lines.pop(2), lines.pop(-4)
+    assert data == f"data {machine.fake}"
+    assert int(disk.removeprefix("disk ")) > 0
+    assert abs(int(now.removeprefix("now ")) - time.time()) < 60
+    assert lines == [
+        "engine 28.5.2",
+        "compose 2.40.3",
+        "network py-cicd",
+        "image app@sha256:1234",
+        'container {"Id": "0c1d"}',
+        'release {"id": "r000001-a"}',
+        'release {"id": "r000002-b"}',
+        "routes # 1",
+        "targets 37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570  app.json",
+        "ledger first",
+        "ledger tor",
+        'hold {"release": "r000002-b"}',
+    ]
+
+
+def test_a_look_at_a_bare_host_is_no_failure(machine: Machine) -> None:
+    done = machine.run(snapshot.look())
+    assert done.returncode == 0
+    assert b"release" not in done.stdout
+
+
+def test_a_look_at_an_engine_that_is_down_is_a_failure(machine: Machine) -> None:
+    (machine.fake / "down").touch()
+    assert machine.run(snapshot.look()).returncode == 1

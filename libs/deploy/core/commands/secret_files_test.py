@@ -1,0 +1,189 @@
+"""What a host gets of a release's secrets: the files, who may read them, and the script, run for real."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.core.commands import files as host_files
+from deploy.core.commands import paths, secret_files
+from deploy.core.config import SecretRef
+from deploy.core.state.release import (
+    Release,
+    dump_release,
+    make_release,
+    parse_release,
+)
+from deploy.core.state.secrets import Pinned, Secret
+from deploy.testing import factories
+from deploy.testing.local_root import Machine
+
+AS_FILE = Pinned("DB", "ssm", "/db", "", "file", "3")
+AS_ENV = Pinned("API", "env", "API", "", "env", "hmac-1")
+VALUES = {"DB": Secret("first\nsecond"), "API": Secret('5$ "green"')}
+FOLDER = "services/app/releases/r000042-3f9c2ab"
+
+
+def made(*pins: Pinned) -> Release:
+    service = replace(factories.service(replicas=2), secrets={pin.name: pin.ref for pin in pins})
+    image = factories.image("one")
+    return make_release(
+        service,
+        image,
+        42,
+        factories.REPLICA,
+        factories.ORIGIN,
+        subnet="10.213.0.0/16",
+        secrets=pins,
+    )
+
+
+def files(*pins: Pinned) -> dict[str, tuple[str, int]]:
+    rendered = secret_files.render_delivery(pins, VALUES, group="1000", salt="s")
+    return {path: (text, mode) for path, text, mode in rendered}
+
+
+def test_a_file_holds_the_value_and_nothing_else_and_replicas_join_its_group() -> None:
+    rendered = files(AS_FILE)
+    assert rendered["files/DB"] == ("first\nsecond", 0o640)
+    text, mode = rendered["replica.json"]
+    assert mode == 0o600
+    extended = {"file": "../replica.yml", "service": "replica"}
+    assert json.loads(text) == {
+        "services": {"replica": {"extends": extended, "group_add": ["1000"]}}
+    }
+
+
+def test_what_goes_into_the_environment_is_in_no_file_that_replicas_see() -> None:
+    rendered = files(AS_ENV)
+    assert list(rendered) == ["replica.json"]
+    text, _ = rendered["replica.json"]
+    assert "5$$ " in text
+    replica = json.loads(text.replace("$$", "$"))["services"]["replica"]
+    assert replica["environment"] == {"API": '5$ "green"'}
+    assert "group_add" not in replica
+
+
+def test_a_release_s_own_texts_hold_no_value() -> None:
+    release = made(AS_FILE, AS_ENV)
+    for text in (release.compose, repr(release), dump_release(release)):
+        assert not any(value.reveal() in text for value in VALUES.values())
+    (volume,) = json.loads(release.compose)["services"]["app-r000042-1"]["volumes"]
+    assert (volume["source"], volume["target"]) == ("./secrets/files", "/run/secrets")
+    assert volume["read_only"] is True
+    assert volume["bind"] == {"create_host_path": False}
+
+
+def test_a_record_with_secrets_is_read_back() -> None:
+    release = made(AS_FILE, AS_ENV)
+    assert parse_release(dump_release(release)) == release
+
+
+def test_a_release_without_secrets_is_as_it_was() -> None:
+    release = made()
+    assert "volumes" not in release.compose
+    assert '"file": "replica.yml"' in release.compose
+
+
+def test_a_variable_alone_mounts_nothing() -> None:
+    assert "volumes" not in made(AS_ENV).compose
+    assert '"file": "secrets/replica.json"' in made(AS_ENV).compose
+
+
+# The script.
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine.at(tmp_path / "root with a space")
+    (machine.root / FOLDER).mkdir(parents=True)
+    return machine
+
+
+def place(machine: Machine, *pins: Pinned, key: str = "", cut: int | None = None) -> int:
+    rendered = secret_files.render_delivery(pins, VALUES, group="1000", salt="s")
+    keyed = (("key", key, 0o600),) if key else ()
+    tar = host_files.tar_of((*keyed, *rendered))[:cut]
+    return machine.run(secret_files.place_secrets(f"{paths.ROOT}/{FOLDER}"), tar).returncode
+
+
+def modes(machine: Machine) -> dict[str, str]:
+    folder = machine.root / FOLDER
+    found = [folder / "secrets", *(folder / "secrets").rglob("*")]
+    return {str(each.relative_to(folder)): oct(each.stat().st_mode & 0o777) for each in found}
+
+
+def test_nobody_but_the_owner_passes_the_folder(machine: Machine) -> None:
+    assert place(machine, AS_FILE, AS_ENV) == 0
+    assert modes(machine) == {
+        "secrets": "0o700",
+        "secrets/replica.json": "0o600",
+        "secrets/files": "0o750",
+        "secrets/files/DB": "0o640",
+    }
+    assert machine.read(f"{FOLDER}/secrets/files/DB") == "first\nsecond"
+
+
+def test_what_is_written_again_replaces_all_of_it(machine: Machine) -> None:
+    assert place(machine, AS_FILE) == 0
+    assert place(machine, AS_ENV) == 0
+    assert set(modes(machine)) == {"secrets", "secrets/replica.json"}
+
+
+def test_the_key_lies_beside_the_ledger_for_its_owner_alone(machine: Machine) -> None:
+    assert place(machine, AS_FILE, key="k1") == 0
+    assert place(machine, AS_FILE) == 0
+    key = machine.root / "secrets.key"
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("k1", 0o600)
+
+
+@pytest.mark.parametrize("cut", [0, 100, 512, 700, 1024, 1300])
+def test_what_is_cut_off_replaces_nothing(machine: Machine, cut: int) -> None:
+    assert place(machine, AS_FILE) == 0
+    before = modes(machine)
+    assert place(machine, AS_ENV, AS_FILE, cut=cut) != 0
+    assert {name: mode for name, mode in modes(machine).items() if ".new" not in name} == before
+
+
+def record(machine: Machine) -> int:
+    tar = host_files.tar_of((("release.json", "{}", 0o644),))
+    return machine.run(host_files.place(f"{paths.ROOT}/{FOLDER}"), tar).returncode
+
+
+def test_a_record_that_is_written_again_leaves_running_replicas_their_mount(
+    machine: Machine,
+) -> None:
+    assert place(machine, AS_FILE) == 0
+    mounted = machine.root / FOLDER / "secrets/files"
+    before, number = modes(machine), mounted.stat().st_ino
+    assert record(machine) == 0
+    assert modes(machine) == before
+    assert mounted.stat().st_ino == number
+
+
+@pytest.mark.parametrize("folder_is_there", [True, False])
+def test_a_kill_between_the_moves_loses_no_secrets(
+    machine: Machine, *, folder_is_there: bool
+) -> None:
+    assert place(machine, AS_FILE) == 0
+    folder = machine.root / FOLDER
+    before, aside = modes(machine), folder.with_name(f"{folder.name}.new")
+    aside.mkdir()
+    (folder / "secrets").rename(aside / "secrets")
+    if not folder_is_there:
+        folder.rmdir()
+    assert record(machine) == 0
+    assert modes(machine) == before
+    assert not aside.exists()
+
+
+def test_a_release_that_is_not_there_is_a_failure(machine: Machine) -> None:
+    (machine.root / FOLDER).rmdir()
+    assert place(machine, AS_FILE) != 0
+
+
+def test_a_secret_is_asked_for_where_its_pin_says() -> None:
+    assert Pinned("A", "ssm", "/a", "f", "env", "1").ref == SecretRef("ssm", "/a", "f", "env")

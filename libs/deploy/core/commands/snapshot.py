@@ -1,0 +1,145 @@
+"""Takes a snapshot of a host: the script, and the parser of what it prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from deploy.core.commands import paths
+from deploy.core.commands.paths import ROOT
+from deploy.core.state.edge import parse_edge
+from deploy.core.state.hold import parse_hold
+from deploy.core.state.ledger import parse_ledger
+from deploy.core.state.observed import Container, Observed
+from deploy.core.state.release import ID, Release, parse_release
+
+# What is looked at of a container: never its environment, where secrets may be.
+_CONTAINER = (
+    '{"Id":{{json .Id}},"Name":{{json .Name}},"RestartCount":{{json .RestartCount}},"State":{{json .State}},'
+    '"Config":{"Labels":{{json .Config.Labels}},"Image":{{json .Config.Image}}},'
+    '"NetworkSettings":{"Networks":{{json .NetworkSettings.Networks}}}}'
+)
+
+
+# One call of the client, each of which takes some 50 ms; the folder of the engine's data comes last.
+_ENGINE = (
+    'engine {{.ServerVersion}}{{"\\n"}}'
+    'compose {{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}{{.Version}}{{end}}{{end}}{{"\\n"}}'
+    "data {{.DockerRootDir}}"
+)
+
+
+# $1 root, $2 what of a container, $3 of the engine. A line a fact, each with its kind in front.
+_LOOK = """
+engine=$(docker info --format "$3") || exit 1
+printf '%s\\n' "$engine"
+data=${engine##*data }
+[ -d "$data" ] || data=/
+printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
+grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
+docker network inspect py-cicd --format 'network {{.Name}}' 2>/dev/null
+docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
+docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container '"$2"
+cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
+cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
+(cd "$1/metrics/conf/targets" 2>/dev/null && sha256sum -- *.json 2>/dev/null) | sed 's/^/targets /'
+printf 'now %s\n' "$(date +%s)"
+grep -v -e '"event": "effect"' -e '"event": "judged"' "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
+for hold in "$1"/services/*/hold.json; do
+  [ -e "$hold" ] && printf 'hold %s\n' "$(cat "$hold")"
+done
+true
+"""
+
+
+def look() -> list[str]:
+    """Prints all that a plan is made from; never changes anything."""
+    return ["sh", "-c", _LOOK, "look", ROOT, _CONTAINER, _ENGINE]
+
+
+def parse_look(name: str, text: str) -> Observed:
+    """Reads the snapshot that the look printed, a line a fact."""
+    facts: dict[str, list[str]] = {}
+    # Not splitlines(): what a container was told may hold characters that end a line for Python alone.
+    for line in text.split("\n"):
+        key, _, value = line.partition(" ")
+        facts.setdefault(key, []).append(value)
+    inspected = [json.loads(each) for each in facts.get("container", [])]
+    return Observed(
+        host=name,
+        engine_version=_one(facts, "engine"),
+        compose_version=_one(facts, "compose").removeprefix("v"),
+        disk_free_bytes=int(_one(facts, "disk") or 0),
+        network="network" in facts,
+        images=frozenset(facts.get("image", [])),
+        containers=tuple(container_of(each) for each in inspected if _is_replica(each)),
+        releases=tuple(_releases(facts.get("release", []))),
+        edge=parse_edge(_one(facts, "routes")),
+        parts=tuple(_parts(inspected, running=True)),
+        stopped_parts=tuple(_parts(inspected, running=False)),
+        targets=tuple(_targets(facts.get("targets", []))),
+        ledger=parse_ledger("\n".join(facts.get("ledger", []))),
+        holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
+        now_s=float(_one(facts, "now") or 0),
+        listening=frozenset(_ports(facts.get("socket", []))),
+    )
+
+
+def _is_replica(inspected: dict[str, Any]) -> bool:
+    return ID.fullmatch(_labels(inspected).get("py-cicd.release", "")) is not None
+
+
+def container_of(inspected: dict[str, Any]) -> Container:
+    """Reads one element of `docker inspect`."""
+    labels, state = _labels(inspected), inspected["State"]
+    networks = inspected.get("NetworkSettings", {}).get("Networks", {})
+    return Container(
+        id=inspected["Id"],
+        name=inspected["Name"].lstrip("/"),
+        service=labels.get("py-cicd.service", ""),
+        release=labels.get("py-cicd.release", ""),
+        replica=labels.get("py-cicd.name", ""),
+        state=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        address=networks.get(paths.NETWORK, {}).get("IPAddress", ""),
+        restarts=inspected.get("RestartCount", 0),
+    )
+
+
+def _labels(inspected: dict[str, Any]) -> dict[str, str]:
+    return inspected["Config"].get("Labels") or {}
+
+
+def _one(facts: dict[str, list[str]], key: str) -> str:
+    return facts.get(key, [""])[0].strip()
+
+
+def _releases(lines: Iterable[str]) -> Iterable[Release]:
+    for line in lines:
+        try:
+            yield parse_release(line)
+        except ValueError:
+            continue  # a record of a newer tool, or none at all: the planner knows what it can read
+
+
+def _parts(inspected: Iterable[dict[str, Any]], *, running: bool) -> Iterable[tuple[str, str]]:
+    for each in inspected:
+        labels = _labels(each)
+        if "py-cicd.key" in labels and (each["State"]["Status"] == "running") is running:
+            yield labels["py-cicd.name"], labels["py-cicd.key"]
+
+
+def _ports(lines: Iterable[str]) -> Iterable[int]:
+    """Reads lines of /proc/net/tcp: number, local address and port in hexadecimal digits, and more."""
+    for line in lines:
+        words = line.split()
+        if len(words) > 1:
+            yield int(words[1].rpartition(":")[2], 16)
+
+
+def _targets(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Reads sha256sum's lines: digest, two spaces, file."""
+    for line in lines:
+        digest, _, file = line.partition("  ")
+        yield file.removesuffix(".json"), digest

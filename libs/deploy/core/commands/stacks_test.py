@@ -1,0 +1,131 @@
+"""Runs the scripts about edges for real, under another root and with a made-up `docker` on the PATH."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.core.commands import stacks
+from deploy.testing import factories
+from deploy.testing.local_root import Machine
+
+EDGE, _, METRICS = factories.parts()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A host with two edges, while one takes over from the other."""
+    machine = Machine.at(tmp_path / "root with a space")
+    for key in ("old", "new"):
+        conf = machine.root / "edge/conf" / key
+        conf.mkdir(parents=True)
+        (conf / "nginx.conf").write_text(f"# {key}\ninclude /etc/nginx/py-cicd/routes.conf;\n")
+    (machine.root / "edge/conf/routes.conf").write_text("before\n")
+    (machine.fake / "edges").write_text("0c1d old\n2e3f new\n")
+    return machine
+
+
+def files(machine: Machine) -> list[str]:
+    conf = machine.root / "edge/conf"
+    return sorted(str(path.relative_to(conf)) for path in conf.rglob("*") if path.is_file())
+
+
+def test_routes_are_judged_by_every_edge_then_replaced_then_taken_up_by_every_edge(
+    machine: Machine,
+) -> None:
+    assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
+    assert machine.read("fake/judged") == "new\n"
+    assert machine.read("edge/conf/routes.conf") == "new\n"
+    _, *calls = machine.calls()
+    judge = "nginx -t -q -c /etc/nginx/py-cicd"
+    assert calls == [
+        f"exec 0c1d {judge}/old/nginx.next.conf",
+        f"exec 2e3f {judge}/new/nginx.next.conf",
+        "kill --signal HUP 0c1d",
+        "kill --signal HUP 2e3f",
+    ]
+    assert files(machine) == ["left/one", "new/nginx.conf", "old/nginx.conf", "routes.conf"]
+
+
+def test_a_generation_that_comes_back_is_no_longer_left(machine: Machine) -> None:
+    for left, taken in (("one", "two"), ("two", "one"), ("one", "one")):
+        argv = stacks.replace_routes(4, left, taken)
+        assert machine.run(argv, b"new\n").returncode == 0
+    assert "left/two" in files(machine)
+    assert "left/one" not in files(machine)
+
+
+def test_routes_that_an_edge_refuses_change_nothing(machine: Machine) -> None:
+    (machine.fake / "judge").write_text("1")
+    done = machine.run(stacks.replace_routes(4, "one", "two"), b"new\n")
+    assert done.returncode == stacks.NGINX_REFUSED
+    assert machine.read("edge/conf/routes.conf") == "before\n"
+    assert not [call for call in machine.calls() if call.startswith("kill")]
+
+
+def test_routes_without_an_edge_are_not_written(machine: Machine) -> None:
+    (machine.fake / "edges").unlink()
+    done = machine.run(stacks.replace_routes(4, "one", "two"), b"new\n")
+    assert (done.returncode, done.stderr) == (stacks.NGINX_REFUSED, b"no edge runs\n")
+    assert machine.read("edge/conf/routes.conf") == "before\n"
+
+
+def test_routes_that_are_cut_off_are_not_even_judged(machine: Machine) -> None:
+    assert machine.run(stacks.replace_routes(4, "one", "two"), b"ne").returncode == 1
+    assert machine.read("edge/conf/routes.conf") == "before\n"
+    assert machine.calls() == []
+
+
+def test_the_processes_of_every_edge_bear_its_key(machine: Machine) -> None:
+    done = machine.run(stacks.edge_processes())
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines() == [
+        line
+        for key in ("old", "new")
+        for line in (f"{key} PID COMMAND", f"{key} 7 nginx: worker process")
+    ]
+
+
+def test_processes_that_can_not_be_listed_are_not_told_as_none(machine: Machine) -> None:
+    (machine.fake / "top").write_text("1")
+    assert machine.run(stacks.edge_processes()).returncode == 1
+
+
+def test_an_edge_is_judged_where_no_port_and_no_user_reaches_it() -> None:
+    argv = stacks.check_files(EDGE)
+    assert argv[:5] == ["docker", "run", "--rm", "--network", "none"]
+    assert argv[argv.index("--volume") + 1] == "/srv/py-cicd/edge/conf:/etc/nginx/py-cicd:ro"
+    conf = f"/etc/nginx/py-cicd/{EDGE.key}/nginx.conf"
+    assert argv[-6:] == [EDGE.image, "nginx", "-t", "-q", "-c", conf]
+
+
+def test_an_edge_starts_as_a_project_of_its_own_and_one_of_an_older_tool_goes(
+    machine: Machine,
+) -> None:
+    (machine.fake / "older").write_text("5a5a\n")
+    assert machine.run(stacks.start(EDGE)).returncode == 0
+    calls = machine.calls()
+    assert calls[1] == "rm --force 5a5a"
+    assert calls[2].startswith(
+        f"compose --project-name py-cicd-edge-{EDGE.key} --project-directory "
+    )
+    assert calls[2].endswith(f"edge/{EDGE.key}/ up --detach --wait --wait-timeout 60")
+
+
+def test_what_has_no_port_to_share_is_started_in_its_place() -> None:
+    assert stacks.start(METRICS)[-2:] == ["py-cicd-metrics", "/srv/py-cicd/metrics/"]
+
+
+def test_a_retired_edge_is_stopped_then_removed_with_its_files(machine: Machine) -> None:
+    (machine.fake / "found").write_text("0c1d\n")
+    (machine.root / "edge/old").mkdir()
+    assert machine.run(stacks.retire("edge", ["old"])).returncode == 0
+    assert machine.calls()[1:] == ["stop 0c1d", "rm --force 0c1d"]
+    assert not (machine.root / "edge/old").exists()
+    assert files(machine) == ["new/nginx.conf", "routes.conf"]
+
+
+def test_a_retired_edge_that_is_gone_already_is_no_failure(machine: Machine) -> None:
+    assert machine.run(stacks.retire("edge", ["old"])).returncode == 0
+    assert len(machine.calls()) == 1

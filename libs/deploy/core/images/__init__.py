@@ -1,0 +1,1 @@
+"""OCI images as data: configurations, layers, base image recipes."""

@@ -1,0 +1,76 @@
+from datetime import date
+
+import pytest
+
+from deploy.core.images.recipes import (
+    Owned,
+    OwnFile,
+    expand,
+    key_of,
+    matcher,
+    parse_recipe,
+)
+from deploy.errors import ConfigError
+
+VALUES = {"suite": "trixie", "date": date(2026, 11, 22), "packages": ["base-files"]}
+
+
+def test_a_recipe_is_named_by_its_content() -> None:
+    file = OwnFile("etc/passwd", b"root", False)
+    key = key_of(b"suite", (file,))
+    assert len(key) == 12
+    assert key == key_of(b"suite", (file,))
+    others = [
+        key_of(b"other", (file,)),
+        key_of(b"suite", ()),
+        key_of(b"suite", (OwnFile("etc/passwd", b"root", True),)),
+        key_of(b"suite", (OwnFile("etc/group", b"root", False),)),
+        key_of(b"suite", (OwnFile("etc/passwd", b"toor", False),)),
+    ]
+    assert len({key, *others}) == 6
+
+
+def test_the_order_of_files_does_not_matter() -> None:
+    one, two = OwnFile("a", b"1", False), OwnFile("b", b"2", False)
+    assert key_of(b"", (one, two)) == key_of(b"", (two, one))
+
+
+def test_values_become_a_recipe() -> None:
+    values = {**VALUES, "folders": {"srv": "0755 10001:10001"}}
+    recipe = parse_recipe("python", b"", values, ())
+    assert recipe.folders["srv"] == Owned(0o755, 10001, 10001)
+    assert recipe.image == f"py-cicd/base-python:{recipe.key}"
+    assert recipe.epoch == 1795305600
+
+
+def test_unknown_and_missing_keys_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_recipe("edge", b"", {"suite": "forky", "packges": []}, ())
+    assert raised.value.problems == ("packges: unknown key", "date: missing", "packages: missing")
+
+
+def test_braces_are_written_out() -> None:
+    assert expand("a/{b,c}/{d,e}") == ["a/b/d", "a/b/e", "a/c/d", "a/c/e"]
+    assert expand("a/*.py") == ["a/*.py"]
+
+
+@pytest.mark.parametrize(
+    ("path", "matches"),
+    [
+        ("usr/share/doc", True),
+        ("usr/share/doc/bash/copyright", True),
+        ("usr/share/docs", False),
+        ("usr/lib/x/tests", True),
+        ("usr/lib/x/y/tests/deep.py", True),
+        ("usr/lib/tests.py", False),
+        ("dev/null", True),
+        ("dev", False),
+    ],
+)
+def test_a_pattern_takes_what_it_names_and_all_below(path: str, matches: bool) -> None:
+    pattern = matcher(("usr/share/doc", "usr/lib/**/tests", "dev/*"))
+    assert bool(pattern.fullmatch(path)) is matches
+
+
+def test_no_pattern_takes_nothing() -> None:
+    assert matcher(()).fullmatch("usr") is None

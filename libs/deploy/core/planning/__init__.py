@@ -1,0 +1,1 @@
+"""Plans: the steps, and the rules that choose them."""

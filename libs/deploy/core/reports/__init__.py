@@ -1,0 +1,1 @@
+"""What is shown about a rollout afterwards: its log, page, trace and metrics."""

@@ -1,0 +1,94 @@
+"""The four keys from a fleet's record, and a deploy's metrics as Prometheus reads them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deploy.core.reports.dora import (
+    FourKeys,
+    deploy_metrics,
+    four_keys,
+    key_metrics,
+)
+from deploy.core.reports.trace_test import CHRONICLE
+from deploy.core.state.ledger import Entry
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def entry(days_ago: float, verb: str, outcome: str, *, seconds: float = 60.0) -> Entry:
+    when = (NOW - timedelta(days=days_ago)).isoformat()
+    return Entry(
+        turn=1,
+        when=when,
+        who="ada",
+        verb=verb,
+        service="app",
+        release="r1",
+        sequence=1,
+        event="ended",
+        outcome=outcome,
+        revision="abc",
+        seconds=seconds,
+    )
+
+
+def keys(*operations: Entry, committed_days_ago: float | None = None) -> FourKeys:
+    at = None if committed_days_ago is None else (NOW - timedelta(days=committed_days_ago))
+    return four_keys(
+        operations,
+        now=NOW.isoformat(),
+        committed=lambda revision: at.timestamp() if at and revision == "abc" else None,
+        days=10,
+    )
+
+
+def test_nothing_happened() -> None:
+    found = keys()
+    assert (found.deploys_per_day, found.failure_share) == (0, 0)
+    assert (found.lead_time_s, found.restore_s) == (None, None)
+
+
+def test_frequency_failures_and_restoring() -> None:
+    found = keys(
+        entry(40, "deploy", "live"),
+        entry(5, "deploy", "live"),
+        entry(4, "deploy", "reverted", seconds=30),
+        entry(3, "promote", "live"),
+        entry(2, "deploy", "live"),
+        entry(1, "rollback", "live"),
+        entry(1, "scale", "live"),
+        entry(0.5, "deploy", "unchanged"),
+    )
+    assert (found.deploys, found.failed) == (2, 2)
+    assert found.deploys_per_day == pytest.approx(0.2)
+    assert found.failure_share == pytest.approx(0.5)
+    assert found.restore_s == pytest.approx((30 + 86400) / 2)
+
+
+def test_lead_time_runs_from_the_commit_until_it_is_live() -> None:
+    found = keys(entry(2, "deploy", "live", seconds=60), committed_days_ago=3)
+    assert found.lead_time_s == pytest.approx(86400 + 60)
+
+
+def test_a_rollback_of_what_nobody_deployed_lately_is_no_failed_change() -> None:
+    assert keys(entry(1, "rollback", "live")).failed == 0
+
+
+def test_a_deploys_metrics() -> None:
+    text = deploy_metrics(CHRONICLE)
+    labels = 'service="app",environment="sandbox",verb="deploy"'
+    assert f"ship_deploy_seconds{{{labels}}} 6\n" in text
+    assert f'ship_deploy_outcome{{{labels},outcome="reverted"}} 1\n' in text
+    assert f'ship_deploy_outcome{{{labels},outcome="live"}} 0\n' in text
+    assert f'ship_deploy_phase_seconds{{{labels},phase="prepare"}} 3\n' in text
+    assert text.count("# TYPE ship_deploy_seconds gauge") == 1
+
+
+def test_the_keys_metrics_leave_out_what_is_not_known() -> None:
+    text = key_metrics("app", "prod", FourKeys(10, 5, 1, None, 90.0))
+    assert 'ship_dora_deploys_per_day{service="app",environment="prod"} 0.5\n' in text
+    assert "ship_dora_restore_seconds" in text
+    assert "lead_time" not in text

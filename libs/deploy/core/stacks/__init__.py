@@ -1,0 +1,1 @@
+"""The compose stacks that every host runs beside its services."""

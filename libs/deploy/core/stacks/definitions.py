@@ -1,0 +1,92 @@
+"""The stacks that every host runs beside its services, as parts; never starts one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from deploy.core.config import Edge, Metrics
+from deploy.core.stacks.nginx_conf import render_edge
+from deploy.core.stacks.prometheus import (
+    node_flags,
+    render_compose,
+    render_exporter_compose,
+    render_prometheus,
+    render_web,
+)
+from deploy.core.state.edge import EdgeState
+from deploy.core.state.stack import Part
+
+
+def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Part:
+    """Makes the edge from deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf as they stand.
+
+    Each edge has files of its own under its key, nginx.conf included, so that two run side by side and the way back
+    is to the one that ran; what is routed is one file of all (docs/adr/0012).
+    """
+    http_port, preview_port = edge.http_port, edge.preview_port
+    key = _key(image, (edge_yml, on_host_yml, nginx_conf, http_port, preview_port))
+    conf = f"{key}/nginx.conf"
+    files = (
+        (f"{key}/compose.yml", on_host_yml, 0o644),
+        (f"{key}/edge.yml", edge_yml, 0o644),
+        (f"conf/{conf}", nginx_conf, 0o644),
+    )
+    # What is routed belongs to the services; a new edge answers 503 until the first release is live.
+    routes = render_edge(EdgeState(), http_port=http_port, preview_port=preview_port)
+    return Part(
+        "edge",
+        image,
+        key,
+        files,
+        seeds=(("conf/routes.conf", routes, 0o644),),
+        beside=True,
+        settings=f"EDGE_CONF=../conf\nEDGE_NGINX_CONF={conf}\n",
+        check=("nginx", "-t", "-q", "-c", f"/etc/nginx/py-cicd/{conf}"),
+        check_at=("conf", "/etc/nginx/py-cicd"),
+    )
+
+
+def keeper_part(image: str, keeper_yml: str, modules: Mapping[str, str]) -> Part:
+    """Makes the keeper from deploy/keeper.yml and the texts of libs/keeper by file name; `image` has a Python."""
+    code = tuple((f"code/keeper/{name}", text, 0o644) for name, text in sorted(modules.items()))
+    files = (("compose.yml", keeper_yml, 0o644), *code)
+    return Part("keeper", image, _key(image, files), files)
+
+
+def metrics_part(
+    image: str,
+    metrics: Metrics,
+    *,
+    cert: str,
+    key: str,
+    password: str,
+    password_hash: str,
+    interval_s: int,
+) -> Part:
+    """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
+    config = render_prometheus(interval_s=interval_s)
+    told = (cert, key, password, metrics.user, metrics.port, config, node_flags())
+    identity = _key(image, told)
+    files = (
+        ("compose.yml", render_compose(image, port=metrics.port, key=identity), 0o644),
+        ("conf/prometheus.yml", config, 0o644),
+        ("conf/web.yml", render_web(metrics.user, password_hash), 0o600),
+        ("conf/tls.crt", cert, 0o644),
+        ("conf/tls.key", key, 0o600),
+    )
+    return Part("metrics", image, identity, files)
+
+
+def exporter_part(image: str, package: Mapping[str, str], edge: Edge) -> Part:
+    """Makes our own exporter on the Python base; `package` has the texts of libs/exporter by file name."""
+    url = f"http://127.0.0.1:{edge.preview_port}/-/nginx"
+    identity = _key(image, (sorted(package.items()), url))
+    compose = render_exporter_compose(image, edge_status_url=url, key=identity)
+    code = ((f"conf/exporter/{name}", text, 0o644) for name, text in sorted(package.items()))
+    files = (("compose.yml", compose, 0o644), *code)
+    return Part("exporter", image, identity, files)
+
+
+def _key(image: str, what: object) -> str:
+    return hashlib.sha256(repr((image, what)).encode()).hexdigest()[:16]

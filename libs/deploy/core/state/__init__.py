@@ -1,0 +1,1 @@
+"""What is recorded and what is observed: releases, edges, holds, ledgers, hosts."""

@@ -1,0 +1,102 @@
+"""Redaction: what is known never leaves, in whatever shape; all else is left alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.core.state.redaction import (
+    LONGEST,
+    SHORTEST,
+    Redaction,
+    told_command,
+)
+from deploy.core.state.secrets import Secret
+
+LONG = st.text(min_size=SHORTEST, max_size=40).filter(
+    lambda value: len(value.strip()) >= SHORTEST and not set(value.strip()) <= {"*"}
+)
+
+
+def knowing(*values: str) -> Redaction:
+    redaction = Redaction()
+    for value in values:
+        redaction.know(Secret(value))
+    return redaction
+
+
+@given(LONG, st.text(max_size=20), st.text(max_size=20))
+def test_a_known_value_never_leaves(value: str, before: str, after: str) -> None:
+    redact = knowing(value)
+    for shape in (value, json.dumps(value), json.dumps(value, ensure_ascii=False), repr(value)):
+        assert value not in redact(f"{before}{shape}{after}").replace("***", "")
+    assert redact(json.dumps({"why": f"x{value}y"})) == '{"why": "x***y"}'
+    assert redact(quote(value, safe="")) == "***"
+    assert base64.b64encode(value.encode()).decode().rstrip("=") not in redact(
+        base64.b64encode(value.encode()).decode()
+    )
+
+
+def test_the_longer_of_two_values_goes_first() -> None:
+    assert knowing("a-password", "a-password-and-more")("a-password-and-more") == "***"
+
+
+def test_each_line_of_a_value_is_known_by_itself() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\n-----END KEY-----\n"
+    assert knowing(key)("it says MIIEvQIBADANBg here") == "it says *** here"
+
+
+@pytest.mark.parametrize("value", ["", "1", "info", "seven.."])
+def test_what_is_too_short_to_be_told_apart_is_left(value: str) -> None:
+    assert knowing(value)("level info 1 seven..") == "level info 1 seven.."
+
+
+def test_who_knows_nothing_changes_nothing() -> None:
+    text = "some text"
+    assert Redaction()(text) is text
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["cat", "/proc/loadavg"], "cat /proc/loadavg"),
+        (["sh", "-c", "echo $A | wc"], "sh -c 'echo $A | wc'"),
+        (["psql", "--password", "pw", "-l"], "psql --password '***' -l"),
+        (["x", "--api-key=abc", "DB_PASSWORD=p q"], "x '--api-key=***' 'DB_PASSWORD=*** q'"),
+        (["sh", "-c", "TOKEN='a b' run"], "sh -c 'TOKEN=*** run'"),
+        (
+            ["curl", "-H", "Authorization: Bearer abc.def", "u"],
+            "curl -H 'Authorization: Bearer ***' u",
+        ),
+    ],
+)
+def test_a_command_s_record_has_no_value_that_its_words_say_is_secret(
+    argv: list[str], told: str
+) -> None:
+    assert told_command(argv, str) == told
+
+
+@pytest.mark.parametrize("value", ["it's-a-secret", 'with "quotes" in', "long\nin two lines"])
+def test_a_command_s_record_has_no_known_value_however_it_is_quoted(value: str) -> None:
+    redact = knowing(value)
+    argv = ["sh", "-c", f"login {value}", f"--x={value}", value]
+    assert told_command(argv, redact) == "sh -c 'login ***' '--x=***' '***'"
+
+
+def test_of_a_command_whose_secrets_can_not_be_known_there_is_the_name_alone() -> None:
+    assert (
+        told_command(["mysql", "-phunter2"], str, whole=False) == "mysql (1 words more, not shown)"
+    )
+
+
+def test_a_long_command_is_cut_off_after_its_values_are_taken_out() -> None:
+    value = "a-secret-of-some-length"
+    argv = ["x" * 600, "y" * (LONGEST - 601) + value, "z" * 5_000_000]
+    told = told_command(argv, knowing(value))
+    assert len(told) == LONGEST
+    assert value[:4] not in told

@@ -1,0 +1,1 @@
+"""Reaching, observing and locking hosts."""

@@ -1,0 +1,151 @@
+"""All hosts at once: every one that fails is named, and nothing is begun on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.adapters.ssh.host import SshHost
+from deploy.adapters.ssh.login import Logins
+from deploy.core.ports import Host
+from deploy.errors import CommandError, HostAuthError, HostUnreachableError, ShipError
+from deploy.run.hosts.fanout import on_every, reach
+from deploy.run.queries.history import history
+from deploy.run.rollout.deploy import (
+    Abort,
+    Promotion,
+    Request,
+    Rollback,
+    Scale,
+    World,
+    abort,
+    confirm,
+    deploy,
+    plan,
+    promote,
+    rollback,
+    scale,
+)
+from deploy.run.rollout.maintenance import Maintenance, set_maintenance
+from deploy.testing import factories
+from deploy.testing.fleet.fleet import Fleet
+from deploy.testing.servers.sshd import SshServer, ssh_server
+
+NAMES = ("host-1", "host-2", "host-3")
+
+
+def _fail(errors: dict[str, ShipError]) -> Callable[[Host], str]:
+    def do(host: Host) -> str:
+        if host.name in errors:
+            raise errors[host.name]
+        return host.name
+
+    return do
+
+
+def test_the_order_of_the_hosts_is_kept() -> None:
+    hosts = Fleet.of("b", "a", "c").hosts
+    assert on_every(hosts, _fail({})) == ("b", "a", "c")
+
+
+def test_one_that_fails_is_told_as_it_said_itself() -> None:
+    error = HostUnreachableError("b: gone; what ran there ends", hint="try that")
+    with pytest.raises(HostUnreachableError) as caught:
+        on_every(Fleet.of("a", "b").hosts, _fail({"b": error}))
+    assert caught.value is error
+
+
+def test_several_are_told_in_one_line_by_name_with_the_first_ones_exit_code() -> None:
+    errors: dict[str, ShipError] = {
+        "c": HostUnreachableError("c: can't connect; nothing was changed there", hint="c's"),
+        "a": HostAuthError("a: refused the login; try", hint="a's"),
+        "b": HostUnreachableError("jump ops@10.0.0.9: can't connect: timed out; nothing", hint="b"),
+    }
+    with pytest.raises(HostAuthError) as caught:
+        on_every(Fleet.of("c", "b", "a", "d").hosts, _fail(errors))
+    assert caught.value.message == (
+        "3 of 4 hosts can't be worked with, nothing was changed: a: refused the login; "
+        "b: jump ops@10.0.0.9: can't connect: timed out; c: can't connect"
+    )
+    assert (caught.value.hint, caught.value.exit_code) == ("a's", 2)
+
+
+def test_engines_that_are_down_are_all_told() -> None:
+    errors = {name: CommandError(f"{name}: its engine is down", hint="start it") for name in "ab"}
+    with pytest.raises(CommandError, match=r"2 of 2 hosts .*: a: its engine is down; b: its"):
+        on_every(Fleet.of("a", "b").hosts, _fail({**errors}))
+
+
+# Over SSH: one host answers, at two others nobody listens.
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SshServer]:
+    with ssh_server(tmp_path) as running:
+        yield running
+
+
+def test_every_host_at_which_nobody_listens_is_named(server: SshServer, tmp_path: Path) -> None:
+    with ssh_server(tmp_path, "closed", user_key=server.user_key) as closed:
+        port = closed.config.port
+    logins = Logins(known_hosts=str(server.known_hosts), key=str(server.key_file), patience_s=0.1)
+    configs = [server.config, *(replace(server.config, name=n, port=port) for n in NAMES[1:])]
+    hosts = [SshHost(config, logins) for config in configs]
+    with closing(logins), closing(hosts[0]), pytest.raises(HostUnreachableError) as caught:
+        reach(hosts)
+    told = caught.value.message
+    assert told.startswith("2 of 3 hosts can't be reached, nothing was changed: host-2: can't")
+    assert told.count(f"can't connect to 127.0.0.1:{port}: ") == 2
+    assert "; host-3: can't connect" in told
+    assert "\n" not in told
+    assert caught.value.hint.startswith("try `ssh -p ")
+
+
+# The verbs.
+
+
+def _request(fleet: Fleet, label: str) -> Request:
+    image = factories.image(label)
+    request = Request(
+        factories.service(), image, factories.REPLICA, factories.parts(), factories.ORIGIN
+    )
+    fleet.images.update([image, *(part.image for part in request.parts)])
+    return request
+
+
+SERVICE, ORIGIN = factories.service(), factories.ORIGIN
+VERBS: dict[str, Callable[[Fleet, World], object]] = {
+    "plan": lambda fleet, world: plan(_request(fleet, "two"), world),
+    "deploy": lambda fleet, world: deploy(_request(fleet, "two"), world, print),
+    "confirm": lambda fleet, world: confirm(_request(fleet, "one"), world, print),
+    "rollback": lambda _, world: rollback(Rollback(SERVICE, ORIGIN), world, print),
+    "scale": lambda _, world: scale(Scale(SERVICE, ORIGIN, 5), world, print),
+    "promote": lambda _, world: promote(Promotion(SERVICE, ORIGIN, "r000002-3f"), world, print),
+    "abort": lambda _, world: abort(Abort(SERVICE, ORIGIN, "r000002-3f"), world, print),
+    "maintenance": lambda _, world: set_maintenance(
+        Maintenance(SERVICE, True, ORIGIN), world, print
+    ),
+    "history": lambda fleet, _: history(fleet.hosts, "app"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_names_every_host_out_of_reach_and_changes_nothing(verb: str) -> None:
+    fleet = Fleet.of(*NAMES)
+    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    deploy(_request(fleet, "one"), world, lambda _: None)
+    fleet.gone.update(("host-1", "host-3"))
+    before = {host.name: dict(host.files) for host in fleet.hosts}
+    with pytest.raises(HostUnreachableError) as caught:
+        VERBS[verb](fleet, world)
+    assert caught.value.message == (
+        "2 of 3 hosts can't be reached, nothing was changed: "
+        "host-1: the connection was lost; host-3: the connection was lost"
+    )
+    assert caught.value.exit_code == 1
+    assert {host.name: dict(host.files) for host in fleet.hosts} == before
+    assert not any(host.locked_by for host in fleet.hosts)

@@ -1,0 +1,47 @@
+"""Polling, and its two ends."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from deploy.run.hosts.waiting import (
+    StoppableClock,
+    StoppedError,
+    wait_until,
+)
+from deploy.testing.fleet.clock import SimulatedClock
+
+
+def test_it_asks_until_it_holds() -> None:
+    clock = SimulatedClock()
+    assert wait_until(lambda: clock.monotonic() >= 1, clock, deadline_s=5)
+    assert clock.monotonic() == pytest.approx(1)
+
+
+def test_it_asks_once_even_without_time() -> None:
+    answers = iter([False])
+    assert not wait_until(lambda: next(answers), SimulatedClock(), deadline_s=0)
+    assert next(answers, "asked once") == "asked once"
+
+
+def test_it_gives_up_at_the_deadline() -> None:
+    clock = SimulatedClock()
+    assert not wait_until(lambda: False, clock, deadline_s=3, every_s=0.5)
+    assert clock.monotonic() == pytest.approx(3)
+
+
+def test_a_stopped_clock_ends_the_wait() -> None:
+    clock, stop = SimulatedClock(), threading.Event()
+    stoppable = StoppableClock(clock, stop)
+
+    def holds() -> bool:
+        if clock.monotonic() >= 1:
+            stop.set()
+        return False
+
+    with pytest.raises(StoppedError):
+        wait_until(holds, stoppable, deadline_s=60)
+    assert clock.monotonic() == pytest.approx(1)
+    assert stoppable.now() == clock.now()

@@ -1,0 +1,1 @@
+"""Reads what hosts know and changes nothing."""

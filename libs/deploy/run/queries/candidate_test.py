@@ -1,0 +1,43 @@
+"""What a journey is let at: the release that was held, on every host, and no other."""
+
+import pytest
+
+from deploy.errors import LockedError, UsageError
+from deploy.run.queries.candidate import require_candidate
+from deploy.run.rollout.deploy import (
+    Request,
+    World,
+    deploy,
+)
+from deploy.testing import factories
+from deploy.testing.fleet.fleet import Fleet
+from deploy.testing.fleet.memory_host import PREVIEW_PORT
+
+SERVICE = factories.service(replicas=1)
+
+
+def _deployed() -> tuple[Fleet, str]:
+    fleet = Fleet.of("host-1", "host-2")
+    request = Request(
+        SERVICE, factories.image("one"), factories.REPLICA, factories.parts(), factories.ORIGIN
+    )
+    fleet.images.update([request.image, *(part.image for part in request.parts)])
+    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    return fleet, deploy(request, world, lambda event: None).release
+
+
+def test_the_release_that_answers_on_the_preview_route_may_be_tried() -> None:
+    fleet, release = _deployed()
+    require_candidate(fleet.hosts, SERVICE, release, preview_port=PREVIEW_PORT)
+
+
+def test_another_release_is_not_tried_in_its_stead() -> None:
+    fleet, release = _deployed()
+    with pytest.raises(LockedError, match=f"answers with {release}, not r000009-abc; nothing was"):
+        require_candidate(fleet.hosts, SERVICE, "r000009-abc", preview_port=PREVIEW_PORT)
+
+
+def test_a_job_that_was_told_no_release_says_so() -> None:
+    fleet, _ = _deployed()
+    with pytest.raises(UsageError, match="--release is empty"):
+        require_candidate(fleet.hosts, SERVICE, "", preview_port=PREVIEW_PORT)

@@ -1,0 +1,1 @@
+"""The operations: deploy, rollback, scale, maintenance."""

@@ -1,0 +1,202 @@
+"""One deploy under the lock: an operation with a chronicle, whose failure takes every host back to one release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from deploy.core.commands import files
+from deploy.core.planning.plan import (
+    Holder,
+    Plan,
+    Wanted,
+)
+from deploy.core.planning.requests import (
+    Asked,
+    Promotion,
+    again,
+)
+from deploy.core.planning.revert import plan_back, release_before
+from deploy.core.planning.rollout import plan_hold
+from deploy.core.reports.rollout_log import dump_chronicle, parse_chronicle
+from deploy.core.state.ledger import Entry
+from deploy.core.state.observed import Observed, next_turn
+from deploy.core.state.release import Release
+from deploy.errors import GateError, ShipError
+from deploy.run.hosts.fanout import MOST_HOSTS
+from deploy.run.hosts.locked_host import HeldHost
+from deploy.run.rollout.context import (
+    Outcome,
+    RevertedError,
+    StuckError,
+    World,
+)
+from deploy.run.rollout.events import Listener
+from deploy.run.rollout.executor import PhaseFailedError
+from deploy.run.rollout.operation import (
+    Operation,
+    Seen,
+    reason_of,
+)
+from deploy.run.rollout.recording import Recorder
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One deploy under the lock, from how the hosts were `before` it; it ends as `outcome` unless it fails."""
+
+    request: Asked
+    world: World
+    held: Mapping[str, HeldHost]
+    tell: Listener
+    begun: float
+    wanted: Wanted
+    before: tuple[Observed, ...]
+    outcome: str = "live"
+
+    def run(self, plan: Plan) -> Outcome:
+        """Carries it out, or takes every host back, and keeps its chronicle however it ends."""
+        clock, release = self.world.clock, self.wanted.release
+        recorder = Recorder(clock, self.tell, self.begun, clock.now())
+        entry = entry_of(self.request, release, next_turn(self.before), clock.now())
+        operation = Operation(
+            self.world,
+            self.request.service,
+            self.held,
+            replace(entry, previous=plan.previous),
+            self.before,
+            self.begun,
+            recorder.tell,
+            recorder.end,
+        )
+        try:
+            operation.run(plan, _Aim(operation, self.request, self.wanted))
+            if self.outcome == "live":
+                recorder.end(operation.last_entry("live"))  # each ledger has it: RecordLive
+            else:
+                operation.conclude(self.outcome)
+        finally:
+            self._keep(recorder)
+        return operation.ended_as(self.outcome)
+
+    def _keep(self, recorder: Recorder) -> None:
+        """A chronicle that can't be kept or published changes no outcome."""
+        if (last := recorder.ended) is None:
+            return
+        told = recorder.chronicle(last, self.world.environment.name)
+        text = self.world.vault.redact(dump_chronicle(told))  # hosts' own words are in it
+        chronicle = parse_chronicle(text)
+        argv = files.keep_chronicle(chronicle.service, chronicle.turn)
+
+        def keep(held: HeldHost) -> None:
+            with suppress(ShipError):
+                held.under(last).must(argv, "keeping the chronicle", stdin=text.encode())
+
+        with ThreadPoolExecutor(max_workers=MOST_HOSTS) as pool:
+            for _ in pool.map(keep, self.held.values()):
+                pass
+        self.world.publish(chronicle)
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """A release on every host, or the one before it."""
+
+    operation: Operation
+    request: Asked
+    wanted: Wanted
+
+    def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
+        """A gate may want a person's look first; what failed after the last way back is done by the next deploy."""
+        if isinstance(refused := failure.errors[0], GateError) and refused.holds:
+            return self._held(refused)
+        if failure.phase.reversible:
+            return None
+        return StuckError(
+            f"{self.wanted.release.id} is live everywhere, but {failure.phase.name} did not end: {reason_of(failure)}",
+            end=self.operation.ended_as("stuck"),
+            hint=f"{self._again} does what is left",
+        )
+
+    def way_back(self, before: Seen, now: Seen) -> Plan:
+        """To the release that all hosts were at, from the records of all, also of those that don't answer."""
+        target = self._target
+        found = (host.release(self.wanted.service.name, target) for host in self.operation.before)
+        record = next((each for each in found if each), None)
+        if target and record is None:
+            raise ShipError(f"no host holds the record of {target}, which is to be live again")
+        return plan_back(self.wanted, record, before, now)
+
+    def taken_back(self, why: str, end: Outcome) -> RevertedError:
+        """Says what serves now."""
+        request, release, target = self.request, self.wanted.release, self._target
+        state = f"{target} serves as before" if target else "nothing is live, the edge answers 503"
+        was = "could not be mended" if target == release.id else "was taken back"
+        once_more = self._again
+        if isinstance(request, Promotion):  # the candidate is gone with its hold
+            once_more = f"./ship deploy {release.service} --image {release.image}"
+        return RevertedError(
+            f"{release.id} {was}, {state}: {why}",
+            end=replace(end, previous=target),
+            hint=f"{once_more} tries again",
+        )
+
+    def stuck(self, why: str, reason: str, end: Outcome) -> StuckError:
+        """Says what brings all hosts to one release."""
+        entry = self.operation.entry
+        return StuckError(
+            f"the {entry.verb} to {entry.release} failed ({why}) and could not be taken back everywhere: {reason}",
+            end=end,
+            hint=f"./ship status {entry.service} shows each host; {self._again} then brings all to one release",
+        )
+
+    def _held(self, refused: GateError) -> ShipError:
+        """Leaves the candidate where no user meets it, for a person to promote or abort."""
+        operation, entry = self.operation, self.operation.entry
+        name, release = entry.service, entry.release
+        who = Holder(entry.who, operation.world.clock.now(), entry.pipeline)
+        wanted = replace(self.wanted, judged=False, canary=0)
+        try:
+            operation.execute(plan_hold(wanted, operation.look(), who))
+        except (ShipError, PhaseFailedError) as second:
+            reason = reason_of(second)
+            operation.conclude("stuck", f"{refused.message}; {reason}")
+            return StuckError(
+                f"{refused.message}, and it could not be held: {reason}",
+                end=operation.ended_as("stuck"),
+                hint=f"./ship status {name} shows each host; {self._again} tries again",
+            )
+        operation.conclude("held", refused.message)
+        return StuckError(
+            f"{release} is held, no user meets it: {refused.message}",
+            end=operation.ended_as("held"),
+            hint=f"./ship promote {name} --release {release}, or ./ship abort {name} --release {release}",
+        )
+
+    @property
+    def _target(self) -> str:
+        return release_before(self.wanted.service.name, self.operation.before)
+
+    @property
+    def _again(self) -> str:
+        return again(self.request, self.wanted.release.id)
+
+
+def entry_of(request: Asked, release: Release, turn: int, now: str) -> Entry:
+    """Makes the entry of a deploy's begin."""
+    return Entry(
+        turn=turn,
+        when=now,
+        who=request.origin.who,
+        verb=request.verb,
+        service=release.service,
+        release=release.id,
+        sequence=release.sequence,
+        event="begun",
+        revision=release.revision,
+        image=release.image,
+        why=request.origin.why,
+        pipeline=request.pipeline,
+    )

@@ -1,0 +1,28 @@
+"""Sees from outside that a service is closed for maintenance; never closes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deploy.core.ports import Answer, Clock
+from deploy.errors import VerifyError
+from deploy.run.hosts.waiting import wait_until
+
+DEADLINE_S = 15.0
+IN_A_ROW = 3
+
+
+def await_closed(ask: Callable[[], Answer], clock: Clock, where: str) -> None:
+    """Asks until fresh connections get 503 and when to come back. Raises VerifyError."""
+    last = Answer(0)
+
+    def closed() -> bool:
+        nonlocal last
+        for _ in range(IN_A_ROW):
+            last = ask()
+            if last.status != 503 or "retry-after" not in last.headers:
+                return False
+        return True
+
+    if not wait_until(closed, clock, deadline_s=DEADLINE_S, every_s=0.2):
+        raise VerifyError(f"{where} is not closed: HTTP {last.status}")

@@ -1,0 +1,34 @@
+"""Runs a release's task on a host and writes what it said into the record; never decides whether one is due."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploy.core.commands import docker
+from deploy.core.planning.steps import RunTask
+from deploy.core.ports import Clock
+from deploy.core.state.ledger import Entry
+from deploy.errors import TaskError
+from deploy.run.hosts.locked_host import HeldHost
+
+MOST_LINES, MOST_CHARACTERS = 20, 2000
+TIMED_OUT = (124, 137)
+
+
+def run_task(held: HeldHost, step: RunTask, entry: Entry, clock: Clock) -> None:
+    """Runs it to its end. Raises TaskError, with its last lines, if it fails or takes too long."""
+    begun, limit_s = clock.monotonic(), step.task.timeout_s
+    done = held.effect(
+        docker.run_task(step.release, step.name, step.task.command),
+        f"{step.name} of {step.release.id}",
+        timeout_s=limit_s,
+    )
+    said = "\n".join(done.stdout.strip().splitlines()[-MOST_LINES:])[-MOST_CHARACTERS:]
+    outcome = "done" if done.code == 0 else "failed"
+    seconds = round(clock.monotonic() - begun, 3)
+    ended = replace(entry, event="task", what=step.name, outcome=outcome, why=said)
+    held.note(replace(ended, seconds=seconds))
+    if done.code != 0:
+        how = f"ran longer than {limit_s:g} s" if done.code in TIMED_OUT else f"exited {done.code}"
+        lines = "".join(f"\n  {line[:300]}" for line in said.splitlines())
+        raise TaskError(f"{held.name}: {step.name} of {step.release.id} {how}{lines}")

@@ -1,0 +1,230 @@
+"""What building images takes, in memory: an engine with images and trials, a build, a history, a registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from deploy.core.images.oci import Stamp
+from deploy.core.ports import Answer, Say
+from deploy.errors import EngineError, RegistryAuthError
+
+STAMP = Stamp("3f9c2ab" + "0" * 33, 1795305600)
+
+
+@dataclass
+class MemoryTrial:
+    """A trial's behaviour: what it answers by path, whether it lives, how it ends."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    running: bool = True
+    exit_code: int = 0
+    log: str = "line 1\nline 2"
+    stopped: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return "http://trial"
+
+    def stop(self, timeout_s: int) -> int:
+        """Ends it."""
+        self.stopped = timeout_s > 0
+        return self.exit_code
+
+    def last_lines(self, count: int) -> str:
+        """Returns the end of its log."""
+        return "\n".join(self.log.splitlines()[-count:])
+
+    def get(
+        self, url: str, *, timeout_s: float = 5.0, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Answers as a probe would see it."""
+        del timeout_s, headers
+        return self.answers.get(url.removeprefix("http://trial"), Answer(0, b"refused"))
+
+
+class MemoryRegistry:
+    """A registry; `engine.push` reaches it by its `push_name`."""
+
+    name = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+    push_name = "127.0.0.1:5000"
+
+    def __init__(self) -> None:
+        self.digests: dict[str, str] = {}
+        self.configurations: dict[str, str] = {}
+        self.repositories: list[str] = []
+        self.expires_after = 1_000_000
+        """Questions that the login is good for."""
+
+    def login(self) -> tuple[str, str, str]:
+        """Returns a login."""
+        return self.name, "AWS", "password"
+
+    def ensure_repository(self, repository: str) -> bool:
+        """Makes a repository."""
+        if repository in self.repositories:
+            return False
+        self.repositories.append(repository)
+        return True
+
+    def digest_of(self, repository: str, tag: str) -> str | None:
+        """Returns a tag's digest."""
+        self.expires_after -= 1
+        if self.expires_after < 0:
+            raise RegistryAuthError(f"registry {self.name} refused our login; nothing was pushed")
+        return self.digests.get(f"{repository}:{tag}")
+
+    def configuration_of(self, repository: str, tag: str) -> str:
+        """Returns the digest of a tag's image configuration, "" for one that isn't told of."""
+        return self.configurations.get(f"{repository}:{tag}", "")
+
+
+class MemoryEngine:
+    """Images by name, each with its configuration. `slim` engines load an archive that only names layers."""
+
+    def __init__(self, registry: MemoryRegistry, trial: MemoryTrial, *, slim: bool = True) -> None:
+        self.images: dict[str, bytes] = {}
+        self.trials: list[tuple[str, Mapping[str, str]]] = []
+        self.pushed: list[str] = []
+        self.refuses_push = False
+        self._registry = registry
+        self._trial = trial
+        self._slim = slim
+
+    def has(self, reference: str) -> bool:
+        """Whether an image of that name is there."""
+        return reference in self.images
+
+    def load(self, archive: IO[bytes]) -> None:
+        """Takes in an archive."""
+        with tarfile.open(fileobj=archive) as members:
+            files = {each.name: members.extractfile(each) for each in members}
+            contents = {name: reader.read() if reader else b"" for name, reader in files.items()}
+        (image,) = json.loads(contents["manifest.json"])
+        if not self._slim and not set(image["Layers"]) <= set(contents):
+            raise EngineError("the Docker engine did not load an image: no layer")
+        self.images[image["RepoTags"][0]] = contents[image["Config"]]
+
+    def id_of(self, reference: str) -> str:
+        """Returns an image's id."""
+        return f"sha256:{hashlib.sha256(self.images[reference]).hexdigest()}"
+
+    def size_bytes(self, reference: str) -> int:
+        """Returns an image's size."""
+        return len(self.images[reference])
+
+    def configuration(self, reference: str) -> bytes:
+        """Returns an image's configuration."""
+        return self.images[reference]
+
+    def layers(self, reference: str, folder: Path) -> list[Path]:
+        """Writes an image's layers out."""
+        count = len(json.loads(self.images[reference])["rootfs"]["diff_ids"])
+        paths = [folder / f"{at}.tar" for at in range(count)]
+        for path in paths:
+            path.write_bytes(b"layer")
+        return paths
+
+    def tag(self, image: str, repository: str, tag: str) -> None:
+        """Gives one more name."""
+        self.images[f"{repository}:{tag}"] = self.images[image]
+
+    def untag(self, reference: str) -> None:
+        """Takes a name away."""
+        self.images.pop(reference, None)
+
+    def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
+        """Pushes to the registry."""
+        if self.refuses_push:
+            raise EngineError(f"{repository}:{tag} was not pushed: denied")
+        assert login == ("AWS", "password")
+        name = f"{repository.removeprefix(f'{self._registry.push_name}/')}:{tag}"
+        self._registry.digests[name] = self.id_of(f"{repository}:{tag}")
+        self.pushed.append(name)
+        progress("pushed")
+
+    def run(self, image: str, argv: Sequence[str]) -> tuple[int, str]:
+        """Runs a command as the trial says that commands end."""
+        assert image in self.images
+        self.trials.append((image, {"argv": " ".join(argv)}))
+        return self._trial.exit_code, self._trial.log
+
+    @contextmanager
+    def started(
+        self, image: str, environment: Mapping[str, str], *, port: int, memory: str
+    ) -> Iterator[MemoryTrial]:
+        """Starts the trial."""
+        assert image in self.images
+        assert (port, memory) != (0, "")
+        self.trials.append((image, environment))
+        yield self._trial
+
+
+@dataclass
+class MemoryBuild:
+    """A build and the history of what it builds; `content` is what the layers hold."""
+
+    engine: MemoryEngine
+    content: str = "one"
+    stamp: Stamp = STAMP
+    now: str | None = "head+tree"
+    dirty: bool = False
+    packaged: int = 0
+
+    def inputs(self, target: str) -> tuple[str, ...]:
+        """Returns the files of a target."""
+        return (target.replace(":", "/"),)
+
+    def package(self, target: str) -> str:
+        """Builds; the moment is part of what a builder writes."""
+        del target
+        self.packaged += 1
+        diff_id = f"sha256:{hashlib.sha256(self.content.encode()).hexdigest()}"
+        document = {
+            "architecture": "amd64",
+            "created": f"moment {self.packaged}",
+            "config": {
+                "User": "10001:10001",
+                "Cmd": ["gunicorn"],
+                "Image": f"builder {self.packaged}",
+            },
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{'0' * 64}", diff_id]},
+        }
+        self.engine.images["py-cicd/app:packaged"] = json.dumps(document).encode()
+        return "py-cicd/app:packaged"
+
+    def last_change(self, paths: Sequence[str]) -> Stamp:
+        """Returns the last change."""
+        assert paths
+        return self.stamp
+
+    def committed(self, paths: Sequence[str]) -> str | None:
+        """Returns what names the files' content, None where they differ from what is committed."""
+        assert paths
+        return None if self.dirty else f"{self.content} at {self.stamp.revision}"
+
+    def state(self) -> str | None:
+        """Returns the checkout's state."""
+        return self.now
+
+
+class MemoryMemory:
+    """Remembers texts until it is dropped."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def recall(self, key: str) -> str | None:
+        """Returns what was kept."""
+        return self._texts.get(key)
+
+    def keep(self, key: str, text: str) -> None:
+        """Keeps a text."""
+        self._texts[key] = text

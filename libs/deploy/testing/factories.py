@@ -1,0 +1,51 @@
+"""What tests ask a deploy for: a service, images, the parts of a host; never asks for anything itself."""
+
+from __future__ import annotations
+
+import hashlib
+
+from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
+from deploy.core.stacks.definitions import edge_part
+from deploy.core.state.ledger import Entry
+from deploy.core.state.release import Origin
+from deploy.core.state.stack import Part
+from deploy.testing.fleet.fleet import MemoryRegistry
+
+EDGE = Edge()
+REGISTRY = MemoryRegistry().name
+REPLICA = "services: {replica: {image: made-up}}\n"
+ORIGIN = Origin("3f9c2ab1d2e3", False, "ada", "2026-11-02T09:00:00+00:00", "", "0.0.0")
+
+ENTRY = Entry(1, ORIGIN.when, ORIGIN.who, "deploy", "app", "r000001-3f9c2ab", 1, "begun")
+
+
+def image(label: str, name: str = "app") -> str:
+    """A reference by digest, the same for the same label."""
+    return f"{REGISTRY}/{name}@sha256:{hashlib.sha256(label.encode()).hexdigest()}"
+
+
+def service(
+    name: str = "app", *, replicas: int = 3, path: str = "/", host: str = "", color: str = ""
+) -> Service:
+    """A service; `color` is something in its configuration."""
+    return Service(
+        name=name,
+        image=f"services/{name}:image",
+        replicas=replicas,
+        route=Route(path, host),
+        health=Health(interval_s=1, min_healthy_s=0.3, startup_deadline_s=20, drain_s=5),
+        rollout=Rollout(watch_s=1),
+        gate=Gate(enabled=False),
+        env={"COLOR": color} if color else {},
+    )
+
+
+def parts(version: str = "1") -> tuple[Part, ...]:
+    """The edge, the keeper and a host's Prometheus."""
+    edge = edge_part(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
+    files = (("compose.yml", '{"services": {}}', 0o644),)
+    return (
+        edge,
+        Part("keeper", image("python", "python"), "keeper-1", files),
+        Part("metrics", image("prometheus", "prometheus"), "metrics-1", files),
+    )

@@ -1,0 +1,1 @@
+"""Simulated hosts: an engine, files, edges and a clock that share one state."""

@@ -1,0 +1,289 @@
+"""The commands of a simulated host: exactly those that `deploy.core` builds, and no other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from deploy.core.analysis import access_log
+from deploy.core.commands import (
+    docker,
+    files,
+    locks,
+    paths,
+    secret_files,
+    snapshot,
+    stacks,
+)
+from deploy.core.ports import Completed
+from deploy.testing.fleet.files import (
+    environment_of,
+    place_secrets,
+    record,
+    remove,
+    unpack,
+    whole_compose,
+)
+from deploy.testing.fleet.nginx import Nginx
+from deploy.testing.fleet.simulated_host import SimulatedHost
+
+
+class CommandLine:
+    """What runs on one host, as its scripts and `docker` would do it."""
+
+    def __init__(self, host: SimulatedHost) -> None:
+        self._host = host
+
+    def run(self, argv: list[str], stdin: bytes, *, half: bool) -> Completed:
+        """Runs one command, or half of it. Raises AssertionError for one that nobody builds."""
+        match argv:
+            case ["flock", "--shared", "--nonblock", *_]:
+                return Completed(locks.LOCK_TAKEN if self._host.locked_by else 0)
+            case [
+                "flock",
+                "--shared",
+                _,
+                "sh",
+                "-c",
+                _,
+                "effect",
+                _,
+                token,
+                _,
+                head,
+                limit,
+                *inner,
+            ]:
+                same(argv, locks.effect(token, head, inner, float(limit)))
+                if self._host.files.get(locks.TOKEN) != token.encode():
+                    return Completed(locks.FENCED)
+                done = self.run(inner, stdin, half=half)
+                record(self._host.files, f'{head}, "code": {done.code}')
+                return done
+            case ["flock", "--shared", _, "sh", "-c", _, "note", _, token, _, head]:
+                same(argv, locks.note(token, head))
+                if self._host.files.get(locks.TOKEN) != token.encode():
+                    return Completed(locks.FENCED)
+                record(self._host.files, head)
+                return Completed(0)
+            case ["true"]:
+                return Completed(0)
+            case ["date", "+%s.%N"]:
+                return Completed(0, f"{self._host.log.now(self._host.clock.monotonic()):.9f}\n")
+            case ["sh", "-c", _, name, *values]:
+                return self._script(argv, name, values, stdin, half=half)
+            case ["docker", *words]:
+                return self._docker(argv, words, half=half)
+            case ["id", "--group"]:
+                return Completed(0, "1000\n")
+            case ["rm", "-rf", *folders]:
+                same(argv, files.remove_folders(folders))
+                for folder in folders:
+                    remove(self._host.files, folder)
+                return Completed(0)
+            case _:
+                raise AssertionError(f"{self._host.name}: no such command: {argv}")
+
+    def _script(
+        self, argv: list[str], name: str, values: list[str], stdin: bytes, *, half: bool
+    ) -> Completed:
+        match name, values:
+            case "look", _:
+                same(argv, snapshot.look())
+                return Completed(0, self._look())
+            case "requests", [since, until, _, _, mark]:
+                same(argv, access_log.count_requests(float(since), float(until), mark))
+                return Completed(0, self._host.log.count(float(since), float(until), mark))
+            case "seconds", [since, until, _]:
+                same(argv, access_log.by_second(float(since), float(until)))
+                return Completed(0, self._host.log.by_second(float(since), float(until)))
+            case "keep", [folder, name, _]:
+                self._host.files[f"{folder}/{name}"] = stdin
+            case "place", [folder]:
+                same(argv, files.place(folder))
+                kept = {
+                    p: t for p, t in self._host.files.items() if p.startswith(f"{folder}/secrets/")
+                }
+                remove(self._host.files, folder)
+                unpack(self._host.files, folder, stdin)
+                self._host.files |= kept
+            case "secrets", [folder, key]:
+                same(argv, secret_files.place_secrets(folder))
+                place_secrets(self._host.files, folder, key, stdin)
+            case "overlay", [folder]:
+                same(argv, files.overlay(folder))
+                unpack(self._host.files, folder, stdin)
+            case "seed", [folder]:
+                same(argv, files.seed(folder))
+                kept = dict(self._host.files)
+                unpack(self._host.files, folder, stdin)
+                self._host.files |= kept
+            case "count", [release, since_s]:
+                same(argv, docker.count_answers(release, float(since_s)))
+                return Completed(0, "{} {}\n".format(*self._host.answers.get(release, (100, 0))))
+            case "task", [_, *words]:
+                return self._task(argv, words, half=half)
+            case "retire", names:
+                same(argv, docker.retire_containers(names))
+                self._host.engine.remove(names)
+            case "pull", [_, user, registry, *images]:
+                same(argv, docker.pull(user, registry, images))
+                return self._pull(images)
+            case "routes", [_, _, left, taken]:
+                same(argv, stacks.replace_routes(len(stdin), left, taken))
+                return self._routes(stdin.decode())
+            case "processes", []:
+                same(argv, stacks.edge_processes())
+                return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
+            case "start", [project, folder]:
+                return self._up_part(project, folder)
+            case "retire-part", [_, part, *keys]:
+                same(argv, stacks.retire(part, keys))
+                self._retire(part, keys)
+            case _:
+                raise AssertionError(f"{self._host.name}: no such script: {name} {values}")
+        return Completed(0)
+
+    def _docker(self, argv: list[str], words: list[str], *, half: bool) -> Completed:
+        now_s, engine = self._host.clock.monotonic(), self._host.engine
+        match words:
+            case ["network", "create", *_, network]:
+                assert network == paths.NETWORK
+                engine.create_network()
+            case ["run", "--rm", *_, image, "nginx", "-t", "-q", "-c", _]:
+                bad = image in self._host.judged_bad
+                return (
+                    Completed(1, "", "nginx: [emerg] unknown directive\n") if bad else Completed(0)
+                )
+            case ["inspect", *names]:
+                found = [engine.containers[name] for name in names if name in engine.containers]
+                text = json.dumps([each.inspected(now_s) for each in found])
+                return Completed(0 if len(found) == len(names) else 1, text)
+            case ["logs", "--tail", _, container]:
+                return Completed(0, f"{container} said its last words\n")
+            case ["image", "inspect", "--format", "{{.Size}}", image]:
+                return Completed(0, "65000000\n") if image in engine.images else Completed(1)
+            case ["image", "rm", *images]:
+                engine.remove_images(images)
+            case ["rm", "--force", *names]:
+                same(argv, docker.remove_containers(names))
+                engine.remove(names)
+            case ["compose", "--project-name", project, "--project-directory", folder, *verb]:
+                return self._compose(project, folder, verb, half=half)
+            case ["compose", "--project-name", project, "down"]:
+                engine.down(project)
+            case _:
+                raise AssertionError(f"{self._host.name}: no such docker command: {words}")
+        return Completed(0)
+
+    def _compose(self, project: str, folder: str, verb: list[str], *, half: bool) -> Completed:
+        compose, environment = (
+            self._host.files.get(f"{folder.rstrip('/')}/compose.yml"),
+            environment_of(self._host.files, folder),
+        )
+        if compose is None:
+            return Completed(1, "", "no configuration file provided: not found\n")
+        now_s = self._host.clock.monotonic()
+        match verb:
+            case ["config", "--quiet"]:
+                json.loads(compose)
+            case ["up", "--detach", "--no-recreate", "--quiet-pull"]:
+                most = 2 if half else 999
+                whole = whole_compose(self._host.files, folder, compose.decode())
+                self._host.engine.up(whole, environment["IMAGE"], project, now_s, most=most)
+            case _:
+                raise AssertionError(f"{self._host.name}: no such compose command: {verb}")
+        return Completed(0)
+
+    def _task(self, argv: list[str], words: list[str], *, half: bool) -> Completed:
+        """Runs a release's one-off container."""
+        project, folder, container = words[3], words[5], words[words.index("--name") + 1]
+        ran = words[words.index("task", words.index("--name")) + 1 :]
+        assert "task" in json.loads(self._host.files[f"{folder}/compose.yml"])["services"]
+        assert environment_of(self._host.files, folder)["IMAGE"] in self._host.engine.images
+        assert container.startswith(f"{project}-")
+        self._host.tasks.append(" ".join(ran))
+        return Completed(137) if half else self._host.task_ends
+
+    def _up_part(self, project: str, folder: str) -> Completed:
+        told, now_s = environment_of(self._host.files, folder), self._host.clock.monotonic()
+        image, key = told["PART_IMAGE"], told["PART_KEY"]
+        edge = folder.startswith(f"{paths.ROOT}/edge/")
+        part = "edge" if edge else folder.rstrip("/").rpartition("/")[2]
+        if self._host.engine.up_part(part, image, key, project, now_s) and edge:
+            pids = 9 + 100 * len(self._host.edges)
+            text = self._host.files[paths.ROUTES].decode()
+            self._host.edges.append(Nginx.started(text, key, first_pid=pids))
+            self._host.nginx.lingers_s = self._host.edge_lingers_s
+        return Completed(0)
+
+    def _retire(self, part: str, keys: list[str]) -> None:
+        for key in keys:
+            self._host.engine.retire_part(part, key)
+            remove(self._host.files, f"{paths.ROOT}/{part}/{key}")
+            remove(self._host.files, f"{paths.ROOT}/{part}/conf/{key}")
+            for nginx in self._host.running_edges():
+                if (part, nginx.key) == ("edge", key):
+                    nginx.quit(self._host.clock.monotonic())
+
+    def _pull(self, images: list[str]) -> Completed:
+        if self._host.login_refused:
+            return Completed(docker.LOGIN_REFUSED, "", "denied: wrong password\n")
+        for image in images:
+            if self._host.pull_refused or image not in self._host.sources:
+                return Completed(1, "", f"manifest for {image} not found\n")
+            self._host.engine.images.add(image)
+        return Completed(0)
+
+    def _routes(self, text: str) -> Completed:
+        edges = [nginx for nginx in self._host.running_edges() if nginx.workers]
+        if not edges:
+            return Completed(stacks.NGINX_REFUSED, "", "no edge runs\n")
+        try:
+            for nginx in edges:
+                nginx.judge(text)
+        except ValueError as refused:
+            return Completed(stacks.NGINX_REFUSED, "", f"{refused}\n")
+        self._host.files[paths.ROUTES] = text.encode()
+        for nginx in edges:
+            nginx.hang_up(text, self._host.clock.monotonic())
+        return Completed(0)
+
+    def _look(self) -> str:
+        now_s, engine = self._host.clock.monotonic(), self._host.engine
+        lines = [
+            f"engine {engine.version}",
+            f"compose {engine.compose_version}",
+            f"disk {engine.disk_free_bytes}",
+            *(["network py-cicd"] if engine.network else []),
+            *(f"image {image}" for image in sorted(engine.images)),
+            *(f"container {json.dumps(c.inspected(now_s))}" for c in engine.containers.values()),
+        ]
+        for path, content in sorted(self._host.files.items()):
+            if path.endswith("/release.json"):
+                lines += [f"release {line}" for line in content.decode().splitlines()]
+            if path.startswith(f"{paths.TARGETS}/"):
+                digest = hashlib.sha256(content).hexdigest()
+                lines.append(f"targets {digest}  {path.rpartition('/')[2]}")
+        routes = self._host.files.get(paths.ROUTES, b"").decode()
+        lines += [f"routes {line}" for line in routes.splitlines()[:1]]
+        lines.append(f"now {self._host.log.now(now_s):.0f}")
+        lines += [
+            f"socket 0: 00000000:{port:04X} 00000000:0000 0A" for port in self._host.taken_ports
+        ]
+        for path, content in sorted(self._host.files.items()):
+            if path.endswith("/hold.json"):
+                lines.append(f"hold {content.decode().strip()}")
+        ledger = self._host.files.get(locks.LEDGER, b"").decode()
+        kept = (line for line in ledger.splitlines() if not _passed_over(line))
+        return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
+
+
+def same(argv: list[str], built: list[str]) -> None:
+    """Raises AssertionError where argv is not what the tool builds."""
+    if argv != built:
+        raise AssertionError(f"not what core.commands.docker builds: {argv}, but {built}")
+
+
+def _passed_over(line: str) -> bool:
+    return any(f'"event": "{each}"' in line for each in ("effect", "judged"))

@@ -1,0 +1,115 @@
+"""A Host in memory, with state: the port to a simulated host, over a wire that may break; never a host itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from deploy.core.commands import locks, output_mux
+from deploy.core.ports import Answer, Completed
+from deploy.testing.fleet.commands import CommandLine, same
+from deploy.testing.fleet.docker import EngineRefusedError
+from deploy.testing.fleet.files import record
+from deploy.testing.fleet.simulated_host import SimulatedHost
+
+PREVIEW_PORT = 8081
+
+
+class Wire(Protocol):
+    """What lies between a deployer and a host: may raise, may replace a command's end."""
+
+    def touch[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
+        """Lets `effect(half)` happen, or not."""
+        ...
+
+
+@dataclass
+class MemoryHost(SimulatedHost):
+    """A simulated host as a deployer reaches it, over `wire`."""
+
+    wire: Wire = field(kw_only=True)
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        """Runs argv on the simulated host."""
+        del timeout_s
+        words = list(argv)
+
+        def effect(half: bool) -> Completed:
+            try:
+                return CommandLine(self).run(words, stdin, half=half)
+            except EngineRefusedError as refused:
+                return Completed(1, "", f"{refused}\n")
+
+        return self.wire.touch(self, effect, lambda: Completed(1, "", "told to fail\n"))
+
+    def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Writes a file."""
+        del mode
+        self.files[path] = content
+
+    def read(self, path: str) -> bytes | None:
+        """Returns a file's content."""
+        return self.wire.touch(self, lambda _: self.files.get(path), lambda: None)
+
+    def append(self, path: str, line: str) -> None:
+        """Adds a line to a file."""
+        self.files[path] = self.files.get(path, b"") + line.encode() + b"\n"
+
+    def stream(self, argv: Sequence[str]) -> Iterator[str]:
+        """Yields what the containers say, as the scripts of `core.commands.output_mux` mark it."""
+        match list(argv):
+            case ["sh", "-c", _, "follow", names, "--since", since, *endless]:
+                same(
+                    list(argv), output_mux.follow(names.split(), since=since, endless=bool(endless))
+                )
+                yield from (f"{name} + {name} said something" for name in names.split())
+            case ["sh", "-c", _, "execute", _, head, names, _, *command]:
+                same(list(argv), output_mux.execute(names.split(), command, head))
+                codes = {
+                    name: self.engine.containers[name].behaviour.command_ends_with
+                    for name in names.split()
+                }
+                for name, code in codes.items():
+                    yield f"{name} + {' '.join(command)}"
+                    yield f"{name} = {code}"
+                record(self.files, f'{head}, "code": {max(codes.values())}')
+            case _:
+                raise AssertionError(f"{self.name}: no such stream: {list(argv)}")
+
+    @contextmanager
+    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+        """Keeps the lock for as long as the context lives."""
+        token, holder = argv[-2:]
+        assert list(argv) == locks.hold(token, holder)
+        assert expect == "held"
+        ended = self.wire.touch(
+            self, lambda _: self._take_lock(token, holder), lambda: Completed(1, "", "told to fail")
+        )
+        try:
+            yield ended
+        finally:
+            if self.locked_by == token:
+                self.locked_by = ""
+
+    def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """GETs from the preview listener."""
+        assert port == PREVIEW_PORT, f"nothing listens on port {port}"
+        host, name = ((headers or {}).get(each, "") for each in ("Host", "X-Request-Id"))
+        return self.wire.touch(
+            self, lambda _: self.answer(port, host, path, name), lambda: Answer(0, b"told to fail")
+        )
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _take_lock(self, token: str, holder: str) -> Completed | None:
+        if self.locked_by:
+            return Completed(locks.LOCK_TAKEN)
+        if self.stragglers:
+            return Completed(locks.STRAGGLERS)
+        self.locked_by = token
+        self.files[locks.TOKEN] = token.encode()
+        self.files[locks.HOLDER] = holder.encode() + b"\n"
+        return None

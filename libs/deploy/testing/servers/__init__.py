@@ -1,0 +1,1 @@
+"""Real protocols in this process: SSH, a registry, GitLab, Prometheus, secret stores."""

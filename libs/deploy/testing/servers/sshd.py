@@ -1,0 +1,118 @@
+"""An SSH server in this process that really runs commands here and can be told to break; for tests.
+
+It behaves as OpenSSH's does where the deploy tool can see it: a closed channel or a lost connection
+ends a command's stdin and its pipes but never the command itself, a connection bears ten sessions, and
+from ten logins under way on a further connection is hung up on.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import paramiko
+
+from deploy.core.config import HostConfig
+from deploy.testing.servers.sshd_session import (
+    Faults,
+    Link,
+    start_thread,
+)
+
+MAX_STARTUPS = 10
+"""sshd refuses by chance from here on (MaxStartups 10:30:100); this one always does."""
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class SshServer:
+    """The server, its keys, and the files a client needs to reach it."""
+
+    def __init__(
+        self, folder: Path, name: str = "host-1", *, user_key: paramiko.ECDSAKey | None = None
+    ) -> None:
+        self.faults = Faults()
+        self.key_file = folder / f"{name}_key"
+        self.known_hosts = folder / f"{name}_known_hosts"
+        self.connections = 0
+        self.refused = 0
+        self._name = name
+        self.user_key = user_key or paramiko.ECDSAKey.generate()
+        self.user_key.write_private_key_file(str(self.key_file))
+        self._host_key = paramiko.ECDSAKey.generate()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._port = int(self._listener.getsockname()[1])
+        self._links: list[Link] = []
+        self._idle: list[socket.socket] = []
+        self.pin()
+        self._accepting = start_thread(self._accept)
+
+    @property
+    def config(self) -> HostConfig:
+        """How the environment file would describe it."""
+        return HostConfig(
+            name=self._name,
+            address="127.0.0.1",
+            port=self._port,
+            user="deploy",
+            url="http://127.0.0.1",
+            metrics_address="127.0.0.1:9443",
+        )
+
+    def pin(self) -> None:
+        """Writes the current host key to known_hosts."""
+        line = f"[127.0.0.1]:{self._port} {self._host_key.get_name()} {self._host_key.get_base64()}"
+        self.known_hosts.write_text(f"{line}\n", encoding="utf-8")
+
+    def change_key(self) -> None:
+        """Presents another host key from the next connection on."""
+        self._host_key = paramiko.ECDSAKey.generate()
+
+    def cut(self) -> None:
+        """Cuts every connection."""
+        for link in self._links:
+            link.cut()
+
+    def close(self) -> None:
+        """Ends the server, its connections and every command that it started."""
+        with suppress(OSError):  # wakes accept; closing alone does not
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self._listener.close()
+        for sock in self._idle:
+            sock.close()
+        for link in self._links:
+            link.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.faults.hang_up or sum(link.logging_in for link in self._links) >= MAX_STARTUPS:
+                self.faults.hang_up = max(0, self.faults.hang_up - 1)
+                self.refused += 1
+                sock.close()
+                continue
+            self.connections += 1
+            if self.faults.silent:
+                self._idle.append(sock)
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._links.append(Link(sock, self._host_key, self.user_key, self.faults))
+
+
+@contextmanager
+def ssh_server(
+    folder: Path, name: str = "host-1", *, user_key: paramiko.ECDSAKey | None = None
+) -> Iterator[SshServer]:
+    """Yields a server that ends with the context; it lets in a key of its own, or `user_key`."""
+    server = SshServer(folder, name, user_key=user_key)
+    try:
+        yield server
+    finally:
+        server.close()

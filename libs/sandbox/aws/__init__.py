@@ -1,0 +1,1 @@
+"""A sandbox's AWS: an ECR control plane and secret stores in a process of their own."""

@@ -1,0 +1,1 @@
+"""The tools that set-up brings, one module for each kind."""
