@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy.cli.output.console import Console
-from deploy.cli.output.event_file import Trail
+from deploy.cli.output.event_file import EventFile
 from deploy.cli.output.hints import complete
 from deploy.cli.verb import Verb
 from deploy.cli.verbs import (
@@ -136,7 +136,7 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
 def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[str, Any]:
     verb: Verb = arguments.found
     if arguments.events:
-        console.also = Trail(Path(arguments.events), console.say, redact=redaction).tell
+        console.also = EventFile(Path(arguments.events), console.say, redact=redaction).tell
     with Wiring.here(arguments.env, arguments.sandbox, console.say, redaction) as wiring:
         try:
             document = verb.run(arguments, wiring, console)

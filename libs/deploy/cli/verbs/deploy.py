@@ -12,7 +12,7 @@ from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.hosts.locking import refuse_if_taken
 from deploy.run.rollout.deploy import (
-    Request,
+    DeployCommand,
     confirm,
     deploy,
 )
@@ -59,17 +59,17 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             hint=f"./ship deploy {arguments.service} --image REF@DIGEST --confirm",
         )
     wiring.settings.service(arguments.service)  # a wrong name is told before anybody is asked
-    world = wiring.world()
+    context = wiring.context()
     if not arguments.image and not arguments.wait:
-        refuse_if_taken(world.hosts)  # or a build of minutes ends in a refusal
+        refuse_if_taken(context.hosts)  # or a build of minutes ends in a refusal
     request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
     request = replace(request, options=_options(arguments))
     if arguments.confirm:
-        return document_of(confirm(request, world, console.tell, wait=arguments.wait), console)
+        return document_of(confirm(request, context, console.tell, wait=arguments.wait), console)
     request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
-    return document_of(deploy(request, world, console.tell, wait=arguments.wait), console)
+    return document_of(deploy(request, context, console.tell, wait=arguments.wait), console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def _percent(text: str) -> int:
     return int(number)
 
 
-def _with_canary(request: Request, percent: int) -> Request:
+def _with_canary(request: DeployCommand, percent: int) -> DeployCommand:
     if percent and not request.service.gate.enabled:
         raise UsageError(
             f"{request.service.name} has no gate that could judge a canary; nothing was touched",

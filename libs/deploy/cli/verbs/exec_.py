@@ -10,7 +10,7 @@ from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.state.redaction import told_command
 from deploy.run.queries.logs import (
-    Command,
+    ExecCommand,
     ExitCode,
     Heard,
     LogLine,
@@ -30,7 +30,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if unknown:
         console.say(f"the hosts' records get the command's name alone: {unknown}")
     caller = wiring.requests.origin("")
-    command = Command(
+    command = ExecCommand(
         service.name,
         tuple(arguments.command),
         told_command(arguments.command, wiring.redaction, whole=not unknown),

@@ -71,7 +71,7 @@ def _show_built(document: Document) -> str:
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
     if names and not set(names) <= set(JOB_IMAGES):
-        wiring.images.publish_parts()
+        wiring.images.publish_stacks()
     document: Document = {
         "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
     }

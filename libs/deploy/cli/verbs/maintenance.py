@@ -27,7 +27,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         service, arguments.state == "on", origin, pipeline=wiring.requests.pipeline
     )
     return document_of(
-        set_maintenance(request, wiring.world(), console.tell, wait=arguments.wait), console
+        set_maintenance(request, wiring.context(), console.tell, wait=arguments.wait), console
     )
 
 

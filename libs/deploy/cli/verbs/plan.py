@@ -26,7 +26,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, push=False
     )
-    found = plan(request, wiring.world())
+    found = plan(request, wiring.context())
     steps = [
         {
             "host": step.host,

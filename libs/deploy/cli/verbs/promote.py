@@ -22,12 +22,14 @@ def _add(parser: ArgumentParser) -> None:
 
 def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.promotion(arguments.service, arguments.release, why=arguments.why)
-    return document_of(promote(request, wiring.world(), console.tell, wait=arguments.wait), console)
+    return document_of(
+        promote(request, wiring.context(), console.tell, wait=arguments.wait), console
+    )
 
 
 def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.abort(arguments.service, arguments.release, why=arguments.why)
-    return document_of(abort(request, wiring.world(), console.tell, wait=arguments.wait), console)
+    return document_of(abort(request, wiring.context(), console.tell, wait=arguments.wait), console)
 
 
 PROMOTE = Verb(

@@ -35,14 +35,14 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             wiring.settings.service(arguments.service),
             wiring.requests.origin(arguments.why),
             arguments.release,
-            wiring.world(),
+            wiring.context(),
             console.tell,
             wiring.requests.pipeline,
         )
         return document_of(outcome, console)
     request = wiring.requests.rollback(arguments.service, arguments.to, why=arguments.why)
     return document_of(
-        rollback(request, wiring.world(), console.tell, wait=arguments.wait), console
+        rollback(request, wiring.context(), console.tell, wait=arguments.wait), console
     )
 
 

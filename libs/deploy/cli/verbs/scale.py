@@ -27,7 +27,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
         )
     request = wiring.requests.scale(name, int(told), why=arguments.why)
-    return document_of(scale(request, wiring.world(), console.tell, wait=arguments.wait), console)
+    return document_of(scale(request, wiring.context(), console.tell, wait=arguments.wait), console)
 
 
 VERB = Verb(

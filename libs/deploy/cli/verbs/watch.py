@@ -31,8 +31,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if arguments.watch_s is not None:
         service = replace(service, rollout=replace(service.rollout, watch_s=arguments.watch_s))
     console.say(f"{service.name}: watched for {service.rollout.watch_s:g} s on all hosts")
-    world = wiring.world()
-    release, verdict = watch_live(service, world.hosts, world.clock, world.judge)
+    context = wiring.context()
+    release, verdict = watch_live(service, context.hosts, context.clock, context.judge)
     return {
         "service": service.name,
         "release": release,

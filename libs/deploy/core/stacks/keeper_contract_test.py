@@ -16,7 +16,7 @@ from deploy.core.commands.locks import (
     TOKEN,
 )
 from deploy.core.config import Edge, Metrics
-from deploy.core.stacks.definitions import exporter_part, metrics_part
+from deploy.core.stacks.definitions import exporter_stack, metrics_stack
 from deploy.core.state.ledger import (
     broken_links,
     head_of,
@@ -60,10 +60,10 @@ def test_a_missing_end_is_found(tmp_path: Path) -> None:
 def test_every_container_of_a_part_has_a_name_that_the_keeper_knows() -> None:
     tls = {"cert": "", "key": "", "password": "", "password_hash": ""}
     metrics = Metrics("http://127.0.0.1:9090", "ca", "cert", "key", "password")
-    parts = (
-        metrics_part("prometheus", metrics, interval_s=15, **tls),
-        exporter_part("p", {}, Edge()),
+    stacks = (
+        metrics_stack("prometheus", metrics, interval_s=15, **tls),
+        exporter_stack("p", {}, Edge()),
     )
-    texts = [text for part in parts for path, text, _ in part.files if path == "compose.yml"]
+    texts = [text for stack in stacks for path, text, _ in stack.files if path == "compose.yml"]
     services = [each for text in texts for each in json.loads(text)["services"].values()]
     assert {"edge", *(each["labels"]["py-cicd.name"] for each in services)} == {*PARTS}

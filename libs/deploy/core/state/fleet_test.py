@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
+from deploy.core.state.fleet import FleetState
+from deploy.core.state.host import Container, HostState
 from deploy.core.state.ledger import Entry
-from deploy.core.state.observed import (
-    Container,
-    Observed,
-    last_verified,
-    next_sequence,
-    next_turn,
-)
 from deploy.core.state.release import ADDRESS_SLOTS, make_release
 from deploy.testing import factories
 
@@ -31,35 +26,35 @@ def test_ready_is_running_and_healthy_or_without_a_check() -> None:
 
 
 def test_a_sequence_is_never_given_twice_whatever_record_is_lost() -> None:
-    assert next_sequence(()) == 1
+    assert FleetState(()).next_sequence() == 1
     ledger, running = (
-        Observed("a", ledger=(entry(1, 4),)),
-        Observed("b", containers=(container("r000007-abc"),)),
+        HostState("a", ledger=(entry(1, 4),)),
+        HostState("b", containers=(container("r000007-abc"),)),
     )
-    assert next_sequence((ledger,)) == 5
-    assert next_sequence((ledger, running)) == 8
+    assert FleetState((ledger,)).next_sequence() == 5
+    assert FleetState((ledger, running)).next_sequence() == 8
     written = make_release(
         factories.service(), "i", 11, factories.REPLICA, factories.ORIGIN, subnet="10.213.0.0/16"
     )
-    assert next_sequence((ledger, running, Observed("c", releases=(written,)))) == 12
+    assert FleetState((ledger, running, HostState("c", releases=(written,)))).next_sequence() == 12
 
 
 def test_a_sequence_whose_addresses_are_taken_is_passed_over() -> None:
-    old = Observed("a", ledger=(entry(1, ADDRESS_SLOTS),), containers=(container("r000001-abc"),))
-    assert next_sequence((old,)) == ADDRESS_SLOTS + 2
+    old = HostState("a", ledger=(entry(1, ADDRESS_SLOTS),), containers=(container("r000001-abc"),))
+    assert FleetState((old,)).next_sequence() == ADDRESS_SLOTS + 2
 
 
 def test_a_turn_is_the_fleets() -> None:
     hosts = (
-        Observed("a", ledger=(entry(3, 1),)),
-        Observed("b", ledger=(entry(5, 1, event="begun"),)),
+        HostState("a", ledger=(entry(3, 1),)),
+        HostState("b", ledger=(entry(5, 1, event="begun"),)),
     )
-    assert (next_turn(()), next_turn(hosts)) == (1, 6)
+    assert (FleetState(()).next_turn(), FleetState(hosts).next_turn()) == (1, 6)
 
 
 def test_the_last_verified_is_of_the_latest_turn_on_any_host() -> None:
-    behind = Observed("a", ledger=(entry(1, 1), entry(2, 2, outcome="reverted")))
-    ahead = Observed("b", ledger=(entry(1, 1), entry(3, 3)))
-    assert last_verified((behind,), "app") == "r000001-abc"
-    assert last_verified((behind, ahead), "app") == "r000003-abc"
-    assert last_verified((behind, ahead), "other") == ""
+    behind = HostState("a", ledger=(entry(1, 1), entry(2, 2, outcome="reverted")))
+    ahead = HostState("b", ledger=(entry(1, 1), entry(3, 3)))
+    assert FleetState((behind,)).last_verified("app") == "r000001-abc"
+    assert FleetState((behind, ahead)).last_verified("app") == "r000003-abc"
+    assert FleetState((behind, ahead)).last_verified("other") == ""
