@@ -68,6 +68,7 @@ def value_of(found: Found | Missing) -> str:
 
 def version_of(found: Found | Missing) -> str:
     assert isinstance(found, Found)
+    assert found.version is not None
     return found.version
 
 

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.core.state.redaction import told_command
+from deploy.core.state.redaction import redacted_command
 from deploy.run.queries.logs import (
     ExecCommand,
     ExitCode,
@@ -33,7 +33,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     command = ExecCommand(
         service.name,
         tuple(arguments.command),
-        told_command(arguments.command, wiring.redaction, whole=not unknown),
+        redacted_command(arguments.command, wiring.redaction, whole=not unknown),
         caller.who,
         caller.when,
         arguments.replica,

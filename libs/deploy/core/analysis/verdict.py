@@ -23,6 +23,7 @@ from deploy.core.analysis.significance import (
     wilson,
 )
 from deploy.core.config import Gate
+from deploy.core.state.json_record import from_json
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 GOOD: Outcome = "pass"
@@ -110,12 +111,9 @@ def dump_verdict(verdict: Verdict, stage: str) -> str:
 
 def parse_verdict(text: str) -> tuple[str, Verdict]:
     """Reads (stage, verdict) back. Raises ValueError for what is none."""
-    try:
-        told = json.loads(text)
-        findings = tuple(Finding(**each) for each in told["findings"])
-        return str(told["stage"]), Verdict(findings, int(told["look"]), str(told["basis"]))
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"no verdict: {error}") from error
+    told = json.loads(text)
+    verdict = from_json(Verdict, told)
+    return str(told["stage"]), verdict
 
 
 Conduct = Literal["go on", "look again", "refuse", "hold"]

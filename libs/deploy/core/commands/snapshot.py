@@ -101,7 +101,7 @@ def container_of(inspected: dict[str, Any]) -> Container:
         release=labels.get("py-cicd.release", ""),
         replica=labels.get("py-cicd.name", ""),
         state=state["Status"],
-        health=(state.get("Health") or {}).get("Status", ""),
+        health=(state.get("Health") or {}).get("Status"),
         address=networks.get(paths.NETWORK, {}).get("IPAddress", ""),
         restarts=inspected.get("RestartCount", 0),
     )

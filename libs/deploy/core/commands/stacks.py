@@ -94,7 +94,7 @@ def check_files(stack: Stack) -> list[str]:
 
 def start(stack: Stack) -> list[str]:
     """Starts a part and waits for it to run."""
-    return ["sh", "-c", _START, "start", stack.project, f"{ROOT}/{stack.name}/{stack.home}"]
+    return ["sh", "-c", _START, "start", stack.project, f"{ROOT}/{stack.name}/{stack.folder}"]
 
 
 def retire(name: str, keys: Iterable[str]) -> list[str]:
@@ -103,5 +103,5 @@ def retire(name: str, keys: Iterable[str]) -> list[str]:
 
 
 def _compose(stack: Stack) -> list[str]:
-    folder = f"{ROOT}/{stack.name}/{stack.home}"
+    folder = f"{ROOT}/{stack.name}/{stack.folder}"
     return ["docker", "compose", "--project-name", stack.project, "--project-directory", folder]

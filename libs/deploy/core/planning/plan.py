@@ -33,7 +33,7 @@ class Plan:
 
     service: str
     release: Release | None
-    previous: str
+    previous: str | None
     phases: tuple[Phase, ...]
 
     @property

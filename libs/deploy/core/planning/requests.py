@@ -197,7 +197,7 @@ def _unknown(name: str, release: str, what: str, seen: FleetState) -> UsageError
 
 def _refuse_if_held(command: Command, seen: FleetState, *, but: str = "") -> None:
     name = command.service.name
-    hold = seen.lasting_hold(name)
+    hold = seen.active_hold(name)
     if hold is not None and hold.release != but:
         raise LockedError(
             f"{name}: {_told(hold)}; nothing was changed",
@@ -224,13 +224,13 @@ def held_release(command: PromoteCommand | AbortCommand, seen: FleetState) -> Re
         )
     live = {host.edge.live(name) for host in seen}
     if command.verb == "promote" and not live <= {hold.previous, release}:
-        other = ", ".join(sorted(live - {hold.previous, release, ""})) or "nothing"
+        other = ", ".join(sorted(seen.live_ids(name) - {hold.previous or "", release})) or "nothing"
         raise LockedError(
             f"{name}: {other} is live, but {release} was held beside {hold.previous or 'nothing'}; "
             "nothing was changed",
             hint=f"./ship abort {name} --release {release}, then ./ship deploy {name} --hold anew",
         )
-    if command.verb == "promote" and release not in live and seen.lasting_hold(name) is None:
+    if command.verb == "promote" and release not in live and seen.active_hold(name) is None:
         raise LockedError(
             f"{name}: the hold on {release} has expired; nothing was changed",
             hint=f"./ship deploy {name} --hold anew",

@@ -28,13 +28,12 @@ from deploy.core.stacks.prometheus import targets_digest
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
 from deploy.core.state.ledger import verified
-from deploy.core.state.release import Release, sequence_of
+from deploy.core.state.release import Release
 
 
-def release_before(service: str, before: FleetState) -> str:
-    """Returns the id of the release to go back to: the one last verified, else the newest live one, else ""."""
-    live = {host.edge.live(service) for host in before} - {""}
-    return before.last_verified(service) or max(live, key=sequence_of, default="")
+def release_before(service: str, before: FleetState) -> str | None:
+    """Returns the id of the release to revert to: the last verified one, else the newest live one, else None."""
+    return before.last_verified(service) or before.newest_live(service)
 
 
 def plan_revert(

@@ -30,7 +30,6 @@ from deploy.core.state.ledger import verified
 from deploy.core.state.release import (
     Release,
     scaled,
-    sequence_of,
 )
 from deploy.core.state.stack import Stack
 
@@ -74,8 +73,7 @@ def plan_deploy(desired: DesiredState, fleet: FleetState) -> Plan:
     changes = any(phase.steps for phase in (*reversible, tidy))
     record = Phase("record", _record(desired, fleet, changes=changes), reversible=False)
     name = desired.service.name
-    live = {host.edge.live(name) for host in fleet} - {"", desired.release.id}
-    previous = max(live, key=sequence_of, default="")
+    previous = fleet.newest_live(name, other_than=desired.release.id)
     after = Phase("after", _task(desired, fleet, "after_switch"), reversible=False)
     phases = (*reversible, record, tidy, after)
     return Plan(name, desired.release, previous, tuple(phase for phase in phases if phase.steps))
@@ -84,9 +82,9 @@ def plan_deploy(desired: DesiredState, fleet: FleetState) -> Plan:
 def plan_hold(desired: DesiredState, fleet: FleetState, who: Holder) -> Plan:
     """Plans a candidate that is verified on every host and waits there; a release that is live is only mended."""
     name, release = desired.service.name, desired.release
-    if all(host.edge.live(name) == release.id for host in fleet):
+    if fleet.live_everywhere(name, release.id):
         return plan_deploy(desired, fleet)
-    previous = max({host.edge.live(name) for host in fleet} - {""}, key=sequence_of, default="")
+    previous = fleet.newest_live(name)
     holds = tuple(
         WriteHold(host.host, _hold(desired, previous, who, host), "it waits to be promoted")
         for host in fleet
@@ -95,7 +93,7 @@ def plan_hold(desired: DesiredState, fleet: FleetState, who: Holder) -> Plan:
     return Plan(name, release, previous, tuple(phase for phase in phases if phase.steps))
 
 
-def _hold(desired: DesiredState, previous: str, who: Holder, host: HostState) -> Hold:
+def _hold(desired: DesiredState, previous: str | None, who: Holder, host: HostState) -> Hold:
     lasts_s = desired.service.rollout.hold_s
     return Hold(
         service=desired.service.name,

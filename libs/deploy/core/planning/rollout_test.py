@@ -73,7 +73,7 @@ def routed(host: HostState, live: int, *others: int, candidate: int = 0) -> Host
     route = EdgeRoute("app", "/", "")
     for sequence in (*others, live):
         route = route.offer(release(sequence).upstream)
-    of = release(candidate).id if candidate else ""
+    of = release(candidate).id if candidate else None
     return replace(host, edge=EdgeState((replace(route.point(release(live).id), candidate=of),)))
 
 
@@ -547,7 +547,7 @@ def test_the_way_back_is_to_what_was_last_verified_anywhere() -> None:
 def test_the_way_back_without_any_verified_is_to_the_newest_live() -> None:
     unproven = replace(live("a", 2), ledger=())
     assert release_before("app", FleetState((unproven, bare("b")))) == NEW
-    assert release_before("app", FleetState((bare("a"), bare("b")))) == ""
+    assert release_before("app", FleetState((bare("a"), bare("b")))) is None
 
 
 # Adoption.

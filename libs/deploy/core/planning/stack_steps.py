@@ -39,7 +39,7 @@ def renewed(desired: DesiredState, host: HostState) -> bool:
 def retire(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """What runs beside an edge that was seen serving is of no use any more."""
     for stack in desired.stacks:
-        if stack.beside and (others := host.other_stacks(stack.name, stack.key)):
+        if stack.side_by_side and (others := host.other_stacks(stack.name, stack.key)):
             yield StopStack(host.host, stack.name, others, f"{stack.key} serves in its place")
 
 
@@ -50,7 +50,12 @@ def edge_back(release: Release, live: Release | None, seen: FleetState) -> tuple
     one after this release: its way forward isn't this one's to take back.
     """
     edge = release.edge
-    if edge is None or live is None or live.edge is None or live.edge.seeds != edge.seeds:
+    if (
+        edge is None
+        or live is None
+        or live.edge is None
+        or live.edge.initial_files != edge.initial_files
+    ):
         return ()
     first, _ = seen.turns_of(release)
     for host in seen:
@@ -77,5 +82,5 @@ def take_back(desired: DesiredState, was: HostState, now: HostState) -> Iterator
     for stack in desired.stacks:
         before = was.stack_keys(stack.name)
         new = tuple(key for key in now.other_stacks(stack.name, "") if key not in before)
-        if stack.beside and new and set(before) & set(now.stack_keys(stack.name)):
+        if stack.side_by_side and new and set(before) & set(now.stack_keys(stack.name)):
             yield StopStack(now.host, stack.name, new, "it belongs to the attempt")

@@ -1,15 +1,19 @@
-"""What happened in one deploy, step by step, as a value that hosts keep and reports show; never measures a time."""
+"""The log of one rollout, step by step, as hosts keep it and reports show it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from deploy.core.state.json_record import from_json, to_json
 
 
 @dataclass(frozen=True)
 class Span:
-    """A step on a host: when it began (seconds after the deploy did), how long it took, how it ended ("" is well)."""
+    """A step on a host: when it began (seconds after the rollout did), how long it took, its error ("": none).
+
+    `step` is the name of the step's class, which stays the same over versions; `line` is the step in words.
+    """
 
     phase: str
     step: str
@@ -23,7 +27,7 @@ class Span:
 
 @dataclass(frozen=True)
 class RolloutLog:
-    """One deploy. `begun` is UTC in ISO 8601; `outcome` is live, reverted, held, aborted or stuck, `why` its cause."""
+    """One rollout. `begun` is UTC in ISO 8601; `outcome` is live, reverted, held, aborted or stuck, `why` its cause."""
 
     service: str
     release: str
@@ -53,15 +57,11 @@ class RolloutLog:
         return tuple((name, begun, ended) for name, (begun, ended) in found.items())
 
 
-def dump_rollout_log(chronicle: RolloutLog) -> str:
-    """Writes it as one line of JSON."""
-    return json.dumps(asdict(chronicle), sort_keys=True)
+def dump_rollout_log(log: RolloutLog) -> str:
+    """Returns the log as one line of JSON."""
+    return json.dumps(to_json(log), sort_keys=True)
 
 
 def parse_rollout_log(text: str) -> RolloutLog:
-    """Reads one. Raises ValueError if it isn't one."""
-    try:
-        data: dict[str, Any] = json.loads(text)
-        return RolloutLog(**{**data, "spans": tuple(Span(**each) for each in data["spans"])})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"no chronicle: {error}") from error
+    """Returns the log that a text holds. Raises ValueError if it holds none."""
+    return from_json(RolloutLog, json.loads(text))

@@ -36,8 +36,8 @@ def test_an_edge_is_started_anew_for_another_image_text_or_port() -> None:
 
 def test_what_is_routed_is_only_seeded() -> None:
     stack = edge()
-    assert [path for path, _, _ in stack.seeds] == ["conf/routes.conf"]
-    assert parse_edge(stack.seeds[0][1]) == EdgeState()
+    assert [path for path, _, _ in stack.initial_files] == ["conf/routes.conf"]
+    assert parse_edge(stack.initial_files[0][1]) == EdgeState()
     assert "conf/routes.conf" not in [path for path, _, _ in stack.files]
 
 

@@ -77,7 +77,8 @@ def _split(route: EdgeRoute) -> str:
 
     https://nginx.org/en/docs/http/ngx_http_split_clients_module.html
     """
-    new, old = (upstream_name(route.service, each) for each in (route.candidate, route.live))
+    releases = (route.candidate or "", route.live or "")  # a shared route has both
+    new, old = (upstream_name(route.service, each) for each in releases)
     name = route.service.replace("-", "_")
     return (
         f'split_clients "$request_id" $share_{name} {{\n    {route.share}% {new};\n    * {old};\n}}\n'
@@ -129,7 +130,7 @@ def _public(route: EdgeRoute) -> str:
     return _closed(route) if route.maintenance else _asks(route, route.live)
 
 
-def _asks(route: EdgeRoute, release: str) -> str:
+def _asks(route: EdgeRoute, release: str | None) -> str:
     if not release:
         return "        return 503;\n"
     name = route.service.replace("-", "_")

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from deploy.core.config import Service
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
+from deploy.core.state.release import sequence_of
 
 
-def phase(service: Service, seen: HostState) -> str:
-    """Returns where a host stands: empty, starting, candidate, live, draining or unreachable."""
-    if seen.problem:
-        return "unreachable"
-    route = seen.edge.route(service.name)
-    live = route.live if route else ""
+class ServicePhase(StrEnum):
+    """How far a service's rollout is on a host, as `ship status --json` writes it."""
+
+    UNREACHABLE = "unreachable"
+    EMPTY = "empty"
+    STARTING = "starting"
+    CANDIDATE = "candidate"
+    LIVE = "live"
+    DRAINING = "draining"
+
+
+def phase(service: Service, host: HostState) -> ServicePhase:
+    """Returns how far the service's rollout is on a host.
+
+    Replicas of a release older than the live one are draining, those of a newer one are starting.
+    """
+    if host.problem:
+        return ServicePhase.UNREACHABLE
+    route = host.edge.route(service.name)
+    live = route.live if route else None
     if route and route.candidate and route.candidate != live:
-        return "candidate"
-    others = [each for each in seen.running_releases(service.name) if each != live]
-    if live:
-        return (
-            "draining" if any(each < live for each in others) else "starting" if others else "live"
-        )
-    return "starting" if others else "empty"
+        return ServicePhase.CANDIDATE
+    others = [release for release in host.running_releases(service.name) if release != live]
+    if live is None:
+        return ServicePhase.STARTING if others else ServicePhase.EMPTY
+    if any(sequence_of(release) < sequence_of(live) for release in others):
+        return ServicePhase.DRAINING
+    return ServicePhase.STARTING if others else ServicePhase.LIVE
 
 
-def mixed(service: Service, seen: FleetState) -> list[str]:
-    """Returns a line where hosts serve different releases, none where they don't; who can't be asked is told apart."""
-    live = {each.host: each.edge.live(service.name) for each in seen if not each.problem}
+def mixed(service: Service, fleet: FleetState) -> list[str]:
+    """Returns one line that says which host serves what, if they differ; unreachable hosts are left out."""
+    live = {host.host: host.edge.live(service.name) for host in fleet if not host.problem}
     if len(set(live.values())) < 2:
         return []
-    told = ", ".join(f"{host} serves {release or 'nothing'}" for host, release in live.items())
-    return [f"the fleet is mixed: {told}"]
+    serving = ", ".join(f"{host} serves {release or 'nothing'}" for host, release in live.items())
+    return [f"the fleet is mixed: {serving}"]
 
 
-def drift(service: Service, seen: HostState) -> list[str]:
-    """Returns what a host runs that no release of ours says, and what is missing."""
-    if seen.problem:
-        return [seen.problem]
-    named, live = seen.edge.live(service.name), seen.live(service.name)
+def drift(service: Service, host: HostState) -> list[str]:
+    """Returns a line for everything that is missing on a host, unhealthy, or runs without being live."""
+    if host.problem:
+        return [host.problem]
+    named, live = host.edge.live(service.name), host.live(service.name)
     if live is None:
-        return [f"{seen.host}: {named} is live and its record is missing"] if named else []
-    found = {each.name: each for each in seen.replicas(service.name, live.id)}
-    missing = [f"{seen.host}: {name} is missing" for name in live.names if name not in found]
-    sick = [f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready]
-    others = [each for each in seen.running_releases(service.name) if each != live.id]
+        return [f"{host.host}: {named} is live and its record is missing"] if named else []
+    found = {container.name: container for container in host.replicas(service.name, live.id)}
+    others = [release for release in host.running_releases(service.name) if release != live.id]
     return [
         *(
-            f"{seen.host}: no {stack} runs"
+            f"{host.host}: no {stack} runs"
             for stack in ("edge", "keeper")
-            if not seen.stack_keys(stack)
+            if not host.stack_keys(stack)
         ),
-        *missing,
-        *sick,
-        *(f"{seen.host}: {each} runs beside {live.id}" for each in others),
+        *(f"{host.host}: {name} is missing" for name in live.names if name not in found),
+        *(f"{host.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready),
+        *(f"{host.host}: {release} runs beside {live.id}" for release in others),
     ]

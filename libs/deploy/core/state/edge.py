@@ -1,26 +1,26 @@
-"""What the edge of a host routes, as a value, and its nginx text; never touches nginx.
+"""The routes of a host's edge, as a value.
 
-Two services on one host name share a server block, so all routes of a host are one text.
-
-The text's first line carries the value itself, so that one file, replaced atomically, is both what nginx runs
-and what the next deploy observes: there is no second record of what is live.
+Two services on one host name share a server block, so all routes of a host are one text (`core.stacks.nginx_conf`
+renders it). Its first line holds this value as JSON: one file, replaced atomically, is both what nginx runs and what
+the next deploy observes. There is no second record of what is live.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+
+from deploy.core.state.json_record import from_json, to_json
 
 HEADER = "# py-cicd edge: "
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """One release's replicas on this host: `servers` are `address:port`, no other release's until pruned.
+    """One release's replicas on this host. `servers` are `address:port`; no other release reuses them until pruned.
 
-    Addresses, not names: a reload, a restart of the edge or a reboot then waits for no resolver (docs/adr/0004).
+    Addresses instead of names: a reload, a restart of the edge or a reboot then waits for no resolver (docs/adr/0004).
     """
 
     release: str
@@ -29,27 +29,27 @@ class Upstream:
 
 @dataclass(frozen=True)
 class EdgeRoute:
-    """A service at the edge.
+    """The route of one service.
 
-    `live` and `candidate` name one of `upstreams` or are "". `host` "" is any host name. `share` is how many of a
-    hundred users' requests the candidate gets before it is live. In `maintenance` users get 503 with a page, and the
-    preview listener the replicas as ever.
+    `live` and `candidate` are the ids of releases in `upstreams`. `host` "" matches any host name. `share` is the
+    percentage of users' requests that the candidate gets before it is live. During `maintenance` users get 503 with a
+    page, while the preview listener still reaches the replicas.
     """
 
     service: str
     path: str
     host: str
-    live: str = ""
-    candidate: str = ""
+    live: str | None = field(default=None, metadata={"none": ""})
+    candidate: str | None = field(default=None, metadata={"none": ""})
     upstreams: tuple[Upstream, ...] = ()
     share: int = 0
     maintenance: bool = False
 
     @property
     def is_shared(self) -> bool:
-        """True if users are sent to both releases."""
-        two = "" not in (self.live, self.candidate) and self.live != self.candidate
-        return two and 0 < self.share < 100
+        """Whether users' requests are split between the live release and the candidate."""
+        two = self.live and self.candidate and self.live != self.candidate
+        return bool(two) and 0 < self.share < 100
 
     def share_out(self, percent: int) -> EdgeRoute:
         """Returns the route with this share of the requests sent to the candidate."""
@@ -57,17 +57,17 @@ class EdgeRoute:
 
     def offer(self, upstream: Upstream) -> EdgeRoute:
         """Returns the route with this upstream as its candidate."""
-        others = tuple(u for u in self.upstreams if u.release != upstream.release)
+        others = tuple(other for other in self.upstreams if other.release != upstream.release)
         return replace(self, candidate=upstream.release, upstreams=(*others, upstream), share=0)
 
     def point(self, release: str) -> EdgeRoute:
-        """Returns the route with `release` live; all upstreams stay, for the way back."""
+        """Returns the route with `release` live. All upstreams stay, so that a revert can point back."""
         return replace(self, live=release, share=0)
 
     def settle(self) -> EdgeRoute:
-        """Returns the route with nothing but the live release."""
-        kept = tuple(u for u in self.upstreams if u.release == self.live)
-        return replace(self, candidate="", upstreams=kept, share=0)
+        """Returns the route with the live release alone."""
+        kept = tuple(upstream for upstream in self.upstreams if upstream.release == self.live)
+        return replace(self, candidate=None, upstreams=kept, share=0)
 
 
 @dataclass(frozen=True)
@@ -77,52 +77,46 @@ class EdgeState:
     routes: tuple[EdgeRoute, ...] = ()
 
     def route(self, service: str) -> EdgeRoute | None:
-        """Returns the service's route, None if the edge doesn't know it."""
+        """Returns the service's route, None if the edge has none."""
         return next((route for route in self.routes if route.service == service), None)
 
-    def live(self, service: str) -> str:
-        """Returns the service's live release, "" if there is none."""
+    def live(self, service: str) -> str | None:
+        """Returns the id of the service's live release, None if no release is live."""
         route = self.route(service)
-        return route.live if route else ""
+        return route.live if route else None
 
     def with_route(self, route: EdgeRoute) -> EdgeState:
         """Returns the state with the service's route replaced or added."""
         others = [other for other in self.routes if other.service != route.service]
-        return EdgeState(tuple(sorted([*others, route], key=lambda each: each.service)))
+        return EdgeState(tuple(sorted([*others, route], key=lambda route: route.service)))
 
 
 def parse_edge(text: str) -> EdgeState:
-    """Reads the value back from the text's first line. A text without one (by hand) has no routes."""
+    """Returns the state in the text's first line; a text without that line, as one written by hand, has no routes.
+
+    Raises ValueError for a line that holds something else.
+    """
     first = text.partition("\n")[0]
     if not first.startswith(HEADER):
         return EdgeState()
-    return EdgeState(
-        tuple(_route(each) for each in json.loads(first.removeprefix(HEADER))["routes"])
-    )
-
-
-def _route(data: dict[str, Any]) -> EdgeRoute:
-    upstreams = tuple(
-        Upstream(each["release"], tuple(each["servers"])) for each in data["upstreams"]
-    )
-    return EdgeRoute(**{**data, "upstreams": upstreams})
+    return from_json(EdgeState, json.loads(first.removeprefix(HEADER)))
 
 
 def generation_of(state: EdgeState) -> str:
-    """Names a state; the preview listener answers it and the edge's key: that a reload took effect can be told."""
+    """Returns the name of a state; the preview listener answers with it, which shows that a reload took effect."""
     return hashlib.sha256(dump_edge(state).encode()).hexdigest()[:16]
 
 
 def upstream_name(service: str, release: str) -> str:
-    """Names a release's upstream and zone, the same over every reload."""
+    """Returns the name of a release's upstream and shared memory zone, the same over every reload."""
     return f"{service}_{release}".replace("-", "_")
 
 
 def direct_path(service: str, release: str) -> str:
-    """Names the path under which the preview listener answers with one release, whichever is live."""
+    """Returns the path under which the preview listener answers with one release, whichever is live."""
     return f"/-/{upstream_name(service, release)}"
 
 
 def dump_edge(state: EdgeState) -> str:
-    """Writes the state as one line of JSON."""
-    return json.dumps(asdict(state), separators=(",", ":"), sort_keys=True)
+    """Returns the state as one line of JSON."""
+    return json.dumps(to_json(state), separators=(",", ":"), sort_keys=True)

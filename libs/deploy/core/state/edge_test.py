@@ -36,7 +36,7 @@ upstreams = st.builds(
 @st.composite
 def routes(draw: st.DrawFn) -> EdgeRoute:
     found = draw(st.lists(upstreams, max_size=3, unique_by=lambda each: each.release))
-    releases = st.sampled_from(["", *(each.release for each in found)])
+    releases = st.sampled_from([None, *(each.release for each in found)])
     host = draw(st.sampled_from(["", "shop.example", "www.example"]))
     service = draw(names)
     path = draw(st.sampled_from(["/", "/api", f"/{service}"]))
@@ -139,7 +139,7 @@ def _answer(conf: NginxConf, port: int, host: str, path: str) -> tuple[int, str]
 
 
 def test_a_switch_changes_one_upstreams_name_in_the_public_server() -> None:
-    offered = EdgeRoute("app", "/", "", OLD.release, "", (OLD,)).offer(NEW)
+    offered = EdgeRoute("app", "/", "", OLD.release, None, (OLD,)).offer(NEW)
     before = render_edge(EdgeState((offered,))).splitlines()
     after = render_edge(EdgeState((offered.point(NEW.release),))).splitlines()
     changed = [(a, b) for a, b in zip(before[1:], after[1:], strict=True) if a != b]
@@ -151,16 +151,16 @@ def test_a_switch_changes_one_upstreams_name_in_the_public_server() -> None:
 
 
 def test_an_offer_points_and_settles() -> None:
-    route = EdgeRoute("app", "/", "", OLD.release, "", (OLD,)).offer(NEW)
+    route = EdgeRoute("app", "/", "", OLD.release, None, (OLD,)).offer(NEW)
     assert (route.live, route.candidate, route.upstreams) == (OLD.release, NEW.release, (OLD, NEW))
     assert route.offer(NEW) == route
     assert route.settle().upstreams == (OLD,)
     settled = route.point(NEW.release).settle()
-    assert (settled.live, settled.candidate, settled.upstreams) == (NEW.release, "", (NEW,))
+    assert (settled.live, settled.candidate, settled.upstreams) == (NEW.release, None, (NEW,))
 
 
 def test_a_canary_gets_its_share_of_the_users_until_the_switch_or_the_way_back() -> None:
-    route = EdgeRoute("my-app", "/", "", OLD.release, "", (OLD,)).offer(NEW).share_out(20)
+    route = EdgeRoute("my-app", "/", "", OLD.release, None, (OLD,)).offer(NEW).share_out(20)
     text = render_edge(EdgeState((route,)))
     assert 'split_clients "$request_id" $share_my_app {\n    20% my_app_r000002_bbbbbbb;' in text
     found = read_conf(text).find(80, "", "/")
@@ -176,8 +176,8 @@ def test_a_canary_gets_its_share_of_the_users_until_the_switch_or_the_way_back()
 @pytest.mark.parametrize(
     "route",
     [
-        EdgeRoute("app", "/", "", "", NEW.release, (NEW,), share=20),
-        EdgeRoute("app", "/", "", OLD.release, "", (OLD,), share=20),
+        EdgeRoute("app", "/", "", None, NEW.release, (NEW,), share=20),
+        EdgeRoute("app", "/", "", OLD.release, None, (OLD,), share=20),
         EdgeRoute("app", "/", "", NEW.release, NEW.release, (NEW,), share=20),
         EdgeRoute("app", "/", "", OLD.release, NEW.release, (OLD, NEW), share=0),
         EdgeRoute("app", "/", "", OLD.release, NEW.release, (OLD, NEW), share=100),
@@ -188,8 +188,8 @@ def test_a_share_needs_two_releases(route: EdgeRoute) -> None:
 
 
 def test_two_services_on_one_host_name_share_its_server() -> None:
-    shop = EdgeRoute("shop", "/", "www.example", OLD.release, "", (OLD,))
-    api = EdgeRoute("api", "/api", "www.example", NEW.release, "", (NEW,))
+    shop = EdgeRoute("shop", "/", "www.example", OLD.release, None, (OLD,))
+    api = EdgeRoute("api", "/api", "www.example", NEW.release, None, (NEW,))
     conf = read_conf(render_edge(EdgeState().with_route(shop).with_route(api)))
     public = [server.name for server in conf.servers if server.port == 80]
     assert public == ["", "www.example"]

@@ -1,4 +1,4 @@
-"""What all hosts run and record: one snapshot of each, in the order of the environment file."""
+"""The observed state of all hosts: one snapshot of each, in the order of the environment file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.errors import UsageError
 
 @dataclass(frozen=True)
 class FleetState:
-    """The snapshots of some hosts: a whole environment, or those that an operation or a batch is about."""
+    """Snapshots of hosts: of a whole environment, or of those that an operation or a batch concerns."""
 
     hosts: tuple[HostState, ...] = ()
 
@@ -25,14 +25,14 @@ class FleetState:
     def __len__(self) -> int:
         return len(self.hosts)
 
-    def where(self, holds: Callable[[HostState], bool]) -> FleetState:
-        """Returns the hosts for which `holds` is true."""
-        return FleetState(tuple(host for host in self if holds(host)))
+    def where(self, condition: Callable[[HostState], bool]) -> FleetState:
+        """Returns the hosts for which `condition` is true."""
+        return FleetState(tuple(host for host in self if condition(host)))
 
     def next_sequence(self) -> int:
-        """Returns the sequence of the next release: one that no host has used, and whose addresses are free.
+        """Returns the sequence for the next release: unused on every host, and with free addresses.
 
-        Records count beside the ledger, whose last line may be cut off.
+        Release records and running containers count as well as the ledgers, whose last line may be cut off.
         """
         used = [last_sequence(host.ledger) for host in self]
         used += [release.sequence for host in self for release in host.releases]
@@ -49,17 +49,35 @@ class FleetState:
         """Returns the number of the next operation on this fleet."""
         return 1 + max((last_turn(host.ledger) for host in self), default=0)
 
-    def release(self, service: str, identity: str) -> Release | None:
-        """Returns the record of a release from any host that holds it, None if none does."""
+    def release(self, service: str, identity: str | None) -> Release | None:
+        """Returns the record of a release from any host that has it, None if no host does or the id is None."""
         found = (record for host in self if (record := host.release(service, identity)))
         return next(found, None)
 
+    def live_ids(self, service: str) -> frozenset[str]:
+        """Returns the ids of the releases that are live on at least one host."""
+        return frozenset(live for host in self if (live := host.edge.live(service)))
+
+    def live_anywhere(self, service: str, release: str) -> bool:
+        """Returns whether the release is live on at least one host."""
+        return release in self.live_ids(service)
+
+    def live_everywhere(self, service: str, release: str) -> bool:
+        """Returns whether the release is live on every host."""
+        return all(host.edge.live(service) == release for host in self)
+
+    def newest_live(self, service: str, *, other_than: str | None = None) -> str | None:
+        """Returns the id of the newest release that is live on any host, None if none is."""
+        others = (live for live in self.live_ids(service) if live != other_than)
+        return max(others, key=sequence_of, default=None)
+
     def live_release(self, service: str) -> Release:
         """Returns the record of the live release. Raises UsageError unless all hosts serve the same one."""
-        live = {host.edge.live(service) for host in self}
-        found = self.release(service, next(iter(live))) if len(live) == 1 else None
+        newest = self.newest_live(service)
+        same = newest is not None and self.live_everywhere(service, newest)
+        found = self.release(service, newest) if newest and same else None
         if found is None:
-            serving = ", ".join(sorted(live - {""})) or "nothing"
+            serving = ", ".join(sorted(self.live_ids(service), key=sequence_of)) or "nothing"
             raise UsageError(
                 f"{service}: {serving} is live, but all hosts must serve the same release",
                 hint=f"./ship deploy {service}",
@@ -67,8 +85,8 @@ class FleetState:
         return found
 
     def previous_release(self, service: str) -> Release | None:
-        """Returns the release verified last before the live one, None if no host holds such a record."""
-        live = {host.edge.live(service) for host in self}
+        """Returns the release verified last before the live one, None if no host has such a record."""
+        live = self.live_ids(service)
         entries = [entry for host in self for entry in verified(host.ledger, service)]
         for entry in sorted(entries, key=lambda entry: entry.turn, reverse=True):
             record = self.release(service, entry.release)
@@ -77,7 +95,7 @@ class FleetState:
         return None
 
     def newest_verified(self, service: Service, image: str, replica: str) -> Release | None:
-        """Returns the newest verified release of this image and configuration, None if no host holds its record."""
+        """Returns the newest verified release of this image and configuration, None if no host has its record."""
         name = service.name
         proven = {entry.release for host in self for entry in verified(host.ledger, name)}
         found = (
@@ -91,22 +109,22 @@ class FleetState:
         return max(found, key=lambda record: record.sequence, default=None)
 
     def known_releases(self, service: str) -> tuple[str, ...]:
-        """Returns the ids of all releases that any host holds a record of, newest first."""
+        """Returns the ids of all releases that any host has a record of, newest first."""
         found = {
             record.id for host in self for record in host.releases if record.service == service
         }
         return tuple(sorted(found, key=sequence_of, reverse=True))
 
-    def last_verified(self, service: str) -> str:
-        """Returns the id of the release verified last from outside, "" if none ever was.
+    def last_verified(self, service: str) -> str | None:
+        """Returns the id of the release that was verified last, None if none ever was.
 
-        The latest turn on any host counts: a host that was cut off before it recorded the turn lags behind.
+        The latest turn on any host counts: a host that became unreachable before it recorded the turn lags behind.
         """
         entries = [entry for host in self for entry in verified(host.ledger, service)]
-        return max(entries, key=lambda entry: entry.turn).release if entries else ""
+        return max(entries, key=lambda entry: entry.turn).release if entries else None
 
     def turns_of(self, release: Release) -> tuple[int, int]:
-        """Returns the first and the last turn that verified a release from outside; 0 and 0 if none did."""
+        """Returns the first and the last turn that verified a release, 0 and 0 if none did."""
         turns = [
             entry.turn
             for host in self
@@ -130,15 +148,14 @@ class FleetState:
         """Returns a service's hold from any host that has one, expired or not."""
         return next((hold for host in self if (hold := host.hold(service))), None)
 
-    def lasting_hold(self, service: str) -> Hold | None:
+    def active_hold(self, service: str) -> Hold | None:
         """Returns the hold that keeps other deploys of a service away, None if there is none.
 
-        A hold ends when it expires, and when its candidate begins to go live: all that is left then is to finish.
+        A hold is over when it has expired, or once its candidate is live on a host: all that is left is to finish that.
         """
         if (found := self.any_hold(service)) is None:
             return None
-        begun = any(host.edge.live(service) == found.release for host in self)
-        lasts = any(
+        unexpired = any(
             hold.expires_s > host.now_s for host in self if (hold := host.hold(service)) is not None
         )
-        return found if lasts and not begun else None
+        return found if unexpired and not self.live_anywhere(service, found.release) else None

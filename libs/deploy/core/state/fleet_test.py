@@ -9,7 +9,7 @@ from deploy.core.state.release import ADDRESS_SLOTS, make_release
 from deploy.testing import factories
 
 
-def container(release: str, *, state: str = "running", health: str = "healthy") -> Container:
+def container(release: str, *, state: str = "running", health: str | None = "healthy") -> Container:
     return Container("0c1d", f"app-{release}-1", "app", release, "", state, health, "")
 
 
@@ -20,7 +20,7 @@ def entry(turn: int, sequence: int, *, event: str = "ended", outcome: str = "liv
 
 def test_ready_is_running_and_healthy_or_without_a_check() -> None:
     assert container("r000001-abc").ready
-    assert container("r000001-abc", health="").ready
+    assert container("r000001-abc", health=None).ready
     assert not container("r000001-abc", health="starting").ready
     assert not container("r000001-abc", state="exited").ready
 
@@ -57,4 +57,4 @@ def test_the_last_verified_is_of_the_latest_turn_on_any_host() -> None:
     ahead = HostState("b", ledger=(entry(1, 1), entry(3, 3)))
     assert FleetState((behind,)).last_verified("app") == "r000001-abc"
     assert FleetState((behind, ahead)).last_verified("app") == "r000003-abc"
-    assert FleetState((behind, ahead)).last_verified("other") == ""
+    assert FleetState((behind, ahead)).last_verified("other") is None

@@ -1,22 +1,24 @@
-"""A held candidate: no connection lives between two jobs, so a record on each host keeps others away for a while."""
+"""A held candidate: a record on each host that keeps other deploys of the service away between two pipeline jobs."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+
+from deploy.core.state.json_record import from_json, to_json
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Who holds which candidate, beside which live release ("" for none).
+    """Who holds which candidate, and which release was live then (None: none was).
 
-    `since` is UTC in ISO 8601 by the deployer's clock, for people; `expires_s` is in seconds since 1970 by the clock of
-    the host that keeps the record, so that a clock that is wrong is wrong the same when it is read.
+    `since` is UTC in ISO 8601 by the deployer's clock, for people. `expires_s` is in seconds since 1970 by the clock of
+    the host that keeps the record: the same clock reads it, so a wrong clock does no harm.
     """
 
     service: str
     release: str
-    previous: str
+    previous: str | None = field(metadata={"none": ""})
     who: str
     since: str
     expires_s: float
@@ -24,13 +26,13 @@ class Hold:
 
 
 def dump_hold(hold: Hold) -> str:
-    """Writes the record as one line of JSON."""
-    return json.dumps(asdict(hold), sort_keys=True)
+    """Returns the record as one line of JSON."""
+    return json.dumps(to_json(hold), sort_keys=True)
 
 
 def parse_hold(line: str) -> Hold | None:
-    """Reads a record; None for what isn't one."""
+    """Returns the record that a line holds, None if it holds none."""
     try:
-        return Hold(**json.loads(line))
-    except (ValueError, TypeError):
+        return from_json(Hold, json.loads(line))
+    except ValueError:
         return None

@@ -12,7 +12,7 @@ from deploy.core.state.release import Release, sequence_of
 
 @dataclass(frozen=True)
 class Container:
-    """A container that we started. `health` is "" where the image has no health check."""
+    """A container of a release. `health` is None for an image without a health check."""
 
     id: str
     name: str
@@ -20,33 +20,33 @@ class Container:
     release: str
     replica: str
     state: str
-    health: str
+    health: str | None
     address: str
     restarts: int = 0
 
     @property
     def ready(self) -> bool:
-        """True if it runs and its health check, if any, passes."""
-        return self.state == "running" and self.health in ("", "healthy")
+        """Whether it runs and its health check, if it has one, passes."""
+        return self.state == "running" and self.health in (None, "healthy")
 
     @property
     def condition(self) -> str:
-        """How it is, in a word: its health while it runs, else its state (Docker keeps the last health)."""
+        """Its health while it runs, else its state: Docker keeps the last health of a stopped container."""
         return self.health or self.state if self.state == "running" else self.state
 
 
 @dataclass(frozen=True)
 class HostState:
-    """One host. `problem` is not "" when it couldn't be looked at; all else is then empty.
+    """A snapshot of one host.
 
-    `images` are the references by digest that the engine holds; `stacks` are (name, key) of what
-    runs beside the services, where two edges may run for a moment, `stopped_stacks` those that don't run; `targets`
-    the SHA-256 of each service's scrape targets; `now_s` is the host's clock, in seconds since 1970;
-    `listening` the TCP ports that something listens on.
+    `problem` says why the host could not be observed; all else is empty then. `images` are the references by digest
+    that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
+    `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
+    the host's clock, in seconds since 1970. `listening` are the TCP ports in use.
     """
 
     host: str
-    problem: str = ""
+    problem: str | None = None
     engine_version: str = ""
     compose_version: str = ""
     disk_free_bytes: int = 0
@@ -63,41 +63,38 @@ class HostState:
     now_s: float = 0.0
     listening: frozenset[int] = frozenset()
 
-    def replicas(self, service: str, release: str) -> tuple[Container, ...]:
-        """Returns the containers of a release, by name."""
+    def replicas(self, service: str, release: str | None) -> tuple[Container, ...]:
+        """Returns the containers of a release, by name; none for None."""
         found = (c for c in self.containers if c.service == service and c.release == release)
         return tuple(sorted(found, key=lambda container: container.name))
 
     def live(self, service: str) -> Release | None:
-        """Returns the record of the live release: what the edge names, None if it names none we know."""
+        """Returns the record of the live release, None if nothing is live or the record is missing."""
         return self.release(service, self.edge.live(service))
 
-    def release(self, service: str, identity: str) -> Release | None:
-        """Returns a release's record, None if the host holds none of that id."""
+    def release(self, service: str, identity: str | None) -> Release | None:
+        """Returns the record of a release, None if the host has none of that id or the id is None."""
         found = (r for r in self.releases if r.service == service and r.id == identity)
         return next(found, None)
 
     def stack_keys(self, name: str) -> tuple[str, ...]:
-        """Returns the keys of all that run of the edge ("edge"), the host's Prometheus ("metrics") or the like."""
-        return tuple(key for each, key in self.stacks if each == name)
+        """Returns the keys of the running stacks of that name, such as "edge" or "metrics"."""
+        return tuple(key for stack, key in self.stacks if stack == name)
 
-    def other_stacks(self, name: str, key: str) -> tuple[str, ...]:
-        """Returns the keys of all of that name, running or not, but this one."""
-        return tuple(
-            each
-            for stack, each in (*self.stacks, *self.stopped_stacks)
-            if stack == name and each != key
-        )
+    def other_stacks(self, name: str, key: str | None) -> tuple[str, ...]:
+        """Returns the keys of all stacks of that name, running or not, except `key`."""
+        known = (*self.stacks, *self.stopped_stacks)
+        return tuple(other for stack, other in known if stack == name and other != key)
 
-    def target(self, service: str) -> str:
-        """Returns the SHA-256 of a service's scrape targets, "" if it has none."""
-        return dict(self.targets).get(service, "")
+    def target(self, service: str) -> str | None:
+        """Returns the SHA-256 of a service's scrape targets, None if it has none."""
+        return dict(self.targets).get(service)
 
     def hold(self, service: str) -> Hold | None:
-        """Returns a service's hold, expired or not."""
+        """Returns the service's hold, expired or not, None if there is none."""
         return next((hold for hold in self.holds if hold.service == service), None)
 
     def running_releases(self, service: str) -> tuple[str, ...]:
-        """Returns the ids of all releases with containers here, oldest first."""
+        """Returns the ids of all releases that have containers on this host, oldest first."""
         found = {c.release for c in self.containers if c.service == service}
         return tuple(sorted(found, key=sequence_of))

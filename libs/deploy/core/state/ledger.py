@@ -1,4 +1,4 @@
-"""A host's append-only record of releases and effects, as lines; never writes one.
+"""The ledger of a host: an append-only file of operations and their effects, one JSON line each.
 
 Each line carries the hash of the line before, so that a changed or missing line shows.
 """
@@ -8,24 +8,41 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deploy.core.state.json_record import from_json, to_json
 
 EXEC = "exec"
-"""The verb of a command that a person ran in replicas; it is an effect of no operation (turn 0)."""
+"""The verb of a command that a person ran in replicas. It belongs to no operation: its turn is 0."""
 
 BOOTSTRAP = "host bootstrap"
-"""The verb of what made a server a host; it is an effect of no operation and no service."""
+"""The verb of the set-up of a server as a host. It belongs to no operation and no service."""
+
+
+class Outcome(StrEnum):
+    """How an operation ends, as ledgers, rollout logs and `--json` documents write it."""
+
+    LIVE = "live"
+    UNCHANGED = "unchanged"
+    CONFIRMED = "confirmed"
+    HELD = "held"
+    ABORTED = "aborted"
+    REVERTED = "reverted"
+    STUCK = "stuck"
+    CLOSED = "closed"
+    OPEN = "open"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One event: when (UTC, ISO 8601), who did what to which release of which service, how it ended.
+    """One line: when (UTC, ISO 8601), who did what to which release of which service, and how it ended.
 
-    `event` is "begun" or "ended" of an operation, "effect" of one command under it (`what`, and its exit `code`), or
-    "task" of a task that ran to its end. `outcome` is "" for begun. `sequence` is the release's. `turn` numbers the
-    operations of the whole fleet, so that two hosts' ledgers can be compared without a clock. `when` is the
-    operation's (an effect bears that of its beginning), `at` is when the host wrote the line, by its own clock (UTC).
+    `event` is "begun" or "ended" for an operation, "effect" for one command of it (`what`, with its exit `code`),
+    "task" for a finished task, "judged" for a verdict of the analysis. `outcome` is an `Outcome` for "ended", "done" or
+    "failed" for a task, else "". `sequence` is the release's. `turn` numbers the operations of the whole fleet, so that
+    the ledgers of two hosts can be compared without a clock. `when` is the time of the operation (for an effect the
+    time at which its operation began), `at` is when the host wrote the line, by its own clock (UTC).
     """
 
     turn: int
@@ -48,31 +65,28 @@ class Entry:
     at: str = ""
 
 
-_KNOWN = {field.name for field in fields(Entry)}
-"""An older tool, as an old job's image brings it, reads what a newer one wrote: what it doesn't know it leaves out."""
-
-
 def head_of(entry: Entry) -> str:
-    """Writes an entry as JSON without its end: the host adds the exit code of an effect, its time, and the seal."""
-    told = {name: value for name, value in asdict(entry).items() if name not in ("code", "at")}
-    return json.dumps(told, sort_keys=True).removesuffix("}")
+    """Returns an entry as JSON without its end: the host appends the exit code of an effect, the time and the seal."""
+    document = to_json(entry)
+    del document["code"], document["at"]
+    return json.dumps(document, sort_keys=True).removesuffix("}")
 
 
 def sealed(head: str, last_line: str) -> str:
-    """Ends an entry as a host does: with the seal of the line before ("" for the first)."""
+    """Returns a whole line, as a host writes it: the head with the seal of the line before ("" for the first line)."""
     return f'{head}, "prev": "{seal(last_line)}"}}'
 
 
 def parse_ledger(text: str) -> tuple[Entry, ...]:
-    """Reads all entries; a last line that was cut off by a full disk or a kill is passed over."""
+    """Returns all entries. Skips lines that hold none, such as a last line that a full disk or a kill cut off."""
     return tuple(entry for line in text.split("\n") if (entry := _entry(line)) is not None)
 
 
 def broken_links(text: str, sealed_by: str = "") -> tuple[int, ...]:
-    """Returns the numbers (from 1) of lines that were changed, or before which one is missing.
+    """Returns the numbers (from 1) of the lines that were changed or that follow a missing line.
 
-    `sealed_by` is the seal file's text, "COUNT HASH": without it a missing end can't be told. A line that was added
-    since (a kill came between the two) is no fault.
+    `sealed_by` is the text of the seal file, "COUNT HASH": only with it does a missing end show. Lines after the sealed
+    ones are accepted, since a kill may come between writing a line and the seal.
     """
     lines = text.removesuffix("\n").split("\n") if text else []
     pairs = zip(["", *lines], lines, strict=False)
@@ -86,33 +100,34 @@ def broken_links(text: str, sealed_by: str = "") -> tuple[int, ...]:
 
 
 def last_sequence(entries: Iterable[Entry]) -> int:
-    """Returns the highest sequence that was ever given, 0 for none."""
+    """Returns the highest sequence of any release, 0 if there is none."""
     return max((entry.sequence for entry in entries), default=0)
 
 
 def last_turn(entries: Iterable[Entry]) -> int:
-    """Returns the number of the last operation, 0 for none."""
+    """Returns the number of the last operation, 0 if there is none."""
     return max((entry.turn for entry in entries), default=0)
 
 
 def verified(entries: Iterable[Entry], service: str) -> tuple[Entry, ...]:
-    """Returns the entries that say of a release that it answered from outside, in the order of turns."""
+    """Returns the entries of releases that were verified from outside, in the order of turns."""
     found = [
-        e for e in entries if e.service == service and e.event == "ended" and e.outcome == "live"
+        entry
+        for entry in entries
+        if (entry.service, entry.event, entry.outcome) == (service, "ended", Outcome.LIVE)
     ]
     return tuple(sorted(found, key=lambda entry: entry.turn))
 
 
 def seal(line: str) -> str:
-    """Hashes a line; "" stays ""."""
+    """Returns the SHA-256 of a line, "" for an empty one."""
     return hashlib.sha256(line.encode()).hexdigest() if line else ""
 
 
 def _entry(line: str) -> Entry | None:
     try:
-        data: dict[str, Any] = json.loads(line)
-        return Entry(**{name: value for name, value in data.items() if name in _KNOWN})
-    except (ValueError, TypeError, AttributeError):
+        return from_json(Entry, json.loads(line))
+    except ValueError:
         return None
 
 

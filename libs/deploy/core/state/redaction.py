@@ -1,7 +1,7 @@
-"""The second line of defence: takes values that this process knows out of text that leaves it; never the first.
+"""Removes the values of known secrets from text that leaves the process.
 
-The first is that a `Secret` prints as ***. This is for what comes back from elsewhere, such as the last line of a
-command that failed on a host.
+This is the second line of defence. The first is that a `Secret` prints as ***; redaction is for text that comes from
+elsewhere, such as the last line of a command that failed on a host.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from urllib.parse import quote
 from deploy.core.state.secrets import MASK, Secret
 
 SHORTEST = 8
-"""A shorter value is found in too much that is none of it (GitLab masks variables from the same length on).
+"""Shorter values occur by chance in too much other text. GitLab masks variables from the same length on.
 
 https://docs.gitlab.com/ci/variables/#mask-a-cicd-variable
 """
 
 
 LONGEST = 1000
-"""Characters of a command that a record keeps."""
+"""How many characters of a command a ledger keeps."""
 
 _NAME = r"[\w-]*(?:passw(?:or)?d|secret|token|api[-_]?key|credential|authorization)[\w-]*"
 _OPTION = re.compile(rf"--?{_NAME}", re.IGNORECASE)
@@ -34,18 +34,18 @@ _VALUE = re.compile(
 
 
 class Redaction:
-    """What may not leave. Text passes through `__call__` on its way out."""
+    """The values that must not leave the process. Call it with a text to get the text without them."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
     def know(self, secret: Secret) -> None:
-        """Adds a value in all the shapes that it takes in text."""
-        shapes = {shape for shape in _shapes(secret.reveal()) if len(shape) >= SHORTEST}
-        if not shapes <= self._known:
-            self._known |= shapes
-            longest_first = sorted(self._known, key=lambda shape: (-len(shape), shape))
+        """Adds a value, in all the forms in which text may contain it."""
+        forms = {form for form in _forms(secret.reveal()) if len(form) >= SHORTEST}
+        if not forms <= self._known:
+            self._known |= forms
+            longest_first = sorted(self._known, key=lambda form: (-len(form), form))
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def __call__(self, text: str) -> str:
@@ -54,23 +54,25 @@ class Redaction:
         return pattern.sub(MASK, text) if pattern else text
 
 
-def told_command(argv: Sequence[str], redact: Callable[[str], str], *, whole: bool = True) -> str:
-    """Writes a command for a record that is kept: without values that are known, nor such as its words say are secret.
+def redacted_command(
+    argv: Sequence[str], redact: Callable[[str], str], *, whole: bool = True
+) -> str:
+    """Returns a command for the ledger, without known values and without values of options such as `--password`.
 
-    Where values can't be known (not `whole`) it is the program's name alone.
+    With `whole` False it is the program's name alone, for when the secrets could not be read.
     """
     if not whole:
         return f"{shlex.quote(redact(argv[0]))} ({len(argv) - 1} words more, not shown)"
     shown: list[str] = []
     for before, word in pairwise(("", *argv)):
-        # Each word by itself: quoting would hide a value that has quotes in it.
+        # Redact each word before quoting, which would change a value that contains quotes.
         known = MASK if _OPTION.fullmatch(before) else redact(word)
         shown.append(_VALUE.sub(rf"\1{MASK}", known[:LONGEST]))
     return shlex.join(shown)[:LONGEST]
 
 
-def _shapes(value: str) -> Iterator[str]:
-    """The value itself, its lines (output comes line by line), and how JSON, URLs and HTTP logins write it."""
+def _forms(value: str) -> Iterator[str]:
+    """Yields the value, each of its lines (output comes line by line), and its form in JSON, URLs and HTTP logins."""
     yield from (value, value.strip(), *(line.strip() for line in value.splitlines()))
     for ascii_only in (True, False):
         yield json.dumps(value, ensure_ascii=ascii_only)[1:-1]

@@ -14,7 +14,7 @@ from deploy.core.state.redaction import (
     LONGEST,
     SHORTEST,
     Redaction,
-    told_command,
+    redacted_command,
 )
 from deploy.core.state.secrets import Secret
 
@@ -62,7 +62,7 @@ def test_who_knows_nothing_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "expected"),
     [
         (["cat", "/proc/loadavg"], "cat /proc/loadavg"),
         (["sh", "-c", "echo $A | wc"], "sh -c 'echo $A | wc'"),
@@ -76,27 +76,28 @@ def test_who_knows_nothing_changes_nothing() -> None:
     ],
 )
 def test_a_command_s_record_has_no_value_that_its_words_say_is_secret(
-    argv: list[str], told: str
+    argv: list[str], expected: str
 ) -> None:
-    assert told_command(argv, str) == told
+    assert redacted_command(argv, str) == expected
 
 
 @pytest.mark.parametrize("value", ["it's-a-secret", 'with "quotes" in', "long\nin two lines"])
 def test_a_command_s_record_has_no_known_value_however_it_is_quoted(value: str) -> None:
     redact = knowing(value)
     argv = ["sh", "-c", f"login {value}", f"--x={value}", value]
-    assert told_command(argv, redact) == "sh -c 'login ***' '--x=***' '***'"
+    assert redacted_command(argv, redact) == "sh -c 'login ***' '--x=***' '***'"
 
 
 def test_of_a_command_whose_secrets_can_not_be_known_there_is_the_name_alone() -> None:
     assert (
-        told_command(["mysql", "-phunter2"], str, whole=False) == "mysql (1 words more, not shown)"
+        redacted_command(["mysql", "-phunter2"], str, whole=False)
+        == "mysql (1 words more, not shown)"
     )
 
 
 def test_a_long_command_is_cut_off_after_its_values_are_taken_out() -> None:
     value = "a-secret-of-some-length"
     argv = ["x" * 600, "y" * (LONGEST - 601) + value, "z" * 5_000_000]
-    told = told_command(argv, knowing(value))
-    assert len(told) == LONGEST
-    assert value[:4] not in told
+    text = redacted_command(argv, knowing(value))
+    assert len(text) == LONGEST
+    assert value[:4] not in text

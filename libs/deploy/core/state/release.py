@@ -1,24 +1,25 @@
-"""A release: one immutable record of image, config, env, compose and edge; never changed once written."""
+"""A release: one immutable record of image, configuration, environment, compose text and edge."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from deploy.core.config import Route, Service, Tasks
 from deploy.core.state.edge import Upstream
+from deploy.core.state.json_record import from_json, to_json
 from deploy.core.state.secrets import Pinned
 from deploy.core.state.stack import Stack
 
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
 ADDRESS_SLOTS = 1000
-# Where a replica's secrets come in: each host writes that file with its secrets (`core.commands.secret_files`), and it
-# extends replica.yml in turn. A folder that isn't there is an error, not one that the engine makes.
+# Each host writes this file together with a release's secrets (`core.commands.secret_files`); it extends replica.yml.
+# A missing folder must be an error: by default the engine would make an empty one.
 _WITH_SECRETS = "secrets/replica.json"
 _MOUNT = {
     "type": "bind",
@@ -32,12 +33,12 @@ _NOT_HASHED = ("replicas", "image", "rollout", "gate", "journeys")
 
 @dataclass(frozen=True)
 class Release:
-    """What runs, whole.
+    """Everything that is needed to run a release again.
 
-    `revision` is the checkout's HEAD ("unknown" without git), `image` is `name@sha256:...`, `config_hash`
-    covers the service's settings and env, `compose` and `replica` are the texts that start it, `route` is where it is
-    found when it is live, `edge` is what it was served through: image, nginx and compose text (None before 0.1 kept
-    it). `secrets` are names, sources and versions, never values.
+    `revision` is the checkout's HEAD ("unknown" without git) and `image` is `name@sha256:...`. `config_hash` covers the
+    service's settings and environment. `compose` and `replica` are the texts of the compose files, `route` is where
+    users reach it once it is live. `edge` is the edge that served it (image, nginx and compose text), None in records
+    of versions that didn't keep it. `secrets` are names, sources and versions without values.
     """
 
     id: str
@@ -63,23 +64,23 @@ class Release:
 
     @property
     def project(self) -> str:
-        """The compose project that it runs as on every host."""
+        """The name of its compose project on every host."""
         return f"{self.service}-{self.id}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its replicas' container names, which no other container ever bears."""
+        """The container names of its replicas, unique to this release."""
         return replica_names(self.service, self.sequence, self.replicas)
 
     @property
     def upstream(self) -> Upstream:
-        """How the edge reaches it."""
+        """Its replicas as the edge reaches them."""
         return Upstream(self.id, tuple(f"{address}:{self.port}" for address in self.addresses))
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Who makes a release, from what, when (UTC, ISO 8601) and why."""
+    """Who makes a release, from which revision, when (UTC, ISO 8601) and why."""
 
     revision: str
     dirty: bool
@@ -90,14 +91,14 @@ class Origin:
 
 
 def replica_names(service: str, sequence: int, count: int) -> tuple[str, ...]:
-    """Names replicas after the release's sequence, which a host's ledger never gives twice."""
+    """Returns the names of replicas, made from the release's sequence, which is never reused on a host."""
     return tuple(f"{service}-r{sequence:06d}-{number}" for number in range(1, count + 1))
 
 
 def replica_addresses(subnet: str, sequence: int, count: int) -> tuple[str, ...]:
-    """Gives each replica an address in a /16 that no other release has for the next thousand releases.
+    """Returns an address in the /16 `subnet` for each replica; a thousand releases pass before one is reused.
 
-    Raises ValueError for more than 63 replicas on a host. Addresses from x.y.250.0 up are left to Docker.
+    Raises ValueError for more than 63 replicas. Addresses from x.y.250.0 up are left to Docker.
     """
     if count > MOST_REPLICAS:
         raise ValueError(f"at most {MOST_REPLICAS} replicas on a host, not {count}")
@@ -106,12 +107,12 @@ def replica_addresses(subnet: str, sequence: int, count: int) -> tuple[str, ...]
 
 
 def release_id(sequence: int, revision: str, *, dirty: bool) -> str:
-    """Makes an id such as `r000042-3f9c2ab`, lower case, ordered by sequence."""
+    """Returns an id such as `r000042-3f9c2ab`. Compare ids by `sequence_of`: as text r1000000 sorts before r999999."""
     return f"r{sequence:06d}-{revision[:7]}{'-dirty' if dirty else ''}"
 
 
 def sequence_of(release: str) -> int:
-    """Returns an id's sequence. Raises ValueError for what is no release id."""
+    """Returns the sequence in a release id. Raises ValueError for any other text."""
     found = ID.fullmatch(release)
     if not found:
         raise ValueError(f"{release!r} is no release id (like r000042-3f9c2ab)")
@@ -119,9 +120,9 @@ def sequence_of(release: str) -> int:
 
 
 def config_hash(service: Service, replica: str, secrets: tuple[Pinned, ...] = ()) -> str:
-    """Hashes all that configures a replica, not how many there are or how they take over.
+    """Returns the hash of everything that configures a replica; the number of replicas and the rollout don't count.
 
-    `replica` is replica.yml's text; `secrets` are hashed by name, source and version.
+    `replica` is the text of replica.yml. `secrets` are hashed by name, source and version.
     """
     settings = {key: value for key, value in asdict(service).items() if key not in _NOT_HASHED}
     settings["secrets"] = sorted(astuple(pin) for pin in secrets)
@@ -130,7 +131,7 @@ def config_hash(service: Service, replica: str, secrets: tuple[Pinned, ...] = ()
 
 
 def is_made_of(release: Release, service: Service, image: str, replica: str) -> bool:
-    """True if the release is this image, configured like this, whatever the versions of its secrets are."""
+    """Returns whether the release has this image and this configuration; versions of secrets may differ."""
     sources = {pin.name: pin.ref for pin in release.secrets}
     hashed = config_hash(service, replica, release.secrets)
     return (release.image, release.config_hash, sources) == (image, hashed, dict(service.secrets))
@@ -147,7 +148,7 @@ def make_release(
     secrets: tuple[Pinned, ...] = (),
     edge: Stack | None = None,
 ) -> Release:
-    """Makes the record of a new release of `service` from an image digest."""
+    """Returns the record of a new release of `service`. `image` is `name@sha256:...`, `replica` replica.yml's text."""
     addresses = replica_addresses(subnet, sequence, service.replicas)
     identity = release_id(sequence, origin.revision, dirty=origin.dirty)
     hashed = config_hash(service, replica, secrets)
@@ -186,14 +187,14 @@ def render_compose(
     revision: str,
     hashed: str,
 ) -> str:
-    """Writes a release's compose file: one service a replica, each extending replica.yml.
+    """Returns a release's compose file: one compose service per replica, each extending replica.yml.
 
-    One compose service a replica gives each its own alias on the shared network, and no alias that two
-    releases share. The image comes in as IMAGE, through the release's .env file, as it does by hand. The file
-    is JSON, which is YAML: no value can be misread. `$` is doubled for compose.
+    A compose service per replica gives each replica an alias of its own on the shared network, and no two releases
+    share one. The image comes from the variable IMAGE in the release's .env file. The file is JSON, which is valid
+    YAML and leaves no value open to interpretation. `$` is doubled for compose.
     """
     health = service.health
-    told = {
+    identity = {
         "SERVICE": service.name,
         "RELEASE": release,
         "REVISION": revision,
@@ -208,7 +209,7 @@ def render_compose(
             "container_name": name,
             "mem_limit": service.memory,
             "stop_grace_period": f"{health.drain_s + 10:g}s",
-            "environment": {**service.env, **told, "REPLICA": name},
+            "environment": {**service.env, **identity, "REPLICA": name},
             "healthcheck": {
                 "test": ["CMD", "/usr/local/bin/healthcheck", str(service.port), health.path],
                 "interval": f"{health.interval_s:g}s",
@@ -223,7 +224,7 @@ def render_compose(
         }
         for name, address in zip(names, addresses, strict=True)
     }
-    tasks = {"task": _task_service(service, told)} if service.tasks != Tasks() else {}
+    tasks = {"task": _task_service(service, identity)} if service.tasks != Tasks() else {}
     document = {
         "name": f"{service.name}-{release}",
         "services": {**services, **tasks},
@@ -233,30 +234,30 @@ def render_compose(
 
 
 def _replica(service: Service) -> dict[str, Any]:
-    """What replicas and tasks extend, and where they find secrets that come as files."""
+    """Returns what replicas and tasks have in common: the file they extend and the mount of secrets as files."""
     file = _WITH_SECRETS if service.secrets else "replica.yml"
     as_files = any(ref.into == "file" for ref in service.secrets.values())
     mounted = {"volumes": [_MOUNT]} if as_files else {}
     return {"extends": {"file": file, "service": "replica"}, **mounted}
 
 
-def _task_service(service: Service, told: dict[str, str]) -> dict[str, Any]:
-    """What a task runs in: the replicas' image and configuration, at no address of theirs."""
+def _task_service(service: Service, identity: dict[str, str]) -> dict[str, Any]:
+    """Returns the compose service for tasks: image and configuration of the replicas, without a fixed address."""
     return {
         **_replica(service),
         "profiles": ["task"],
         "restart": "no",
         "mem_limit": service.memory,
-        "environment": {**service.env, **told, "REPLICA": "task"},
+        "environment": {**service.env, **identity, "REPLICA": "task"},
         "healthcheck": {"disable": True},
         "labels": {"py-cicd.task": service.name},
     }
 
 
 def scaled(release: Release, replicas: int) -> Release:
-    """Returns the release with another number of replicas: how many there are is no part of what it is.
+    """Returns the same release with another number of replicas. Remaining replicas keep their names and addresses.
 
-    Those that stay keep their names and addresses. Raises ValueError for more than 63 on a host.
+    Raises ValueError for more than 63 replicas.
     """
     if replicas == release.replicas:
         return release
@@ -267,10 +268,10 @@ def scaled(release: Release, replicas: int) -> Release:
     names = replica_names(release.service, release.sequence, replicas)
     document = json.loads(release.compose)
     services = document["services"]
-    like = json.dumps(services[release.names[0]])
-    others = {name: each for name, each in services.items() if name not in release.names}
+    template = json.dumps(services[release.names[0]])
+    others = {name: other for name, other in services.items() if name not in release.names}
     document["services"] = others | {
-        name: _named(json.loads(like), name, address)
+        name: _named(json.loads(template), name, address)
         for name, address in zip(names, addresses, strict=True)
     }
     compose = json.dumps(document, indent=2) + "\n"
@@ -286,32 +287,10 @@ def _named(replica: dict[str, Any], name: str, address: str) -> dict[str, Any]:
 
 
 def dump_release(release: Release) -> str:
-    """Writes the record as one line of JSON."""
-    return json.dumps(asdict(release), sort_keys=True)
+    """Returns the record as one line of JSON."""
+    return json.dumps(to_json(release), sort_keys=True)
 
 
 def parse_release(line: str) -> Release:
-    """Reads a record. Raises ValueError if it isn't one."""
-    data: dict[str, Any] = json.loads(line)
-    try:
-        read = {
-            "addresses": tuple(data["addresses"]),
-            "route": Route(**data["route"]),
-            "secrets": tuple(Pinned(**pin) for pin in data.get("secrets", ())),
-            "edge": _stack(data["edge"]) if data.get("edge") else None,
-        }
-        known = {field.name for field in fields(Release)}  # a newer tool may have written more
-        return Release(**{name: each for name, each in {**data, **read}.items() if name in known})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"not a release record: {error}") from error
-
-
-def _stack(data: dict[str, Any]) -> Stack:
-    tuples = {
-        "files": tuple((path, text, mode) for path, text, mode in data["files"]),
-        "seeds": tuple((path, text, mode) for path, text, mode in data["seeds"]),
-        "check": tuple(data["check"]),
-        "check_at": tuple(data["check_at"]),
-    }
-    known = {field.name for field in fields(Stack)}
-    return Stack(**{name: each for name, each in {**data, **tuples}.items() if name in known})
+    """Returns the record that a line of JSON holds. Raises ValueError if it holds none."""
+    return from_json(Release, json.loads(line))

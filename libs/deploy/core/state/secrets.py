@@ -1,4 +1,4 @@
-"""Secrets as the tool knows them: named, versioned, and a value that prints as ***; never written down here."""
+"""Secrets: named, versioned values that print as ***."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MASK = "***"
 
 
 class Secret:
-    """A value that shows itself only to who asks for it with `reveal`, and that is never pickled."""
+    """A value that only `reveal` returns; it prints as *** and can't be pickled."""
 
     __slots__ = ("_value",)
 
@@ -22,7 +22,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Returns the value. Whoever calls this says by it where the value goes."""
+        """Returns the value. Search for calls of this to see where values go."""
         return self._value
 
     def __repr__(self) -> str:
@@ -48,27 +48,27 @@ class Secret:
         return self
 
     def __reduce__(self) -> Never:
-        raise TypeError("a secret is never pickled")
+        raise TypeError("a secret can't be pickled")
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a store holds under a key. `version` is the store's own id of it, "" where it keeps none."""
+    """What a store has under a key. `version` is the store's own id of the value, None if it keeps no versions."""
 
     value: Secret
-    version: str = ""
+    version: str | None = None
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A store holds nothing of use under a key, and why, in words that follow a path."""
+    """A store has no usable value under a key. `reason` says why and continues a sentence that names the key."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """A secret of a release: where it comes from, how it gets to a replica, and which version it was made with."""
+    """A secret of a release: where it comes from, how a replica gets it, and the version at the time of the release."""
 
     name: str
     store: str
@@ -79,7 +79,7 @@ class Pinned:
 
     @property
     def ref(self) -> SecretRef:
-        """Where today's value is."""
+        """Where the current value is."""
         return SecretRef(self.store, self.key, self.field, self.into)
 
     def __str__(self) -> str:
@@ -87,30 +87,30 @@ class Pinned:
 
 
 def field_of(found: Found, field: str) -> Found | Missing:
-    """Returns one text field of a value that is a JSON document, or the whole value for "" """
+    """Returns one text field of a value that is a JSON document; for "" the whole value."""
     if not field:
         return found
     try:
         document = json.loads(found.value.reveal())
     except ValueError:
-        return Missing("is no JSON document, so it has no fields")
+        return Missing("isn't a JSON document, so it has no fields")
     if not isinstance(document, dict) or not isinstance(document.get(field), str):
         return Missing(f"has no text field {field}")
     return Found(Secret(document[field]), found.version)
 
 
 def version_of(name: str, found: Found, key: Secret) -> str:
-    """Returns the store's version of a secret, or a digest of the value that means nothing without `key`.
+    """Returns the store's version of a secret, or an HMAC of the value under `key` if the store keeps no versions.
 
-    With a bare hash, whoever reads a release's record could try values until one fits.
+    With a plain hash a reader of the release's record could find the value by trying candidates.
     """
     if found.version:
         return found.version
-    told = f"{name}\0{found.value.reveal()}".encode()
-    return "hmac-" + hmac.new(key.reveal().encode(), told, hashlib.sha256).hexdigest()[:32]
+    message = f"{name}\0{found.value.reveal()}".encode()
+    return "hmac-" + hmac.new(key.reveal().encode(), message, hashlib.sha256).hexdigest()[:32]
 
 
 def changed(before: tuple[Pinned, ...], after: tuple[Pinned, ...]) -> tuple[str, ...]:
-    """Names the secrets that came, went, or are of another version or source, in order."""
-    was, now = ({each.name: each for each in pins} for pins in (before, after))
-    return tuple(name for name in sorted({*was, *now}) if was.get(name) != now.get(name))
+    """Returns the names of secrets that were added, removed, or have another version or source, sorted."""
+    old, new = ({pin.name: pin for pin in pins} for pins in (before, after))
+    return tuple(name for name in sorted({*old, *new}) if old.get(name) != new.get(name))

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that each host runs beside its services (the edge, its Prometheus).
+    """A compose stack that each host runs beside its services: the edge, the host's Prometheus and so on.
 
-    `files` are (path under the part's folder, text, mode); `seeds` the same, but only written where they are
-    missing. The running container bears `key`; where it bears another, the part is started anew: `beside` the old
-    one, from a folder and as a project of its own, or in its place. `settings` are what compose.yml is told, as lines
-    NAME=VALUE; `check` is a command of the image that judges the files (mounted at `check_at`) before anything starts.
+    `files` are (path below the stack's folder, text, mode); `initial_files` are the same, but only written where they
+    are missing. The container is labelled with `key`; a host that runs another key gets the stack started anew: with
+    `side_by_side` beside the old one, in a folder and a project of its own, else in its place. `settings` are lines
+    NAME=VALUE for compose.yml. `check` is a command of the image that checks the files, mounted at `check_at`, before
+    anything starts.
     """
 
     name: str
     image: str
     key: str
     files: tuple[tuple[str, str, int], ...]
-    seeds: tuple[tuple[str, str, int], ...] = ()
-    beside: bool = False
+    initial_files: tuple[tuple[str, str, int], ...] = field(default=(), metadata={"key": "seeds"})
+    side_by_side: bool = field(default=False, metadata={"key": "beside"})
     settings: str = ""
     check: tuple[str, ...] = ()
     check_at: tuple[str, str] = ("", "")
 
     @property
-    def home(self) -> str:
-        """The folder of its compose.yml, under the part's: "" or, beside others, one of its own."""
-        return f"{self.key}/" if self.beside else ""
+    def folder(self) -> str:
+        """The folder of its compose.yml, below the stack's own: "" or, side by side with others, `KEY/`."""
+        return f"{self.key}/" if self.side_by_side else ""
 
     @property
     def project(self) -> str:
-        """The compose project that it runs as on every host."""
-        return f"py-cicd-{self.name}-{self.key}" if self.beside else f"py-cicd-{self.name}"
+        """The name of its compose project on every host."""
+        return f"py-cicd-{self.name}-{self.key}" if self.side_by_side else f"py-cicd-{self.name}"

@@ -70,13 +70,13 @@ def test_every_line_is_a_fact() -> None:
     ]
     seen = parse_snapshot("a", "\n".join(lines) + "\n")
     assert (seen.host, seen.engine_version, seen.compose_version) == ("a", "28.5.2", "2.40.3")
-    assert (seen.disk_free_bytes, seen.network, seen.problem) == (1234567, True, "")
+    assert (seen.disk_free_bytes, seen.network, seen.problem) == (1234567, True, None)
     assert seen.images == {"app@sha256:1234"}
     assert seen.releases == (RELEASE,)
     assert seen.ledger == (entry,)
-    assert (seen.target("app"), seen.target("other")) == ("8f3a", "")
+    assert (seen.target("app"), seen.target("other")) == ("8f3a", None)
     assert (seen.stack_keys("edge"), seen.stack_keys("metrics")) == (("k1",), ())
-    assert (seen.other_stacks("edge", "k1"), seen.other_stacks("metrics", "")) == ((), ("k2",))
+    assert (seen.other_stacks("edge", "k1"), seen.other_stacks("metrics", None)) == ((), ("k2",))
     replica = seen.replicas("app", RELEASE.id)[0]
     assert (replica.name, replica.address, replica.restarts) == ("app-r000001-1", "10.213.0.65", 2)
     assert replica.ready
@@ -115,7 +115,7 @@ def test_all_hosts_are_looked_at_and_one_that_can_not_be_is_told() -> None:
     with pytest.raises(HostUnreachableError):
         observe(fleet.hosts)
     assert [seen.problem for seen in observe_what_answers(fleet.hosts)] == [
-        "",
+        None,
         "b: the connection was lost",
     ]
 

@@ -47,7 +47,7 @@ def _service(
     pairs = list(zip(environment.hosts, seen, strict=True))
     hosts = [_host(config, service, each) for config, each in pairs]
     live = {each.edge.live(service.name) for each in seen}
-    release = next(iter(live)) if len(live) == 1 else ""
+    release = next(iter(live)) if len(live) == 1 else None
     record = next((r for each in seen if (r := each.release(service.name, release))), None)
     candidates = {
         route.candidate
@@ -56,7 +56,7 @@ def _service(
     }
     return {
         "name": service.name,
-        "release": release or None,
+        "release": release,
         "revision": record.revision if record else None,
         "image": record.image if record else None,
         "config_hash": record.config_hash if record else None,
@@ -82,12 +82,12 @@ def _host(config: HostConfig, service: Service, seen: HostState) -> dict[str, An
     return {
         "name": config.name,
         "phase": phase(service, seen),
-        "release": live or None,
+        "release": live,
         "wanted": record.replicas if record else service.replicas,
         "ready": sum(each.ready for each in replicas),
         "url": config.url,
         "maintenance": bool((route := seen.edge.route(service.name)) and route.maintenance),
-        "problem": seen.problem or None,
+        "problem": seen.problem,
         "replicas": [_replica(each, record.port if record else service.port) for each in replicas],
     }
 

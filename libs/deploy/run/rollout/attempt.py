@@ -65,7 +65,7 @@ class Attempt:
             self.context,
             self.request.service,
             self.held,
-            replace(entry, previous=plan.previous),
+            replace(entry, previous=plan.previous or ""),
             self.before,
             self.begun,
             recorder.tell,
@@ -177,7 +177,7 @@ class _Aim:
 
     @property
     def _target(self) -> str:
-        return release_before(self.desired.service.name, self.operation.before)
+        return release_before(self.desired.service.name, self.operation.before) or ""
 
     @property
     def _again(self) -> str:

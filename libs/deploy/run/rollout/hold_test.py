@@ -125,11 +125,11 @@ def test_a_held_candidate_answers_on_the_preview_route_only(held: Fleet) -> None
 
 
 def test_to_hold_again_what_is_held_only_renews_the_hold(held: Fleet) -> None:
-    before = observe(held.hosts).lasting_hold("app")
+    before = observe(held.hosts).active_hold("app")
     assert before is not None
     held.clock.sleep(60)
     assert deploy(asking(held, "two", hold=True), context(held), quiet).outcome == "held"
-    after = observe(held.hosts).lasting_hold("app")
+    after = observe(held.hosts).active_hold("app")
     assert after is not None
     assert after.expires_s - before.expires_s > 60
 

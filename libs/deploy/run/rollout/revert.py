@@ -38,7 +38,7 @@ def take_back(
     hold = seen.any_hold(service.name)
     ours = hold is not None and hold.release == release
     if any(host.edge.live(service.name) == release for host in seen):
-        to = hold.previous if ours and hold else ""
+        to = (hold.previous or "") if ours and hold else ""
         back = RollbackCommand(
             service, origin, to, pipeline=pipeline, options=("--release", release)
         )

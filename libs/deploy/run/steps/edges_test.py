@@ -31,8 +31,8 @@ def host_with_an_edge() -> tuple[Fleet, MemoryHost, Nginx]:
     fleet = Fleet.of("a")
     host, stack = fleet["a"], factories.stacks()[0]
     host.files[locks.TOKEN] = b"mine"
-    host.files[paths.ROUTES] = stack.seeds[0][1].encode()
-    host.edges.append(Nginx.started(stack.seeds[0][1], "one"))
+    host.files[paths.ROUTES] = stack.initial_files[0][1].encode()
+    host.edges.append(Nginx.started(stack.initial_files[0][1], "one"))
     return fleet, host, host.nginx
 
 
@@ -58,7 +58,7 @@ def test_a_route_that_is_set_already_reloads_nothing() -> None:
 def test_a_text_in_place_that_nginx_never_took_up_is_taken_up() -> None:
     fleet, host, nginx = host_with_an_edge()
     set_route(fleet, host, ROUTE)
-    nginx.conf = Nginx.started(factories.stacks()[0].seeds[0][1]).conf
+    nginx.conf = Nginx.started(factories.stacks()[0].initial_files[0][1]).conf
     set_route(fleet, host, ROUTE)
     assert nginx.conf.find(PREVIEW_PORT, "", "/") is not None
 

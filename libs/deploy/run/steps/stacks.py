@@ -28,7 +28,7 @@ def start(held: LockedHost, clock: Clock, stack: Stack, *, preview_port: int) ->
     _analyse(held, stack)
     try:
         held.run_checked(stacks.start(stack), f"starting {stack.name}", timeout_s=90)
-        if stack.beside:
+        if stack.side_by_side:
             _await_edge(held, clock, stack, preview_port)
     except (CommandError, VerifyError) as error:
         error.message += _last_words(held, stack)
@@ -45,10 +45,10 @@ def retire(held: LockedHost, name: str, keys: tuple[str, ...]) -> None:
 def _write(held: LockedHost, stack: Stack) -> None:
     folder = f"{paths.ROOT}/{stack.name}"
     told = f"PART_IMAGE={stack.image}\nPART_KEY={stack.key}\n{stack.settings}"
-    tar = files.tar_of((*stack.files, (f"{stack.home}.env", told, 0o644)))
+    tar = files.tar_of((*stack.files, (f"{stack.folder}.env", told, 0o644)))
     held.run_checked(files.overlay(folder), f"writing {stack.name}'s files", stdin=tar)
-    if stack.seeds:
-        seeds = files.tar_of(stack.seeds)
+    if stack.initial_files:
+        seeds = files.tar_of(stack.initial_files)
         held.run_checked(files.seed(folder), f"writing what {stack.name} begins with", stdin=seeds)
 
 
@@ -78,7 +78,9 @@ def _await_edge(held: LockedHost, clock: Clock, stack: Stack, preview_port: int)
 def _last_words(held: LockedHost, stack: Stack) -> str:
     """What the container said last, "" if that can't be told."""
     try:
-        said = held.host.run(docker.logs(f"{stack.project}", tail=3)) if stack.beside else None
+        said = (
+            held.host.run(docker.logs(f"{stack.project}", tail=3)) if stack.side_by_side else None
+        )
     except ShipError:
         return ""
     return f": {last_line(said)}" if said and said.code == 0 else ""
@@ -86,7 +88,7 @@ def _last_words(held: LockedHost, stack: Stack) -> str:
 
 def _take_back(held: LockedHost, stack: Stack) -> None:
     """A new edge that doesn't serve goes, if another one does; what fails here is told by the next look."""
-    if not stack.beside:
+    if not stack.side_by_side:
         return
     try:
         if set(edges.accepting(held.host) or ()) - {stack.key}:

@@ -38,4 +38,4 @@ class MemoryStore:
     def _one(self, key: str) -> Found | Missing:
         if key not in self.values:
             return Missing("is not there")
-        return Found(Secret(self.values[key]), str(self._versions[key]) if self.versioned else "")
+        return Found(Secret(self.values[key]), str(self._versions[key]) if self.versioned else None)
