@@ -417,7 +417,7 @@ FLEET = Dashboard(
         Panel(
             8,
             "Docker disk by kind",
-            "Disk space used by Docker's images, containers, volumes and build cache.",
+            "Disk space used by Docker's images, containers and volumes.",
             "bytes",
             (
                 Query(
