@@ -40,7 +40,11 @@ LOOKS = (100, 300)
 def table(rollouts: int) -> str:
     """Returns the table, in Markdown."""
     gate = Gate()
-    heads = [f"{each} a look: {word}" for each in LOOKS for word in ("refused", "unclear")]
+    heads = [
+        f"{count} per attempt: {verdict}"
+        for count in LOOKS
+        for verdict in ("failed", "inconclusive")
+    ]
     lines = [f"| new against old | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     pairs = [(f"equal: {name}", both, both) for name, both in EQUAL.items()]
     for name, old, new in [*pairs, *((name, WELL, bad) for name, bad in BAD.items())]:
