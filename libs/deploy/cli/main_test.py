@@ -16,7 +16,7 @@ import pytest
 
 from deploy.cli.main import _run, failed
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.core.state.redaction import Redaction
 from deploy.run.rollout.deploy import (
     DeployCommand,
@@ -93,7 +93,10 @@ def test_later_jobs_hear_of_a_release_that_failed_and_not_to_take_it_back(
     def fail(*_: object) -> Document:
         raise StuckError("why", end=Outcome("app", TWO, ONE, outcome, 1.0), hint="")
 
-    verb, note = Verb("deploy", "", "", fail, lambda _: None, str), tmp_path / "app.env"
+    verb, note = (
+        Verb(Group.DEPLOY, "deploy", "", "", fail, lambda _: None, str),
+        tmp_path / "app.env",
+    )
     arguments = Namespace(found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note))
     with pytest.raises(StuckError):
         _run(arguments, Console(stream=StringIO()), Redaction())

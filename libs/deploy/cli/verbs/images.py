@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
 from deploy.run.images import JOB_IMAGES
@@ -88,6 +88,7 @@ def _show_published(document: Document) -> str:
 
 
 BUILD = Verb(
+    Group.BUILD,
     "build",
     "builds the services' images and prints id and size",
     "ship build app",
@@ -96,6 +97,7 @@ BUILD = Verb(
     _show_built,
 )
 PUBLISH = Verb(
+    Group.BUILD,
     "publish",
     "pushes what the registry lacks and prints name@digest",
     "ship publish app",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.planning.step_lines import describe
 from deploy.core.planning.steps import name_of
@@ -53,6 +53,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.DEPLOY,
     "plan",
     "shows the steps a deploy would take, with their causes",
     "ship plan app",

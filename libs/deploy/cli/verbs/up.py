@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.verbs.outcome import document_of
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
@@ -73,5 +73,11 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
-    "up", "brings the whole stack up on this machine", "ship up --yes --hosts 2", _run, _add, _show
+    Group.LOCAL,
+    "up",
+    "brings the whole stack up on this machine",
+    "ship up --yes --hosts 2",
+    _run,
+    _add,
+    _show,
 )

@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.steps.watch import watch_live
 
@@ -51,6 +51,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.OBSERVE,
     "watch",
     "watches the live release under its users and judges it",
     "ship watch app --for 60",
