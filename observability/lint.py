@@ -20,8 +20,10 @@ _COUNTER = re.compile(r"\b\w+_total\b(?!\s*\[)")
 
 def problems(dashboard: Mapping[str, Any]) -> list[str]:
     """Returns the problems of a dashboard, each beginning with the name of its rule."""
-    panel_problems = (each for panel in dashboard["panels"] for each in _panel_problems(panel))
-    return [*_dashboard_problems(dashboard), *panel_problems]
+    return [
+        *_dashboard_problems(dashboard),
+        *(problem for panel in dashboard["panels"] for problem in _panel_problems(panel)),
+    ]
 
 
 def _dashboard_problems(dashboard: Mapping[str, Any]) -> Iterator[str]:
@@ -86,8 +88,8 @@ def _target_problems(name: str, target: Mapping[str, Any]) -> Iterator[str]:
         if window != "$__rate_interval":
             yield f"target-rate-interval-rule: {name} has a fixed window [{window}], expected [$__rate_interval]"
     without_selectors = re.sub(r"\{[^{}]*\}", "", expr)
-    if found := _COUNTER.search(without_selectors):
-        yield f"target-counter-agg-rule: {name} shows the counter {found[0]} without rate()"
+    if counter := _COUNTER.search(without_selectors):
+        yield f"target-counter-agg-rule: {name} shows the counter {counter[0]} without rate()"
     if re.search(r"\brate\(\s*sum", expr):
         yield f"target-counter-agg-rule: {name} takes the rate of a sum"
 
@@ -95,21 +97,21 @@ def _target_problems(name: str, target: Mapping[str, Any]) -> Iterator[str]:
 def problems_of(path: Path) -> list[str]:
     """Returns the problems of a dashboard file, one line each. A file that can't be read is one problem."""
     try:
-        found = problems(json.loads(path.read_text()))
+        messages = problems(json.loads(path.read_text()))
     except OSError as error:
-        found = [f"file: can't read it: {error.strerror}"]
+        messages = [f"file: can't read it: {error.strerror}"]
     except ValueError as error:
-        found = [f"json: {error}"]
+        messages = [f"json: {error}"]
     except (KeyError, TypeError, AttributeError) as error:
-        found = [f"schema: not a dashboard in classic JSON: {type(error).__name__} {error}"]
-    return [f"{path}: {each}" for each in found]
+        messages = [f"schema: not a dashboard in classic JSON: {type(error).__name__} {error}"]
+    return [f"{path}: {message}" for message in messages]
 
 
 def main(paths: Sequence[str]) -> int:
     """Prints the problems of these files. Returns 1 if there are any, else 0."""
-    found = [line for path in paths for line in problems_of(Path(path))]
-    print("\n".join(found), end="\n" if found else "")
-    return 1 if found else 0
+    lines = [line for path in paths for line in problems_of(Path(path))]
+    print("\n".join(lines), end="\n" if lines else "")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -35,19 +35,19 @@ def mutations(rule: Rule) -> Iterator[Mutation]:
 
 
 def _expressions(expr: str) -> Iterator[tuple[str, str]]:
-    for found in _NUMBER.finditer(_without_selectors(expr)):
-        for other in _other_numbers(found[1]):
-            yield _replace_span(expr, found.span(1), other), f"{found[1]} -> {other}"
-    for found in _WINDOW.finditer(expr):
-        length = int(seconds(found[1]))
+    for match in _NUMBER.finditer(_without_selectors(expr)):
+        for other in _other_numbers(match[1]):
+            yield _replace_span(expr, match.span(1), other), f"{match[1]} -> {other}"
+    for match in _WINDOW.finditer(expr):
+        length = int(seconds(match[1]))
         for other in (f"[{length // 2}s]", f"[{length * 2}s]"):
-            yield _replace_span(expr, found.span(), other), f"{found[0]} -> {other}"
-    for found in _NAMED_WINDOW.finditer(expr):
-        other = "30m" if found[1] != "30m" else "1d"
-        yield _replace_span(expr, found.span(1), other), f"rate{found[1]} -> rate{other}"
-    for found in _SELECTOR.finditer(expr):
-        for other in _other_selectors(found[1]):
-            yield _replace_span(expr, found.span(1), other), f"{{{found[1]}}} -> {{{other}}}"
+            yield _replace_span(expr, match.span(), other), f"{match[0]} -> {other}"
+    for match in _NAMED_WINDOW.finditer(expr):
+        other = "30m" if match[1] != "30m" else "1d"
+        yield _replace_span(expr, match.span(1), other), f"rate{match[1]} -> rate{other}"
+    for match in _SELECTOR.finditer(expr):
+        for other in _other_selectors(match[1]):
+            yield _replace_span(expr, match.span(1), other), f"{{{match[1]}}} -> {{{other}}}"
 
 
 def _other_numbers(text: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def _without_selectors(expr: str) -> str:
 
     All digits that remain belong to numbers.
     """
-    return re.sub(r"\{[^{}]*\}|\[[^\]]*\]", lambda found: " " * len(found[0]), expr)
+    return re.sub(r"\{[^{}]*\}|\[[^\]]*\]", lambda match: " " * len(match[0]), expr)
 
 
 def _replace_span(text: str, span: tuple[int, int], other: str) -> str:

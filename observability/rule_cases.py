@@ -78,9 +78,9 @@ def _budget_cases(rule: AlertRule) -> tuple[RuleCase, ...]:
 
 def _recording_case(rule: RecordingRule) -> RuleCase:
     """Counters whose growth varies from step to step, so that any other window gives another value."""
-    found = re.search(r"\[(\w+)\]", rule.expr)
-    assert found is not None
-    window_s = seconds(found[1])
+    match = re.search(r"\[(\w+)\]", rule.expr)
+    assert match is not None
+    window_s = seconds(match[1])
     step_s = 60 if window_s <= seconds("2h") else 1800
     count = int(2 * window_s / step_s) + 2
     # The increase of each counter in a step, by the step's age in steps.

@@ -79,7 +79,7 @@ class GunicornServer:
 def start(app: str, environ: Mapping[str, str], arguments: tuple[str, ...] = ()) -> GunicornServer:
     """Starts `app` ("module:factory()") and returns without waiting until it is ready.
 
-    The child gets this process's import path and `environ`, but no other variables.
+    The child gets this process's import path and `environ`, but no other variable that services read.
     """
     child_environ = {
         **importable_environ(),
@@ -143,11 +143,11 @@ def _collect(server: GunicornServer) -> None:
 
 def _find_ports(server: GunicornServer) -> bool:
     for line in server.log_lines():
-        found = re.search(r"(Listening|Metrics) at: http://[\d.]+:(\d+)", line["message"])
-        if found and found.group(1) == "Listening":
-            server.port = int(found.group(2))
-        elif found:
-            server.metrics_port = int(found.group(2))
+        match = re.search(r"(Listening|Metrics) at: http://[\d.]+:(\d+)", line["message"])
+        if match and match[1] == "Listening":
+            server.port = int(match[2])
+        elif match:
+            server.metrics_port = int(match[2])
     return bool(server.port and server.metrics_port)
 
 
