@@ -48,7 +48,7 @@ def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
 def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
     if arguments.selection and files.selection(arguments.selection).reaches(_TOOL):
-        names = [*names, "ship"]  # a merge command that breaks the tool's image shows it
+        names = [*names, "ship"]  # a merge request that breaks the tool's image shows it
     built = [wiring.images.build(name) for name in names]
     return {
         "images": [
