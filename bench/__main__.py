@@ -18,23 +18,23 @@ def start() -> None:
     """Sets up what is missing and becomes the benchmark."""
     sys.path.insert(0, str(ROOT / "libs"))
     from toolchain.errors import ToolchainError
-    from toolchain.paths import find_places
+    from toolchain.paths import find_paths
     from toolchain.process import tool_environment
     from toolchain.setup import (
         Setup,
         prepare,
-        should_ask,
+        should_confirm,
     )
-    from toolchain.tools.all import Chain
+    from toolchain.tools.toolset import Toolset
 
-    setup = Setup.here(Chain(find_places(os.environ)), os.environ)
+    setup = Setup.here(Toolset(find_paths(os.environ)), os.environ)
     module = WITHOUT_ENGINE.get(sys.argv[1] if sys.argv[1:] else "")
-    tasks = setup.tasks_for(setup.chain.for_ship) if module else setup.tasks_for_all("up")
+    tasks = setup.tasks_for(setup.toolset.for_ship) if module else setup.tasks_for_all("up")
     try:
-        prepare(tasks, ask=should_ask(sys.argv[1:], os.environ))
+        prepare(tasks, confirm=should_confirm(sys.argv[1:], os.environ))
     except ToolchainError as error:
         sys.exit(str(error))
-    python = str(setup.chain.venv_python(setup.chain.ship))
+    python = str(setup.toolset.venv_python(setup.toolset.ship))
     paths = ":".join(str(each) for each in (ROOT, ROOT / "libs"))
     env = {**tool_environment(os.environ), "PYTHONPATH": paths, "SHIP_ROOT": str(ROOT)}
     os.execve(python, [python, "-P", "-m", module or "bench.run", *sys.argv[2:]], env)

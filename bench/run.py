@@ -20,8 +20,8 @@ from bench.plain_way import HERE, PlainWay, lay_out
 from bench.registry import Account, pushed
 from deploy.adapters.base_images import read_recipe
 from e2e.stack import Clone, Stack, state_folder, terminated_as_interrupt
-from toolchain.paths import find_places
-from toolchain.tools.all import Chain
+from toolchain.paths import find_paths
+from toolchain.tools.toolset import Toolset
 
 PAGE = "services/app/templates/home.html"
 BEFORE, AFTER = "One service, many replicas", "One service, many equal replicas"
@@ -88,7 +88,7 @@ class _Bench:
         lock = self.stack.ship.root / "3rdparty" / "python" / "default.lock"
         self._make_repository("plain")
         _say("plain: pip install, docker build")
-        uv = Chain(find_places(os.environ)).uv
+        uv = Toolset(find_paths(os.environ)).uv
         wheels = self.work / "wheels" / "index"
         pip = fetch_wheels(
             (HERE / "requirements.txt").read_text(), pins(lock.read_text()), wheels, uv
