@@ -98,7 +98,7 @@ def parser() -> VerbParser:
         metavar="FILE",
         help="only targets in this file, which ship affected --out wrote",
     )
-    parser.add_argument("--only", choices=tuple(Stage), help="only this stage")
+    parser.add_argument("--only", choices=[stage.value for stage in Stage], help="only this stage")
     parser.add_argument(
         "--coverage",
         action="store_true",
