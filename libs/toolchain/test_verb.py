@@ -197,14 +197,13 @@ class PantsRunner:
 
     def run(self, args: Sequence[str], **extra: str) -> int:
         """Runs Pants and returns its exit code. On Ctrl-C, which Pants receives too, waits until Pants has ended."""
-        reports = self.reports.relative_to(
-            self.toolset.paths.checkout
-        )  # Pants refuses absolute paths
-        # Its live display needs stderr to be a terminal; otherwise stderr is a pipe from which we read the counters.
+        checkout = self.toolset.paths.checkout
+        reports = self.reports.relative_to(checkout)  # Pants refuses absolute paths
+        # The live display of Pants needs a terminal. Without one, stderr is a pipe, from which we read the counters.
         stats = () if sys.stderr.isatty() else ("--stats-log",)
         process = subprocess.Popen(
             pants_command(self.toolset, [f"--test-report-dir={reports}", *stats, *args]),
-            cwd=self.toolset.paths.checkout,
+            cwd=checkout,
             env={**self._env, **extra},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr if self.quiet_stdout else None,
@@ -247,7 +246,7 @@ class PantsRunner:
         return thread
 
     def lists(self, args: Sequence[str]) -> bool:
-        """Returns whether `pants list` with these arguments prints a target, also if it fails."""
+        """Returns whether a call of `pants list` prints a target. A call that fails counts as one that does."""
         argv = pants_command(self.toolset, args)
         done = subprocess.run(
             argv,
