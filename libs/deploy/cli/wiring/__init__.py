@@ -37,7 +37,7 @@ from deploy.run.affected import SelectionContext
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import DeployContext
 from deploy.run.steps.secrets import SecretResolver
-from toolchain.engine import stop_if_ours
+from toolchain.docker_daemon import stop_daemon_started_by
 
 __all__ = ["ROOT", "Wiring"]
 
@@ -186,4 +186,4 @@ class Wiring:
 
     def stop_engine_if_ours(self) -> bool:
         """Stops the Docker engine if `ship up` started it. Returns whether it did."""
-        return stop_if_ours(by="up")
+        return stop_daemon_started_by("up")

@@ -31,7 +31,7 @@ from deploy.core.state.stack import Stack
 from deploy.errors import ConfigError
 from deploy.run import images
 from toolchain.errors import ToolchainError
-from toolchain.paths import find_places
+from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Images:
 
     @property
     def _cache(self) -> Path:
-        return find_places(os.environ).cache
+        return find_paths(os.environ).cache
 
     def build(self, name: str) -> BuiltImage:
         """Returns the image of a service in this checkout; builds it unless nothing changed."""
