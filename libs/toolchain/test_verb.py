@@ -133,7 +133,7 @@ def _tasks(setup: Setup, only: str | None) -> list[Task]:
     """Returns the set-up tasks: a single stage other than `integration` needs neither Debian packages nor Docker."""
     if only in (None, Stage.INTEGRATION):
         return setup.tasks_for_all("test")
-    return setup.tasks_for(setup.toolset.all)
+    return setup.tasks_for(setup.toolset.for_tests if only == Stage.TEST else setup.toolset.all)
 
 
 def _stages(args: argparse.Namespace) -> tuple[Stage, ...]:
