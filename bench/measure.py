@@ -10,11 +10,8 @@ from http.client import HTTPConnection, HTTPException
 
 from docker.models.containers import Container
 
-from e2e.loadgen.load import (
-    Load,
-    Report,
-    saturate,
-)
+from e2e.loadgen.process import RunningLoad, running_gets
+from e2e.loadgen.record import Record
 from e2e.ship import until
 
 STARTS = 3
@@ -56,39 +53,43 @@ def _answers(address: str) -> bool:
 
 def requests_per_second(url: str, *, seconds: float = 8.0) -> float:
     """Returns how many GETs of /api/monitor are answered well, with eight clients that ask on."""
-    saturate(url, "/api/monitor", seconds=1)
-    begun = time.monotonic()
-    report = saturate(url, "/api/monitor", seconds=seconds)
-    return (len(report.answers) - len(report.lost)) / (time.monotonic() - begun)
+    with running_gets(url, "/api/monitor", closed=8) as load:
+        load.await_rows(1)
+        time.sleep(1)
+        begun = time.time()
+        time.sleep(seconds)
+        ended = time.time()
+    record = load.record.between(begun, ended)
+    return (len(record.rows) - len(record.lost)) / (ended - begun)
 
 
 @dataclass(frozen=True)
 class Redeploy:
-    """A redeploy under load, begun at `begun` on the monotonic clock: its own time, and what users met."""
+    """A redeploy under load, begun at `begun` in seconds since the epoch: its own time, and what users met."""
 
     begun: float
     seconds: float
-    report: Report
+    record: Record
 
     @property
     def live_after(self) -> float:
         """Seconds until the last request was due that failed or met the release before."""
-        last = self.report.answers[-1].release
-        others = [each.due for each in self.report.answers if each.lost or each.release != last]
+        last = self.record.rows[-1].release
+        others = [row.due for row in self.record.rows if row.lost or row.release != last]
         return max(others, default=self.begun) - self.begun
 
 
 def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
     """Redeploys while `RATE` requests a second go on, fresh and keep-alive, until they are all well again."""
-    with Load(url, rate=RATE) as load:
-        until(lambda: len(load.report.answers) > RATE, within_s=10)
-        begun = time.monotonic()
+    with running_gets(url, rate=RATE) as load:
+        load.await_rows(int(RATE) + 1)
+        begun = time.time()
         redeploy()
-        seconds = time.monotonic() - begun
+        seconds = time.time() - begun
         until(lambda: _well_for(load, 2.0), within_s=90)
-    return Redeploy(begun, seconds, load.report)
+    return Redeploy(begun, seconds, load.record)
 
 
-def _well_for(load: Load, seconds: float) -> bool:
-    recent = load.report.since(time.monotonic() - seconds)
-    return len(recent.answers) > RATE * seconds / 2 and not recent.lost
+def _well_for(load: RunningLoad, seconds: float) -> bool:
+    recent = load.record.between(time.time() - seconds)
+    return len(recent.rows) > RATE * seconds / 2 and not recent.lost

@@ -19,7 +19,7 @@ from bench.measure import Redeploy, first_answer, redeploy_under_load, requests_
 from bench.plain_way import HERE, PlainWay, lay_out
 from bench.registry import Account, pushed
 from deploy.adapters.base_images import read_recipe
-from e2e.stack import Clone, Stack, state_folder, terminated_as_interrupt
+from e2e.live_sandbox import Clone, LiveSandbox, state_folder, terminated_as_interrupt
 from toolchain.paths import find_places
 from toolchain.tools.all import Chain
 
@@ -31,10 +31,10 @@ def main() -> int:
     """Prints the table on stdout and what is being done on stderr."""
     with ExitStack() as leaving, terminated_as_interrupt():
         work = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        stack = Stack.named("bench", work / "notes")
+        stack = LiveSandbox.named("bench", work / "notes")
         leaving.callback(lambda: stack.ship("down"))
         _say("a sandbox of its own, with this project's service deployed")
-        stack.ship("up", "--yes", "--no-e2e").must()
+        stack.ship("up", "--yes", "--no-e2e").expect_success()
         bench = _Bench(stack, work, docker.from_env(version="auto", timeout=600))
         ours = bench.ours()
         plain = bench.plain()
@@ -44,7 +44,7 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class _Bench:
-    stack: Stack
+    stack: LiveSandbox
     work: Path
     engine: docker.DockerClient
 
@@ -70,11 +70,15 @@ class _Bench:
         clone.commit("Change one line")
         _say("ours: a one-line change, deployed under load")
         published = (
-            stack.ship.of(clone.root)("publish", "app").must().document["images"][0]["image"]
+            stack.ship.of(clone.root)("publish", "app")
+            .expect_success()
+            .document["images"][0]["image"]
         )
         redeploy = redeploy_under_load(
             stack.url,
-            lambda: stack.ship.of(clone.root)("deploy", "app", "--image", published).must(),
+            lambda: stack.ship.of(clone.root)(
+                "deploy", "app", "--image", published
+            ).expect_success(),
         )
         size = pushed(self._blobs(before), self._blobs(published))
         return _figures(self._size(local), size, first, requests, redeploy)
@@ -152,7 +156,7 @@ class _Bench:
 
 
 def _figures(size: int, change: int, first: float, requests: float, redeploy: Redeploy) -> Figures:
-    report = redeploy.report
+    record = redeploy.record
     return Figures(
         image=size,
         pushed_after_change=change,
@@ -160,9 +164,9 @@ def _figures(size: int, change: int, first: float, requests: float, redeploy: Re
         requests=requests,
         live_after=redeploy.live_after,
         redeploy=redeploy.seconds,
-        sent=len(report.answers),
-        lost=len(report.lost),
-        p99=report.answered.percentile(0.99),
+        sent=len(record.rows),
+        lost=len(record.lost),
+        p99=record.served.percentile(0.99),
     )
 
 
