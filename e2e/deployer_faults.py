@@ -127,6 +127,15 @@ class EventLog:
             assert time.monotonic() < deadline, f"no such event in {within_s} s:\n{call.stderr()}"
             time.sleep(0.002)
 
+    def await_step_done(self, call: ShipCall, kind: str, *, within_s: float) -> None:
+        """Waits until a step of this kind is done. Raises AssertionError if the command ended without it."""
+        done = self.await_event(
+            call,
+            lambda event: (event["event"], event.get("step")) == ("StepDone", kind),
+            within_s=within_s,
+        )
+        assert done is not None, call.stderr()
+
 
 @dataclass(frozen=True)
 class InjectedFault:

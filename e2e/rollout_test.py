@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from e2e.deployer_faults import EventLog
 from e2e.live_sandbox import Clone, LiveSandbox, fetch
 from e2e.loadgen.process import running_gets
 from e2e.loadgen.replicas import find_replicas
@@ -162,8 +163,9 @@ def test_ctrl_c_keeps_the_live_release_and_a_second_deploy_goes_live(
     changed = sandbox.variant(tmp_path, '[services.app.env]\nLOG_LEVEL = "warning"')
     words = ("deploy", "app", "--image", before["image"])
     with running_gets(sandbox.url, rate=30) as load:
-        call = sandbox.ship.start(*words, env=changed)
-        call.await_output("StartReplicas", within_s=60)
+        events = EventLog(tmp_path / "events.jsonl")
+        call = sandbox.ship.start(*words, "--events", str(events.file), env=changed)
+        events.await_step_done(call, "StartReplicas", within_s=60)
         call.interrupt()
         result = call.wait(within_s=60)
         assert result.code == 1

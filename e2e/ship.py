@@ -59,14 +59,6 @@ class ShipCall:
         """Returns what it has printed for people until now."""
         return self.err.read_text(errors="replace")
 
-    def await_output(self, words: str, *, within_s: float) -> None:
-        """Waits until it has printed these words. Raises AssertionError if it ends first or takes too long."""
-        deadline = time.monotonic() + within_s
-        while words not in self.stderr():
-            assert self.process.poll() is None, self.stderr()
-            assert time.monotonic() < deadline, self.stderr()
-            time.sleep(0.02)
-
     def interrupt(self) -> None:
         """Sends SIGINT to the whole process group, as a terminal does at Ctrl-C."""
         os.killpg(self.process.pid, signal.SIGINT)

@@ -10,6 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from e2e.deployer_faults import EventLog
 from e2e.live_sandbox import Clone, LiveSandbox
 from e2e.loadgen.process import running_gets
 from e2e.loadgen.replicas import find_replicas
@@ -146,8 +147,9 @@ def test_rebooted_host_serves_the_live_release(
     if when == "quiet":
         sandbox.host().container.restart(timeout=1)
     else:
-        call = sandbox.ship.start(*words, env=changed)
-        call.await_output("] host-1: WriteRelease", within_s=60)
+        events = EventLog(tmp_path / "events.jsonl")
+        call = sandbox.ship.start(*words, "--events", str(events.file), env=changed)
+        events.await_step_done(call, "WriteRelease", within_s=60)
         sandbox.host().container.restart(timeout=1)
         result = call.wait(within_s=180)
         assert result.code in (1, 4), result.stderr
