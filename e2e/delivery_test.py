@@ -32,9 +32,9 @@ from e2e.ship import Ship
 
 VERIFY = ("lint", "check", "test")
 DEPLOYING = ("plan", "publish", "pipelines")
-DUE = ("one", "two")
+DEPENDENTS = ("one", "two")
 WRITTEN = ("selection.json", "images.json", "staging.yml", "production.yml")
-ALL = ("app", *DUE, "three")
+ALL = ("app", *DEPENDENTS, "three")
 GREETING = "libs/left/greeting.py"
 TOOL = "libs/deploy/core/commands/shell.py"
 TELEMETRY = "libs/telemetry/__init__.py"
@@ -168,14 +168,14 @@ def test_change_of_a_library_is_verified_published_and_deployed_for_its_dependen
     before = project.push(greeting("good day"))
     run = project.run("plan", *VERIFY, "publish", "pipelines", before=before)
     assert run.code == 0, run.output[-6000:]
-    assert project.published == list(DUE)
+    assert project.published == list(DEPENDENTS)
     child = project.run_child("staging")
     assert child.code == 0, child.output[-6000:]
-    assert [project.greeting(name) for name in DUE] == ["good day", "good day"]
+    assert [project.greeting(name) for name in DEPENDENTS] == ["good day", "good day"]
     written = [(project.root / "dist/ci" / name).read_text() for name in WRITTEN]
     assert not any("three" in text for text in (*written, child.output))
     assert "services/three" not in run.output
-    project.record(*DUE)
+    project.record(*DEPENDENTS)
 
 
 def test_image_that_the_registry_has_is_not_packaged_again(
@@ -183,14 +183,14 @@ def test_image_that_the_registry_has_is_not_packaged_again(
 ) -> None:
     known = json.loads((project.root / "dist/ci/images.json").read_text())["images"]
     engine = docker.from_env(version="auto")
-    for name in DUE:
+    for name in DEPENDENTS:
         for image in engine.images.list(f"py-cicd/{name}"):
             for tag in image.tags:
                 engine.images.remove(tag, force=True)
-    result = project.ship("publish", *DUE).expect_success()
+    result = project.ship("publish", *DEPENDENTS).expect_success()
     assert result.document["images"] == known
-    assert result.stderr.count("not packaged") == len(DUE)
-    assert [engine.images.list(f"py-cicd/{name}") for name in DUE] == [[], []]
+    assert result.stderr.count("not packaged") == len(DEPENDENTS)
+    assert [engine.images.list(f"py-cicd/{name}") for name in DEPENDENTS] == [[], []]
 
 
 def test_deploy_jobs_run_in_the_published_image_of_the_tool(project: Project) -> None:
@@ -200,7 +200,7 @@ def test_deploy_jobs_run_in_the_published_image_of_the_tool(project: Project) ->
     tool_image = json.loads((project.root / "dist/ci/images.json").read_text())["tool"]
     assert tool_image.partition("@")[0].endswith("/ship")
     (built,) = project.ship("build", "ship").expect_success().document["images"]
-    for name in DUE:
+    for name in DEPENDENTS:
         variables = dict[str, str]()
         for step in ("hold", "promote", "watch", "confirm"):
             job = parse_job(text, f"{step} {name}")
@@ -209,8 +209,8 @@ def test_deploy_jobs_run_in_the_published_image_of_the_tool(project: Project) ->
             if step == "hold":
                 dotenv = (project.root / f"dist/ci/{name}.env").read_text()
                 variables |= dict(line.split("=", 1) for line in dotenv.splitlines())
-    assert [project.greeting(name) for name in DUE] == ["good afternoon", "good afternoon"]
-    project.record(*DUE)
+    assert [project.greeting(name) for name in DEPENDENTS] == ["good afternoon", "good afternoon"]
+    project.record(*DEPENDENTS)
 
 
 def run_in_image(project: Project, image: str, script: str, variables: dict[str, str]) -> None:
@@ -245,7 +245,7 @@ def run_in_image(project: Project, image: str, script: str, variables: dict[str,
 def test_change_that_fails_its_journeys_is_rolled_back_and_the_old_release_serves(
     project: Project,
 ) -> None:
-    serving = [project.greeting(name) for name in DUE]
+    serving = [project.greeting(name) for name in DEPENDENTS]
     before = project.push(greeting("an insult"))
     assert project.run(*DEPLOYING, before=before).code == 0
     child = project.run_child("staging")
@@ -253,13 +253,15 @@ def test_change_that_fails_its_journeys_is_rolled_back_and_the_old_release_serve
     assert "starting shell (promote)" not in child.output
     # GitLab runs an on_failure job even after skipped stages. The emulator does so only if the job is named.
     rollback = project.run_child(
-        "staging", *(f"{stage} {name}" for stage in ("e2e", "rollback") for name in DUE)
+        "staging", *(f"{stage} {name}" for stage in ("e2e", "rollback") for name in DEPENDENTS)
     )
-    assert rollback.output.count("starting shell (rollback)") == len(DUE), rollback.output[-6000:]
+    assert rollback.output.count("starting shell (rollback)") == len(DEPENDENTS), rollback.output[
+        -6000:
+    ]
     assert "FAIL  rollback" not in rollback.output, rollback.output[-6000:]
-    assert [project.greeting(name) for name in DUE] == serving
+    assert [project.greeting(name) for name in DEPENDENTS] == serving
     assert "an insult" not in serving
-    for name in DUE:
+    for name in DEPENDENTS:
         (service,) = project.ship("status", name).expect_success().document["services"]
         assert (service["candidate"], service["drift"]) == (None, [])
 
@@ -293,7 +295,7 @@ def test_publish_without_docker_is_refused_and_writes_nothing(project: Project) 
     project.push(greeting("good evening"))
     no_engine = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
     ship = replace(project.ship, environ={**project.ship.environ, **no_engine})
-    result = ship("publish", *DUE, "--out", "dist/ci/images.json")
+    result = ship("publish", *DEPENDENTS, "--out", "dist/ci/images.json")
     assert (result.code, result.kind) == (2, "NoEngineError"), result.stderr
     assert result.hint == "./ship doctor --fix"
     assert not (project.root / "dist/ci/images.json").exists()
