@@ -16,7 +16,7 @@ from deploy.errors import UsageError
 from sandbox import state
 
 if TYPE_CHECKING:
-    from sandbox.monitoring import Watch
+    from sandbox.monitoring import MonitoringConfig
 
 ROOT = Path(os.environ.get("SHIP_CHECKOUT") or Path(__file__).resolve().parents[4])
 """The checkout. ./ship says which; this library may lie in an image instead."""
@@ -89,12 +89,12 @@ class Settings:
         watching = {"prometheus": metrics.prometheus_url, "alertmanager": metrics.alertmanager_url}
         return urls | {name: url for name, url in watching.items() if url}
 
-    def watch(self) -> Watch:
-        """The rules and the routes of alerts that a sandbox is watched by, as this checkout has them."""
-        from sandbox.monitoring import Watch
+    def monitoring(self) -> MonitoringConfig:
+        """Returns the alert rules and routes of a sandbox, from this checkout."""
+        from sandbox.monitoring import MonitoringConfig
 
         folder = ROOT / "observability"
-        return Watch(
+        return MonitoringConfig(
             rules=files.read_text(folder / "prometheus" / "rules.yml"),
             alertmanager=files.read_text(folder / "alertmanager" / "alertmanager.yml"),
         )
