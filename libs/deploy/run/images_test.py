@@ -14,8 +14,8 @@ from deploy.core.ports import Answer
 from deploy.errors import BuildError, RegistryAuthError, RegistryError, TagTakenError
 from deploy.run.images import (
     JOB_IMAGES,
+    BuildContext,
     JobImage,
-    Workshop,
     build,
     ensure_published,
     job_test,
@@ -46,7 +46,7 @@ class Shop:
         self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
         self.work = MemoryBuild(self.engine)
         self.bases = 0
-        self.workshop = Workshop(
+        self.workshop = BuildContext(
             packager=self.work,
             history=self.work,
             memory=MemoryCache(),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 
 from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
-from deploy.core.stacks.definitions import edge_part
+from deploy.core.stacks.definitions import edge_stack
 from deploy.core.state.ledger import Entry
 from deploy.core.state.release import Origin
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 from deploy.testing.fleet.fleet import FleetRegistry
 
 EDGE = Edge()
@@ -40,12 +40,12 @@ def service(
     )
 
 
-def parts(version: str = "1") -> tuple[Part, ...]:
+def stacks(version: str = "1") -> tuple[Stack, ...]:
     """Returns the stacks of a host: edge, watchdog and metrics."""
-    edge = edge_part(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
+    edge = edge_stack(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
     files = (("compose.yml", '{"services": {}}', 0o644),)
     return (
         edge,
-        Part("keeper", image("python", "python"), "keeper-1", files),
-        Part("metrics", image("prometheus", "prometheus"), "metrics-1", files),
+        Stack("keeper", image("python", "python"), "keeper-1", files),
+        Stack("metrics", image("prometheus", "prometheus"), "metrics-1", files),
     )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.core.analysis.samples import (
-    Side,
-    Tally,
+    ReleaseStats,
+    RequestStats,
     tally,
 )
 from deploy.core.analysis.verdict import (
@@ -47,19 +47,19 @@ class SimulatedRelease:
         self._chance = chance
         half = profile.replica_spread / 2
         self._speeds = [chance.uniform(1 - half, 1 + half) for _ in range(profile.replicas)]
-        self._total = Side()
+        self._total = ReleaseStats()
 
-    def after(self, more: int) -> Side:
+    def after(self, more: int) -> ReleaseStats:
         """Answers `more` requests. Returns the statistics of all requests so far."""
         counts = [more // len(self._speeds)] * len(self._speeds)
         for number in range(more % len(self._speeds)):
             counts[number] += 1
-        self._total += Side(
+        self._total += ReleaseStats(
             {f"replica-{number}": self._answers(number, n) for number, n in enumerate(counts)}
         )
         return self._total
 
-    def _answers(self, replica: int, count: int) -> Tally:
+    def _answers(self, replica: int, count: int) -> RequestStats:
         profile, chance = self._profile, self._chance
         errors = (
             profile.bad_replica_errors

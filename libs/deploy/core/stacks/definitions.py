@@ -15,10 +15,10 @@ from deploy.core.stacks.prometheus import (
     render_web,
 )
 from deploy.core.state.edge import EdgeState
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 
-def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Part:
+def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Stack:
     """Makes the edge from deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf as they stand.
 
     Each edge has files of its own under its key, nginx.conf included, so that two run side by side and the way back
@@ -34,7 +34,7 @@ def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge
     )
     # What is routed belongs to the services; a new edge answers 503 until the first release is live.
     routes = render_edge(EdgeState(), http_port=http_port, preview_port=preview_port)
-    return Part(
+    return Stack(
         "edge",
         image,
         key,
@@ -47,14 +47,14 @@ def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge
     )
 
 
-def keeper_part(image: str, keeper_yml: str, modules: Mapping[str, str]) -> Part:
+def keeper_stack(image: str, keeper_yml: str, modules: Mapping[str, str]) -> Stack:
     """Makes the keeper from deploy/keeper.yml and the texts of libs/keeper by file name; `image` has a Python."""
     code = tuple((f"code/keeper/{name}", text, 0o644) for name, text in sorted(modules.items()))
     files = (("compose.yml", keeper_yml, 0o644), *code)
-    return Part("keeper", image, _key(image, files), files)
+    return Stack("keeper", image, _key(image, files), files)
 
 
-def metrics_part(
+def metrics_stack(
     image: str,
     metrics: Metrics,
     *,
@@ -63,7 +63,7 @@ def metrics_part(
     password: str,
     password_hash: str,
     interval_s: int,
-) -> Part:
+) -> Stack:
     """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
     config = render_prometheus(interval_s=interval_s)
     told = (cert, key, password, metrics.user, metrics.port, config, node_flags())
@@ -75,17 +75,17 @@ def metrics_part(
         ("conf/tls.crt", cert, 0o644),
         ("conf/tls.key", key, 0o600),
     )
-    return Part("metrics", image, identity, files)
+    return Stack("metrics", image, identity, files)
 
 
-def exporter_part(image: str, package: Mapping[str, str], edge: Edge) -> Part:
+def exporter_stack(image: str, package: Mapping[str, str], edge: Edge) -> Stack:
     """Makes our own exporter on the Python base; `package` has the texts of libs/exporter by file name."""
     url = f"http://127.0.0.1:{edge.preview_port}/-/nginx"
     identity = _key(image, (sorted(package.items()), url))
     compose = render_exporter_compose(image, edge_status_url=url, key=identity)
     code = ((f"conf/exporter/{name}", text, 0o644) for name, text in sorted(package.items()))
     files = (("compose.yml", compose, 0o644), *code)
-    return Part("exporter", image, identity, files)
+    return Stack("exporter", image, identity, files)
 
 
 def _key(image: str, what: object) -> str:

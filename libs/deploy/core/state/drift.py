@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from deploy.core.config import Service
-from deploy.core.state.observed import Observed
+from deploy.core.state.fleet import FleetState
+from deploy.core.state.host import HostState
 
 
-def phase(service: Service, seen: Observed) -> str:
+def phase(service: Service, seen: HostState) -> str:
     """Returns where a host stands: empty, starting, candidate, live, draining or unreachable."""
     if seen.problem:
         return "unreachable"
@@ -24,7 +23,7 @@ def phase(service: Service, seen: Observed) -> str:
     return "starting" if others else "empty"
 
 
-def mixed(service: Service, seen: Sequence[Observed]) -> list[str]:
+def mixed(service: Service, seen: FleetState) -> list[str]:
     """Returns a line where hosts serve different releases, none where they don't; who can't be asked is told apart."""
     live = {each.host: each.edge.live(service.name) for each in seen if not each.problem}
     if len(set(live.values())) < 2:
@@ -33,7 +32,7 @@ def mixed(service: Service, seen: Sequence[Observed]) -> list[str]:
     return [f"the fleet is mixed: {told}"]
 
 
-def drift(service: Service, seen: Observed) -> list[str]:
+def drift(service: Service, seen: HostState) -> list[str]:
     """Returns what a host runs that no release of ours says, and what is missing."""
     if seen.problem:
         return [seen.problem]
@@ -46,9 +45,9 @@ def drift(service: Service, seen: Observed) -> list[str]:
     others = [each for each in seen.running_releases(service.name) if each != live.id]
     return [
         *(
-            f"{seen.host}: no {part} runs"
-            for part in ("edge", "keeper")
-            if not seen.part_keys(part)
+            f"{seen.host}: no {stack} runs"
+            for stack in ("edge", "keeper")
+            if not seen.stack_keys(stack)
         ),
         *missing,
         *sick,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Part:
+class Stack:
     """A stack that each host runs beside its services (the edge, its Prometheus).
 
     `files` are (path under the part's folder, text, mode); `seeds` the same, but only written where they are
