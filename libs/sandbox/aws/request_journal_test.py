@@ -29,11 +29,16 @@ class Clients(NamedTuple):
     secretsmanager: Any
 
 
+def reset_moto() -> None:
+    """Clears moto's state, which all servers in this process share."""
+    for backends in (ecr_backends, ssm_backends, secretsmanager_backends):
+        backends[ACCOUNT][REGION].reset()
+
+
 @contextmanager
 def restarted(folder: Folder) -> Iterator[Clients]:
     """Yields clients of a server that has just started, in the state that its folder records."""
-    for backends in (ecr_backends, ssm_backends, secretsmanager_backends):
-        backends[ACCOUNT][REGION].reset()
+    reset_moto()
     journal = RequestJournal(DomainDispatcherApplication(create_backend_app), folder)
     journal.replay()
     server = make_server("127.0.0.1", 0, journal, threaded=True)
@@ -43,6 +48,7 @@ def restarted(folder: Folder) -> Iterator[Clients]:
     with serving(server), ExitStack() as closing:
         for client in clients:
             closing.callback(client.close)
+        closing.callback(reset_moto)
         yield clients
 
 

@@ -85,6 +85,8 @@ def started_application(folder: Folder, registry_url: str) -> Iterator[AwsApplic
     journal.replay()
     with closing(EcrSync(registry_url, "", backend)) as sync:
         yield AwsApplication(journal, sync)
+    # moto's state is shared by all servers in this process.
+    backend.repositories.clear()
 
 
 @contextmanager
