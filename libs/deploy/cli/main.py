@@ -175,13 +175,15 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
 def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[str, Any]:
     verb: Verb = arguments.found
     if arguments.events:
-        console.also = EventFile(Path(arguments.events), console.say, redact=redaction).tell
+        console.first_listener = EventFile(
+            Path(arguments.events), console.say, redact=redaction
+        ).on_event
     with Wiring.here(arguments.env, arguments.sandbox, console.say, redaction) as wiring:
         try:
             document = verb.run(arguments, wiring, console)
         except RolloutError as error:
             # The release was reverted, or a person has to look at it: the pipeline must not revert it.
-            _note(arguments, error.end.service, error.end.release, "failed")
+            _note(arguments, error.result.service, error.result.release, "failed")
             raise
         if hasattr(arguments, "dotenv"):
             _note(arguments, document["service"], document["release"], document["outcome"])
@@ -227,5 +229,5 @@ def failed(error: ShipError, hint: str, console: Console) -> dict[str, Any]:
         described["problems"] = list(error.problems)
     document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": described}
     if isinstance(error, RolloutError):
-        return {**document, **document_of(error.end, console)}
+        return {**document, **document_of(error.result, console)}
     return document | ({"steps": console.steps} if console.steps else {})

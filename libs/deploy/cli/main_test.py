@@ -20,6 +20,7 @@ from deploy.run.rollout.deploy import (
     DeployContext,
     Outcome,
     PromoteCommand,
+    Result,
     RolloutError,
     StuckError,
     deploy,
@@ -63,7 +64,7 @@ ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 def fleet() -> Fleet:
     """Two hosts that serve ONE."""
     fleet = Fleet.of("host-1", "host-2")
-    deploy(asking(fleet, "one"), context(fleet), Console(stream=StringIO()).tell)
+    deploy(asking(fleet, "one"), context(fleet), Console(stream=StringIO()).on_event)
     return fleet
 
 
@@ -88,7 +89,7 @@ def test_later_jobs_learn_the_failed_release_and_do_not_revert_it(
     """A candidate that is held for a person to look at must still be there then."""
 
     def fail(*_: object) -> Document:
-        raise StuckError("why", end=Outcome("app", TWO, ONE, outcome, 1.0), hint="")
+        raise StuckError("why", result=Result("app", TWO, ONE, Outcome(outcome), 1.0), hint="")
 
     verb, note = (
         Verb(Group.DEPLOY, "deploy", "", "", fail, lambda _: None, str),
@@ -105,14 +106,14 @@ def test_a_reverted_deploy_reports_its_release_and_steps(fleet: Fleet) -> None:
     fleet["host-2"].pull_refused = True
     request = asking(fleet, "two")
     with pytest.raises(RolloutError) as caught:
-        deploy(request, context(fleet), console.tell)
+        deploy(request, context(fleet), console.on_event)
     document = failed(caught.value, caught.value.hint, console)
     assert document["ok"] is False
     assert document["error"]["type"] == "RevertedError"
     assert document["error"]["hint"] == f"./ship deploy app --image {request.image} tries again"
     ended = [document[key] for key in ("exit_code", "service", "release", "previous", "outcome")]
     assert ended == [1, "app", TWO, ONE, "reverted"]
-    assert document["seconds"] == caught.value.end.seconds
+    assert document["seconds"] == caught.value.result.seconds
     assert {"host", "step", "because", "seconds", "outcome"} == set(document["steps"][0])
     assert "failed" in {step["outcome"] for step in document["steps"]}
 
@@ -120,13 +121,13 @@ def test_a_reverted_deploy_reports_its_release_and_steps(fleet: Fleet) -> None:
 def test_a_deploy_that_cannot_be_reverted_is_stuck(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     request = replace(asking(fleet, "two"), hold=True)
-    deploy(request, context(fleet), Console(stream=StringIO()).tell)
+    deploy(request, context(fleet), Console(stream=StringIO()).on_event)
     fleet.after_touch = lambda host: fleet.gone.update({"host-2"} if TWO in fleet.served() else ())
     with pytest.raises(RolloutError) as caught:
         promote(
             PromoteCommand(request.service, factories.ORIGIN, TWO),
             context(fleet),
-            console.tell,
+            console.on_event,
         )
     document = failed(caught.value, caught.value.hint, console)
     assert document["error"]["type"] == "StuckError"

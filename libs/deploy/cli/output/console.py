@@ -1,7 +1,7 @@
-"""Says on stderr what is being done, how far it is and how long it takes; never on stdout, never a decision.
+"""Shows progress on stderr: what is being done, how far it is and how long it takes.
 
-On a terminal a rollout is a table, a row a host, that fills as it goes, with lines of log above. CI, a pipe and
-NO_COLOR get plain lines, each with its time and its host.
+On a terminal a rollout is a table with a row per host that is updated in place, and log lines above it. CI, a pipe and
+NO_COLOR get plain lines, each with the time and the host.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import TextIO
 
 from deploy.cli.output.live import Live
 from deploy.cli.output.table import Board, render
-from deploy.core.planning.step_lines import describe
-from deploy.core.planning.steps import Step, name_of
+from deploy.core.planning.steps import Step, describe, name_of
 from deploy.run.rollout.events import (
     Event,
     Listener,
@@ -36,15 +35,16 @@ def _stderr() -> TextIO:
 
 @dataclass
 class Console:
-    """Lines on stderr, and the steps that were done, for the JSON document. `also` hears every event first.
+    """Writes lines or a table to `stream`, and collects the steps for the JSON document.
 
-    `terminal` has colours and a table; `redact` takes secrets out of what the table has no room to show whole.
+    `first_listener` gets every event before the console does. `terminal` enables colours and the table. `redact`
+    removes secrets before the table cuts a line.
     """
 
     terminal: bool = False
     redact: Callable[[str], str] = str
     steps: list[dict[str, object]] = field(default_factory=list)
-    also: Listener = lambda event: None
+    first_listener: Listener = lambda event: None
     stream: TextIO = field(default_factory=_stderr)
     _begun: float = field(default_factory=time.monotonic)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -54,15 +54,15 @@ class Console:
 
     @classmethod
     def for_stream(cls, environ: Mapping[str, str], redact: Callable[[str], str] = str) -> Console:
-        """Makes a console that respects NO_COLOR, CI, TERM=dumb and a pipe."""
+        """Returns a console for stderr that respects NO_COLOR, CI, TERM=dumb and a pipe."""
         plain = "NO_COLOR" in environ or "CI" in environ or environ.get("TERM") == "dumb"
         return cls(terminal=not plain and sys.stderr.isatty(), redact=redact)
 
     def say(self, text: str) -> None:
-        """Writes one line with the time since the start."""
+        """Writes one line with the seconds since the start."""
         with self._lock:
-            passed = time.monotonic() - self._begun
-            line = f"{self._paint('2', f'{passed:6.1f} s')}  {text}"
+            elapsed_s = time.monotonic() - self._begun
+            line = f"{self._paint('2', f'{elapsed_s:6.1f} s')}  {text}"
             if self._live is not None:
                 self._live.say(line)
             else:
@@ -70,21 +70,21 @@ class Console:
 
     @contextmanager
     def doing(self, what: str, *, usually: str = "") -> Iterator[None]:
-        """Says what begins and how long it usually takes, then how long it took."""
+        """Writes what begins and how long it usually takes, then how long it took."""
         self.say(f"{what} ..." + (f" (usually {usually})" if usually else ""))
         begun = time.monotonic()
         yield
         self.say(f"{what}: done in {time.monotonic() - begun:.1f} s")
 
-    def tell(self, event: Event) -> None:
-        """Listens to a plan being carried out."""
-        self.also(event)
+    def on_event(self, event: Event) -> None:
+        """Shows one event of a rollout."""
+        self.first_listener(event)
         match event:
             case Message(host=host, text=text):
-                named = not host or text.startswith(f"{host}: ")
-                self.say(text if named else f"{host}: {text}")
+                complete = host is None or text.startswith(f"{host}: ")
+                self.say(text if complete else f"{host}: {text}")
             case PlanMade(plan=plan, reverting=reverting):
-                what = "taking it back" if reverting else "plan"
+                what = "revert" if reverting else "plan"
                 hosts = len({step.host for step in plan.steps})
                 self.say(self._paint("1", f"{what}: {len(plan.steps)} steps on {hosts} host(s)"))
             case PhaseBegun(name=name, number=number, of=of):
@@ -92,11 +92,11 @@ class Console:
             case StepBegun():
                 pass
             case StepDone(step=step, seconds=seconds):
-                self._remember(step, seconds, "done")
+                self._collect(step, seconds, "done")
                 if self._live is None:
                     self.say(f"{self._phase} {describe(step)}: {seconds:.1f} s")
             case StepFailed(step=step, seconds=seconds, error=error):
-                self._remember(step, seconds, "failed")
+                self._collect(step, seconds, "failed")
                 self.say(
                     self._paint(
                         "31",
@@ -107,7 +107,7 @@ class Console:
             self._show(event)
 
     def close(self) -> None:
-        """Leaves the table as it is; what is said from here on stands below it."""
+        """Ends the table; later lines follow below it."""
         with self._lock:
             live, self._live = self._live, None
             if live is not None:
@@ -120,7 +120,7 @@ class Console:
                 self._board = Board(self.redact)
             if (board := self._board) is None:
                 return
-            board.hear(event, time.monotonic())
+            board.on_event(event, time.monotonic())
             if isinstance(event, PlanMade) and self._live is None:
                 self._live = Live(
                     self.stream,
@@ -133,12 +133,12 @@ class Console:
             elif self._live is not None:
                 self._live.wake()
 
-    def _remember(self, step: Step, seconds: float, outcome: str) -> None:
+    def _collect(self, step: Step, seconds: float, outcome: str) -> None:
         self.steps.append(
             {
                 "host": step.host,
                 "step": name_of(step),
-                "because": step.because,
+                "because": step.because or "",
                 "seconds": round(seconds, 3),
                 "outcome": outcome,
             }

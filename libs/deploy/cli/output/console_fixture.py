@@ -1,4 +1,4 @@
-"""A program that console_test.py runs on a terminal: rolls out over simulated hosts, as main() would."""
+"""A program that console_test.py runs on a terminal: a rollout to simulated hosts, shown as `ship deploy` shows it."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ def main(arguments: list[str]) -> int:
     context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
     console = Console.for_stream(os.environ)
 
-    def tell(event: Event) -> None:
-        console.tell(event)
+    def on_event(event: Event) -> None:
+        console.on_event(event)
         if not isinstance(event, StepBegun) or event.step.host != hosts[-1]:
             return
         if "--fail" in arguments and name_of(event.step) == "StartReplicas":
             fleet.faults.append(Fault(hosts[-1], 1, FaultKind.FAILS_ONCE))
         if "--interrupt" in arguments and name_of(event.step) == "PointTraffic":
             if not interrupted.is_set():
-                console.tell(Message(hosts[-1], "press Ctrl-C"))
+                console.on_event(Message(hosts[-1], "press Ctrl-C"))
             interrupted.wait(60)
 
     try:
         if arguments != hosts:
             deploy(request(fleet, "one"), context, lambda _: None)
         with closing(console):
-            deploy(request(fleet, "two"), context, tell)
+            deploy(request(fleet, "two"), context, on_event)
     except ShipError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code

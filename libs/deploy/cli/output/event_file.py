@@ -1,4 +1,4 @@
-"""Writes each event of a rollout to a file as it happens, one JSON object a line; never fails or slows the rollout."""
+"""Writes each event of a rollout to a file as it happens, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.core.planning.step_lines import describe
-from deploy.core.planning.steps import Step, name_of
+from deploy.core.planning.steps import Step, describe, name_of
 from deploy.core.ports import Say
 from deploy.run.rollout.events import (
     Event,
@@ -30,7 +29,7 @@ def _now() -> str:
 
 @dataclass
 class EventFile:
-    """A listener that appends to `file`; the first line that can't be written is told, and the rest left out."""
+    """A listener that appends to `file`. At the first write error it says so and stops; the rollout goes on."""
 
     file: Path
     say: Say
@@ -39,7 +38,7 @@ class EventFile:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _broken: bool = False
 
-    def tell(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Appends one line."""
         line = json.dumps({"at": self.now(), "event": type(event).__name__, **document(event)})
         with self._lock:
@@ -54,7 +53,7 @@ class EventFile:
 
 
 def document(event: Event) -> dict[str, Any]:
-    """Returns what an event tells, as JSON has it."""
+    """Returns an event as a JSON object."""
     match event:
         case PlanMade(plan=plan, reverting=reverting):
             steps = [
@@ -75,13 +74,13 @@ def document(event: Event) -> dict[str, Any]:
         case StepFailed(step=step, seconds=seconds, error=error):
             return {**_of(step), "seconds": round(seconds, 3), "error": str(error)}
         case Message(host=host, text=text):
-            return {"host": host, "text": text}
+            return {"host": host or "", "text": text}
 
 
 def _of(step: Step) -> dict[str, str]:
     return {
         "host": step.host,
         "step": name_of(step),
-        "because": step.because,
+        "because": step.because or "",
         "line": describe(step),
     }

@@ -1,4 +1,4 @@
-"""What a reader of the file sees, line by line."""
+"""The lines of the event file."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ NAMED = {
     "host": "host-1",
     "step": "PrepareHost",
     "because": "the host is new",
-    "line": "host-1: PrepareHost (the host is new)",
+    "line": "host-1: create the network (the host is new)",
 }
 
 
-def test_each_event_is_a_line_at_once(tmp_path: Path) -> None:
-    trail = EventFile(tmp_path / "events", print, lambda: "now")
-    told: list[dict[str, object]] = []
+def test_each_event_is_written_at_once_as_one_line(tmp_path: Path) -> None:
+    events = EventFile(tmp_path / "events", print, lambda: "now")
+    lines: list[dict[str, object]] = []
     for event in (
         PhaseBegun("prepare", 1, 7, 1),
         StepBegun(STEP),
         StepDone(STEP, 0.12345),
         StepFailed(STEP, 1, OSError("broke")),
-        Message("host-1", "a word"),
+        Message("host-1", "a line"),
     ):
-        trail.tell(event)
-        told.append(json.loads((tmp_path / "events").read_text().splitlines()[-1]))
-    assert told == [
+        events.on_event(event)
+        lines.append(json.loads((tmp_path / "events").read_text().splitlines()[-1]))
+    assert lines == [
         {"at": "now", "event": "PhaseBegun", "phase": "prepare", "number": 1, "of": 7},
         {"at": "now", "event": "StepBegun", **NAMED},
         {"at": "now", "event": "StepDone", **NAMED, "seconds": 0.123},
         {"at": "now", "event": "StepFailed", **NAMED, "seconds": 1, "error": "broke"},
-        {"at": "now", "event": "Message", "host": "host-1", "text": "a word"},
+        {"at": "now", "event": "Message", "host": "host-1", "text": "a line"},
     ]
 
 
-def test_a_file_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
-    said: list[str] = []
-    trail = EventFile(tmp_path / "no folder" / "events", said.append)
-    trail.tell(StepBegun(STEP))
-    trail.tell(StepBegun(STEP))
-    assert len(said) == 1
-    assert "No such file" in said[0]
+def test_write_error_is_reported_once_and_stops_nothing(tmp_path: Path) -> None:
+    messages: list[str] = []
+    events = EventFile(tmp_path / "no folder" / "events", messages.append)
+    events.on_event(StepBegun(STEP))
+    events.on_event(StepBegun(STEP))
+    assert len(messages) == 1
+    assert "No such file" in messages[0]

@@ -1,7 +1,7 @@
-"""Keeps some lines at the end of a terminal up to date, with lines of log above; never decides what they say.
+"""Keeps lines at the end of a terminal up to date, with log lines above them.
 
-A thread of its own does all the drawing, so that an interrupt, which the main thread gets, never cuts a drawing off.
-The cursor rests below the last line and is never hidden: however the process ends, the terminal is as it was.
+A thread of its own draws, because an interrupt goes to the main thread and would cut a drawing off. The cursor rests
+below the last line and is never hidden, so that the terminal is fine however the process ends.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Live:
-    """Lines that are drawn anew at every `wake` and twice a second: `lines(width, height)` says what they are."""
+    """Lines that are drawn again at every `wake` and twice a second; `lines(width, height)` returns them."""
 
     def __init__(self, stream: TextIO, lines: Callable[[int, int], Sequence[str]]) -> None:
         self._stream = stream
         self._lines = lines
         self._drawn: Sequence[str] = ()
-        self._said: list[str] = []
+        self._logged: list[str] = []
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._ended = threading.Event()
@@ -32,17 +32,17 @@ class Live:
         self._thread.start()
 
     def say(self, line: str) -> None:
-        """Writes a line above the others, for good."""
+        """Writes a log line above the live lines."""
         with self._lock:
-            self._said.append(line)
+            self._logged.append(line)
         self._woken.set()
 
     def wake(self) -> None:
-        """Says that the lines are others now."""
+        """Draws again soon, because the lines have changed."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Draws once more and leaves the lines where they are; returns when that is done."""
+        """Draws a last time, leaves the lines in place and returns."""
         self._ended.set()
         self._woken.set()
         self._thread.join()
@@ -57,20 +57,20 @@ class Live:
 
     def _draw(self) -> None:
         with self._lock:
-            said, self._said = self._said, []
+            logged, self._logged = self._logged, []
         width, height = size_of(self._stream)
-        # The line below the last one stays free, for the cursor.
+        # The line below the last one stays free for the cursor.
         lines = self._lines(width, height - 1)
-        text = "".join(f"{line}\n" for line in (*said, *lines))
+        text = "".join(f"{line}\n" for line in (*logged, *lines))
         self._stream.write(f"{erasing(self._drawn, width)}{text}")
         self._stream.flush()
         self._drawn = lines
 
 
 def erasing(drawn: Sequence[str], width: int) -> str:
-    """Returns what moves the cursor to the first of these lines and erases them.
+    """Returns the control sequence that moves the cursor to the first of these lines and erases them.
 
-    A terminal that became narrower since broke each into several.
+    A terminal that has become narrower since shows each of them as several.
     """
     visible = (len(_COLOUR.sub("", line)) for line in drawn)
     up = sum(max(1, -(-length // width)) for length in visible)
@@ -78,7 +78,7 @@ def erasing(drawn: Sequence[str], width: int) -> str:
 
 
 def size_of(stream: TextIO) -> tuple[int, int]:
-    """Returns a terminal's columns and rows; 80 and 24 where it doesn't know them itself."""
+    """Returns a terminal's columns and rows, 80 and 24 if it reports none."""
     try:
         columns, rows = os.get_terminal_size(stream.fileno())
     except OSError:

@@ -26,7 +26,7 @@ def run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
     command = wiring.commands.deploy(arguments.service, arguments.image, None, why=arguments.why)
     command = replace(command, options=("--image", arguments.image))
-    outcome = confirm(command, wiring.context(), console.tell, wait=arguments.wait)
+    outcome = confirm(command, wiring.context(), console.on_event, wait=arguments.wait)
     return document_of(outcome, console)
 
 

@@ -11,7 +11,7 @@ from deploy.cli.verbs import confirm
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
-from deploy.run.hosts.locking import refuse_if_taken
+from deploy.run.hosts.locking import refuse_if_locked
 from deploy.run.rollout.deploy import DeployCommand, deploy
 
 
@@ -63,13 +63,13 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
     context = wiring.context()
     if not arguments.image and not arguments.wait:
-        refuse_if_taken(context.hosts)  # before a build that takes minutes
+        refuse_if_locked(context.hosts)  # before a build that takes minutes
     command = wiring.commands.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
     command = replace(command, options=_options(arguments))
     command = _with_canary(replace(command, hold=arguments.hold), arguments.canary)
-    return document_of(deploy(command, context, console.tell, wait=arguments.wait), console)
+    return document_of(deploy(command, context, console.on_event, wait=arguments.wait), console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         service, arguments.state == "on", origin, pipeline=wiring.commands.pipeline
     )
     return document_of(
-        set_maintenance(command, wiring.context(), console.tell, wait=arguments.wait), console
+        set_maintenance(command, wiring.context(), console.on_event, wait=arguments.wait), console
     )
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document
-from deploy.run.rollout.deploy import Outcome
+from deploy.run.rollout.deploy import Result
 
 
 def add_wait(parser: ArgumentParser) -> None:
@@ -14,15 +14,15 @@ def add_wait(parser: ArgumentParser) -> None:
     parser.add_argument("--wait", action="store_true", help="wait for the lock instead of failing")
 
 
-def document_of(outcome: Outcome, console: Console) -> Document:
+def document_of(result: Result, console: Console) -> Document:
     """Returns the JSON document of deploy and the other verbs that change a service."""
     return {
-        "service": outcome.service,
-        "release": outcome.release,
-        "previous": outcome.previous or None,
-        "outcome": outcome.outcome,
+        "service": result.service,
+        "release": result.release,
+        "previous": result.previous,
+        "outcome": result.outcome,
         "steps": console.steps,
-        "seconds": outcome.seconds,
+        "seconds": result.seconds,
     }
 
 

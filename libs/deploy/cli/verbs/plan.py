@@ -7,8 +7,7 @@ from argparse import ArgumentParser, Namespace
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
-from deploy.core.planning.step_lines import describe
-from deploy.core.planning.steps import name_of
+from deploy.core.planning.steps import describe, name_of
 from deploy.run.rollout.deploy import plan
 
 
@@ -32,7 +31,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             "host": step.host,
             "phase": phase.name,
             "step": name_of(step),
-            "because": step.because,
+            "because": step.because or "",
             "line": describe(step),
         }
         for phase in found.phases
@@ -42,7 +41,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     return {
         "service": found.service,
         "release": release,
-        "previous": found.previous or None,
+        "previous": found.previous,
         "steps": steps,
         "lines": list(found.lines()),
     }

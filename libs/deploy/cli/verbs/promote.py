@@ -26,13 +26,15 @@ def _add(parser: ArgumentParser) -> None:
 def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     command = wiring.commands.promote(arguments.service, arguments.release, why=arguments.why)
     return document_of(
-        promote(command, wiring.context(), console.tell, wait=arguments.wait), console
+        promote(command, wiring.context(), console.on_event, wait=arguments.wait), console
     )
 
 
 def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     command = wiring.commands.abort(arguments.service, arguments.release, why=arguments.why)
-    return document_of(abort(command, wiring.context(), console.tell, wait=arguments.wait), console)
+    return document_of(
+        abort(command, wiring.context(), console.on_event, wait=arguments.wait), console
+    )
 
 
 PROMOTE = Verb(

@@ -8,7 +8,7 @@ from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.verbs.outcome import document_of, show
 from deploy.cli.wiring import Wiring
-from deploy.run.rollout.revert import take_back
+from deploy.run.rollout.deploy import revert
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -24,15 +24,15 @@ def _add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     """Aborts the release if it is held, rolls back to the one before it if it is live."""
-    outcome = take_back(
+    result = revert(
         wiring.settings.service(arguments.service),
         wiring.commands.origin(arguments.why),
         arguments.release,
         wiring.context(),
-        console.tell,
+        console.on_event,
         wiring.commands.pipeline,
     )
-    return document_of(outcome, console)
+    return document_of(result, console)
 
 
 VERB = Verb(

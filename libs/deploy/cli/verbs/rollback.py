@@ -40,7 +40,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         return revert.run(arguments, wiring, console)
     command = wiring.commands.rollback(arguments.service, arguments.to, why=arguments.why)
     return document_of(
-        rollback(command, wiring.context(), console.tell, wait=arguments.wait), console
+        rollback(command, wiring.context(), console.on_event, wait=arguments.wait), console
     )
 
 

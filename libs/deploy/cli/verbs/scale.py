@@ -29,7 +29,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
         )
     command = wiring.commands.scale(name, int(count), why=arguments.why)
-    return document_of(scale(command, wiring.context(), console.tell, wait=arguments.wait), console)
+    return document_of(
+        scale(command, wiring.context(), console.on_event, wait=arguments.wait), console
+    )
 
 
 VERB = Verb(

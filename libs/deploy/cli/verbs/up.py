@@ -50,7 +50,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         ):
             command = wiring.commands.deploy(name, None, None)
         with console.doing(f"step 3 of 5: {name}, rolled out to {hosts} host(s)", usually="20 s"):
-            services.append(document_of(deploy(command, wiring.context(), console.tell), console))
+            services.append(
+                document_of(deploy(command, wiring.context(), console.on_event), console)
+            )
     with console.doing("step 4 of 5: Prometheus scrapes every replica", usually="5 s"):
         names = [str(each["service"]) for each in services]
         expected = sum(wiring.settings.service(name).replicas for name in names) * hosts

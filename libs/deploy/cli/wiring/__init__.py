@@ -143,7 +143,7 @@ class Wiring:
             self.clock,
             metrics=metrics,
             publish=self.exports,
-            vault=self.secrets,
+            secrets=self.secrets,
         )
 
     def selection_context(self) -> SelectionContext:

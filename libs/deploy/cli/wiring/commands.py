@@ -86,7 +86,7 @@ class Commands:
     def rollback(self, name: str, to: str, *, why: str = "") -> RollbackCommand:
         """Returns the command to roll back to `to`, or to the previous release if it is empty."""
         return RollbackCommand(
-            self._settings.service(name), self.origin(why), to, pipeline=invoker.pipeline()
+            self._settings.service(name), self.origin(why), to or None, pipeline=invoker.pipeline()
         )
 
     def promote(self, name: str, release: str, *, why: str = "") -> PromoteCommand:

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deploy.core.analysis.stage import Stage
 from deploy.core.planning import host_steps
-from deploy.core.planning.plan import DesiredState, Phase
-from deploy.core.planning.steps import (
-    AnalyseRelease,
-    ShareTraffic,
-    Step,
-)
+from deploy.core.planning.plan import DesiredState, Phase, PhaseKind
+from deploy.core.planning.steps import AnalyseRelease, ShareTraffic, Step
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
 from deploy.core.state.release import Release, sequence_of
 
 
 def before_users(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
-    """The candidate is judged on the preview listener, by synthetic requests alone."""
-    why = "no user meets what fails or is slower than before"
+    """Yields the analysis of the candidate on the preview listener, by synthetic requests alone."""
+    why = "before any user meets it"
     if desired.service.gate.paths:
-        yield Phase("trial", _analyse(desired, _candidates(desired, fleet), "trial", 0.0, why))
+        steps = _analyse(desired, _candidates(desired, fleet), Stage.PREVIEW, 0.0, why)
+        yield Phase(PhaseKind.PREVIEW_ANALYSIS, steps)
 
 
 def with_a_share(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
-    """A share of the users is sent to the candidate where another release is live, and it is judged by them."""
+    """Yields the canary: where another release is live, the candidate gets a share of the users and is analysed."""
     hosts = _candidates(desired, fleet).where(
         lambda host: bool(desired.canary and host.edge.live(desired.service.name))
     )
-    why = f"{desired.canary} % of the users meet it first"
+    why = "before all users meet it"
     shares = tuple(
         ShareTraffic(
             host.host,
@@ -39,19 +37,21 @@ def with_a_share(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
         )
         for host in hosts
     )
-    yield Phase("canary", shares)
+    yield Phase(PhaseKind.CANARY, shares)
     watch_s = desired.service.rollout.watch_s
-    yield Phase("judge canary", _analyse(desired, hosts, "canary", watch_s, why))
+    steps = _analyse(desired, hosts, Stage.CANARY, watch_s, why)
+    yield Phase(PhaseKind.CANARY_ANALYSIS, steps)
 
 
 def under_users(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
-    """All users have met it: it is judged by what they got, against the old release's last minutes."""
+    """Yields the analysis by what all users got, compared with the last minutes of the old release."""
     hosts = fleet.where(
         lambda host: (
             not (host_steps.is_live(desired, host) and host_steps.is_verified(desired, host))
         )
     )
-    yield Phase("judge", _analyse(desired, hosts, "users", 0.0, "it stays only if it is no worse"))
+    why = "it must be no worse"
+    yield Phase(PhaseKind.ANALYSIS, _analyse(desired, hosts, Stage.USERS, 0.0, why))
 
 
 def _candidates(desired: DesiredState, fleet: FleetState) -> FleetState:
@@ -59,19 +59,19 @@ def _candidates(desired: DesiredState, fleet: FleetState) -> FleetState:
 
 
 def _analyse(
-    desired: DesiredState, hosts: FleetState, stage: str, watch_s: float, because: str
+    desired: DesiredState, hosts: FleetState, stage: Stage, watch_s: float, because: str
 ) -> tuple[Step, ...]:
-    """One step for all hosts: a verdict on each alone would have less to go by, and more chances to be wrong."""
-    if not (hosts and desired.judged and desired.service.gate.enabled):
+    """One step for all hosts together: a verdict per host would rest on fewer requests and be wrong more often."""
+    if not hosts or desired.is_rollback or not desired.service.gate.enabled:
         return ()
     old = _previous(desired, hosts)
-    compared = tuple(each for each in hosts if old is None or _has(each, old))
-    names = tuple(each.host for each in compared)
+    compared = tuple(host for host in hosts if old is None or _routes_to(host, old))
+    names = tuple(host.host for host in compared)
     return (AnalyseRelease(names[0], names, desired.release, old, stage, watch_s, because),)
 
 
 def _previous(desired: DesiredState, hosts: FleetState) -> Release | None:
-    """The newest other release that an edge still knows, and whose record its host has."""
+    """Returns the newest other release that is live, or was until this one was, and whose record the host has."""
     found = [
         record
         for host in hosts
@@ -84,6 +84,6 @@ def _previous(desired: DesiredState, hosts: FleetState) -> Release | None:
     return max(found, key=lambda record: sequence_of(record.id), default=None)
 
 
-def _has(host: HostState, release: Release) -> bool:
+def _routes_to(host: HostState, release: Release) -> bool:
     route = host.edge.route(release.service)
-    return route is not None and any(each.release == release.id for each in route.upstreams)
+    return route is not None and any(upstream.release == release.id for upstream in route.upstreams)

@@ -1,4 +1,7 @@
-"""What one host needs to come from how it is to what is wanted, move by move; never looks at another host."""
+"""Plans the steps that bring one host to the desired state, one function per phase.
+
+Each function yields no step for what is in the desired state already.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,12 @@ from deploy.core.state.ledger import verified
 from deploy.core.state.release import Release
 from deploy.core.state.secrets import changed
 
-# nginx ends its old workers by worker_shutdown_timeout (90 s, deploy/nginx/nginx.conf); a little longer is enough.
+# A little longer than nginx's worker_shutdown_timeout (90 s, deploy/nginx/nginx.conf), which ends old workers.
 DRAIN_DEADLINE_S = 105.0
 
 
 def prepare(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields what must be on the host before replicas start: network, images, record, secrets, stacks."""
     name, release = host.host, desired.release
     if not host.network:
         yield PrepareHost(name, "the host is new")
@@ -49,10 +53,10 @@ def prepare(desired: DesiredState, host: HostState) -> Iterator[Step]:
         yield PullImages(name, missing, "not on the host")
     known = host.release(release.service, release.id)
     if known is None:
-        yield WriteRelease(name, release, "the host doesn't have its record")
+        yield WriteRelease(name, release, "not on the host")
     elif known != release:
         same = known.replicas == release.replicas
-        why = "another edge serves it now" if same else f"it has {known.replicas} replicas"
+        why = "its edge changed" if same else f"it has {known.replicas} now"
         yield WriteRelease(name, release, why)
     if release.secrets and not host.replicas(release.service, release.id):
         yield WriteSecrets(name, release, _why_secrets(release, host.live(release.service)))
@@ -61,21 +65,22 @@ def prepare(desired: DesiredState, host: HostState) -> Iterator[Step]:
 
 def _why_secrets(release: Release, live: Release | None) -> str:
     if live is not None and (names := changed(live.secrets, release.secrets)):
-        return f"other than in {live.id}: {', '.join(names)}"
-    return "today's values, before it starts"
+        return f"changed since {live.id}: {', '.join(names)}"
+    return "current values"
 
 
 def _ready(desired: DesiredState, host: HostState) -> bool:
-    seen = {c.name for c in host.replicas(desired.service.name, desired.release.id) if c.ready}
-    return seen >= set(desired.release.names)
+    replicas = host.replicas(desired.service.name, desired.release.id)
+    return {replica.name for replica in replicas if replica.ready} >= set(desired.release.names)
 
 
 def is_live(desired: DesiredState, host: HostState) -> bool:
+    """Returns whether the edge sends users to the release."""
     return host.edge.live(desired.service.name) == desired.release.id
 
 
 def serves(desired: DesiredState, host: HostState) -> bool:
-    """True if the release is live and the edge knows all its replicas, and no others."""
+    """Returns whether the release is live and the edge knows exactly its replicas."""
     route = host.edge.route(desired.service.name)
     return (
         is_live(desired, host) and route is not None and desired.release.upstream in route.upstreams
@@ -83,26 +88,25 @@ def serves(desired: DesiredState, host: HostState) -> bool:
 
 
 def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields the start of the release's replicas and the wait until they are healthy."""
     release, health = desired.release, desired.service.health
     live, ready = is_live(desired, host), _ready(desired, host)
     if live and ready:
         return
-    if sick := () if ready else _sick(release, host):
-        states = sorted({c.condition for c in sick})
-        yield ReplaceUnhealthy(
-            host.host, tuple(c.name for c in sick), f"{', '.join(states)}: started anew"
-        )
     if not ready:
-        why = "not all its replicas are ready" if live else "it is to be live"
+        if unhealthy := unhealthy_replicas(release, host):
+            states = ", ".join(sorted({replica.condition for replica in unhealthy}))
+            yield ReplaceUnhealthy(host.host, tuple(c.name for c in unhealthy), states)
+        new = "rollback target" if desired.is_rollback else "new release"
+        why = "not all are ready" if live else new
         yield StartReplicas(host.host, release, why)
     yield AwaitHealthy(
         host.host,
         release,
         startup_deadline_s=health.startup_deadline_s,
         deadline_s=health.healthy_deadline_s,
-        # What was live before was steady then, and whoever goes back has no time.
-        min_healthy_s=health.min_healthy_s if desired.judged else 0.0,
-        because="no replica gets traffic before it is healthy",
+        # A rollback skips the soak: this release was healthy when it was live.
+        min_healthy_s=0.0 if desired.is_rollback else health.min_healthy_s,
     )
     if not live:
         yield from _candidate_targets(release, host)
@@ -112,12 +116,12 @@ def _candidate_targets(release: Release, host: HostState) -> Iterator[Step]:
     stable = host.live(release.service)
     targets = (*(((stable, "stable"),) if stable else ()), (release, "candidate"))
     if host.target(release.service) != targets_digest(host.host, targets):
-        why = "a candidate is seen before it gets traffic"
+        why = "metrics before traffic"
         yield WriteTargets(host.host, release.service, targets, why)
 
 
-def _sick(release: Release, host: HostState) -> tuple[Container, ...]:
-    """Replicas that won't become ready by waiting, as far as one look tells."""
+def unhealthy_replicas(release: Release, host: HostState) -> tuple[Container, ...]:
+    """Returns the replicas to replace: stopped, reported unhealthy, or restarted at least once and not ready."""
     found = (c for c in host.replicas(release.service, release.id) if not c.ready)
     return tuple(
         c for c in found if c.state != "running" or c.health == "unhealthy" or c.restarts > 0
@@ -125,36 +129,35 @@ def _sick(release: Release, host: HostState) -> tuple[Container, ...]:
 
 
 def with_candidate(desired: DesiredState, host: HostState) -> EdgeRoute:
-    """The service's route as it is, with the release as its candidate."""
+    """Returns the service's current route with the release as its candidate."""
     found = host.edge.route(desired.service.name)
-    wants = desired.release.route
-    route = found or EdgeRoute(desired.service.name, wants.path, wants.host)
+    place = desired.release.route
+    route = found or EdgeRoute(desired.service.name, place.path, place.host)
     return route.offer(desired.release.upstream)
 
 
 def _pointed(desired: DesiredState, host: HostState) -> EdgeRoute:
-    """The service's route with the release live, where the release wants to be found."""
-    wants, offered = desired.release.route, with_candidate(desired, host)
+    """Returns the service's route with the release live, at the release's own path and host name."""
+    place, offered = desired.release.route, with_candidate(desired, host)
     if is_live(desired, host):
         before = host.edge.route(desired.service.name)
-        offered = replace(offered, candidate=before.candidate if before else "")
-    return replace(offered.point(desired.release.id), path=wants.path, host=wants.host)
+        offered = replace(offered, candidate=before.candidate if before else None)
+    return replace(offered.point(desired.release.id), path=place.path, host=place.host)
 
 
 def preview(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields the preview: the candidate must answer on the preview route before it gets traffic."""
     if not is_live(desired, host):
-        why, health = "seen answering before it gets traffic", desired.service.health
-        route = with_candidate(desired, host)
-        yield OfferCandidate(host.host, route, desired.release, why)
-        yield VerifyPreview(
-            host.host, desired.release, route, health.successes, health.path, because=why
-        )
+        health, route = desired.service.health, with_candidate(desired, host)
+        yield OfferCandidate(host.host, route, desired.release, "checked before it gets traffic")
+        yield VerifyPreview(host.host, desired.release, route, health.successes, health.path)
 
 
 def switch(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields the switch of all traffic to the release."""
     if not serves(desired, host):
         live = host.edge.live(desired.service.name)
-        why = "it has other replicas" if is_live(desired, host) else f"{live or 'nothing'} is live"
+        why = "its replicas changed" if is_live(desired, host) else f"{live or 'nothing'} is live"
         yield PointTraffic(host.host, _pointed(desired, host), desired.release, why)
 
 
@@ -164,82 +167,80 @@ def _unproven(desired: DesiredState, host: HostState) -> bool:
 
 
 def verify(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields the check from outside, unless it was done and nothing has changed since."""
     if _unproven(desired, host) or not is_verified(desired, host):
-        why = "only what answers from outside is live"
-        yield VerifyOutside(host.host, desired.release, _pointed(desired, host), why)
+        yield VerifyOutside(host.host, desired.release, _pointed(desired, host))
 
 
 def is_verified(desired: DesiredState, host: HostState) -> bool:
-    """True if the host's ledger says that the release was the last to be verified."""
+    """Returns whether the release was the last one to be verified, as the host's ledger records."""
     last = verified(host.ledger, desired.service.name)
     return bool(last) and last[-1].release == desired.release.id
 
 
 def watch(desired: DesiredState, host: HostState, watch_s: float, because: str) -> Iterator[Step]:
-    """A release that was verified here before was watched then."""
-    if (
-        desired.judged
-        and watch_s > 0
-        and not (is_live(desired, host) and is_verified(desired, host))
-    ):
+    """Yields the watch of a release that users have just met."""
+    known = desired.is_rollback or (is_live(desired, host) and is_verified(desired, host))
+    if watch_s > 0 and not known:
         yield WatchRelease(host.host, desired.release, watch_s, because)
 
 
 def tidy(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields the removal of all that the live release has replaced."""
     service, release = desired.service.name, desired.release
     switched = host.edge.route(service) if serves(desired, host) else _pointed(desired, host)
     after = _pointed(desired, host).settle()
-    others = [each for each in host.running_releases(service) if each != release.id]
+    others = [running for running in host.running_releases(service) if running != release.id]
     if switched != after:
-        yield SettleEdge(host.host, after, f"only {release.id} is served")
-    yield from stack_steps.retire(desired, host)
+        yield SettleEdge(host.host, after, f"only {release.id} is live")
+    yield from stack_steps.stop_old(desired, host)
     surplus = _surplus(release, host)
     if others or surplus:
         yield AwaitDrained(host.host, DRAIN_DEADLINE_S, "requests in flight finish first")
     proven = {host.edge.live(service), *(entry.release for entry in verified(host.ledger, service))}
     for other in others:
-        why = "it was live before" if other in proven else "it never went live"
+        why = "live before" if other in proven else "never went live"
         yield StopRelease(host.host, service, other, why)
     if surplus:
-        yield ScaleDown(host.host, surplus, f"{release.replicas} are wanted")
+        yield ScaleDown(host.host, surplus, f"scaled to {release.replicas}")
     stable = ((release, "stable"),)
     if not is_live(desired, host) or host.target(service) != targets_digest(host.host, stable):
-        yield WriteTargets(host.host, service, stable, "only what is live is scraped")
+        yield WriteTargets(host.host, service, stable, "live now")
     yield from _prune(desired, host)
     if host.hold(service):
-        yield DropHold(host.host, service, "nothing is held any more")
+        yield DropHold(host.host, service, "no candidate is left")
 
 
 def _surplus(release: Release, host: HostState) -> tuple[str, ...]:
     found = host.replicas(release.service, release.id)
-    return tuple(each.name for each in found if each.name not in release.names)
+    return tuple(replica.name for replica in found if replica.name not in release.names)
 
 
 def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Keeps the releases that were verified last, the way back among them; what never went live goes at once.
+    """Yields the removal of old releases and images.
 
-    Not the newest ones: after a rollback the live release is older than those that were gone back from. With them go
-    the images that no record names: a kill between a pull and its record leaves one, and each new edge or keeper the
-    one before it.
+    The releases verified last are kept, the target of a rollback among them. Those aren't always the newest ones: after
+    a rollback the live release is older than those it replaced. Releases that never went live are removed at once, and
+    so are images that no record names, which a kill between a pull and its record leaves, or a new edge or watchdog.
     """
     service, release = desired.service.name, desired.release
     proven = {entry.release: entry.turn for entry in verified(host.ledger, service)}
-    mine = sorted(
+    own = sorted(
         (r for r in host.releases if r.service == service), key=lambda r: r.sequence, reverse=True
     )
-    others = [each for each in mine if each.id != release.id]
-    last = sorted((each for each in others if each.id in proven), key=lambda r: -proven[r.id])
-    kept = last[: desired.keep_releases - 1]
-    old = [each for each in others if each not in kept]
+    others = [record for record in own if record.id != release.id]
+    by_turn = sorted((r for r in others if r.id in proven), key=lambda r: -proven[r.id])
+    kept = by_turn[: desired.keep_releases - 1]
+    old = [record for record in others if record not in kept]
     named = (*kept, release, *(r for r in host.releases if r.service != service))
-    held = {image for each in named for image in (each.image, each.edge and each.edge.image)}
-    held |= {stack.image for stack in desired.stacks}
-    ours = {
-        image.partition("@")[0] for image in (release.image, *(p.image for p in desired.stacks))
+    used = {image for r in named for image in (r.image, r.edge and r.edge.image)}
+    used |= {stack.image for stack in desired.stacks}
+    repositories = {
+        image.partition("@")[0]
+        for image in (release.image, *(stack.image for stack in desired.stacks))
     }
-    known = {image for image in host.images if image.partition("@sha256:")[0] in ours}
-    images = tuple(sorted(({each.image for each in old} | known) - held))
-    if not old and not images:
-        return
-    why = f"{desired.keep_releases} releases are kept, and none that never went live"
-    yield Prune(host.host, service, tuple(each.id for each in old), images, why)
+    pulled = {image for image in host.images if image.partition("@sha256:")[0] in repositories}
+    images = tuple(sorted(({record.image for record in old} | pulled) - used))
+    if old or images:
+        why = f"keeping {desired.keep_releases}"
+        yield Prune(host.host, service, tuple(record.id for record in old), images, why)

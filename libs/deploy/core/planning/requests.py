@@ -1,4 +1,4 @@
-"""What is asked for, and the release that it comes to once the hosts were looked at; never carries it out."""
+"""The commands that change what a fleet runs, and the desired state that each one resolves to."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from typing import assert_never
 
 from deploy.core.config import Environment, Service, Tasks
 from deploy.core.images.oci import rfc3339
-from deploy.core.planning.plan import DesiredState
-from deploy.core.planning.rollout import adopt, half_done
-from deploy.core.planning.stack_steps import edge_back
+from deploy.core.planning.plan import DesiredState, Strategy
+from deploy.core.planning.rollout import adopt, is_unfinished
+from deploy.core.planning.stack_steps import edge_to_restore
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.hold import Hold
-from deploy.core.state.release import (
-    Origin,
-    Release,
-    config_hash,
-    make_release,
-    scaled,
-)
+from deploy.core.state.ledger import Entry, Outcome
+from deploy.core.state.release import Origin, Release, config_hash, make_release, scaled
 from deploy.core.state.secrets import Pinned
 from deploy.core.state.stack import Stack
 from deploy.errors import LockedError, UsageError
@@ -27,10 +22,11 @@ from deploy.errors import LockedError, UsageError
 
 @dataclass(frozen=True)
 class DeployCommand:
-    """This image of this service, with `replica` (replica.yml's text) and `stacks`.
+    """Deploy this image of this service, with `replica` (replica.yml's text) and `stacks`.
 
-    `hold` stops before the switch, with the candidate answering on the preview route. `canary` is the share of the
-    users, in percent, that meet it before the first host switches. `options` are those of the command that asked.
+    `hold` stops before the switch, with the candidate on the preview route. `canary` is the percentage of users'
+    requests that the candidate gets before the first host switches. `verb` is what ledgers record. `cli_verb` (None:
+    the same) and `options` make up the command line that deploys the same again.
     """
 
     service: Service
@@ -43,26 +39,28 @@ class DeployCommand:
     hold: bool = False
     canary: int = 0
     options: tuple[str, ...] = ()
+    cli_verb: str | None = None
 
 
 @dataclass(frozen=True)
 class RollbackCommand:
-    """The release `to`, or "" for the one that was verified before this; a way back that nobody judges.
+    """Roll back to the release `to`, or with None to the one that was verified before the live one.
 
-    `options` are those of the command that asked, () for the release's name.
+    `verb`, `cli_verb` and `options` are as in DeployCommand; without options the command line names the release.
     """
 
     service: Service
     origin: Origin
-    to: str = ""
+    to: str | None = None
     verb: str = "rollback"
     pipeline: str = ""
     options: tuple[str, ...] = ()
+    cli_verb: str | None = None
 
 
 @dataclass(frozen=True)
 class PromoteCommand:
-    """The held candidate `release`, with the rest of its way: switch, gate, tidy."""
+    """Finish the rollout of the held candidate `release`: switch, analysis, tidy."""
 
     service: Service
     origin: Origin
@@ -73,7 +71,7 @@ class PromoteCommand:
 
 @dataclass(frozen=True)
 class ScaleCommand:
-    """As many replicas of the live release on each host."""
+    """Run this many replicas of the live release on each host."""
 
     service: Service
     origin: Origin
@@ -84,7 +82,7 @@ class ScaleCommand:
 
 @dataclass(frozen=True)
 class AbortCommand:
-    """The end of the candidate `release`; what is live stays as it is."""
+    """Remove the candidate `release`; the live release stays."""
 
     service: Service
     origin: Origin
@@ -97,49 +95,49 @@ RolloutCommand = DeployCommand | RollbackCommand | PromoteCommand | ScaleCommand
 Command = RolloutCommand | AbortCommand
 
 
-def again(command: Command, release: str) -> str:
-    """Returns the command that asks for the same once more; `release` is the one that it came to."""
-    name = command.service.name
+def retry_command(command: Command, release: str) -> str:
+    """Returns the command line that tries the same again; `release` is the one that the command resolved to."""
+    name, verb = command.service.name, command.verb
     match command:
         case ScaleCommand(replicas=replicas):
             words: tuple[str, ...] = (f"{name}={replicas}",)
         case RollbackCommand(options=()):
             words = (name, "--to", release)
-        case DeployCommand(options=options) | RollbackCommand(options=options):
-            words = (name, *options)
+        case DeployCommand() | RollbackCommand():
+            verb, words = command.cli_verb or verb, (name, *command.options)
         case PromoteCommand() | AbortCommand():
             words = (name, "--release", release)
         case _:
             assert_never(command)
-    return shlex.join(["./ship", command.verb, *words])
+    return shlex.join(["./ship", verb, *words])
 
 
 def resolve(
     command: RolloutCommand,
     environment: Environment,
-    seen: FleetState,
+    fleet: FleetState,
     secrets: tuple[Pinned, ...] = (),
 ) -> DesiredState:
-    """Returns what every host should run; `secrets` are what a new release names, with today's versions.
+    """Returns what every host should run; `secrets` are those of a new release, with their current versions.
 
-    Raises UsageError where there is no such release, and LockedError where somebody holds another candidate, or the
-    candidate that is named is not what is held.
+    Raises UsageError if there is no such release, and LockedError if another candidate is held or the named candidate
+    isn't.
     """
     keep = environment.keep_releases
     match command:
         case DeployCommand(service=service, stacks=stacks):
-            release = _release(command, environment, seen, secrets)
-            _refuse_if_held(command, seen, but=release.id if command.hold else "")
+            release = _release(command, environment, fleet, secrets)
+            _refuse_if_held(command, fleet, allowed=release.id if command.hold else None)
             return DesiredState(service, release, stacks, keep, canary=command.canary)
         case RollbackCommand():
-            _refuse_if_held(command, seen)
-            return _wanted_back(command, keep, seen)
+            _refuse_if_held(command, fleet)
+            return _resolve_rollback(command, keep, fleet)
         case PromoteCommand(service=service):
-            return DesiredState(service, held_release(command, seen), (), keep)
+            return DesiredState(service, held_release(command, fleet), (), keep)
         case ScaleCommand(service=service, replicas=replicas):
-            _refuse_if_held(command, seen)
-            live = scaled(seen.live_release(service.name), replicas)
-            # What it runs once was run when it went live, by what its service said then.
+            _refuse_if_held(command, fleet)
+            live = scaled(fleet.live_release(service.name), replicas)
+            # The release's tasks ran when it went live; its service's configuration may name others by now.
             return DesiredState(replace(service, tasks=Tasks()), live, (), keep)
         case _:
             assert_never(command)
@@ -148,15 +146,15 @@ def resolve(
 def _release(
     command: DeployCommand,
     environment: Environment,
-    seen: FleetState,
+    fleet: FleetState,
     secrets: tuple[Pinned, ...],
 ) -> Release:
     service, hashed = command.service, config_hash(command.service, command.replica, secrets)
     edge = next((stack for stack in command.stacks if stack.name == "edge"), None)
-    return adopt(service, command.image, hashed, seen, edge) or make_release(
+    return adopt(service, command.image, hashed, fleet, edge) or make_release(
         service,
         command.image,
-        seen.next_sequence(),
+        fleet.next_sequence(),
         command.replica,
         command.origin,
         subnet=environment.edge.subnet,
@@ -165,83 +163,96 @@ def _release(
     )
 
 
-def _wanted_back(command: RollbackCommand, keep: int, seen: FleetState) -> DesiredState:
+def _resolve_rollback(command: RollbackCommand, keep: int, fleet: FleetState) -> DesiredState:
     name = command.service.name
-    last = seen.last_operation(name)
-    if not command.to and last and last.verb == command.verb and last.outcome in ("", "live"):
-        # "The one before" means another release once the first has switched: a rerun ends what a kill left.
-        begun = seen.release(name, last.release)
-        if begun and half_done(desired := _back_to(begun, command.service, keep, seen), seen):
-            return desired
-    found = seen.release(name, command.to) if command.to else seen.previous_release(name)
+    last = fleet.last_operation(name)
+    if command.to is None and last is not None and _may_be_unfinished(command, last):
+        # Once the first host has switched, "the release before the live one" is another one: a rerun finishes
+        # the interrupted rollback instead.
+        interrupted = fleet.release(name, last.release)
+        if interrupted is not None:
+            desired = _rollback_to(interrupted, command.service, keep, fleet)
+            if is_unfinished(desired, fleet):
+                return desired
+    found = fleet.release(name, command.to) if command.to else fleet.previous_release(name)
     if found is None:
-        raise _unknown(name, command.to, "to go back to", seen)
-    return _back_to(found, command.service, keep, seen)
+        raise _unknown(name, command.to, "to roll back to", fleet)
+    return _rollback_to(found, command.service, keep, fleet)
 
 
-def _back_to(release: Release, service: Service, keep: int, seen: FleetState) -> DesiredState:
-    live = next((found for host in seen if (found := host.live(service.name))), None)
-    return DesiredState(service, release, edge_back(release, live, seen), keep, judged=False)
+def _may_be_unfinished(command: RollbackCommand, last: Entry) -> bool:
+    # Without an outcome it has only begun; "live" stands in a ledger before the old release is removed.
+    return last.verb == command.verb and last.outcome in ("", Outcome.LIVE)
 
 
-def _unknown(name: str, release: str, what: str, seen: FleetState) -> UsageError:
-    known = ", ".join(seen.known_releases(name)) or "none"
+def _rollback_to(release: Release, service: Service, keep: int, fleet: FleetState) -> DesiredState:
+    live = next((found for host in fleet if (found := host.live(service.name))), None)
+    stacks = edge_to_restore(release, live, fleet)
+    return DesiredState(service, release, stacks, keep, Strategy.ROLLBACK)
+
+
+def _unknown(name: str, release: str | None, purpose: str, fleet: FleetState) -> UsageError:
+    known = ", ".join(fleet.known_releases(name)) or "none"
     return UsageError(
-        f"{name} has no {f'release {release}' if release else 'earlier release'} {what}; nothing was changed",
-        hint=f"releases on the hosts: {known}; ./ship history {name} tells of all",
+        f"{name} has no {f'release {release}' if release else 'earlier release'} {purpose}; nothing was changed",
+        hint=f"releases on the hosts: {known}; ./ship history {name} lists all that ever were",
     )
 
 
 # Holds.
 
 
-def _refuse_if_held(command: Command, seen: FleetState, *, but: str = "") -> None:
+def _refuse_if_held(command: Command, fleet: FleetState, *, allowed: str | None = None) -> None:
     name = command.service.name
-    hold = seen.active_hold(name)
-    if hold is not None and hold.release != but:
+    hold = fleet.active_hold(name)
+    if hold is not None and hold.release != allowed:
         raise LockedError(
-            f"{name}: {_told(hold)}; nothing was changed",
+            f"{name}: {_held_by(hold)}; nothing was changed",
             hint=f"./ship promote {name} --release {hold.release}, or ./ship abort {name} --release {hold.release}",
         )
 
 
-def held_release(command: PromoteCommand | AbortCommand, seen: FleetState) -> Release:
-    """Returns the record of the candidate that is named. Raises LockedError if it isn't what was held."""
+def held_release(command: PromoteCommand | AbortCommand, fleet: FleetState) -> Release:
+    """Returns the record of the candidate that the command names. Raises LockedError if it isn't the held one."""
     name, release = command.service.name, command.release
-    hold = seen.any_hold(name)
-    if (
-        command.verb == "promote"
-        and hold is None
-        and {h.edge.live(name) for h in seen} == {release}
-    ):
-        # `deploy --hold` found it live already and told its name: there is nothing left to do.
-        return seen.live_release(name)
+    hold = fleet.any_hold(name)
+    promotes = isinstance(command, PromoteCommand)
+    if promotes and hold is None and fleet.live_everywhere(name, release):
+        # `deploy --hold` printed this release because it was live already: there is nothing left to do.
+        return fleet.live_release(name)
     if hold is None or hold.release != release:
-        what = _told(hold) if hold else "nothing is held"
+        held = _held_by(hold) if hold else "nothing is held"
         raise LockedError(
-            f"{name}: {what}, not {release}; nothing was changed",
-            hint=f"./ship status {name} shows what is; ./ship deploy {name} --hold makes a candidate",
+            f"{name}: {held}, not {release}; nothing was changed",
+            hint=f"./ship status {name} shows the candidate; ./ship deploy {name} --hold makes one",
         )
-    live = {host.edge.live(name) for host in seen}
-    if command.verb == "promote" and not live <= {hold.previous, release}:
-        other = ", ".join(sorted(seen.live_ids(name) - {hold.previous or "", release})) or "nothing"
-        raise LockedError(
-            f"{name}: {other} is live, but {release} was held beside {hold.previous or 'nothing'}; "
-            "nothing was changed",
-            hint=f"./ship abort {name} --release {release}, then ./ship deploy {name} --hold anew",
-        )
-    if command.verb == "promote" and release not in live and seen.active_hold(name) is None:
-        raise LockedError(
-            f"{name}: the hold on {release} has expired; nothing was changed",
-            hint=f"./ship deploy {name} --hold anew",
-        )
-    found = seen.release(name, release)
+    if promotes:
+        _refuse_stale(hold, fleet)
+    found = fleet.release(name, release)
     if found is None:
-        raise _unknown(name, release, f"to {command.verb}", seen)
+        raise _unknown(name, release, f"to {command.verb}", fleet)
     return found
 
 
-def _told(hold: Hold) -> str:
+def _refuse_stale(hold: Hold, fleet: FleetState) -> None:
+    """Raises LockedError if another release went live since the candidate was held, or if the hold has expired."""
+    name, release = hold.service, hold.release
+    others = {host.edge.live(name) for host in fleet} - {hold.previous, release}
+    if others:
+        serving = ", ".join(sorted(other or "nothing" for other in others))
+        raise LockedError(
+            f"{name}: {serving} is live, but {release} was held beside {hold.previous or 'nothing'}; "
+            "nothing was changed",
+            hint=f"./ship abort {name} --release {release}, then ./ship deploy {name} --hold again",
+        )
+    if not fleet.live_anywhere(name, release) and fleet.active_hold(name) is None:
+        raise LockedError(
+            f"{name}: the hold on {release} has expired; nothing was changed",
+            hint=f"./ship deploy {name} --hold again",
+        )
+
+
+def _held_by(hold: Hold) -> str:
     pipeline = f", pipeline {hold.pipeline}" if hold.pipeline else ""
     until = rfc3339(int(hold.expires_s))
     return f"{hold.release} is held by {hold.who} since {hold.since} until {until}{pipeline}"

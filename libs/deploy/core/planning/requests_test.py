@@ -1,4 +1,4 @@
-"""What is asked for, as the command that asks for the same once more."""
+"""The command line that tries a command again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.core.planning.requests import (
     PromoteCommand,
     RollbackCommand,
     ScaleCommand,
-    again,
+    retry_command,
 )
 from deploy.testing import factories
 
@@ -20,28 +20,34 @@ RELEASE, OTHER = "r000002-3f9c2ab", "r000001-3f9c2ab"
 IMAGE = factories.image("two")
 
 
-def request(*options: str) -> DeployCommand:
-    return DeployCommand(APP, IMAGE, factories.REPLICA, factories.stacks(), BY, options=options)
+def deploys(*options: str, cli_verb: str | None = None) -> DeployCommand:
+    stacks = factories.stacks()
+    return DeployCommand(
+        APP, IMAGE, factories.REPLICA, stacks, BY, options=options, cli_verb=cli_verb
+    )
 
 
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (request(), "./ship deploy app"),
-        (request("--image", IMAGE, "--confirm"), f"./ship deploy app --image {IMAGE} --confirm"),
+        (deploys(), "./ship deploy app"),
+        (deploys("--image", IMAGE), f"./ship deploy app --image {IMAGE}"),
+        (deploys("--image", IMAGE, cli_verb="confirm"), f"./ship confirm app --image {IMAGE}"),
         (RollbackCommand(APP, BY), f"./ship rollback app --to {RELEASE}"),
         (
-            RollbackCommand(APP, BY, OTHER, options=("--release", RELEASE)),
-            f"./ship rollback app --release {RELEASE}",
+            RollbackCommand(APP, BY, OTHER, options=("--release", RELEASE), cli_verb="revert"),
+            f"./ship revert app --release {RELEASE}",
         ),
         (
-            RollbackCommand(APP, BY, OTHER, "deploy", options=("--image", IMAGE, "--confirm")),
-            f"./ship deploy app --image {IMAGE} --confirm",
+            RollbackCommand(
+                APP, BY, OTHER, "deploy", options=("--image", IMAGE), cli_verb="confirm"
+            ),
+            f"./ship confirm app --image {IMAGE}",
         ),
         (PromoteCommand(APP, BY, RELEASE), f"./ship promote app --release {RELEASE}"),
         (AbortCommand(APP, BY, RELEASE), f"./ship abort app --release {RELEASE}"),
         (ScaleCommand(APP, BY, 3), "./ship scale app=3"),
     ],
 )
-def test_the_same_once_more_is_a_command_that_works(command: Command, expected: str) -> None:
-    assert again(command, RELEASE) == expected
+def test_retry_command_tries_the_same_again(command: Command, expected: str) -> None:
+    assert retry_command(command, RELEASE) == expected

@@ -1,7 +1,7 @@
-"""The way back: from how the hosts are now to what served before; never an undo of what was done.
+"""Plans the revert of a failed rollout: from the hosts as they are now to the release that was live before.
 
-There is no undo: a failed deploy is taken back by planning for the release that served before, from a fresh look at
-the hosts. So the way back is made of the same moves as the way there, whatever was half done.
+A revert is no undo of the steps that were done. It is planned like any rollout, for the earlier release and from a
+fresh snapshot of the hosts, so it works from any half-done state and consists of the same steps.
 """
 
 from __future__ import annotations
@@ -10,11 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from deploy.core.planning import host_steps, stack_steps
-from deploy.core.planning.plan import (
-    DesiredState,
-    Phase,
-    Plan,
-)
+from deploy.core.planning.plan import DesiredState, Phase, PhaseKind, Plan, Strategy
 from deploy.core.planning.steps import (
     AwaitDrained,
     DropHold,
@@ -40,62 +36,64 @@ def plan_revert(
     desired: DesiredState,
     to: Release | None,
     before: FleetState,
-    fleet: FleetState,
+    now: FleetState,
 ) -> Plan:
-    """Plans the way back to what was `before` the attempt at `desired`, from how the same hosts are now.
+    """Plans the revert of an attempt at `desired`; `before` and `now` are the same hosts before it and now.
 
-    A host on which something was live or verified goes back to `to`; one that had nothing is cleared. Hosts go back
-    each for itself: one that can't stops no other.
+    A host on which a release was live or verified reverts to `to`; a host that had none is cleared. Hosts are
+    independent: one that fails stops no other.
     """
     service = desired.service.name
     steps: list[Step] = []
-    for was, now in zip(before, fleet, strict=True):
-        if to is None or not (was.edge.live(service) or verified(was.ledger, service)):
-            steps += _clear(service, now)
+    for old, host in zip(before, now, strict=True):
+        if to is None or not (old.edge.live(service) or verified(old.ledger, service)):
+            steps += _clear(service, host)
         else:
-            lost = stack_steps.lost(desired, was, now)
-            steps += _back(replace(desired, release=to, stacks=lost, judged=False), now)
-            steps += stack_steps.take_back(desired, was, now)
-    phases = (Phase("back", tuple(steps), independent=True),) if steps else ()
-    return Plan(service, to, "", phases)
+            lost = stack_steps.lost(desired, old, host)
+            target = replace(desired, release=to, stacks=lost, strategy=Strategy.ROLLBACK)
+            steps += _restore(target, host)
+            steps += stack_steps.revert(desired, old, host)
+    phases = (Phase(PhaseKind.REVERT, tuple(steps), independent=True),) if steps else ()
+    return Plan(service, to, None, phases)
 
 
-def _back(there: DesiredState, host: HostState) -> Iterator[Step]:
-    """A host that serves the right release is only tidied: how well its replicas do is none of this attempt's."""
-    if not host_steps.is_live(there, host):
-        for make in (host_steps.prepare, host_steps.start, host_steps.switch, host_steps.verify):
-            yield from make(there, host)
-    elif there.stacks or _another_scale(there, host):
-        for make in (host_steps.prepare, host_steps.switch, host_steps.verify):
-            yield from make(there, host)
-    yield from host_steps.tidy(there, host)
+def _restore(target: DesiredState, host: HostState) -> Iterator[Step]:
+    """A host that serves the right release is only tidied: the attempt isn't to blame for unhealthy replicas."""
+    if not host_steps.is_live(target, host):
+        for plan in (host_steps.prepare, host_steps.start, host_steps.switch, host_steps.verify):
+            yield from plan(target, host)
+    elif target.stacks or _record_or_route_changed(target, host):
+        for plan in (host_steps.prepare, host_steps.switch, host_steps.verify):
+            yield from plan(target, host)
+    yield from host_steps.tidy(target, host)
 
 
-def _another_scale(there: DesiredState, host: HostState) -> bool:
-    known = host.release(there.release.service, there.release.id)
-    return known != there.release or not host_steps.serves(there, host)
+def _record_or_route_changed(target: DesiredState, host: HostState) -> bool:
+    """The attempt may have changed the scale of the same release, or its edge."""
+    known = host.release(target.release.service, target.release.id)
+    return known != target.release or not host_steps.serves(target, host)
 
 
 def _clear(service: str, host: HostState) -> Iterator[Step]:
-    """Nothing live, nothing left of the attempt; the edge stays and answers 503."""
+    """Removes everything of the service; the edge stays and answers 503."""
     name, route, running = host.host, host.edge.route(service), host.running_releases(service)
     if route is not None and route.upstreams:
-        nothing = replace(route, live="", candidate="", upstreams=())
+        nothing = replace(route, live=None, candidate=None, upstreams=())
         yield SettleEdge(name, nothing, "no release was ever verified")
     if host.target(service) and host.target(service) != targets_digest(name, ()):
         yield WriteTargets(name, service, (), "nothing is live")
     if running:
         yield AwaitDrained(name, host_steps.DRAIN_DEADLINE_S, "requests in flight finish first")
-    for each in running:
-        yield StopRelease(name, service, each, "it never went live")
+    for release in running:
+        yield StopRelease(name, service, release, "never went live")
     if records := tuple(r.id for r in host.releases if r.service == service):
-        yield Prune(name, service, records, _images(service, host), "it never went live")
+        yield Prune(name, service, records, _images(service, host), "never went live")
     if host.hold(service):
-        yield DropHold(name, service, "nothing is held any more")
+        yield DropHold(name, service, "no candidate is left")
 
 
 def _images(service: str, host: HostState) -> tuple[str, ...]:
-    """What only this service's records name."""
+    """Returns the images that only this service's records name."""
     others = {record.image for record in host.releases if record.service != service}
-    mine = {record.image for record in host.releases if record.service == service}
-    return tuple(sorted(mine - others))
+    own = {record.image for record in host.releases if record.service == service}
+    return tuple(sorted(own - others))

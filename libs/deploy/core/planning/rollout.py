@@ -1,36 +1,20 @@
-"""Decides how a release takes over, and alone does: from what is wanted and what was seen to a plan; never does it."""
+"""Plans a rollout: compares the desired state with the observed fleet and returns the phases of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import assert_never
 
 from deploy.core.config import Service, Task
-from deploy.core.planning import (
-    analysis_steps,
-    host_steps,
-    stack_steps,
-)
-from deploy.core.planning.plan import (
-    DesiredState,
-    Holder,
-    Phase,
-    Plan,
-)
-from deploy.core.planning.steps import (
-    RecordLive,
-    RunTask,
-    Step,
-    WriteHold,
-)
+from deploy.core.planning import analysis_steps, host_steps, stack_steps
+from deploy.core.planning.plan import DesiredState, Holder, Phase, PhaseKind, Plan
+from deploy.core.planning.steps import RecordLive, RunTask, Step, TaskName, WriteHold
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.hold import Hold
 from deploy.core.state.host import HostState
 from deploy.core.state.ledger import verified
-from deploy.core.state.release import (
-    Release,
-    scaled,
-)
+from deploy.core.state.release import Release, scaled
 from deploy.core.state.stack import Stack
 
 
@@ -41,11 +25,10 @@ def adopt(
     fleet: FleetState,
     edge: Stack | None = None,
 ) -> Release | None:
-    """Returns the newest release that runs somewhere and is what is wanted; None if one must be made.
+    """Returns the newest running release with this image and config hash, None if a new one must be made.
 
-    A deploy that was killed half way is finished this way: what it had started is adopted, not started again. So is
-    a change of scale: the same release with as many replicas as are wanted. And of the edge: it is served through
-    another one from now on.
+    So an interrupted deploy goes on with what it had started, and a changed number of replicas or another edge is the
+    same release: the result has the service's number of replicas and `edge`.
     """
     found = [
         release
@@ -59,37 +42,39 @@ def adopt(
 
 
 def plan_deploy(desired: DesiredState, fleet: FleetState) -> Plan:
-    """Plans what brings every host to the wanted release; empty if every host already is there."""
-    rollout = desired.service.rollout
+    """Plans what brings every host to the desired state; the plan is empty if the fleet matches."""
+    name, watch_s = desired.service.name, desired.service.rollout.watch_s
     reversible = (
         *_candidate(desired, fleet),
         *analysis_steps.with_a_share(desired, fleet),
         *_switches(desired, fleet),
-        Phase("verify", _each(_verify_the_rest, desired, fleet)),
-        Phase("gate", _watches(desired, fleet, rollout.watch_s, "it is judged under its users")),
+        Phase(PhaseKind.VERIFY, _each(_verify_the_rest, desired, fleet)),
+        Phase(PhaseKind.WATCH, _watches(desired, fleet, watch_s, "all users reach it")),
         *analysis_steps.under_users(desired, fleet),
     )
-    tidy = Phase("tidy", _each(host_steps.tidy, desired, fleet), reversible=False)
+    tidy = Phase(PhaseKind.TIDY, _each(host_steps.tidy, desired, fleet), reversible=False)
     changes = any(phase.steps for phase in (*reversible, tidy))
-    record = Phase("record", _record(desired, fleet, changes=changes), reversible=False)
-    name = desired.service.name
+    record = Phase(PhaseKind.RECORD, _record(desired, fleet, changes=changes), reversible=False)
+    after = _task(desired, fleet, TaskName.AFTER_SWITCH)
+    phases = (*reversible, record, tidy, Phase(PhaseKind.AFTER_SWITCH, after, reversible=False))
     previous = fleet.newest_live(name, other_than=desired.release.id)
-    after = Phase("after", _task(desired, fleet, "after_switch"), reversible=False)
-    phases = (*reversible, record, tidy, after)
     return Plan(name, desired.release, previous, tuple(phase for phase in phases if phase.steps))
 
 
 def plan_hold(desired: DesiredState, fleet: FleetState, who: Holder) -> Plan:
-    """Plans a candidate that is verified on every host and waits there; a release that is live is only mended."""
+    """Plans a candidate that is verified on every host and waits there to be promoted.
+
+    For a release that is live everywhere already there is nothing to hold: the plan repairs what is missing.
+    """
     name, release = desired.service.name, desired.release
     if fleet.live_everywhere(name, release.id):
         return plan_deploy(desired, fleet)
     previous = fleet.newest_live(name)
     holds = tuple(
-        WriteHold(host.host, _hold(desired, previous, who, host), "it waits to be promoted")
+        WriteHold(host.host, _hold(desired, previous, who, host), "until it is promoted or aborted")
         for host in fleet
     )
-    phases = (*_candidate(desired, fleet), Phase("hold", holds))
+    phases = (*_candidate(desired, fleet), Phase(PhaseKind.HOLD, holds))
     return Plan(name, release, previous, tuple(phase for phase in phases if phase.steps))
 
 
@@ -107,45 +92,57 @@ def _hold(desired: DesiredState, previous: str | None, who: Holder, host: HostSt
 
 
 def _candidate(desired: DesiredState, fleet: FleetState) -> tuple[Phase, ...]:
-    """What brings the release up beside whatever serves; no user sees any of it."""
+    """Returns the phases that bring the release up beside the live one, where no user reaches it."""
+    # A rollback skips the preview: this release answered when it was live.
+    preview = () if desired.is_rollback else _each(host_steps.preview, desired, fleet)
     return (
-        Phase("prepare", _each(host_steps.prepare, desired, fleet)),
-        Phase("renew", _each(stack_steps.renew, desired, fleet), one_by_one=True),
-        Phase("before", _task(desired, fleet, "before_switch")),
-        Phase("start", _each(host_steps.start, desired, fleet)),
-        # What was live before was seen answering then, and whoever goes back has no time.
-        Phase("preview", _each(host_steps.preview, desired, fleet) if desired.judged else ()),
+        Phase(PhaseKind.PREPARE, _each(host_steps.prepare, desired, fleet)),
+        Phase(PhaseKind.RENEW, _each(stack_steps.renew, desired, fleet), one_by_one=True),
+        Phase(PhaseKind.BEFORE_SWITCH, _task(desired, fleet, TaskName.BEFORE_SWITCH)),
+        Phase(PhaseKind.START, _each(host_steps.start, desired, fleet)),
+        Phase(PhaseKind.PREVIEW, preview),
         *analysis_steps.before_users(desired, fleet),
     )
 
 
-def _task(desired: DesiredState, fleet: FleetState, name: str) -> tuple[Step, ...]:
-    """A task runs once a release, on the first host; on the way back to an older one none does."""
-    task: Task | None = getattr(desired.service.tasks, name)
-    if task is None or not desired.judged or fleet.task_done(desired.release.id, name):
+def _task(desired: DesiredState, fleet: FleetState, name: TaskName) -> tuple[Step, ...]:
+    """A task runs once per release, on the first host; a rollback runs none."""
+    task = _task_of(desired.service, name)
+    if task is None or desired.is_rollback or fleet.task_done(desired.release.id, name):
         return ()
-    if name == "before_switch" and all(host_steps.is_live(desired, host) for host in fleet):
+    if name is TaskName.BEFORE_SWITCH and all(host_steps.is_live(desired, host) for host in fleet):
         return ()
-    return (RunTask(fleet.hosts[0].host, desired.release, name, task, "once a release"),)
+    return (RunTask(fleet.hosts[0].host, desired.release, name, task, "once per release"),)
+
+
+def _task_of(service: Service, name: TaskName) -> Task | None:
+    match name:
+        case TaskName.BEFORE_SWITCH:
+            return service.tasks.before_switch
+        case TaskName.AFTER_SWITCH:
+            return service.tasks.after_switch
+        case _:
+            assert_never(name)
 
 
 def _switches(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
-    """The first host alone, then batches; a batch that has switched is watched before the next one does."""
+    """Yields the switch of the first host alone, then of batches; each batch is watched before the next one."""
     rollout = desired.service.rollout
     batches = _batches(desired, fleet.where(lambda host: not host_steps.serves(desired, host)))
     for number, batch in enumerate(batches, 1):
-        name = "switch" if len(batches) == 1 else f"switch {number} of {len(batches)}"
-        yield Phase(name, _each(_switch_and_verify, desired, batch))
+        position = (number, len(batches)) if len(batches) > 1 else None
+        steps = _each(_switch_and_verify, desired, batch)
+        yield Phase(PhaseKind.SWITCH, steps, batch=position)
         if number < len(batches):
-            why = f"the other {sum(map(len, batches[number:]))} wait for it"
-            yield Phase("pause", _watches(desired, batch, rollout.batch_pause_s, why))
+            why = f"before the other {sum(map(len, batches[number:]))} switch"
+            yield Phase(PhaseKind.PAUSE, _watches(desired, batch, rollout.batch_pause_s, why))
 
 
 def _batches(desired: DesiredState, fleet: FleetState) -> tuple[FleetState, ...]:
-    if not desired.judged:
+    if desired.is_rollback:
         return (fleet,)
-    most, hosts = desired.service.rollout.max_parallel, fleet.hosts
-    rest = (hosts[start : start + most] for start in range(1, len(hosts), most))
+    size, hosts = desired.service.rollout.max_parallel, fleet.hosts
+    rest = (hosts[start : start + size] for start in range(1, len(hosts), size))
     return tuple(FleetState(batch) for batch in (hosts[:1], *rest))
 
 
@@ -167,25 +164,25 @@ def _watches(
     )
 
 
-def half_done(desired: DesiredState, fleet: FleetState) -> bool:
-    """True if some host has not even what a deploy of this does last; a replica that ails is no such thing."""
-    return any(phase.name == "tidy" for phase in plan_deploy(desired, fleet).phases)
+def is_unfinished(desired: DesiredState, fleet: FleetState) -> bool:
+    """Returns whether an earlier rollout of this release was interrupted. Unhealthy replicas alone don't count."""
+    return plan_deploy(desired, fleet).has_phase(PhaseKind.TIDY)
 
 
 def _each(
-    make: Callable[[DesiredState, HostState], Iterator[Step]],
+    plan: Callable[[DesiredState, HostState], Iterator[Step]],
     desired: DesiredState,
     fleet: FleetState,
 ) -> tuple[Step, ...]:
-    return tuple(step for host in fleet for step in make(desired, host))
+    return tuple(step for host in fleet for step in plan(desired, host))
 
 
 def _record(desired: DesiredState, fleet: FleetState, *, changes: bool) -> tuple[Step, ...]:
-    """Every host's ledger says the same: where one lacks the record or anything else is done, all get it."""
+    """All hosts get the record if one of them lacks it or if the plan changes anything: ledgers stay equal."""
     name, release = desired.service.name, desired.release
     known = [verified(host.ledger, name) for host in fleet]
     same = all(entries and entries[-1].release == release.id for entries in known)
     if same and not changes and fleet.last_verified(name) == release.id:
         return ()
-    because = "the way back is to what answered from outside"
+    because = "rollback target: verified from outside"
     return tuple(RecordLive(host.host, release, because) for host in fleet)

@@ -1,4 +1,4 @@
-"""Plans as text, from hosts as values."""
+"""Plans as text, from host states as values."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ import re
 from dataclasses import replace
 
 from deploy.core.config import Rollout
-from deploy.core.planning.plan import DesiredState, Plan
+from deploy.core.planning.plan import DesiredState, PhaseKind, Plan, Strategy
 from deploy.core.planning.revert import plan_revert, release_before
 from deploy.core.planning.rollout import adopt, plan_deploy
-from deploy.core.planning.steps import PointTraffic, WatchRelease
+from deploy.core.planning.steps import (
+    AwaitHealthy,
+    PointTraffic,
+    ReplaceUnhealthy,
+    VerifyOutside,
+    VerifyPreview,
+    WatchRelease,
+)
 from deploy.core.stacks.prometheus import targets_digest
 from deploy.core.state.edge import EdgeRoute, EdgeState
 from deploy.core.state.fleet import FleetState
@@ -45,7 +52,7 @@ def bare(name: str) -> HostState:
 
 
 def ready(name: str) -> HostState:
-    """A host with its parts, on which no service was ever deployed."""
+    """Returns a host with its stacks, on which no service was ever deployed."""
     stacks = tuple((stack.name, stack.key) for stack in STACKS)
     images = frozenset(stack.image for stack in STACKS)
     return replace(bare(name), network=True, images=images, stacks=stacks)
@@ -54,7 +61,7 @@ def ready(name: str) -> HostState:
 def running(
     host: HostState, sequence: int, *, health: str = "healthy", count: int = 2
 ) -> HostState:
-    """The host with the release's record, image and `count` replicas."""
+    """Returns the host with the release's record, image and `count` replicas."""
     found = release(sequence)
     containers = tuple(
         Container(name, name, "app", found.id, name, "running", health, address)
@@ -69,12 +76,13 @@ def running(
 
 
 def routed(host: HostState, live: int, *others: int, candidate: int = 0) -> HostState:
-    """The host with its edge on `live`, and upstreams of `others` beside it."""
+    """Returns the host with `live` live at its edge, and upstreams of `others` beside it."""
     route = EdgeRoute("app", "/", "")
     for sequence in (*others, live):
         route = route.offer(release(sequence).upstream)
-    of = release(candidate).id if candidate else None
-    return replace(host, edge=EdgeState((replace(route.point(release(live).id), candidate=of),)))
+    offered = release(candidate).id if candidate else None
+    route = replace(route.point(release(live).id), candidate=offered)
+    return replace(host, edge=EdgeState((route,)))
 
 
 def scraped(host: HostState, sequence: int) -> HostState:
@@ -83,7 +91,7 @@ def scraped(host: HostState, sequence: int) -> HostState:
 
 
 def recorded(host: HostState, *turns: tuple[int, int]) -> HostState:
-    """The host with (turn, sequence) pairs that ended live."""
+    """Returns the host with operations that ended live in its ledger, as (turn, sequence)."""
     entries = tuple(
         Entry(turn, "", "ada", "deploy", "app", release(s).id, s, "ended", "live")
         for turn, s in turns
@@ -92,102 +100,105 @@ def recorded(host: HostState, *turns: tuple[int, int]) -> HostState:
 
 
 def live(name: str, sequence: int, *, turn: int = 1) -> HostState:
-    """A host that serves a release as it should."""
+    """Returns a host that is in the desired state of a release."""
     host = routed(running(ready(name), sequence), sequence)
     return recorded(scraped(host, sequence), (turn, sequence))
 
 
 def text(plan: Plan) -> str:
-    """The plan's lines, without digests and with short ids."""
+    """Returns the plan's lines with short ids and without digests; these steps don't print their release."""
+    kinds = (AwaitHealthy, VerifyOutside, VerifyPreview)
+    releases = {step.release for step in plan.steps if isinstance(step, kinds)}
+    assert releases <= {plan.release}
     lines = "\n".join(plan.lines()).replace("-3f9c2ab", "").replace("r00000", "r")
     return re.sub("@[0-9a-f]{12}", "", lines)
 
 
-def test_a_bare_host_gets_all() -> None:
+def test_first_deploy_prepares_a_bare_host() -> None:
     assert text(plan_deploy(desired(1), FleetState((bare("a"),)))) == (
         "prepare:\n"
-        "  a: PrepareHost (the host is new)\n"
-        "  a: PullImages app edge python prometheus (not on the host)\n"
-        "  a: WriteRelease app r1 x2 (the host doesn't have its record)\n"
-        "  a: StartStack edge (it doesn't run)\n"
-        "  a: StartStack keeper (it doesn't run)\n"
-        "  a: StartStack metrics (it doesn't run)\n"
+        "  a: create the network (the host is new)\n"
+        "  a: pull app edge python prometheus (not on the host)\n"
+        "  a: write release app r1 with 2 replicas (not on the host)\n"
+        "  a: start stack edge (not running)\n"
+        "  a: start stack keeper (not running)\n"
+        "  a: start stack metrics (not running)\n"
         "start:\n"
-        "  a: StartReplicas app r1 x2 (it is to be live)\n"
-        "  a: AwaitHealthy app r1 x2 (no replica gets traffic before it is healthy)\n"
-        "  a: WriteTargets app r1=candidate (a candidate is seen before it gets traffic)\n"
+        "  a: start 2 replicas of app r1 (new release)\n"
+        "  a: wait until 2 replicas are healthy\n"
+        "  a: scrape app r1 as candidate (metrics before traffic)\n"
         "preview:\n"
-        "  a: OfferCandidate app r1 (seen answering before it gets traffic)\n"
-        "  a: VerifyPreview app r1 (seen answering before it gets traffic)\n"
+        "  a: offer app r1 on the preview route (checked before it gets traffic)\n"
+        "  a: check that all 2 replicas answer on the preview route\n"
         "switch:\n"
-        "  a: PointTraffic app r1 (nothing is live)\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
-        "gate:\n"
-        "  a: WatchRelease app r1 (it is judged under its users)\n"
+        "  a: point traffic at app r1 (nothing is live)\n"
+        "  a: check that all 2 replicas answer through the edge\n"
+        "watch:\n"
+        "  a: watch app r1 for 1 s (all users reach it)\n"
         "record:\n"
-        "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
+        "  a: record app r1 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        "  a: SettleEdge (only r1 is served)\n"
-        "  a: WriteTargets app r1=stable (only what is live is scraped)"
+        "  a: remove unused upstreams of app (only r1 is live)\n"
+        "  a: scrape app r1 as stable (live now)"
     )
 
 
-def test_an_upgrade_stops_the_old_after_every_host_has_switched_and_was_verified() -> None:
+def test_upgrade_stops_the_old_release_once_every_host_has_switched_and_was_verified() -> None:
     plan = plan_deploy(desired(2), FleetState((live("a", 1), live("b", 1))))
     assert plan.previous == OLD
     assert text(plan) == (
         "prepare:\n"
-        "  a: PullImages app (not on the host)\n"
-        "  a: WriteRelease app r2 x2 (the host doesn't have its record)\n"
-        "  b: PullImages app (not on the host)\n"
-        "  b: WriteRelease app r2 x2 (the host doesn't have its record)\n"
+        "  a: pull app (not on the host)\n"
+        "  a: write release app r2 with 2 replicas (not on the host)\n"
+        "  b: pull app (not on the host)\n"
+        "  b: write release app r2 with 2 replicas (not on the host)\n"
         "start:\n"
-        "  a: StartReplicas app r2 x2 (it is to be live)\n"
-        "  a: AwaitHealthy app r2 x2 (no replica gets traffic before it is healthy)\n"
-        "  a: WriteTargets app r1=stable r2=candidate (a candidate is seen before it gets traffic)\n"
-        "  b: StartReplicas app r2 x2 (it is to be live)\n"
-        "  b: AwaitHealthy app r2 x2 (no replica gets traffic before it is healthy)\n"
-        "  b: WriteTargets app r1=stable r2=candidate (a candidate is seen before it gets traffic)\n"
+        "  a: start 2 replicas of app r2 (new release)\n"
+        "  a: wait until 2 replicas are healthy\n"
+        "  a: scrape app r1 as stable, r2 as candidate (metrics before traffic)\n"
+        "  b: start 2 replicas of app r2 (new release)\n"
+        "  b: wait until 2 replicas are healthy\n"
+        "  b: scrape app r1 as stable, r2 as candidate (metrics before traffic)\n"
         "preview:\n"
-        "  a: OfferCandidate app r2 (seen answering before it gets traffic)\n"
-        "  a: VerifyPreview app r2 (seen answering before it gets traffic)\n"
-        "  b: OfferCandidate app r2 (seen answering before it gets traffic)\n"
-        "  b: VerifyPreview app r2 (seen answering before it gets traffic)\n"
+        "  a: offer app r2 on the preview route (checked before it gets traffic)\n"
+        "  a: check that all 2 replicas answer on the preview route\n"
+        "  b: offer app r2 on the preview route (checked before it gets traffic)\n"
+        "  b: check that all 2 replicas answer on the preview route\n"
         "switch 1 of 2:\n"
-        "  a: PointTraffic app r2 (r1 is live)\n"
-        "  a: VerifyOutside app r2 (only what answers from outside is live)\n"
+        "  a: point traffic at app r2 (r1 is live)\n"
+        "  a: check that all 2 replicas answer through the edge\n"
         "switch 2 of 2:\n"
-        "  b: PointTraffic app r2 (r1 is live)\n"
-        "  b: VerifyOutside app r2 (only what answers from outside is live)\n"
-        "gate:\n"
-        "  a: WatchRelease app r2 (it is judged under its users)\n"
-        "  b: WatchRelease app r2 (it is judged under its users)\n"
+        "  b: point traffic at app r2 (r1 is live)\n"
+        "  b: check that all 2 replicas answer through the edge\n"
+        "watch:\n"
+        "  a: watch app r2 for 1 s (all users reach it)\n"
+        "  b: watch app r2 for 1 s (all users reach it)\n"
         "record:\n"
-        "  a: RecordLive app r2 (the way back is to what answered from outside)\n"
-        "  b: RecordLive app r2 (the way back is to what answered from outside)\n"
+        "  a: record app r2 as live (rollback target: verified from outside)\n"
+        "  b: record app r2 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        "  a: SettleEdge (only r2 is served)\n"
-        "  a: AwaitDrained (requests in flight finish first)\n"
-        "  a: StopRelease app r1 (it was live before)\n"
-        "  a: WriteTargets app r2=stable (only what is live is scraped)\n"
-        "  b: SettleEdge (only r2 is served)\n"
-        "  b: AwaitDrained (requests in flight finish first)\n"
-        "  b: StopRelease app r1 (it was live before)\n"
-        "  b: WriteTargets app r2=stable (only what is live is scraped)"
+        "  a: remove unused upstreams of app (only r2 is live)\n"
+        "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: stop release app r1 (live before)\n"
+        "  a: scrape app r2 as stable (live now)\n"
+        "  b: remove unused upstreams of app (only r2 is live)\n"
+        "  b: wait for connections to drain (requests in flight finish first)\n"
+        "  b: stop release app r1 (live before)\n"
+        "  b: scrape app r2 as stable (live now)"
     )
 
 
-def test_nothing_after_the_gate_is_reversible() -> None:
+def test_no_phase_after_the_analysis_is_reversible() -> None:
     plan = plan_deploy(desired(2), FleetState((live("a", 1), live("b", 1))))
     assert [phase.name for phase in plan.phases if not phase.reversible] == ["record", "tidy"]
 
 
-def test_what_is_as_wanted_needs_nothing() -> None:
+def test_plan_is_empty_when_the_fleet_matches() -> None:
     plan = plan_deploy(desired(1), FleetState((live("a", 1), live("b", 1))))
     assert (plan.phases, plan.steps, plan.lines()) == ((), (), ())
 
 
-def test_after_a_kill_between_two_hosts_only_the_rest_is_done() -> None:
+def test_rerun_after_a_kill_between_two_hosts_does_the_rest() -> None:
     both = (running(live("a", 1), 2), running(live("b", 1), 2))
     hosts = (routed(both[0], 2, 1, candidate=2), routed(both[1], 1, 2, candidate=2))
     assert adopt(
@@ -195,78 +206,79 @@ def test_after_a_kill_between_two_hosts_only_the_rest_is_done() -> None:
     ) == release(2)
     assert text(plan_deploy(desired(2), FleetState(hosts))) == (
         "start:\n"
-        "  b: AwaitHealthy app r2 x2 (no replica gets traffic before it is healthy)\n"
-        "  b: WriteTargets app r1=stable r2=candidate (a candidate is seen before it gets traffic)\n"
+        "  b: wait until 2 replicas are healthy\n"
+        "  b: scrape app r1 as stable, r2 as candidate (metrics before traffic)\n"
         "preview:\n"
-        "  b: OfferCandidate app r2 (seen answering before it gets traffic)\n"
-        "  b: VerifyPreview app r2 (seen answering before it gets traffic)\n"
+        "  b: offer app r2 on the preview route (checked before it gets traffic)\n"
+        "  b: check that all 2 replicas answer on the preview route\n"
         "switch:\n"
-        "  b: PointTraffic app r2 (r1 is live)\n"
-        "  b: VerifyOutside app r2 (only what answers from outside is live)\n"
+        "  b: point traffic at app r2 (r1 is live)\n"
+        "  b: check that all 2 replicas answer through the edge\n"
         "verify:\n"
-        "  a: VerifyOutside app r2 (only what answers from outside is live)\n"
-        "gate:\n"
-        "  a: WatchRelease app r2 (it is judged under its users)\n"
-        "  b: WatchRelease app r2 (it is judged under its users)\n"
+        "  a: check that all 2 replicas answer through the edge\n"
+        "watch:\n"
+        "  a: watch app r2 for 1 s (all users reach it)\n"
+        "  b: watch app r2 for 1 s (all users reach it)\n"
         "record:\n"
-        "  a: RecordLive app r2 (the way back is to what answered from outside)\n"
-        "  b: RecordLive app r2 (the way back is to what answered from outside)\n"
+        "  a: record app r2 as live (rollback target: verified from outside)\n"
+        "  b: record app r2 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        "  a: SettleEdge (only r2 is served)\n"
-        "  a: AwaitDrained (requests in flight finish first)\n"
-        "  a: StopRelease app r1 (it was live before)\n"
-        "  a: WriteTargets app r2=stable (only what is live is scraped)\n"
-        "  b: SettleEdge (only r2 is served)\n"
-        "  b: AwaitDrained (requests in flight finish first)\n"
-        "  b: StopRelease app r1 (it was live before)\n"
-        "  b: WriteTargets app r2=stable (only what is live is scraped)"
+        "  a: remove unused upstreams of app (only r2 is live)\n"
+        "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: stop release app r1 (live before)\n"
+        "  a: scrape app r2 as stable (live now)\n"
+        "  b: remove unused upstreams of app (only r2 is live)\n"
+        "  b: wait for connections to drain (requests in flight finish first)\n"
+        "  b: stop release app r1 (live before)\n"
+        "  b: scrape app r2 as stable (live now)"
     )
 
 
-def test_after_a_kill_before_the_last_record_all_ledgers_get_it() -> None:
+def test_rerun_after_a_kill_before_the_last_record_writes_it_to_all_ledgers() -> None:
     hosts = (recorded(live("a", 1), (2, 1)), live("b", 1))
     assert text(plan_deploy(desired(1), FleetState(hosts))) == ""
     behind = (live("a", 2, turn=2), replace(live("b", 2), ledger=live("b", 1).ledger))
     assert text(plan_deploy(desired(2), FleetState(behind))) == (
         "verify:\n"
-        "  b: VerifyOutside app r2 (only what answers from outside is live)\n"
-        "gate:\n"
-        "  b: WatchRelease app r2 (it is judged under its users)\n"
+        "  b: check that all 2 replicas answer through the edge\n"
+        "watch:\n"
+        "  b: watch app r2 for 1 s (all users reach it)\n"
         "record:\n"
-        "  a: RecordLive app r2 (the way back is to what answered from outside)\n"
-        "  b: RecordLive app r2 (the way back is to what answered from outside)"
+        "  a: record app r2 as live (rollback target: verified from outside)\n"
+        "  b: record app r2 as live (rollback target: verified from outside)"
     )
 
 
-def test_after_a_kill_before_the_last_file_the_targets_are_made_good() -> None:
+def test_rerun_after_a_kill_before_the_last_file_writes_the_scrape_targets() -> None:
     host = scraped(live("a", 2, turn=2), 1)
     assert text(plan_deploy(desired(2), FleetState((host,)))) == (
         "record:\n"
-        "  a: RecordLive app r2 (the way back is to what answered from outside)\n"
+        "  a: record app r2 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        "  a: WriteTargets app r2=stable (only what is live is scraped)"
+        "  a: scrape app r2 as stable (live now)"
     )
 
 
-def test_a_missing_replica_is_started_and_the_whole_verified_again() -> None:
+def test_missing_replica_is_started_and_the_release_verified_again() -> None:
     host = live("a", 1)
     assert text(
         plan_deploy(desired(1), FleetState((replace(host, containers=host.containers[:1]),)))
     ) == (
         "start:\n"
-        "  a: StartReplicas app r1 x2 (not all its replicas are ready)\n"
-        "  a: AwaitHealthy app r1 x2 (no replica gets traffic before it is healthy)\n"
+        "  a: start 2 replicas of app r1 (not all are ready)\n"
+        "  a: wait until 2 replicas are healthy\n"
         "verify:\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "  a: check that all 2 replicas answer through the edge\n"
         "record:\n"
-        "  a: RecordLive app r1 (the way back is to what answered from outside)"
+        "  a: record app r1 as live (rollback target: verified from outside)"
     )
 
 
-def test_a_half_started_candidate_is_adopted_and_what_ails_started_anew() -> None:
+def test_half_started_candidate_is_adopted_and_its_unhealthy_replicas_replaced() -> None:
     host = running(live("a", 1), 2, health="starting")
-    assert "ReplaceUnhealthy" not in text(plan_deploy(desired(2), FleetState((host,))))
-    ill = replace(
+    plan = plan_deploy(desired(2), FleetState((host,)))
+    assert not any(isinstance(step, ReplaceUnhealthy) for step in plan.steps)
+    crashed = replace(
         host,
         containers=tuple(
             replace(c, restarts=2) if c.release == NEW else c for c in host.containers
@@ -274,41 +286,41 @@ def test_a_half_started_candidate_is_adopted_and_what_ails_started_anew() -> Non
     )
     assert (
         "start:\n"
-        "  a: ReplaceUnhealthy app-r2-1 app-r2-2 (starting: started anew)\n"
-        "  a: StartReplicas app r2 x2 (it is to be live)\n"
-    ) in text(plan_deploy(desired(2), FleetState((ill,))))
+        "  a: remove unhealthy app-r2-1 app-r2-2 (starting)\n"
+        "  a: start 2 replicas of app r2 (new release)\n"
+    ) in text(plan_deploy(desired(2), FleetState((crashed,))))
 
 
-def test_parts_that_changed_are_renewed_host_by_host_and_proven() -> None:
+def test_changed_stacks_are_renewed_one_host_at_a_time_and_verified() -> None:
     others = tuple((stack.name, stack.key) for stack in STACKS[1:])
     hosts = tuple(replace(live(name, 1), stacks=(("edge", "old"), *others)) for name in "ab")
     plan = plan_deploy(desired(1), FleetState(hosts))
     assert text(plan) == (
         "renew:\n"
-        "  a: StartStack edge (its image or configuration changed)\n"
-        "  b: StartStack edge (its image or configuration changed)\n"
+        "  a: start stack edge (image or configuration changed)\n"
+        "  b: start stack edge (image or configuration changed)\n"
         "verify:\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
-        "  b: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "  a: check that all 2 replicas answer through the edge\n"
+        "  b: check that all 2 replicas answer through the edge\n"
         "record:\n"
-        "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
-        "  b: RecordLive app r1 (the way back is to what answered from outside)\n"
+        "  a: record app r1 as live (rollback target: verified from outside)\n"
+        "  b: record app r1 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        f"  a: StopStack edge old ({STACKS[0].key} serves in its place)\n"
-        f"  b: StopStack edge old ({STACKS[0].key} serves in its place)"
+        f"  a: stop stack edge old (replaced by {STACKS[0].key})\n"
+        f"  b: stop stack edge old (replaced by {STACKS[0].key})"
     )
     assert plan.phases[0].one_by_one
 
 
-def test_pruning_keeps_the_way_back_however_old_it_is() -> None:
-    """1 was gone back to twice: it is the oldest, and the last that served before 4."""
+def test_pruning_keeps_the_rollback_target_however_old_it_is() -> None:
+    """Two rollbacks went to 1: it is the oldest release, and the last one that was live before 4."""
     host = replace(live("a", 4, turn=6), releases=tuple(release(s) for s in range(1, 5)))
     host = recorded(host, (1, 1), (2, 2), (3, 1), (4, 3), (5, 1), (6, 4))
     lines = text(plan_deploy(desired(4, keep=2), FleetState((host,))))
-    assert "Prune r3 r2 (" in lines
+    assert "remove old releases r3 r2 (" in lines
 
 
-def test_pruning_keeps_the_newest_that_were_live_and_never_what_was_not() -> None:
+def test_pruning_keeps_the_releases_that_were_live_last() -> None:
     host = live("a", 5, turn=5)
     host = replace(host, releases=tuple(release(s) for s in range(1, 6)))
     host = recorded(host, (1, 1), (2, 2), (4, 4))
@@ -316,13 +328,13 @@ def test_pruning_keeps_the_newest_that_were_live_and_never_what_was_not() -> Non
     lines = text(plan_deploy(desired(5, keep=2), FleetState((replace(host, images=images),))))
     assert lines == (
         "record:\n"
-        "  a: RecordLive app r5 (the way back is to what answered from outside)\n"
+        "  a: record app r5 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        "  a: Prune r3 r2 r1 (2 releases are kept, and none that never went live)"
+        "  a: remove old releases r3 r2 r1 (keeping 2)"
     )
 
 
-def test_an_image_goes_with_the_last_release_that_uses_it() -> None:
+def test_image_is_removed_with_the_last_release_that_uses_it() -> None:
     shared = release(1).image
     host = live("a", 3, turn=3)
     others = (replace(release(1), image=shared), replace(release(2), image=shared))
@@ -337,11 +349,11 @@ def test_an_image_goes_with_the_last_release_that_uses_it() -> None:
 
 
 def batches(names: str, **rollout: float) -> list[str]:
-    """The phases around the switch of these hosts, each with its hosts."""
-    told = Rollout(**{"watch_s": 0, **rollout})  # type: ignore[arg-type]
-    wish = desired(2)
-    wish = replace(wish, service=replace(wish.service, rollout=told))
-    plan = plan_deploy(wish, FleetState(tuple(live(name, 1) for name in names)))
+    """Returns the phases around the switch of these hosts, each with its hosts."""
+    settings = Rollout(**{"watch_s": 0, **rollout})  # type: ignore[arg-type]
+    state = desired(2)
+    state = replace(state, service=replace(state.service, rollout=settings))
+    plan = plan_deploy(state, FleetState(tuple(live(name, 1) for name in names)))
     kinds = (PointTraffic, WatchRelease)
     found = {
         phase.name: "".join(step.host for step in phase.steps if isinstance(step, kinds))
@@ -350,13 +362,13 @@ def batches(names: str, **rollout: float) -> list[str]:
     return [f"{phase.partition(' ')[0]} {hosts}" for phase, hosts in found.items() if hosts]
 
 
-def test_the_first_host_switches_alone_and_the_rest_in_batches() -> None:
+def test_first_host_switches_alone_and_the_rest_in_batches() -> None:
     assert batches("abcde", max_parallel=2) == ["switch a", "switch bc", "switch de"]
-    assert batches("abc", max_parallel=9, watch_s=5) == ["switch a", "switch bc", "gate abc"]
+    assert batches("abc", max_parallel=9, watch_s=5) == ["switch a", "switch bc", "watch abc"]
     assert batches("a") == ["switch a"]
 
 
-def test_a_batch_is_watched_before_the_next_one_switches() -> None:
+def test_each_batch_is_watched_before_the_next_one_switches() -> None:
     plan = plan_deploy(
         replace(desired(2), service=replace(desired(2).service, rollout=Rollout(batch_pause_s=7))),
         FleetState((live("a", 1), live("b", 1), live("c", 1))),
@@ -373,15 +385,16 @@ def test_a_batch_is_watched_before_the_next_one_switches() -> None:
         ("switch", "b"),
         ("pause", "b"),
         ("switch", "c"),
-        ("gate", "a"),
-        ("gate", "b"),
-        ("gate", "c"),
+        ("watch", "a"),
+        ("watch", "b"),
+        ("watch", "c"),
     ]
 
 
-def test_what_was_verified_before_comes_back_everywhere_at_once_and_unwatched() -> None:
-    plan = plan_deploy(replace(desired(2), judged=False), FleetState((live("a", 1), live("b", 1))))
-    (switch,) = (phase for phase in plan.phases if phase.name.startswith("switch"))
+def test_rollback_switches_all_hosts_at_once_and_is_not_watched() -> None:
+    rollback = replace(desired(2), strategy=Strategy.ROLLBACK)
+    plan = plan_deploy(rollback, FleetState((live("a", 1), live("b", 1))))
+    (switch,) = (phase for phase in plan.phases if phase.kind is PhaseKind.SWITCH)
     assert {step.host for step in switch.steps} == {"a", "b"}
     assert not any(isinstance(step, WatchRelease) for step in plan.steps)
 
@@ -395,40 +408,40 @@ def scale(host: HostState, replicas: int) -> Plan:
     )
 
 
-def test_more_replicas_are_started_beside_those_that_serve() -> None:
+def test_scaling_up_starts_replicas_beside_the_running_ones() -> None:
     assert text(scale(live("a", 1), 3)) == (
         "prepare:\n"
-        "  a: WriteRelease app r1 x3 (it has 2 replicas)\n"
+        "  a: write release app r1 with 3 replicas (it has 2 now)\n"
         "start:\n"
-        "  a: StartReplicas app r1 x3 (not all its replicas are ready)\n"
-        "  a: AwaitHealthy app r1 x3 (no replica gets traffic before it is healthy)\n"
+        "  a: start 3 replicas of app r1 (not all are ready)\n"
+        "  a: wait until 3 replicas are healthy\n"
         "switch:\n"
-        "  a: PointTraffic app r1 (it has other replicas)\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "  a: point traffic at app r1 (its replicas changed)\n"
+        "  a: check that all 3 replicas answer through the edge\n"
         "record:\n"
-        "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
+        "  a: record app r1 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        "  a: WriteTargets app r1=stable (only what is live is scraped)"
+        "  a: scrape app r1 as stable (live now)"
     )
 
 
-def test_fewer_replicas_are_stopped_once_no_worker_knows_them() -> None:
+def test_scaling_down_stops_surplus_replicas_after_the_drain() -> None:
     assert text(scale(live("a", 1), 1)) == (
         "prepare:\n"
-        "  a: WriteRelease app r1 x1 (it has 2 replicas)\n"
+        "  a: write release app r1 with 1 replica (it has 2 now)\n"
         "switch:\n"
-        "  a: PointTraffic app r1 (it has other replicas)\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+        "  a: point traffic at app r1 (its replicas changed)\n"
+        "  a: check that the replica answers through the edge\n"
         "record:\n"
-        "  a: RecordLive app r1 (the way back is to what answered from outside)\n"
+        "  a: record app r1 as live (rollback target: verified from outside)\n"
         "tidy:\n"
-        "  a: AwaitDrained (requests in flight finish first)\n"
-        "  a: ScaleDown app-r1-2 (1 are wanted)\n"
-        "  a: WriteTargets app r1=stable (only what is live is scraped)"
+        "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: stop surplus app-r1-2 (scaled to 1)\n"
+        "  a: scrape app r1 as stable (live now)"
     )
 
 
-def test_a_scale_that_failed_goes_back_to_as_many_as_there_were() -> None:
+def test_revert_of_a_scale_restores_the_number_of_replicas() -> None:
     before = live("a", 1)
     more = release(1, replicas=3)
     third = replace(before.containers[0], id="3", name=more.names[2])
@@ -443,16 +456,16 @@ def test_a_scale_that_failed_goes_back_to_as_many_as_there_were() -> None:
         replace(desired(1), release=more), release(1), FleetState((before,)), FleetState((now,))
     )
     assert text(plan) == (
-        "back:\n"
-        "  a: WriteRelease app r1 x2 (it has 3 replicas)\n"
-        "  a: PointTraffic app r1 (it has other replicas)\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
-        "  a: AwaitDrained (requests in flight finish first)\n"
-        "  a: ScaleDown app-r1-3 (2 are wanted)"
+        "revert:\n"
+        "  a: write release app r1 with 2 replicas (it has 3 now)\n"
+        "  a: point traffic at app r1 (its replicas changed)\n"
+        "  a: check that all 2 replicas answer through the edge\n"
+        "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: stop surplus app-r1-3 (scaled to 2)"
     )
 
 
-def test_an_image_that_no_record_names_goes_and_no_other_service_s() -> None:
+def test_image_without_a_record_is_removed_but_no_other_service_s() -> None:
     host = live("a", 1)
     lost, other = factories.image("lost"), factories.image("lost", "shop")
     (step,) = plan_deploy(
@@ -461,7 +474,7 @@ def test_an_image_that_no_record_names_goes_and_no_other_service_s() -> None:
     assert getattr(step, "images", None) == (lost,)
 
 
-def test_the_image_of_an_edge_goes_once_no_release_was_served_through_it() -> None:
+def test_image_of_an_edge_is_removed_once_no_record_names_it() -> None:
     old, kept = factories.image("edge old", "edge"), factories.stacks("kept")[0]
     host = live("a", 1)
     other = replace(release(2), service="shop", edge=kept)
@@ -470,81 +483,81 @@ def test_the_image_of_an_edge_goes_once_no_release_was_served_through_it() -> No
     assert getattr(step, "images", None) == (old,)
 
 
-# The way back.
+# Revert.
 
 
-def back(to: int, before: tuple[HostState, ...], now: tuple[HostState, ...]) -> str:
+def reverted(to: int, before: tuple[HostState, ...], now: tuple[HostState, ...]) -> str:
     return text(
         plan_revert(desired(2), release(to) if to else None, FleetState(before), FleetState(now))
     )
 
 
-def test_the_way_back_from_a_candidate_is_to_remove_it() -> None:
+def test_revert_removes_a_candidate() -> None:
     before = (live("a", 1),)
     now = routed(running(before[0], 2), 1, 2, candidate=2)
-    assert back(1, before, (replace(now, targets=(("app", "other"),)),)) == (
-        "back:\n"
-        "  a: SettleEdge (only r1 is served)\n"
-        "  a: AwaitDrained (requests in flight finish first)\n"
-        "  a: StopRelease app r2 (it never went live)\n"
-        "  a: WriteTargets app r1=stable (only what is live is scraped)\n"
-        "  a: Prune r2 (5 releases are kept, and none that never went live)"
+    assert reverted(1, before, (replace(now, targets=(("app", "other"),)),)) == (
+        "revert:\n"
+        "  a: remove unused upstreams of app (only r1 is live)\n"
+        "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: stop release app r2 (never went live)\n"
+        "  a: scrape app r1 as stable (live now)\n"
+        "  a: remove old release r2 (keeping 5)"
     )
 
 
-def test_the_way_back_from_a_switch_is_a_switch() -> None:
+def test_revert_switches_back() -> None:
     before = (live("a", 1),)
     now = routed(running(before[0], 2), 2, 1, candidate=2)
-    assert back(1, before, (now,)) == (
-        "back:\n"
-        "  a: AwaitHealthy app r1 x2 (no replica gets traffic before it is healthy)\n"
-        "  a: WriteTargets app r2=stable r1=candidate (a candidate is seen before it gets traffic)\n"
-        "  a: PointTraffic app r1 (r2 is live)\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
-        "  a: SettleEdge (only r1 is served)\n"
-        "  a: AwaitDrained (requests in flight finish first)\n"
-        "  a: StopRelease app r2 (it was live before)\n"
-        "  a: WriteTargets app r1=stable (only what is live is scraped)\n"
-        "  a: Prune r2 (5 releases are kept, and none that never went live)"
+    assert reverted(1, before, (now,)) == (
+        "revert:\n"
+        "  a: wait until 2 replicas are healthy\n"
+        "  a: scrape app r2 as stable, r1 as candidate (metrics before traffic)\n"
+        "  a: point traffic at app r1 (r2 is live)\n"
+        "  a: check that all 2 replicas answer through the edge\n"
+        "  a: remove unused upstreams of app (only r1 is live)\n"
+        "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: stop release app r2 (live before)\n"
+        "  a: scrape app r1 as stable (live now)\n"
+        "  a: remove old release r2 (keeping 5)"
     )
 
 
-def test_a_host_that_had_nothing_is_cleared_and_stops_no_other() -> None:
+def test_revert_clears_a_host_that_had_no_release_and_hosts_are_independent() -> None:
     before = (live("a", 1), bare("b"))
     now = (live("a", 1), routed(running(ready("b"), 2), 2, candidate=2))
     plan = plan_revert(desired(2), release(1), FleetState(before), FleetState(now))
     assert text(plan) == (
-        "back:\n"
-        "  b: SettleEdge (no release was ever verified)\n"
-        "  b: AwaitDrained (requests in flight finish first)\n"
-        "  b: StopRelease app r2 (it never went live)\n"
-        "  b: Prune r2 (it never went live)"
+        "revert:\n"
+        "  b: remove unused upstreams of app (no release was ever verified)\n"
+        "  b: wait for connections to drain (requests in flight finish first)\n"
+        "  b: stop release app r2 (never went live)\n"
+        "  b: remove old release r2 (never went live)"
     )
     assert all(phase.independent for phase in plan.phases)
 
 
-def test_an_ailing_live_release_is_not_mended_on_the_way_back() -> None:
+def test_revert_does_not_repair_replicas_of_the_live_release() -> None:
     before = live("a", 1)
-    ill = replace(before, containers=before.containers[:1])
-    assert back(1, (ill,), (ill,)) == ""
+    degraded = replace(before, containers=before.containers[:1])
+    assert reverted(1, (degraded,), (degraded,)) == ""
 
 
-def test_a_part_that_was_lost_is_started_and_one_that_never_ran_is_not() -> None:
+def test_revert_starts_a_stack_that_ran_before_and_no_other() -> None:
     before = replace(live("a", 1), stacks=(("edge", "old"),))
-    assert back(1, (before,), (replace(before, stacks=()),)) == (
-        "back:\n"
-        "  a: StartStack edge (it doesn't run)\n"
-        "  a: VerifyOutside app r1 (only what answers from outside is live)"
+    assert reverted(1, (before,), (replace(before, stacks=()),)) == (
+        "revert:\n"
+        "  a: start stack edge (not running)\n"
+        "  a: check that all 2 replicas answer through the edge"
     )
 
 
-def test_the_way_back_is_to_what_was_last_verified_anywhere() -> None:
+def test_revert_target_is_the_release_verified_last_on_any_host() -> None:
     ahead = recorded(live("a", 2), (2, 2))
     assert release_before("app", FleetState((live("b", 1), ahead))) == NEW
     assert release_before("app", FleetState((recorded(live("a", 2), (3, 1)), ahead))) == OLD
 
 
-def test_the_way_back_without_any_verified_is_to_the_newest_live() -> None:
+def test_revert_target_is_the_newest_live_release_if_none_was_verified() -> None:
     unproven = replace(live("a", 2), ledger=())
     assert release_before("app", FleetState((unproven, bare("b")))) == NEW
     assert release_before("app", FleetState((bare("a"), bare("b")))) is None
@@ -554,15 +567,15 @@ def test_the_way_back_without_any_verified_is_to_the_newest_live() -> None:
 
 
 def adopted(*hosts: HostState, sequence: int = 2, replicas: int = 2) -> Release | None:
-    wish, found = factories.service(replicas=replicas), release(sequence)
-    return adopt(wish, found.image, found.config_hash, FleetState(hosts))
+    service, found = factories.service(replicas=replicas), release(sequence)
+    return adopt(service, found.image, found.config_hash, FleetState(hosts))
 
 
-def test_what_runs_somewhere_is_adopted() -> None:
+def test_running_release_is_adopted() -> None:
     assert adopted(bare("a"), running(ready("b"), 2, count=1)) == release(2)
 
 
-def test_a_record_without_replicas_is_not_adopted() -> None:
+def test_record_without_replicas_is_not_adopted() -> None:
     assert adopted(running(ready("a"), 2, count=0)) is None
 
 
@@ -573,13 +586,13 @@ def test_another_image_or_configuration_is_not_adopted() -> None:
     assert adopted(changed) is None
 
 
-def test_another_count_is_the_same_release_at_another_scale() -> None:
+def test_another_number_of_replicas_is_the_same_release() -> None:
     assert adopted(running(ready("a"), 2), replicas=3) == release(2, replicas=3)
 
 
-def test_the_newest_of_several_is_adopted() -> None:
-    again = replace(release(3), image=release(2).image, id=NEWER)
+def test_newest_of_several_is_adopted() -> None:
+    newer = replace(release(3), image=release(2).image, id=NEWER)
     host = running(ready("a"), 2)
     twin = tuple(replace(c, name=f"{c.name}-", release=NEWER) for c in host.containers)
-    both = replace(host, releases=(*host.releases, again), containers=(*host.containers, *twin))
-    assert adopted(both) == again
+    both = replace(host, releases=(*host.releases, newer), containers=(*host.containers, *twin))
+    assert adopted(both) == newer

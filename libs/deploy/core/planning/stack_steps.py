@@ -1,15 +1,11 @@
-"""What one host needs of the parts beside its services, the edge above all; never looks at another host."""
+"""Plans the steps that bring the stacks of one host, the edge above all, to the desired state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from deploy.core.planning.plan import DesiredState
-from deploy.core.planning.steps import (
-    StartStack,
-    Step,
-    StopStack,
-)
+from deploy.core.planning.steps import StartStack, Step, StopStack
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
 from deploy.core.state.release import Release
@@ -17,70 +13,71 @@ from deploy.core.state.stack import Stack
 
 
 def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Parts of which none runs at all."""
+    """Yields the start of every stack of which none runs."""
     for stack in desired.stacks:
         if not host.stack_keys(stack.name):
-            yield StartStack(host.host, stack, "it doesn't run")
+            yield StartStack(host.host, stack, "not running")
 
 
 def renew(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """A new edge serves beside the old one until the release is verified; host by host, lest it is a bad one."""
+    """Yields the start of every stack that runs with another key.
+
+    A new edge serves beside the old one until the release is verified; one host at a time, in case the new edge is
+    broken.
+    """
     for stack in desired.stacks:
         running = host.stack_keys(stack.name)
         if running and stack.key not in running:
-            yield StartStack(host.host, stack, "its image or configuration changed")
+            yield StartStack(host.host, stack, "image or configuration changed")
 
 
 def renewed(desired: DesiredState, host: HostState) -> bool:
-    """True if a part is to be started, so that what answers from outside must be seen anew."""
+    """Returns whether a stack is to be started, so that the release must be verified through it."""
     return any(stack.key not in host.stack_keys(stack.name) for stack in desired.stacks)
 
 
-def retire(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """What runs beside an edge that was seen serving is of no use any more."""
+def stop_old(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields the stop of edges beside the desired one, which serves by now."""
     for stack in desired.stacks:
         if stack.side_by_side and (others := host.other_stacks(stack.name, stack.key)):
-            yield StopStack(host.host, stack.name, others, f"{stack.key} serves in its place")
+            yield StopStack(host.host, stack.name, others, f"replaced by {stack.key}")
 
 
-def edge_back(release: Release, live: Release | None, seen: FleetState) -> tuple[Stack, ...]:
-    """Returns the edge that a release was served through, to go back to with it.
+def edge_to_restore(release: Release, live: Release | None, fleet: FleetState) -> tuple[Stack, ...]:
+    """Returns the edge that served a release, if a rollback to the release should restore it, too.
 
-    Not one on other ports: those are the environment's. And not where another service that is live came with another
-    one after this release: its way forward isn't this one's to take back.
+    It shouldn't when the edge had other ports, since those belong to the environment, nor when another service that is
+    live has come with another edge since: that one must stay.
     """
     edge = release.edge
-    if (
-        edge is None
-        or live is None
-        or live.edge is None
-        or live.edge.initial_files != edge.initial_files
-    ):
+    if edge is None or live is None or live.edge is None:
         return ()
-    first, _ = seen.turns_of(release)
-    for host in seen:
+    if live.edge.initial_files != edge.initial_files:
+        return ()
+    first, _ = fleet.turns_of(release)
+    for host in fleet:
         for other in host.releases:
             is_live = host.edge.live(other.service) == other.id
             if is_live and other.service != release.service and other.edge not in (None, edge):
-                _, last = seen.turns_of(other)
+                _, last = fleet.turns_of(other)
                 if not 0 < last < first:
                     return ()
     return (edge,)
 
 
-def lost(desired: DesiredState, was: HostState, now: HostState) -> tuple[Stack, ...]:
-    """Returns the parts that ran before the attempt and don't now."""
+def lost(desired: DesiredState, before: HostState, now: HostState) -> tuple[Stack, ...]:
+    """Returns the stacks that ran before the attempt and don't run now."""
     return tuple(
         stack
         for stack in desired.stacks
-        if was.stack_keys(stack.name) and not now.stack_keys(stack.name)
+        if before.stack_keys(stack.name) and not now.stack_keys(stack.name)
     )
 
 
-def take_back(desired: DesiredState, was: HostState, now: HostState) -> Iterator[Step]:
-    """An edge that the attempt started goes, where one of before serves."""
+def revert(desired: DesiredState, before: HostState, now: HostState) -> Iterator[Step]:
+    """Yields the stop of edges that the attempt started, if an edge from before it still serves."""
     for stack in desired.stacks:
-        before = was.stack_keys(stack.name)
-        new = tuple(key for key in now.other_stacks(stack.name, "") if key not in before)
-        if stack.side_by_side and new and set(before) & set(now.stack_keys(stack.name)):
-            yield StopStack(now.host, stack.name, new, "it belongs to the attempt")
+        keys = before.stack_keys(stack.name)
+        new = tuple(key for key in now.other_stacks(stack.name, None) if key not in keys)
+        if stack.side_by_side and new and set(keys) & set(now.stack_keys(stack.name)):
+            yield StopStack(now.host, stack.name, new, "started by the failed attempt")

@@ -165,8 +165,12 @@ def _traffic(report: Report) -> str:
     series = [(name, kinds.get(name, "other"), moments) for name, moments in traffic.items()]
     every = [at for _, _, moments in series for at, _ in moments]
     span = (min(every), max(*every, told.seconds))
-    marks = {name: begun for name, begun, _ in told.phases if name.startswith(("switch", "canary"))}
-    back = [begun for name, begun, _ in told.phases if name.startswith("way back")]
+    marks = {
+        name: begun
+        for name, begun, _ in told.phases
+        if name == "canary" or name.startswith("switch")
+    }
+    back = [begun for name, begun, _ in told.phases if name.startswith(("revert", "way back"))]
     marks |= {"taken back": back[0]} if back else {}
     charts = (
         ("requests a second", [_points(s, lambda t: t.requests / EVERY_S) for s in series], True),

@@ -1,8 +1,7 @@
-"""A host whose effects happen only while the lock is held; never decides what they are.
+"""A host under the lock: effects run only while the lock is held, and each is recorded in the host's ledger.
 
-Reading goes through as it is. Each effect runs under a shared lock of its own, with a time limit and only for
-the holder's token, so a deployer that lost its lock can't go on, and the next one waits for what still runs. The host
-writes each into its ledger.
+Reading needs no lock. Each effect runs under a shared lock of its own, with a time limit, and only for the holder's
+token: a deployer that lost its lock can't go on, and the next one waits for commands that still run.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from deploy.errors import CommandError, LockedError
 
 
 class LockedHost:
-    """A host under the lock. `run` returns any outcome, `run_checked` raises CommandError for a failure.
+    """A host under the lock. `host` is the host itself, for reading.
 
-    `entry` is the operation that the effects belong to; `redact` takes secrets out of what the ledger is told.
+    `entry` is the operation that effects belong to; `redact` removes secrets from what the ledger records.
     """
 
     def __init__(
@@ -35,28 +34,31 @@ class LockedHost:
         """The host's name."""
         return self.host.name
 
-    def under(self, entry: Entry) -> LockedHost:
-        """Returns the same host, its effects belonging to another operation."""
+    def for_operation(self, entry: Entry) -> LockedHost:
+        """Returns the same locked host, with effects that belong to the operation of this entry."""
         return LockedHost(self.host, self._token, entry, self._redact)
 
     def run(
         self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
     ) -> Completed:
-        """Runs a command that changes something. Raises LockedError if the lock was lost."""
+        """Runs a command and returns its end, whatever its exit code; the ledger records it as `what`.
+
+        Raises LockedError if the lock was lost.
+        """
         head = self._head_of(replace(self._entry, event="effect", what=what))
         return self._guarded(locks.effect(self._token, head, argv, timeout_s), stdin, timeout_s)
 
     def run_checked(
         self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
     ) -> str:
-        """Runs a command that must succeed; returns what it printed."""
+        """Runs a command as `run` does and returns its output. Raises CommandError unless it succeeds."""
         done = self.run(argv, what, stdin=stdin, timeout_s=timeout_s)
-        return _whole(done, f"{self.name}: {what}")
+        return _checked(done, f"{self.name}: {what}")
 
     def record(self, entry: Entry) -> None:
         """Adds an entry to the host's ledger. Raises CommandError, and LockedError if the lock was lost."""
         done = self._guarded(locks.note(self._token, self._head_of(entry)), b"", 30.0)
-        _whole(done, f"{self.name}: writing the ledger")
+        _checked(done, f"{self.name}: writing the ledger")
 
     def _head_of(self, entry: Entry) -> str:
         who, why, what = (self._redact(text) for text in (entry.who, entry.why, entry.what))
@@ -72,7 +74,7 @@ class LockedHost:
         return done
 
 
-def _whole(done: Completed, what: str) -> str:
+def _checked(done: Completed, what: str) -> str:
     if done.code != 0:
         raise CommandError(
             f"{what} failed ({done.code}): {last_line(done)}", stderr=done.stderr[-4000:]
@@ -81,7 +83,7 @@ def _whole(done: Completed, what: str) -> str:
 
 
 def last_line(done: Completed) -> str:
-    """Returns the last line that a command had to say, errors first; of nginx's, the one that names the matter."""
+    """Returns the last line that a command printed, of stderr if there is any; for nginx the last [emerg] line."""
     lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
     found = [line for line in lines if "[emerg]" in line] or lines
-    return found[-1].strip() if found else "it said nothing"
+    return found[-1].strip() if found else "no output"

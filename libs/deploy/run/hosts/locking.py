@@ -1,7 +1,7 @@
-"""Takes the lock of every host, in order, all or none; never keeps some while it waits for another.
+"""Takes the locks of all hosts in order, all or none.
 
-The lock is the kernel's, held by a process on the host that ends with its connection: a dead deployer leaves
-nothing to clean up.
+The lock is a kernel lock, held by a process on the host that ends with its connection: a dead deployer leaves nothing
+to clean up.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from deploy.run.hosts.locked_host import LockedHost, last_line
 
 QUEUE_EVERY_S = 1.0
 SLACK_S = 60.0
-"""How much longer than its limit a command may take to be gone: it is killed 5 s after that, and written down."""
+"""How long after its time limit a command may still run: it is killed 5 s later, then recorded."""
 
 
 @dataclass(frozen=True)
 class _Refusal:
-    """Why a lock was not taken. What a dead deployer left running ends by itself; a living holder may not."""
+    """Why a lock was not taken. `is_temporary` for a dead deployer's command, which a time limit ends."""
 
     error: LockedError
-    ends_by_itself: bool
+    is_temporary: bool
 
 
 @contextmanager
-def locked(
+def lock_hosts(
     hosts: Sequence[Host],
     *,
     who: str,
@@ -46,59 +46,59 @@ def locked(
     longest_s: float = 0.0,
     redact: Callable[[str], str] = str,
 ) -> Iterator[dict[str, LockedHost]]:
-    """Holds all hosts' locks for as long as the context lives; yields them by name.
+    """Holds all hosts' locks while the context lives; yields the locked hosts by name.
 
-    Raises LockedError with who holds it and since when; with `wait` it waits instead, and `say` is told for whom.
-    What a deployer that is gone left running is always waited for: as long as the longest command may take, which is a
-    pull or, if that is longer, `longest_s` seconds, and SLACK_S. Raises HostUnreachableError, HostAuthError,
-    HostKeyError that name every host they are true of, before any lock is taken. `redact` takes secrets out of what the
-    ledgers are told.
+    Raises LockedError that says who holds a lock and since when; with `wait` it waits instead, and `say` gets the
+    reason. It always waits for commands that a dead deployer left running, up to the time limit of the longest command
+    (that of a pull or, if longer, `longest_s` seconds) and SLACK_S. Raises HostUnreachableError, HostAuthError or
+    HostKeyError, naming every such host, before any lock is taken. `redact` removes secrets from what the ledgers
+    record.
     """
     reach(hosts)
     token = secrets.token_hex(16)
-    told, most_s = "", max(PULL_DEADLINE_S, longest_s) + SLACK_S
+    announced, limit_s = "", max(PULL_DEADLINE_S, longest_s) + SLACK_S
     deadline: float | None = None
     while True:
         since = clock.now()
         holder = json.dumps(
             {"who": who, "since": since, "verb": verb, "pipeline": pipeline}, sort_keys=True
         )
-        with ExitStack() as held:
-            refused = _take_all(held, hosts, token, holder)
-            if refused is None:
+        with ExitStack() as taken:
+            refusal = _take_all(taken, hosts, token, holder)
+            if refusal is None:
                 entry = Entry(0, since, who, verb, "", "", 0, "begun", pipeline=pipeline)
                 yield {host.name: LockedHost(host, token, entry, redact) for host in hosts}
                 return
-        error = refused.error
-        if not refused.ends_by_itself:
+        error = refusal.error
+        if not refusal.is_temporary:
             deadline = None
             if not wait:
                 raise error
         elif deadline is None:
-            deadline = clock.monotonic() + most_s
+            deadline = clock.monotonic() + limit_s
         elif clock.monotonic() > deadline:
             raise error
-        if error.message != told:
-            told = error.message
-            say(f"waits: {told}")
+        if error.message != announced:
+            announced = error.message
+            say(f"waiting: {announced}")
         clock.sleep(QUEUE_EVERY_S)
 
 
-def _take_all(held: ExitStack, hosts: Sequence[Host], token: str, holder: str) -> _Refusal | None:
-    """Takes the locks in the order of names, so that two can't wait for each other; returns who refused one."""
-    for host in sorted(hosts, key=lambda each: each.name):
-        ended = held.enter_context(host.hold(locks.hold(token, holder), expect="held"))
+def _take_all(taken: ExitStack, hosts: Sequence[Host], token: str, holder: str) -> _Refusal | None:
+    """Takes the locks in the order of names, so that two deployers can't wait for each other."""
+    for host in sorted(hosts, key=lambda host: host.name):
+        ended = taken.enter_context(host.hold(locks.hold(token, holder), expect="held"))
         if ended is None:
             continue
         if ended.code == locks.LOCK_TAKEN:
-            return _Refusal(_taken(host), ends_by_itself=False)
+            return _Refusal(_locked_by(host, holder_of(host) or {}), is_temporary=False)
         if ended.code == locks.STRAGGLERS:
-            left = LockedError(
-                f"{host.name}: a command of a deployer that is gone still runs; nothing was changed",
+            error = LockedError(
+                f"{host.name}: a command of a dead deployer is still running; nothing was changed",
                 hint=f"its time limit should have ended it: find what holds {locks.EFFECTS} on {host.name} "
                 f"(fuser), end it and run this again",
             )
-            return _Refusal(left, ends_by_itself=True)
+            return _Refusal(error, is_temporary=True)
         raise CommandError(
             f"{host.name}: the lock can't be taken ({ended.code}): {last_line(ended)}"
         )
@@ -116,25 +116,21 @@ def holder_of(host: Host) -> dict[str, str] | None:
     return {key: str(value) for key, value in found.items()}
 
 
-def refuse_if_taken(hosts: Sequence[Host]) -> None:
-    """Raises LockedError where one is held now: a look before long work, which takes none.
+def refuse_if_locked(hosts: Sequence[Host]) -> None:
+    """Raises LockedError if any host is locked now; takes no lock. For a check before long work such as a build.
 
-    Raises HostUnreachableError, HostAuthError, HostKeyError that name every host they are true of.
+    Raises HostUnreachableError, HostAuthError or HostKeyError, naming every such host.
     """
     reach(hosts)
-    for host in sorted(hosts, key=lambda each: each.name):
-        if (found := holder_of(host)) is not None:
-            raise _refused(host, found)
+    for host in sorted(hosts, key=lambda host: host.name):
+        if (holder := holder_of(host)) is not None:
+            raise _locked_by(host, holder)
 
 
-def _taken(host: Host) -> LockedError:
-    return _refused(host, holder_of(host) or {})
-
-
-def _refused(host: Host, found: Mapping[str, str]) -> LockedError:
-    pipeline = f", pipeline {found['pipeline']}" if found.get("pipeline") else ""
+def _locked_by(host: Host, holder: Mapping[str, str]) -> LockedError:
+    pipeline = f", pipeline {holder['pipeline']}" if holder.get("pipeline") else ""
     return LockedError(
-        f"{host.name}: locked by {found.get('who', 'somebody')} since {found.get('since', 'just now')} "
-        f"({found.get('verb', 'deploy')}{pipeline}); nothing was changed",
+        f"{host.name}: locked by {holder.get('who', 'somebody')} since {holder.get('since', 'just now')} "
+        f"({holder.get('verb', 'deploy')}{pipeline}); nothing was changed",
         hint="wait for it to end and run this again, or add --wait",
     )

@@ -1,4 +1,4 @@
-"""Looks at hosts: one snapshot each, side by side; never changes anything."""
+"""Observes hosts: takes one snapshot of each, in parallel."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from deploy.run.hosts.locked_host import last_line
 
 
 def observe(hosts: Sequence[Host]) -> FleetState:
-    """Returns a snapshot of every host, in order. Raises HostUnreachableError, CommandError that name all that fail."""
-    return FleetState(on_every(hosts, look))
+    """Returns a snapshot of every host, in order. Raises HostUnreachableError or CommandError, naming each host."""
+    return FleetState(on_every(hosts, observe_host))
 
 
-def observe_what_answers(hosts: Sequence[Host]) -> FleetState:
-    """As `observe`, but a host that can't be looked at is a snapshot with its problem."""
-    return FleetState(on_every(hosts, _try_look))
+def observe_reachable(hosts: Sequence[Host]) -> FleetState:
+    """Returns a snapshot of every host, in order; for a host that can't be observed it only has the `problem`."""
+    return FleetState(on_every(hosts, _observe_or_problem))
 
 
-def _try_look(host: Host) -> HostState:
+def _observe_or_problem(host: Host) -> HostState:
     try:
-        return look(host)
+        return observe_host(host)
     except ShipError as error:
         return HostState(host.name, problem=error.message)
 
 
-def look(host: Host) -> HostState:
-    """Returns one host's snapshot."""
+def observe_host(host: Host) -> HostState:
+    """Returns one host's snapshot. Raises CommandError if its Docker engine doesn't answer."""
     done = host.run(snapshot.look(), timeout_s=60)
     if done.code != 0:
         raise CommandError(
             f"{host.name}: its Docker engine doesn't answer: {last_line(done)}",
-            hint="start the engine on that host and run this again; what ran there is as it was",
+            hint="start the engine on that host and run this again; nothing was changed",
         )
     return parse_snapshot(host.name, done.stdout)

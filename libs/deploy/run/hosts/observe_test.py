@@ -14,7 +14,7 @@ from deploy.core.state.ledger import (
 )
 from deploy.core.state.release import dump_release, make_release
 from deploy.errors import CommandError, HostUnreachableError
-from deploy.run.hosts.observe import look, observe, observe_what_answers
+from deploy.run.hosts.observe import observe, observe_host, observe_reachable
 from deploy.testing import factories
 from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
@@ -114,7 +114,7 @@ def test_all_hosts_are_looked_at_and_one_that_can_not_be_is_told() -> None:
     fleet.gone.add("b")
     with pytest.raises(HostUnreachableError):
         observe(fleet.hosts)
-    assert [seen.problem for seen in observe_what_answers(fleet.hosts)] == [
+    assert [seen.problem for seen in observe_reachable(fleet.hosts)] == [
         None,
         "b: the connection was lost",
     ]
@@ -126,4 +126,4 @@ def test_an_engine_that_is_down_is_told_with_what_it_said() -> None:
     with pytest.raises(
         CommandError, match="a: its Docker engine doesn't answer: simulated failure"
     ):
-        look(fleet["a"])
+        observe_host(fleet["a"])

@@ -1,4 +1,4 @@
-"""Polls until something holds, with a deadline; never longer, and no further once it is told to stop."""
+"""Polls until a condition is true, with a deadline and a way to stop."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from deploy.core.ports import Clock
 
 
 class StoppedError(Exception):
-    """A wait was ended because the whole is to stop; what it waited for is undecided."""
+    """A wait was stopped before its condition was decided."""
 
 
 class StoppableClock:
-    """A clock whose sleeps end in StoppedError once `stop` is set. Whoever polls by it stops within one pause."""
+    """A clock whose sleeps raise StoppedError once `stop` is set, so that polling with it stops within one pause."""
 
     def __init__(self, clock: Clock, stop: threading.Event) -> None:
         self._clock = clock
         self._stop = stop
 
     def now(self) -> str:
-        """The clock's own."""
+        """Returns the wrapped clock's time."""
         return self._clock.now()
 
     def monotonic(self) -> float:
-        """The clock's own."""
+        """Returns the wrapped clock's monotonic time."""
         return self._clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Sleeps. Raises StoppedError before or after, if it is to stop."""
+        """Sleeps. Raises StoppedError if `stop` is set before or after."""
         self._check()
         self._clock.sleep(seconds)
         self._check()
@@ -39,11 +39,11 @@ class StoppableClock:
 
 
 def wait_until(
-    holds: Callable[[], bool], clock: Clock, *, deadline_s: float, every_s: float = 0.25
+    condition: Callable[[], bool], clock: Clock, *, deadline_s: float, every_s: float = 0.25
 ) -> bool:
-    """Asks until `holds()` is true; returns False when the deadline passed. Always asks at least once."""
+    """Returns True as soon as `condition()` is true, False after `deadline_s`. Checks at least once."""
     end = clock.monotonic() + deadline_s
-    while not holds():
+    while not condition():
         if clock.monotonic() >= end:
             return False
         clock.sleep(every_s)

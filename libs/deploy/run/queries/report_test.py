@@ -79,7 +79,7 @@ def test_a_release_that_was_taken_back_says_why() -> None:
     assert found.verdicts[0][1].outcome == "fail"
     text = page(scene)
     assert "the gate refuses" in text
-    assert "way back" in text
+    assert "revert" in text
     assert 'class="pill fail"' in text
 
 

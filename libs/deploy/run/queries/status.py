@@ -13,14 +13,14 @@ from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import Container, HostState
 from deploy.errors import ShipError
 from deploy.run.hosts.locking import holder_of
-from deploy.run.hosts.observe import observe_what_answers
+from deploy.run.hosts.observe import observe_reachable
 
 
 def status(
     environment: Environment, hosts: Sequence[Host], services: Sequence[Service]
 ) -> list[dict[str, Any]]:
     """Returns the `services` of `ship status --json`."""
-    seen = observe_what_answers(hosts)
+    seen = observe_reachable(hosts)
     lock = _lock(hosts, seen)
     return [_service(environment, service, seen, lock) for service in services]
 

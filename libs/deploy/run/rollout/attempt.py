@@ -1,202 +1,189 @@
-"""One deploy under the lock: an operation with a chronicle, whose failure takes every host back to one release."""
+"""One attempt at a rollout: an operation that keeps a log, and whose failure reverts every host to one release."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from deploy.core.commands import files
-from deploy.core.planning.plan import (
-    DesiredState,
-    Holder,
-    Plan,
-)
-from deploy.core.planning.requests import (
-    Command,
-    PromoteCommand,
-    again,
-)
+from deploy.core.planning.plan import DesiredState, Holder, Plan, Strategy
+from deploy.core.planning.requests import Command, PromoteCommand, retry_command
 from deploy.core.planning.revert import plan_revert, release_before
 from deploy.core.planning.rollout import plan_hold
 from deploy.core.reports.rollout_log import dump_rollout_log, parse_rollout_log
 from deploy.core.state.fleet import FleetState
-from deploy.core.state.ledger import Entry
+from deploy.core.state.ledger import Entry, Outcome
 from deploy.core.state.release import Release
 from deploy.errors import GateError, ShipError
-from deploy.run.hosts.fanout import MOST_HOSTS
+from deploy.run.hosts.fanout import side_by_side
 from deploy.run.hosts.locked_host import LockedHost
-from deploy.run.rollout.context import (
-    DeployContext,
-    Outcome,
-    RevertedError,
-    StuckError,
-)
+from deploy.run.rollout.context import DeployContext, Result, RevertedError, StuckError
 from deploy.run.rollout.events import Listener
 from deploy.run.rollout.executor import PhaseFailedError
-from deploy.run.rollout.operation import (
-    Operation,
-    Seen,
-    reason_of,
-)
+from deploy.run.rollout.operation import Operation, reason_of
 from deploy.run.rollout.recording import RolloutRecorder
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One deploy under the lock, from how the hosts were `before` it; it ends as `outcome` unless it fails."""
+    """An attempt to bring locked hosts from how they were `before` to the desired state.
 
-    request: Command
+    `begun` is on the monotonic clock. If nothing fails it ends with `outcome`.
+    """
+
+    command: Command
     context: DeployContext
-    held: Mapping[str, LockedHost]
-    tell: Listener
+    hosts: Mapping[str, LockedHost]
+    emit: Listener
     begun: float
     desired: DesiredState
     before: FleetState
-    outcome: str = "live"
+    outcome: Outcome = Outcome.LIVE
 
-    def run(self, plan: Plan) -> Outcome:
-        """Carries it out, or takes every host back, and keeps its chronicle however it ends."""
+    def run(self, plan: Plan) -> Result:
+        """Executes the plan, or reverts every host if it fails; keeps the rollout log either way."""
         clock, release = self.context.clock, self.desired.release
-        recorder = RolloutRecorder(clock, self.tell, self.begun, clock.now())
-        entry = entry_of(self.request, release, self.before.next_turn(), clock.now())
+        recorder = RolloutRecorder(clock, self.emit, self.begun, clock.now())
+        entry = entry_of(self.command, release, self.before.next_turn(), clock.now())
         operation = Operation(
             self.context,
-            self.request.service,
-            self.held,
+            self.command.service,
+            self.hosts,
             replace(entry, previous=plan.previous or ""),
             self.before,
             self.begun,
-            recorder.tell,
-            recorder.end,
+            recorder.on_event,
+            recorder.on_end,
         )
         try:
-            operation.run(plan, _Aim(operation, self.request, self.desired))
-            if self.outcome == "live":
-                recorder.end(operation.last_entry("live"))  # each ledger has it: RecordLive
+            operation.run(plan, _RolloutRecovery(operation, self.command, self.desired))
+            if self.outcome is Outcome.LIVE:
+                # The ledgers have this entry already: RecordLive wrote it.
+                recorder.on_end(operation.last_entry(Outcome.LIVE))
             else:
-                operation.conclude(self.outcome)
+                operation.record_end(self.outcome)
         finally:
-            self._keep(recorder)
-        return operation.ended_as(self.outcome)
+            self._keep_log(recorder)
+        return operation.result(self.outcome)
 
-    def _keep(self, recorder: RolloutRecorder) -> None:
-        """A chronicle that can't be kept or published changes no outcome."""
-        if (last := recorder.ended) is None:
+    def _keep_log(self, recorder: RolloutRecorder) -> None:
+        """Writes the log on every host and publishes it. A host that can't keep it doesn't change the outcome."""
+        if (last := recorder.last) is None:
             return
-        told = recorder.chronicle(last, self.context.environment.name)
-        text = self.context.vault.redact(dump_rollout_log(told))  # hosts' own words are in it
-        chronicle = parse_rollout_log(text)
-        argv = files.keep_rollout_log(chronicle.service, chronicle.turn)
+        document = dump_rollout_log(recorder.log(last, self.context.environment.name))
+        text = self.context.secrets.redact(document)  # it quotes what hosts printed
+        log = parse_rollout_log(text)
+        argv = files.keep_rollout_log(log.service, log.turn)
 
-        def keep(held: LockedHost) -> None:
+        def keep(host: LockedHost) -> None:
             with suppress(ShipError):
-                held.under(last).run_checked(argv, "keeping the chronicle", stdin=text.encode())
+                locked = host.for_operation(last)
+                locked.run_checked(argv, "writing the rollout log", stdin=text.encode())
 
-        with ThreadPoolExecutor(max_workers=MOST_HOSTS) as pool:
-            for _ in pool.map(keep, self.held.values()):
-                pass
-        self.context.publish(chronicle)
+        side_by_side(self.hosts.values(), keep)
+        self.context.publish(log)
 
 
 @dataclass(frozen=True)
-class _Aim:
-    """A release on every host, or the one before it."""
+class _RolloutRecovery:
+    """Reverts every host to the release before the attempt."""
 
     operation: Operation
-    request: Command
+    command: Command
     desired: DesiredState
 
-    def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
-        """A gate may want a person's look first; what failed after the last way back is done by the next deploy."""
+    def without_revert(self, failure: PhaseFailedError) -> ShipError | None:
+        """Nothing is reverted if the gate holds the candidate, or if the release is live and recorded already."""
         if isinstance(refused := failure.errors[0], GateError) and refused.holds:
-            return self._held(refused)
+            return self._hold(refused)
         if failure.phase.reversible:
             return None
         return StuckError(
-            f"{self.desired.release.id} is live everywhere, but {failure.phase.name} did not end: {reason_of(failure)}",
-            end=self.operation.ended_as("stuck"),
-            hint=f"{self._again} does what is left",
+            f"{self.desired.release.id} is live everywhere, but {failure.phase.name} failed: {reason_of(failure)}",
+            result=self.operation.result(Outcome.STUCK),
+            hint=f"{self._retry} does what is left",
         )
 
-    def way_back(self, before: Seen, now: Seen) -> Plan:
-        """To the release that all hosts were at, from the records of all, also of those that don't answer."""
+    def plan_revert(self, before: FleetState, now: FleetState) -> Plan:
+        """Plans the revert. Any host's record of the release counts, also that of a host that can't be reached."""
         target = self._target
-        found = (host.release(self.desired.service.name, target) for host in self.operation.before)
-        record = next((each for each in found if each), None)
+        record = self.operation.before.release(self.desired.service.name, target)
         if target and record is None:
-            raise ShipError(f"no host holds the record of {target}, which is to be live again")
+            raise ShipError(f"no host has the record of {target}, the release to revert to")
         return plan_revert(self.desired, record, before, now)
 
-    def taken_back(self, why: str, end: Outcome) -> RevertedError:
-        """Says what serves now."""
-        request, release, target = self.request, self.desired.release, self._target
-        state = f"{target} serves as before" if target else "nothing is live, the edge answers 503"
-        was = "could not be mended" if target == release.id else "was taken back"
-        once_more = self._again
-        if isinstance(request, PromoteCommand):  # the candidate is gone with its hold
-            once_more = f"./ship deploy {release.service} --image {release.image}"
+    def reverted_error(self, why: str, result: Result) -> RevertedError:
+        """Says which release serves now."""
+        release, target = self.desired.release, self._target
+        if target == release.id:
+            state = f"{release.id} could not be repaired and serves as before"
+        elif target:
+            state = f"rolled back to {target}"
+        else:
+            state = f"{release.id} was removed, nothing is live and the edge answers 503"
+        retry = self._retry
+        if isinstance(self.command, PromoteCommand):  # the candidate is gone with its hold
+            retry = f"./ship deploy {release.service} --image {release.image}"
         return RevertedError(
-            f"{release.id} {was}, {state}: {why}",
-            end=replace(end, previous=target),
-            hint=f"{once_more} tries again",
+            f"{state}: {why}", result=replace(result, previous=target), hint=f"{retry} tries again"
         )
 
-    def stuck(self, why: str, reason: str, end: Outcome) -> StuckError:
-        """Says what brings all hosts to one release."""
+    def stuck_error(self, why: str, reason: str, result: Result) -> StuckError:
+        """Says how to bring all hosts to one release."""
         entry = self.operation.entry
         return StuckError(
-            f"the {entry.verb} to {entry.release} failed ({why}) and could not be taken back everywhere: {reason}",
-            end=end,
-            hint=f"./ship status {entry.service} shows each host; {self._again} then brings all to one release",
+            f"the {entry.verb} to {entry.release} failed ({why}) and could not be reverted everywhere: {reason}",
+            result=result,
+            hint=f"./ship status {entry.service} shows each host; {self._retry} then brings all to one release",
         )
 
-    def _held(self, refused: GateError) -> ShipError:
-        """Leaves the candidate where no user meets it, for a person to promote or abort."""
+    def _hold(self, refused: GateError) -> ShipError:
+        """Keeps the candidate where no user reaches it, until a person promotes or aborts it."""
         operation, entry = self.operation, self.operation.entry
         name, release = entry.service, entry.release
         who = Holder(entry.who, operation.context.clock.now(), entry.pipeline)
-        desired = replace(self.desired, judged=False, canary=0)
+        # Analysing it again would refuse it again.
+        desired = replace(self.desired, strategy=Strategy.ROLLBACK, canary=0)
         try:
-            operation.execute(plan_hold(desired, operation.look(), who))
+            operation.execute(plan_hold(desired, operation.observe(), who))
         except (ShipError, PhaseFailedError) as second:
             reason = reason_of(second)
-            operation.conclude("stuck", f"{refused.message}; {reason}")
+            operation.record_end(Outcome.STUCK, f"{refused.message}; {reason}")
             return StuckError(
-                f"{refused.message}, and it could not be held: {reason}",
-                end=operation.ended_as("stuck"),
-                hint=f"./ship status {name} shows each host; {self._again} tries again",
+                f"{refused.message}, and the candidate could not be held: {reason}",
+                result=operation.result(Outcome.STUCK),
+                hint=f"./ship status {name} shows each host; {self._retry} tries again",
             )
-        operation.conclude("held", refused.message)
+        operation.record_end(Outcome.HELD, refused.message)
         return StuckError(
-            f"{release} is held, no user meets it: {refused.message}",
-            end=operation.ended_as("held"),
+            f"{release} is held and no user reaches it: {refused.message}",
+            result=operation.result(Outcome.HELD),
             hint=f"./ship promote {name} --release {release}, or ./ship abort {name} --release {release}",
         )
 
     @property
-    def _target(self) -> str:
-        return release_before(self.desired.service.name, self.operation.before) or ""
+    def _target(self) -> str | None:
+        return release_before(self.desired.service.name, self.operation.before)
 
     @property
-    def _again(self) -> str:
-        return again(self.request, self.desired.release.id)
+    def _retry(self) -> str:
+        return retry_command(self.command, self.desired.release.id)
 
 
-def entry_of(request: Command, release: Release, turn: int, now: str) -> Entry:
-    """Makes the entry of a deploy's begin."""
+def entry_of(command: Command, release: Release, turn: int, now: str) -> Entry:
+    """Returns the ledger entry for the beginning of an operation; `now` is UTC in ISO 8601."""
     return Entry(
         turn=turn,
         when=now,
-        who=request.origin.who,
-        verb=request.verb,
+        who=command.origin.who,
+        verb=command.verb,
         service=release.service,
         release=release.id,
         sequence=release.sequence,
         event="begun",
         revision=release.revision,
         image=release.image,
-        why=request.origin.why,
-        pipeline=request.pipeline,
+        why=command.origin.why,
+        pipeline=command.pipeline,
     )

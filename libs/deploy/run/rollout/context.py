@@ -1,4 +1,4 @@
-"""What a deploy touches, and how one ends; never does anything."""
+"""What a rollout works with, and how it ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from deploy.core.config import Environment
 from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
 from deploy.core.reports.rollout_log import RolloutLog
+from deploy.core.state.ledger import Outcome
 from deploy.errors import ShipError
 from deploy.run.steps.secrets import SecretResolver
 from deploy.run.steps.watch import EdgeJudge
@@ -15,7 +16,7 @@ from deploy.run.steps.watch import EdgeJudge
 
 @dataclass(frozen=True)
 class DeployContext:
-    """Everything outside that a deploy touches."""
+    """The environment of a rollout and the ports to everything outside. `publish` gets the log of each rollout."""
 
     environment: Environment
     hosts: tuple[Host, ...]
@@ -24,38 +25,38 @@ class DeployContext:
     clock: Clock
     judge: Judge = field(default_factory=EdgeJudge)
     metrics: MetricsQuery | None = None
-    publish: Callable[[RolloutLog], None] = lambda chronicle: None
-    vault: SecretResolver = field(default_factory=SecretResolver)
+    publish: Callable[[RolloutLog], None] = lambda log: None
+    secrets: SecretResolver = field(default_factory=SecretResolver)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How it ended: live, unchanged, held, aborted, closed or open; a failure is reverted, held or stuck.
+class Result:
+    """How an operation ended: the release it was about, the one that was live before, and the time it took.
 
-    `release` is what was tried, `previous` what was live before.
+    After a revert `previous` is the release that is live again.
     """
 
     service: str
     release: str
-    previous: str
-    outcome: str
+    previous: str | None
+    outcome: Outcome
     seconds: float
 
 
 class RolloutError(ShipError):
-    """What was begun on the hosts failed, and ended as `end`."""
+    """An operation that had begun on the hosts failed; `result` is how it ended."""
 
-    def __init__(self, message: str, *, end: Outcome, hint: str) -> None:
+    def __init__(self, message: str, *, result: Result, hint: str) -> None:
         super().__init__(message, hint=hint)
-        self.end = end
+        self.result = result
 
 
 class RevertedError(RolloutError):
-    """It failed and every host was taken back: `end.previous` is live."""
+    """The operation failed and every host was reverted: `result.previous` is live."""
 
 
 class StuckError(RolloutError):
-    """It couldn't be taken back everywhere, or is held for a person to look at."""
+    """The operation failed and could not be reverted everywhere, or its candidate is held for a person to decide."""
 
     exit_code = 4
 

@@ -1,4 +1,4 @@
-"""Rolls a release out over all hosts, or takes all of them back; never prints, never chooses an adapter."""
+"""The operations on a service's releases: deploy, roll back, confirm, promote, scale, abort and revert."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from deploy.core.planning.plan import (
-    DesiredState,
-    Holder,
-    Plan,
-)
+from deploy.core.config import Service
+from deploy.core.planning.plan import DesiredState, Holder, PhaseKind, Plan
 from deploy.core.planning.requests import (
     AbortCommand,
     Command,
@@ -26,16 +23,17 @@ from deploy.core.planning.revert import plan_revert, release_before
 from deploy.core.planning.rollout import plan_deploy, plan_hold
 from deploy.core.planning.steps import WriteSecrets
 from deploy.core.state.fleet import FleetState
-from deploy.core.state.release import is_made_of
+from deploy.core.state.ledger import Outcome
+from deploy.core.state.release import Origin, is_made_of
 from deploy.core.state.secrets import Pinned
 from deploy.errors import LockedError
 from deploy.run.hosts.locked_host import LockedHost
-from deploy.run.hosts.locking import locked
+from deploy.run.hosts.locking import lock_hosts
 from deploy.run.hosts.observe import observe
 from deploy.run.rollout.attempt import Attempt, entry_of
 from deploy.run.rollout.context import (
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     RolloutError,
     StuckError,
@@ -50,6 +48,7 @@ __all__ = [
     "DeployContext",
     "Outcome",
     "PromoteCommand",
+    "Result",
     "RevertedError",
     "RollbackCommand",
     "RolloutError",
@@ -60,159 +59,201 @@ __all__ = [
     "deploy",
     "plan",
     "promote",
+    "revert",
     "rollback",
     "scale",
 ]
 
 
 def plan(command: RolloutCommand, context: DeployContext) -> Plan:
-    """Returns what would be done now; changes nothing."""
-    seen = observe(context.hosts)
-    return _plan(command, _wanted(command, context, seen), seen, context)
+    """Returns the plan that the command would execute now; changes nothing."""
+    fleet = observe(context.hosts)
+    return _plan(command, _resolve(command, context, fleet), fleet, context)
 
 
 def deploy(
-    request: DeployCommand, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
-    """Brings every host to the release, or every host back; with `wait` queues for the lock.
+    command: DeployCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
+    """Brings every host to the release; if that fails, reverts every host. With `wait` it queues for the lock.
 
-    Raises RevertedError when it failed and was taken back, StuckError when that failed too, LockedError and
-    PreflightError before anything was changed.
+    Raises RevertedError if it failed and every host was reverted, StuckError if that failed as well or the candidate
+    is held for a person, LockedError and PreflightError before anything was changed.
     """
-    return _roll(request, context, tell, wait=wait)
+    return _roll_out(command, context, emit, wait=wait)
 
 
 def rollback(
-    request: RollbackCommand, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
-    """Brings every host to an older release, with the image, env, compose, route and edge of its record.
+    command: RollbackCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
+    """Brings every host to an earlier release, with the image, env, compose text, route and edge of its record.
 
-    Needs no registry while the images are on the hosts, and leaves what looks on (Prometheus, exporter, keeper) as it
-    is. Raises what `deploy` raises, and UsageError where there is no such release.
+    It needs no registry while the images are on the hosts, and leaves the other stacks (Prometheus, exporter, watchdog)
+    as they are. Raises what `deploy` raises, and UsageError if there is no such release.
     """
-    return _roll(request, context, tell, wait=wait)
+    return _roll_out(command, context, emit, wait=wait)
 
 
 def confirm(
-    request: DeployCommand, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
-    """Records what is live as verified; where another image or configuration is, brings back what is asked for.
+    command: DeployCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
+    """Records the live release as verified if it has this image and configuration, else brings such a release back.
 
-    That is a rollback to the newest verified release of both whose record a host holds, else a deploy. Another version
-    of a secret is no other configuration here: rolling back takes today's values. Raises what `deploy` raises.
+    That is a rollback to the newest verified release of this image and configuration whose record a host has, else a
+    deploy. Another version of a secret doesn't count as another configuration: a rollback uses the current values.
+    Raises what `deploy` raises.
     """
-    service, name, begun = request.service, request.service.name, context.clock.monotonic()
-    seen = observe(context.hosts)
-    live = {host.live(name) for host in seen}
-    (release, *others) = live
-    if release and not others and is_made_of(release, service, request.image, request.replica):
-        with _locked(request, context, tell, wait=wait) as held:
-            entry = entry_of(request, release, seen.next_turn(), context.clock.now())
-            # Nothing was done to it.
-            entry = replace(entry, verb="confirm", event="ended", outcome="confirmed")
-            for host in held.values():
-                host.record(entry)
-        return Outcome(name, release.id, "", "unchanged", since(context.clock, begun))
-    known = seen.newest_verified(service, request.image, request.replica)
+    service, name, begun = command.service, command.service.name, context.clock.monotonic()
+    fleet = observe(context.hosts)
+    (release, *others) = {host.live(name) for host in fleet}
+    if release and not others and is_made_of(release, service, command.image, command.replica):
+        with _lock(command, context, emit, wait=wait) as hosts:
+            entry = entry_of(command, release, fleet.next_turn(), context.clock.now())
+            # Nothing was done to the release.
+            confirmed = replace(entry, verb="confirm", event="ended", outcome=Outcome.CONFIRMED)
+            for host in hosts.values():
+                host.record(confirmed)
+        return _unchanged(name, release.id, context, begun)
+    command = replace(command, cli_verb="confirm", options=("--image", command.image))
+    known = fleet.newest_verified(service, command.image, command.replica)
     if known is None:
-        return _roll(request, context, tell, wait=wait)
+        return _roll_out(command, context, emit, wait=wait)
     back = RollbackCommand(
-        service, request.origin, known.id, request.verb, request.pipeline, request.options
+        service,
+        command.origin,
+        known.id,
+        command.verb,
+        command.pipeline,
+        command.options,
+        command.cli_verb,
     )
-    return _roll(back, context, tell, wait=wait)
+    return _roll_out(back, context, emit, wait=wait)
 
 
 def promote(
-    request: PromoteCommand, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
-    """Brings the held candidate's rollout to its end. Raises what `deploy` raises, LockedError if it isn't held."""
-    return _roll(request, context, tell, wait=wait)
+    command: PromoteCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
+    """Finishes the rollout of the held candidate. Raises what `deploy` raises, LockedError if it isn't held."""
+    return _roll_out(command, context, emit, wait=wait)
 
 
 def scale(
-    request: ScaleCommand, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
+    command: ScaleCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
     """Runs more or fewer replicas of the live release on each host. Raises what `deploy` raises."""
-    return _roll(request, context, tell, wait=wait)
+    return _roll_out(command, context, emit, wait=wait)
 
 
 def abort(
-    request: AbortCommand, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
-    """Removes the candidate; what is live goes on. There may be none to remove. Raises LockedError, StuckError."""
-    name, release, begun = request.service.name, request.release, context.clock.monotonic()
-    with _locked(request, context, tell, wait=wait) as held:
-        seen = observe(context.hosts)
-        known = seen.release(name, release)
-        if known is None and not any(host.hold(name) for host in seen):
-            return Outcome(name, release, "", "unchanged", since(context.clock, begun))
-        if any(host.edge.live(name) == release for host in seen):
+    command: AbortCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
+    """Removes the candidate, if it is still there; the live release stays. Raises LockedError, StuckError."""
+    name, release, begun = command.service.name, command.release, context.clock.monotonic()
+    with _lock(command, context, emit, wait=wait) as hosts:
+        fleet = observe(context.hosts)
+        if fleet.release(name, release) is None and fleet.any_hold(name) is None:
+            return _unchanged(name, release, context, begun)
+        if fleet.live_anywhere(name, release):
             raise LockedError(
                 f"{name}: {release} is live, not a candidate; nothing was changed",
                 hint=f"./ship rollback {name} goes back to the release before",
             )
-        candidate = held_release(request, seen)
-        desired = DesiredState(request.service, candidate, (), context.environment.keep_releases)
-        live = seen.release(name, release_before(name, seen))
-        plan_ = plan_revert(desired, live, seen, seen)
-        attempt = Attempt(request, context, held, tell, begun, desired, seen, outcome="aborted")
-        return attempt.run(plan_)
+        candidate = held_release(command, fleet)
+        desired = DesiredState(command.service, candidate, (), context.environment.keep_releases)
+        live = fleet.release(name, release_before(name, fleet))
+        removal = plan_revert(desired, live, fleet, fleet)
+        attempt = Attempt(
+            command, context, hosts, emit, begun, desired, fleet, outcome=Outcome.ABORTED
+        )
+        return attempt.run(removal)
+
+
+def revert(
+    service: Service,
+    origin: Origin,
+    release: str,
+    context: DeployContext,
+    emit: Listener,
+    pipeline: str = "",
+) -> Result:
+    """Removes one release: aborts it if it is a candidate, rolls back to the one before it if it is live.
+
+    The last job of a pipeline knows which release the pipeline made, but not how far it came. If the release is neither
+    held nor live, or "" because none was made, nothing is done. Raises what `abort` and `rollback` raise.
+    """
+    begun = context.clock.monotonic()
+    fleet = observe(context.hosts) if release else FleetState()
+    hold = fleet.any_hold(service.name)
+    is_held = hold is not None and hold.release == release
+    if fleet.live_anywhere(service.name, release):
+        before = hold.previous if hold and is_held else None
+        options = ("--release", release)
+        back = RollbackCommand(
+            service, origin, before, pipeline=pipeline, options=options, cli_verb="revert"
+        )
+        return rollback(back, context, emit, wait=True)
+    if is_held:
+        command = AbortCommand(service, origin, release, pipeline=pipeline)
+        return abort(command, context, emit, wait=True)
+    return _unchanged(service.name, release, context, begun)
+
+
+def _unchanged(service: str, release: str, context: DeployContext, begun: float) -> Result:
+    return Result(service, release, None, Outcome.UNCHANGED, since(context.clock, begun))
 
 
 @contextmanager
-def _locked(
-    command: Command, context: DeployContext, tell: Listener, *, wait: bool = False
+def _lock(
+    command: Command, context: DeployContext, emit: Listener, *, wait: bool = False
 ) -> Iterator[dict[str, LockedHost]]:
-    with locked(
+    with lock_hosts(
         context.hosts,
         who=command.origin.who,
         verb=command.verb,
         pipeline=command.pipeline,
         clock=context.clock,
-        say=lambda text: tell(Message("", text)),
+        say=lambda text: emit(Message(None, text)),
         wait=wait,
         longest_s=command.service.tasks.longest_s,
-        redact=context.vault.redact,
-    ) as held:
-        yield held
+        redact=context.secrets.redact,
+    ) as hosts:
+        yield hosts
 
 
-def _wanted(command: RolloutCommand, context: DeployContext, seen: FleetState) -> DesiredState:
+def _resolve(command: RolloutCommand, context: DeployContext, fleet: FleetState) -> DesiredState:
     secrets: tuple[Pinned, ...] = ()
     if isinstance(command, DeployCommand):
-        service = command.service
-        secrets = context.vault.pin(service.name, service.secrets, context.hosts)
-        command = replace(
-            command, origin=replace(command.origin, why=context.vault.redact(command.origin.why))
-        )
-    return resolve(command, context.environment, seen, secrets)
+        service, origin = command.service, command.origin
+        secrets = context.secrets.pin(service.name, service.secrets, context.hosts)
+        redacted = replace(origin, why=context.secrets.redact(origin.why))
+        command = replace(command, origin=redacted)
+    return resolve(command, context.environment, fleet, secrets)
 
 
 def _plan(
     command: RolloutCommand,
     desired: DesiredState,
-    seen: FleetState,
+    fleet: FleetState,
     context: DeployContext,
 ) -> Plan:
     if isinstance(command, DeployCommand) and command.hold:
         who = Holder(command.origin.who, context.clock.now(), command.pipeline)
-        return plan_hold(desired, seen, who)
-    return plan_deploy(desired, seen)
+        return plan_hold(desired, fleet, who)
+    return plan_deploy(desired, fleet)
 
 
-def _roll(
-    command: RolloutCommand, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
+def _roll_out(
+    command: RolloutCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
     begun = context.clock.monotonic()
-    with _locked(command, context, tell, wait=wait) as held:
-        seen = observe(context.hosts)
-        desired = _wanted(command, context, seen)
-        plan_ = _plan(command, desired, seen, context)
+    with _lock(command, context, emit, wait=wait) as hosts:
+        fleet = observe(context.hosts)
+        desired = _resolve(command, context, fleet)
+        plan_ = _plan(command, desired, fleet, context)
         if not plan_.phases:
-            seconds = since(context.clock, begun)
-            return Outcome(command.service.name, desired.release.id, "", "unchanged", seconds)
-        preflight(context, desired, seen, tell)
+            return _unchanged(command.service.name, desired.release.id, context, begun)
+        preflight(context, desired, fleet, emit)
         for release in {step.release for step in plan_.steps if isinstance(step, WriteSecrets)}:
-            context.vault.require(release)
-        ends = "held" if any(phase.name == "hold" for phase in plan_.phases) else "live"
-        return Attempt(command, context, held, tell, begun, desired, seen, outcome=ends).run(plan_)
+            context.secrets.require(release)
+        outcome = Outcome.HELD if plan_.has_phase(PhaseKind.HOLD) else Outcome.LIVE
+        attempt = Attempt(command, context, hosts, emit, begun, desired, fleet, outcome=outcome)
+        return attempt.run(plan_)

@@ -22,11 +22,11 @@ from deploy.errors import (
     RegistryAuthError,
     ShipError,
 )
-from deploy.run.hosts.locking import refuse_if_taken
+from deploy.run.hosts.locking import refuse_if_locked
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     StuckError,
     deploy,
@@ -72,7 +72,7 @@ def go(
     tell: Callable[[Event], None] = lambda event: None,
     *,
     keep: int = 5,
-) -> Outcome:
+) -> Result:
     try:
         return deploy(request, context(fleet, keep=keep), tell)
     finally:
@@ -104,8 +104,8 @@ def outcomes(host: MemoryHost) -> list[tuple[str, str]]:
 
 def test_a_first_deploy_goes_live() -> None:
     fleet = Fleet.of("host-1")
-    outcome = go(fleet, asking(fleet, "one"))
-    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", ONE, "")
+    result = go(fleet, asking(fleet, "one"))
+    assert (result.outcome, result.release, result.previous) == ("live", ONE, None)
     assert fleet.served() == [ONE]
     assert replicas(fleet["host-1"]) == [f"app-r000001-{number}" for number in (1, 2, 3)]
     assert outcomes(fleet["host-1"]) == [(ONE, "live")]
@@ -115,8 +115,8 @@ def test_the_same_again_changes_nothing() -> None:
     fleet = live_fleet("host-1", "host-2")
     before = [dict(host.files) for host in fleet.hosts]
     told: list[Event] = []
-    outcome = go(fleet, asking(fleet, "one"), told.append)
-    assert (outcome.outcome, outcome.release) == ("unchanged", ONE)
+    result = go(fleet, asking(fleet, "one"), told.append)
+    assert (result.outcome, result.release) == ("unchanged", ONE)
     for host, files in zip(fleet.hosts, before, strict=True):
         changed = {path for path in host.files if host.files[path] != files.get(path)}
         assert changed <= {locks.TOKEN, locks.HOLDER}
@@ -125,8 +125,8 @@ def test_the_same_again_changes_nothing() -> None:
 
 def test_a_second_deploy_takes_over_and_the_first_is_kept_for_the_way_back() -> None:
     fleet = live_fleet("host-1", "host-2")
-    outcome = go(fleet, asking(fleet, "two"))
-    assert (outcome.release, outcome.previous) == (TWO, ONE)
+    result = go(fleet, asking(fleet, "two"))
+    assert (result.release, result.previous) == (TWO, ONE)
     assert fleet.served() == [TWO, TWO]
     for host in fleet.hosts:
         assert replicas(host) == [f"app-r000002-{number}" for number in (1, 2, 3)]
@@ -174,7 +174,7 @@ def test_services_share_the_edge_and_leave_each_other_alone() -> None:
 
 def test_two_services_at_one_place_are_refused_by_nginx_and_the_first_serves_on() -> None:
     fleet = live_fleet()
-    with pytest.raises(RevertedError, match="nginx refuses"):
+    with pytest.raises(RevertedError, match="nginx refused"):
         go(fleet, asking(fleet, "rival", name="rival"))
     assert fleet.served() == [ONE]
     assert fleet["host-1"].folders("rival") == set()
@@ -206,9 +206,12 @@ def test_a_new_host_that_fails_is_cleared_and_the_old_one_untouched() -> None:
 @pytest.mark.parametrize(
     ("behaviour", "told"),
     [
-        (ContainerBehaviour(healthy_after_s=None), "was never healthy in 20 s after its start"),
-        (ContainerBehaviour(crashes_after_s=0.8), "ends again and again"),
-        (ContainerBehaviour(dies_after_s=0.5), "ends again and again"),
+        (
+            ContainerBehaviour(healthy_after_s=None),
+            "did not become healthy within 20 s of its start",
+        ),
+        (ContainerBehaviour(crashes_after_s=0.8), r"keeps crashing \(exit code 3\): .*last line"),
+        (ContainerBehaviour(dies_after_s=0.5), r"keeps crashing \(exit code 3\): .*last line"),
         (ContainerBehaviour(answers_as=ONE), "did not answer as r000002"),
         (ContainerBehaviour(fails_every=2), r"did not answer as r000002-3f9c2ab \(last: HTTP 500"),
         (
@@ -222,8 +225,8 @@ def test_a_bad_candidate_never_gets_traffic(behaviour: ContainerBehaviour, told:
     behaves(fleet, "two", behaviour)
     with pytest.raises(RevertedError, match=told) as failure:
         go(fleet, asking(fleet, "two"))
-    assert (failure.value.exit_code, failure.value.end.previous) == (1, ONE)
-    assert f"{ONE} serves as before" in failure.value.message
+    assert (failure.value.exit_code, failure.value.result.previous) == (1, ONE)
+    assert failure.value.message.startswith(f"rolled back to {ONE}: ")
     assert fleet.served() == [ONE, ONE]
     for host in fleet.hosts:
         assert replicas(host) == [f"app-r000001-{number}" for number in (1, 2, 3)]
@@ -234,7 +237,7 @@ def test_a_bad_candidate_never_gets_traffic(behaviour: ContainerBehaviour, told:
 def test_an_unhealthy_first_release_leaves_an_edge_that_says_503() -> None:
     fleet = Fleet.of("host-1")
     behaves(fleet, "one", ContainerBehaviour(healthy_after_s=None))
-    with pytest.raises(RevertedError, match="nothing is live, the edge answers 503"):
+    with pytest.raises(RevertedError, match="nothing is live and the edge answers 503"):
         go(fleet, asking(fleet, "one"))
     assert replicas(fleet["host-1"]) == []
     assert fleet.get("http://host-1.test/").status == 503
@@ -280,8 +283,8 @@ def test_a_missing_replica_is_started_again() -> None:
     fleet = live_fleet("host-1", "host-2")
     fleet.watched = False
     del fleet["host-2"].engine.containers["app-r000001-2"]
-    outcome = go(fleet, asking(fleet, "one"))
-    assert (outcome.release, outcome.outcome) == (ONE, "live")
+    result = go(fleet, asking(fleet, "one"))
+    assert (result.release, result.outcome) == (ONE, "live")
     assert len(replicas(fleet["host-2"])) == 3
     assert outcomes(fleet["host-2"]) == [(ONE, "live"), (ONE, "live")]
 
@@ -294,10 +297,7 @@ def test_a_replica_that_will_not_recover_by_itself_is_replaced() -> None:
     host.engine.containers["app-r000001-3"].behaviour = ContainerBehaviour(healthy_after_s=None)
     fleet.clock.sleep(60)
     steps = plan(asking(fleet, "one"), context(fleet)).lines()
-    assert (
-        "  host-1: ReplaceUnhealthy app-r000001-2 app-r000001-3 (exited, unhealthy: started anew)"
-        in steps
-    )
+    assert "  host-1: remove unhealthy app-r000001-2 app-r000001-3 (exited, unhealthy)" in steps
     go(fleet, asking(fleet, "one"))
     now_s = fleet.clock.monotonic()
     assert all(c.serves(now_s) for c in host.engine.containers.values())
@@ -317,7 +317,7 @@ def test_a_live_release_that_can_not_be_mended_serves_on_as_it_did() -> None:
     fleet.watched = False
     del fleet["host-1"].engine.containers["app-r000001-2"]
     behaves(fleet, "one", ContainerBehaviour(healthy_after_s=None))
-    with pytest.raises(RevertedError, match=f"{ONE} could not be mended, {ONE} serves as before"):
+    with pytest.raises(RevertedError, match=f"{ONE} could not be repaired and serves as before"):
         go(fleet, asking(fleet, "one"))
     assert fleet.served() == [ONE]
 
@@ -373,7 +373,7 @@ def test_a_text_that_nginx_refuses_changes_nothing() -> None:
     fleet = live_fleet("host-1", "host-2")
     nginx_of(fleet, "host-2").refuses = True
     before = dict(fleet["host-2"].files)
-    with pytest.raises(RevertedError, match="host-2: nginx refuses the edge's new text"):
+    with pytest.raises(RevertedError, match="host-2: nginx refused the edge's new configuration"):
         go(fleet, asking(fleet, "two"))
     assert fleet["host-2"].files[paths.ROUTES] == before[paths.ROUTES]
     assert fleet.served() == [ONE, ONE]
@@ -382,7 +382,7 @@ def test_a_text_that_nginx_refuses_changes_nothing() -> None:
 def test_a_reload_that_is_not_taken_up_is_taken_back() -> None:
     fleet = live_fleet("host-1", "host-2")
     nginx_of(fleet, "host-2").deaf = True
-    with pytest.raises(RevertedError, match="did not take up its new text in 15 s"):
+    with pytest.raises(RevertedError, match="did not load its new configuration in 15 s"):
         go(fleet, asking(fleet, "two"))
     assert fleet.served() == [ONE, ONE]
     assert [replicas(host)[0] for host in fleet.hosts] == ["app-r000001-1"] * 2
@@ -393,7 +393,9 @@ def test_an_edge_that_takes_up_nothing_any_more_needs_a_person() -> None:
     falls_deaf = at(
         "PointTraffic", "host-2", lambda: setattr(nginx_of(fleet, "host-2"), "deaf", True)
     )
-    with pytest.raises(StuckError, match="host-2: the edge did not take up its new text") as error:
+    with pytest.raises(
+        StuckError, match="host-2: the edge did not load its new configuration"
+    ) as error:
         go(fleet, asking(fleet, "two"), falls_deaf)
     assert error.value.exit_code == 4
     assert fleet.served() == [ONE, ONE]
@@ -459,15 +461,15 @@ def test_a_lock_is_taken_on_all_hosts_or_on_none() -> None:
 
 def test_a_look_at_the_lock_before_a_long_build_takes_none() -> None:
     fleet = live_fleet("host-1", "host-2")
-    refuse_if_taken(fleet.hosts)
+    refuse_if_locked(fleet.hosts)
     assert [host.locked_by for host in fleet.hosts] == ["", ""]
     fleet["host-2"].locked_by = "another"
     with pytest.raises(LockedError, match="host-2: locked by") as error:
-        refuse_if_taken(fleet.hosts)
+        refuse_if_locked(fleet.hosts)
     assert error.value.exit_code == 3
     fleet.gone.add("host-1")
     with pytest.raises(ShipError, match="host-1"):
-        refuse_if_taken(fleet.hosts)
+        refuse_if_locked(fleet.hosts)
 
 
 def test_what_a_dead_deployer_left_running_is_waited_for() -> None:
@@ -476,7 +478,7 @@ def test_what_a_dead_deployer_left_running_is_waited_for() -> None:
     begun, said = fleet.clock.monotonic(), list[str]()
 
     def tell(event: Event) -> None:
-        if isinstance(event, Message) and event.text.startswith("waits: "):
+        if isinstance(event, Message) and event.text.startswith("waiting: "):
             said.append(event.text)
 
     def end_in_time(host: MemoryHost) -> None:
@@ -486,7 +488,7 @@ def test_what_a_dead_deployer_left_running_is_waited_for() -> None:
     fleet.after_touch = end_in_time
     assert go(fleet, asking(fleet, "two"), tell).release == TWO
     assert said == [
-        "waits: host-1: a command of a deployer that is gone still runs; nothing was changed"
+        "waiting: host-1: a command of a dead deployer is still running; nothing was changed"
     ]
 
 
@@ -494,7 +496,7 @@ def test_what_never_ends_is_told_and_somebody_who_came_first_is_not_waited_for()
     fleet = live_fleet()
     fleet["host-1"].stragglers = True
     begun = fleet.clock.monotonic()
-    with pytest.raises(LockedError, match="a deployer that is gone still runs"):
+    with pytest.raises(LockedError, match="a dead deployer is still running"):
         go(fleet, asking(fleet, "two"))
     assert fleet.clock.monotonic() - begun > PULL_DEADLINE_S
 
@@ -545,7 +547,7 @@ def test_a_live_release_without_a_record_is_never_cleared_away() -> None:
     host = fleet["host-1"]
     del host.files[f"{paths.release_folder('app', ONE)}/release.json"]
     behaves(fleet, "two", ContainerBehaviour(healthy_after_s=None))
-    with pytest.raises(StuckError, match="no host holds the record of r000001"):
+    with pytest.raises(StuckError, match="no host has the record of r000001"):
         go(fleet, asking(fleet, "two"))
     assert fleet.served() == [ONE]
 

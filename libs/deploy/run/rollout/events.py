@@ -1,4 +1,4 @@
-"""What happens while a plan is carried out, as values; console, JSON, ledger and metrics listen to the same."""
+"""The events of a rollout, as values. Console, event file, rollout log and metrics listen to the same ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from deploy.core.planning.steps import Step
 
 @dataclass(frozen=True)
 class Message:
-    """Something worth a line, on one host or ("") everywhere."""
+    """A line for people, about one host or, with None, about all."""
 
-    host: str
+    host: str | None
     text: str
 
 
 @dataclass(frozen=True)
 class PlanMade:
-    """A plan is about to be carried out; `reverting` if it takes a failed deploy back."""
+    """A plan is about to be executed; `reverting` if it reverts a failed operation."""
 
     plan: Plan
     reverting: bool = False
@@ -27,7 +27,7 @@ class PlanMade:
 
 @dataclass(frozen=True)
 class PhaseBegun:
-    """A phase begins: number `number` of `of`, with as many steps."""
+    """A phase begins: number `number` of `of`, with `steps` steps."""
 
     name: str
     number: int
@@ -44,7 +44,7 @@ class StepBegun:
 
 @dataclass(frozen=True)
 class StepDone:
-    """A step is over and did what it says."""
+    """A step succeeded."""
 
     step: Step
     seconds: float
@@ -52,7 +52,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class StepFailed:
-    """A step failed; nothing after it on any host is begun."""
+    """A step failed; no further step begins on any host."""
 
     step: Step
     seconds: float

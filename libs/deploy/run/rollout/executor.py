@@ -1,4 +1,4 @@
-"""Does a plan's steps in order and reports events; holds no decisions and takes nothing back."""
+"""Executes a plan: performs its steps in order and emits events. It decides nothing and reverts nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from deploy.core.planning.plan import Phase, Plan
 from deploy.core.planning.steps import Step
 from deploy.core.ports import Clock
+from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.waiting import StoppableClock, StoppedError
 from deploy.run.rollout.events import (
     Listener,
@@ -19,11 +20,11 @@ from deploy.run.rollout.events import (
 )
 
 Perform = Callable[[Step, Clock], None]
-"""Does one step; its waits are by the clock that it is given, which stops with the whole."""
+"""Performs one step. Its waits use the given clock, which stops when the execution does."""
 
 
 class PhaseFailedError(Exception):
-    """A phase did not end; `errors` are all, an interrupt first, `by_host` those of its hosts."""
+    """A phase failed. `by_host` are the errors of its hosts; `errors` are these and interrupts, an interrupt first."""
 
     def __init__(
         self,
@@ -38,23 +39,23 @@ class PhaseFailedError(Exception):
 
 
 def execute(
-    plan: Plan, perform: Perform, clock: Clock, tell: Listener, *, most_hosts: int = 16
+    plan: Plan, perform: Perform, clock: Clock, emit: Listener, *, max_hosts: int = MOST_HOSTS
 ) -> None:
-    """Carries a plan out, phase by phase. Raises PhaseFailedError; an interrupt counts as a failure.
+    """Executes a plan phase by phase. Raises PhaseFailedError; an interrupt counts as a failure.
 
-    After a failure or an interrupt no step is begun and no wait goes on; a command that a host is at is let end,
-    so that nothing of it runs when this returns.
+    After a failure or an interrupt no step begins and all waits stop. Commands that are running on hosts are awaited,
+    so that none runs any more when this returns.
     """
     for number, phase in enumerate(plan.phases, 1):
         try:
-            tell(PhaseBegun(phase.name, number, len(plan.phases), len(phase.steps)))
-            _run_phase(phase, perform, clock, tell, 1 if phase.one_by_one else most_hosts)
+            emit(PhaseBegun(phase.name, number, len(plan.phases), len(phase.steps)))
+            _run_phase(phase, perform, clock, emit, 1 if phase.one_by_one else max_hosts)
         except KeyboardInterrupt as interrupt:
             raise PhaseFailedError(phase, {}, [interrupt]) from interrupt
 
 
 def _run_phase(
-    phase: Phase, perform: Perform, clock: Clock, tell: Listener, most_hosts: int
+    phase: Phase, perform: Perform, clock: Clock, emit: Listener, max_hosts: int
 ) -> None:
     stop = threading.Event()
     stoppable = StoppableClock(clock, stop)
@@ -64,7 +65,7 @@ def _run_phase(
             if stop.is_set():
                 return
             try:
-                _run_step(step, perform, stoppable, tell)
+                _run_step(step, perform, stoppable, emit)
             except StoppedError:
                 return
             except BaseException:
@@ -73,7 +74,7 @@ def _run_phase(
                 raise
 
     by_host = _by_host(phase.steps)
-    with ThreadPoolExecutor(max_workers=max(1, min(most_hosts, len(by_host)))) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, min(max_hosts, len(by_host)))) as pool:
         futures: list[Future[None]] = []
         interrupts: list[KeyboardInterrupt] = []
         try:
@@ -89,15 +90,15 @@ def _run_phase(
         raise failure from failure.errors[0]
 
 
-def _run_step(step: Step, perform: Perform, clock: Clock, tell: Listener) -> None:
+def _run_step(step: Step, perform: Perform, clock: Clock, emit: Listener) -> None:
     begun = clock.monotonic()
-    tell(StepBegun(step))
+    emit(StepBegun(step))
     try:
         perform(step, clock)
     except Exception as error:
-        tell(StepFailed(step, clock.monotonic() - begun, error))
+        emit(StepFailed(step, clock.monotonic() - begun, error))
         raise
-    tell(StepDone(step, clock.monotonic() - begun))
+    emit(StepDone(step, clock.monotonic() - begun))
 
 
 def _by_host(steps: Sequence[Step]) -> Mapping[str, list[Step]]:
@@ -108,6 +109,6 @@ def _by_host(steps: Sequence[Step]) -> Mapping[str, list[Step]]:
 
 
 def _errors(hosts: Iterable[str], futures: Sequence[Future[None]]) -> Mapping[str, BaseException]:
-    """Those of hosts whose steps were begun at all."""
+    """Returns the errors by host; a host whose steps never began has none."""
     ended = zip(hosts, futures, strict=False)
     return {host: error for host, future in ended if (error := future.exception()) is not None}

@@ -1,4 +1,4 @@
-"""The order of steps, and what stops them."""
+"""The order in which steps run, and what stops them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deploy.core.planning.plan import Phase, Plan
+from deploy.core.planning.plan import Phase, PhaseKind, Plan
 from deploy.core.planning.steps import PrepareHost, Step
 from deploy.core.ports import Clock
 from deploy.errors import UnhealthyError
@@ -23,42 +23,54 @@ from deploy.run.rollout.events import (
 from deploy.run.rollout.executor import PhaseFailedError, execute
 from deploy.testing.fleet.clock import SimulatedClock
 
+FIRST, SECOND = PhaseKind.PREPARE, PhaseKind.START
+
 
 def step(name: str) -> Step:
-    """A step "a1" on host "a"."""
+    """Returns a step: "a1" is on host "a"."""
     return PrepareHost(name[0], name)
 
 
-def phase(name: str, *steps: str, one_by_one: bool = False, independent: bool = False) -> Phase:
-    return Phase(name, tuple(step(each) for each in steps), True, one_by_one, independent)
+def name_of(step: Step) -> str:
+    assert step.because is not None
+    return step.because
+
+
+def phase(
+    kind: PhaseKind, *steps: str, one_by_one: bool = False, independent: bool = False
+) -> Phase:
+    found = tuple(step(name) for name in steps)
+    return Phase(kind, found, True, one_by_one, independent)
 
 
 def plan(*phases: Phase) -> Plan:
-    return Plan("app", None, "", phases)
+    return Plan("app", None, None, phases)
 
 
 def run(plan_: Plan, act: Callable[[str, Clock], None], clock: Clock | None = None) -> list[str]:
-    """Executes, returns what was told, in short."""
-    told: list[str] = []
-    begun = threading.Lock()
+    """Executes a plan and returns the events in short."""
+    log: list[str] = []
+    lock = threading.Lock()
 
-    def tell(event: Event) -> None:
-        with begun:
+    def listen(event: Event) -> None:
+        with lock:
             match event:
                 case PhaseBegun(name=name, number=number, of=of):
-                    told.append(f"{number}/{of} {name}")
+                    log.append(f"{number}/{of} {name}")
                 case StepDone(step=done):
-                    told.append(done.because)
+                    log.append(name_of(done))
                 case StepFailed(step=failed):
-                    told.append(f"{failed.because} failed")
+                    log.append(f"{name_of(failed)} failed")
                 case _:
                     pass
 
     try:
-        execute(plan_, lambda each, by: act(each.because, by), clock or SimulatedClock(), tell)
+        execute(
+            plan_, lambda step, clock: act(name_of(step), clock), clock or SimulatedClock(), listen
+        )
     except PhaseFailedError as failure:
-        told.append(f"{failure.phase.name}: {', '.join(map(repr, failure.errors))}")
-    return told
+        log.append(f"{failure.phase.name}: {', '.join(map(repr, failure.errors))}")
+    return log
 
 
 def nothing(name: str, clock: Clock) -> None:
@@ -74,43 +86,43 @@ def failing(*names: str) -> Callable[[str, Clock], None]:
     return act
 
 
-def test_a_phase_is_over_on_all_hosts_before_the_next_begins() -> None:
-    told = run(plan(phase("one", "a1", "a2", "b1"), phase("two", "b2", "a3")), nothing)
-    assert (told[0], told[4]) == ("1/2 one", "2/2 two")
-    assert set(told[1:4]) == {"a1", "a2", "b1"}
-    assert told.index("a1") < told.index("a2")
+def test_phase_ends_on_all_hosts_before_the_next_begins() -> None:
+    log = run(plan(phase(FIRST, "a1", "a2", "b1"), phase(SECOND, "b2", "a3")), nothing)
+    assert (log[0], log[4]) == ("1/2 prepare", "2/2 start")
+    assert set(log[1:4]) == {"a1", "a2", "b1"}
+    assert log.index("a1") < log.index("a2")
 
 
-def test_hosts_go_side_by_side() -> None:
+def test_hosts_run_in_parallel() -> None:
     meet = threading.Barrier(3, timeout=10)
 
     def act(name: str, clock: Clock) -> None:
         meet.wait()
 
-    assert set(run(plan(phase("one", "a1", "b1", "c1")), act)) == {"1/1 one", "a1", "b1", "c1"}
+    assert set(run(plan(phase(FIRST, "a1", "b1", "c1")), act)) == {"1/1 prepare", "a1", "b1", "c1"}
 
 
-def test_one_by_one_is_in_the_order_of_the_plan() -> None:
-    told = run(plan(phase("one", "b1", "b2", "a1", "c1", one_by_one=True)), nothing)
-    assert told == ["1/1 one", "b1", "b2", "a1", "c1"]
+def test_one_by_one_phase_runs_in_the_order_of_the_plan() -> None:
+    log = run(plan(phase(FIRST, "b1", "b2", "a1", "c1", one_by_one=True)), nothing)
+    assert log == ["1/1 prepare", "b1", "b2", "a1", "c1"]
 
 
-def test_after_a_failure_nothing_more_is_begun() -> None:
-    plan_ = plan(phase("one", "a1", "a2", "b1", one_by_one=True), phase("two", "a3"))
-    told = run(plan_, failing("a1"))
-    assert told == ["1/2 one", "a1 failed", "one: UnhealthyError('a1')"]
+def test_no_step_begins_after_a_failure() -> None:
+    plan_ = plan(phase(FIRST, "a1", "a2", "b1", one_by_one=True), phase(SECOND, "a3"))
+    log = run(plan_, failing("a1"))
+    assert log == ["1/2 prepare", "a1 failed", "prepare: UnhealthyError('a1')"]
 
 
-def test_independent_hosts_end_each_for_itself() -> None:
-    told = run(
-        plan(phase("one", "a1", "a2", "b1", "b2", "c1", independent=True)), failing("a1", "c1")
+def test_failure_in_an_independent_phase_stops_no_other_host() -> None:
+    log = run(
+        plan(phase(FIRST, "a1", "a2", "b1", "b2", "c1", independent=True)), failing("a1", "c1")
     )
-    assert {"a1 failed", "c1 failed", "b1", "b2"} < set(told)
-    assert "a2" not in told
-    assert told[-1] == "one: UnhealthyError('a1'), UnhealthyError('c1')"
+    assert {"a1 failed", "c1 failed", "b1", "b2"} < set(log)
+    assert "a2" not in log
+    assert log[-1] == "prepare: UnhealthyError('a1'), UnhealthyError('c1')"
 
 
-def test_a_failure_ends_the_waits_of_the_other_hosts_and_is_the_one_that_is_told() -> None:
+def test_failure_stops_the_waits_of_other_hosts_and_is_the_one_reported() -> None:
     waiting = threading.Event()
 
     def act(name: str, clock: Clock) -> None:
@@ -120,21 +132,21 @@ def test_a_failure_ends_the_waits_of_the_other_hosts_and_is_the_one_that_is_told
         waiting.wait(10)
         raise UnhealthyError(name)
 
-    told = run(plan(phase("one", "a1", "a2", "b1")), act)
-    assert told[-1] == "one: UnhealthyError('b1')"
-    assert "a2" not in told
+    log = run(plan(phase(FIRST, "a1", "a2", "b1")), act)
+    assert log[-1] == "prepare: UnhealthyError('b1')"
+    assert "a2" not in log
 
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C as a terminal has it, where whoever started the tests ignores it, as `nohup` and `&` do."""
+    """Handles SIGINT as on a terminal, even if the tests were started by `nohup` or with `&`, which ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_an_interrupt_waits_for_no_deadline_but_for_the_command_in_flight() -> None:
+def test_interrupt_stops_waits_but_lets_running_commands_end() -> None:
     done: list[str] = []
     at_it = threading.Barrier(2, timeout=10)
 
@@ -146,7 +158,7 @@ def test_an_interrupt_waits_for_no_deadline_but_for_the_command_in_flight() -> N
             at_it.wait()
             done.append(name)
 
-    def tell(event: Event) -> None:
+    def interrupt(event: Event) -> None:
         if isinstance(event, StepBegun) and event.step.host == "b":
             import _thread
 
@@ -154,10 +166,10 @@ def test_an_interrupt_waits_for_no_deadline_but_for_the_command_in_flight() -> N
 
     with pytest.raises(PhaseFailedError) as failure:
         execute(
-            plan(phase("one", "a1", "a2", "b1", "b2")),
-            lambda s, c: act(s.because, c),
+            plan(phase(FIRST, "a1", "a2", "b1", "b2")),
+            lambda step, clock: act(name_of(step), clock),
             SimulatedClock(),
-            tell,
+            interrupt,
         )
     assert isinstance(failure.value.errors[0], KeyboardInterrupt)
     assert done == ["b1"]

@@ -23,7 +23,7 @@ from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     StuckError,
     deploy,
@@ -68,7 +68,7 @@ def context(fleet: Fleet) -> DeployContext:
 
 def go(
     fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None] = lambda event: None
-) -> Outcome:
+) -> Result:
     return deploy(request, context(fleet), tell)
 
 
@@ -291,24 +291,24 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
         assert now == old, where
         assert containers - {None} == {old} - {""}, where
         assert host.folders("app") == {old} - {""}, where
-        assert route is None or (route.candidate, len(route.upstreams)) == ("", 1 if old else 0)
+        assert route is None or (route.candidate, len(route.upstreams)) == (None, 1 if old else 0)
         assert host.locked_by == "", where
 
 
 def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
     fleet.revive()
-    outcome = go(fleet, request)
-    assert outcome.outcome in ("live", "unchanged"), where
-    assert set(fleet.served()) == {outcome.release}, where
+    result = go(fleet, request)
+    assert result.outcome in ("live", "unchanged"), where
+    assert set(fleet.served()) == {result.release}, where
     assert fleet.violations == [], where
     assert plan(request, context(fleet)).steps == (), where
     for host in fleet.hosts:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
-        assert running - {None} == {outcome.release}, where
+        assert running - {None} == {result.release}, where
         assert _edges(host) == {request.stacks[0].key}, where
         targets = json.loads(host.files[f"{paths.TARGETS}/app.json"])
         labels = {(each["labels"]["release"], each["labels"]["track"]) for each in targets}
-        assert labels == {(outcome.release, "stable")}, where
+        assert labels == {(result.release, "stable")}, where
 
 
 @settings(

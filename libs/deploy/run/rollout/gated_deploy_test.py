@@ -13,7 +13,7 @@ from deploy.core.config import Condition, Gate
 from deploy.core.reports.rollout_log import parse_rollout_log
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.deploy import (
-    Outcome,
+    Result,
     RevertedError,
     StuckError,
     deploy,
@@ -52,7 +52,7 @@ class Scene:
         *,
         canary: int = 0,
         bad: ContainerBehaviour | None = None,
-    ) -> Outcome:
+    ) -> Result:
         request = asking(self.fleet, label)
         service = replace(request.service, gate=gate or Gate())
         if bad is not None:
@@ -108,7 +108,7 @@ def test_five_errors_in_a_hundred_are_taken_back_before_a_user_meets_them() -> N
     assert "the gate refuses" in error.message
     assert "errors:" in error.message
     assert "against 0 of 300" in error.message
-    assert (error.end.release, error.end.previous) == (TWO, ONE)
+    assert (error.result.release, error.result.previous) == (TWO, ONE)
     assert scene.fleet.served() == [ONE]
     assert "PointTraffic" not in scene.steps
     assert "errors: fail" in scene.said
@@ -262,7 +262,7 @@ def test_a_slower_candidate_is_held_where_its_policy_says_so_and_a_person_decide
     scene = Scene()
     with pytest.raises(StuckError) as caught:
         scene.go("two", Gate(on_slower="hold"), bad=SLOW, canary=20)
-    assert "is held, no user meets it" in caught.value.message
+    assert "is held and no user reaches it" in caught.value.message
     assert f"./ship promote app --release {TWO}" in caught.value.hint
     host = scene.fleet["host-1"]
     assert scene.fleet.served() == [ONE]

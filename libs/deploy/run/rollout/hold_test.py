@@ -20,8 +20,8 @@ from deploy.run.rollout.deploy import (
     AbortCommand,
     DeployCommand,
     DeployContext,
-    Outcome,
     PromoteCommand,
+    Result,
     RevertedError,
     RollbackCommand,
     ScaleCommand,
@@ -89,16 +89,16 @@ def fleet() -> Fleet:
 @pytest.fixture
 def held(fleet: Fleet) -> Fleet:
     """The same, with TWO held beside it."""
-    outcome = deploy(asking(fleet, "two", hold=True), context(fleet), quiet)
-    assert (outcome.outcome, outcome.release, outcome.previous) == ("held", TWO, ONE)
+    result = deploy(asking(fleet, "two", hold=True), context(fleet), quiet)
+    assert (result.outcome, result.release, result.previous) == ("held", TWO, ONE)
     return fleet
 
 
-def promoted(fleet: Fleet, tell: Callable[[Event], None] = quiet, release: str = TWO) -> Outcome:
+def promoted(fleet: Fleet, tell: Callable[[Event], None] = quiet, release: str = TWO) -> Result:
     return promote(PromoteCommand(SERVICE, factories.ORIGIN, release), context(fleet), tell)
 
 
-def aborted(fleet: Fleet, release: str = TWO) -> Outcome:
+def aborted(fleet: Fleet, release: str = TWO) -> Result:
     return abort(AbortCommand(SERVICE, factories.ORIGIN, release), context(fleet), quiet)
 
 
@@ -140,7 +140,7 @@ def test_to_hold_again_what_is_held_only_renews_the_hold(held: Fleet) -> None:
 
 
 def test_other_deploys_are_refused_and_told_by_whom(held: Fleet) -> None:
-    refused: list[Callable[[], Outcome]] = [
+    refused: list[Callable[[], Result]] = [
         lambda: deploy(asking(held, "three"), context(held), quiet),
         lambda: deploy(asking(held, "three", hold=True), context(held), quiet),
         lambda: deploy(asking(held, "two"), context(held), quiet),
@@ -185,8 +185,8 @@ def test_to_hold_what_is_live_is_nothing_to_do(fleet: Fleet) -> None:
 
 
 def test_a_promoted_candidate_is_live(held: Fleet) -> None:
-    outcome = promoted(held)
-    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", TWO, ONE)
+    result = promoted(held)
+    assert (result.outcome, result.release, result.previous) == ("live", TWO, ONE)
     assert is_whole(held, TWO)
 
 
@@ -249,10 +249,10 @@ def test_a_promotion_that_was_killed_is_ended_by_itself_or_by_a_deploy(
         promoted(held, kill)
     held.revive()
     assert held.served() == [TWO, ONE]
-    outcome = (
+    result = (
         promoted(held) if again == "promote" else deploy(asking(held, "two"), context(held), quiet)
     )
-    assert outcome.outcome == "live"
+    assert result.outcome == "live"
     assert is_whole(held, TWO)
 
 
@@ -262,8 +262,8 @@ def test_a_promotion_that_was_killed_is_ended_by_itself_or_by_a_deploy(
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
 def test_a_scale_touches_only_what_comes_or_goes(fleet: Fleet, count: int) -> None:
     before = dict(fleet["host-1"].engine.containers)
-    outcome = scale(ScaleCommand(SERVICE, factories.ORIGIN, count), context(fleet), quiet)
-    assert (outcome.outcome, outcome.release) == ("unchanged" if count == 2 else "live", ONE)
+    result = scale(ScaleCommand(SERVICE, factories.ORIGIN, count), context(fleet), quiet)
+    assert (result.outcome, result.release) == ("unchanged" if count == 2 else "live", ONE)
     assert is_whole(fleet, ONE)
     for host in fleet.hosts:
         assert sum(c.has_check for c in host.engine.containers.values()) == count
@@ -366,7 +366,7 @@ def test_who_waits_is_told_for_whom_and_goes_on_when_the_lock_is_free(fleet: Fle
     said: list[str] = []
 
     def tell(event: Event) -> None:
-        if isinstance(event, Message) and event.text.startswith("waits"):
+        if isinstance(event, Message) and event.text.startswith("waiting: "):
             said.append(event.text)
             assert fleet["host-1"].locked_by == ""
             fleet["host-2"].locked_by = ""
@@ -411,26 +411,26 @@ def test_to_confirm_what_is_live_only_records_it(fleet: Fleet) -> None:
 
 def test_to_confirm_what_was_live_brings_it_back(fleet: Fleet) -> None:
     deploy(asking(fleet, "two"), context(fleet), quiet)
-    outcome = confirm(asking(fleet, "one"), context(fleet), quiet)
-    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", ONE, TWO)
+    result = confirm(asking(fleet, "one"), context(fleet), quiet)
+    assert (result.outcome, result.release, result.previous) == ("live", ONE, TWO)
     assert is_whole(fleet, ONE)
 
 
 def test_to_confirm_what_no_host_knows_deploys_it(fleet: Fleet) -> None:
-    outcome = confirm(asking(fleet, "two"), context(fleet), quiet)
-    assert (outcome.outcome, outcome.release) == ("live", TWO)
+    result = confirm(asking(fleet, "two"), context(fleet), quiet)
+    assert (result.outcome, result.release) == ("live", TWO)
 
 
 def test_to_confirm_an_older_configuration_of_the_live_image_brings_it_back(fleet: Fleet) -> None:
     blue = factories.service(replicas=2, color="blue")
     deploy(asking(fleet, "one", service=blue), context(fleet), quiet)
-    outcome = confirm(asking(fleet, "one"), context(fleet), quiet)
-    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", ONE, TWO)
+    result = confirm(asking(fleet, "one"), context(fleet), quiet)
+    assert (result.outcome, result.release, result.previous) == ("live", ONE, TWO)
     assert is_whole(fleet, ONE)
     assert confirm(asking(fleet, "one"), context(fleet), quiet).outcome == "unchanged"
 
 
 def test_to_confirm_a_known_image_as_it_never_was_configured_deploys_it(fleet: Fleet) -> None:
     blue = factories.service(replicas=2, color="blue")
-    outcome = confirm(asking(fleet, "one", service=blue), context(fleet), quiet)
-    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", TWO, ONE)
+    result = confirm(asking(fleet, "one", service=blue), context(fleet), quiet)
+    assert (result.outcome, result.release, result.previous) == ("live", TWO, ONE)

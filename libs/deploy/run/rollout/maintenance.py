@@ -1,139 +1,132 @@
-"""Closes a service for its users on all hosts, or opens it; a failure takes every host back to how it was."""
+"""Turns a service's maintenance page on or off on all hosts; a failure reverts every host."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from deploy.core.config import Service
-from deploy.core.planning.maintenance import (
-    live_somewhere,
-    plan_maintenance,
-    plan_maintenance_back,
-)
+from deploy.core.planning.maintenance import plan_maintenance, plan_maintenance_revert
 from deploy.core.planning.plan import Plan
-from deploy.core.state.ledger import Entry
+from deploy.core.state.fleet import FleetState
+from deploy.core.state.ledger import Entry, Outcome
 from deploy.core.state.release import Origin
 from deploy.errors import ShipError, UsageError
-from deploy.run.hosts.locking import locked
+from deploy.run.hosts.locking import lock_hosts
 from deploy.run.hosts.observe import observe
-from deploy.run.rollout.context import (
-    DeployContext,
-    Outcome,
-    RevertedError,
-    StuckError,
-    since,
-)
+from deploy.run.rollout.context import DeployContext, Result, RevertedError, StuckError, since
 from deploy.run.rollout.events import Listener, Message
 from deploy.run.rollout.executor import PhaseFailedError
-from deploy.run.rollout.operation import Operation, Seen
+from deploy.run.rollout.operation import Operation
 
 VERB = "maintenance"
 
 
 @dataclass(frozen=True)
 class Maintenance:
-    """What is asked for: the service closed (`on`) or open."""
+    """Close the service for its users (`on`), or open it."""
 
     service: Service
     on: bool
     origin: Origin
     pipeline: str = ""
 
+    @property
+    def verb(self) -> str:
+        """The verb that ledgers record: `maintenance on` or `maintenance off`."""
+        return f"{VERB} {'on' if self.on else 'off'}"
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ends if nothing fails."""
+        return Outcome.CLOSED if self.on else Outcome.OPEN
+
 
 def set_maintenance(
-    request: Maintenance, context: DeployContext, tell: Listener, *, wait: bool = False
-) -> Outcome:
-    """Closes or opens the service on every host; `outcome` is closed, open or unchanged. `wait` queues for the lock.
+    command: Maintenance, context: DeployContext, emit: Listener, *, wait: bool = False
+) -> Result:
+    """Closes or opens the service on every host; the outcome is closed, open or unchanged. `wait` queues for the lock.
 
-    Raises UsageError where it is live nowhere, RevertedError when it failed and every host is as it was, StuckError
-    when that failed too, LockedError before anything was changed.
+    Raises UsageError if the service is live nowhere, RevertedError if it failed and every host is as it was before,
+    StuckError if that failed as well, LockedError before anything was changed.
     """
     begun = context.clock.monotonic()
-    name = request.service.name
-    with locked(
+    name = command.service.name
+    with lock_hosts(
         context.hosts,
-        who=request.origin.who,
+        who=command.origin.who,
         verb=VERB,
-        pipeline=request.pipeline,
+        pipeline=command.pipeline,
         clock=context.clock,
-        say=lambda text: tell(Message("", text)),
+        say=lambda text: emit(Message(None, text)),
         wait=wait,
-        longest_s=request.service.tasks.longest_s,
-    ) as held:
-        seen = observe(context.hosts)
-        if not live_somewhere(name, seen):
+        longest_s=command.service.tasks.longest_s,
+    ) as hosts:
+        fleet = observe(context.hosts)
+        live = next((found for host in fleet if (found := host.edge.live(name))), None)
+        if live is None:
             raise UsageError(
-                f"{name} is live nowhere, so there is nothing to close",
+                f"{name} is live nowhere, so there is nothing to close or open",
                 hint=f"./ship deploy {name}",
             )
-        plan = plan_maintenance(name, seen, on=request.on)
-        live = next(found for host in seen if (found := host.edge.live(name)))
-        outcome = "unchanged"
+        plan = plan_maintenance(name, fleet, on=command.on)
+        outcome = Outcome.UNCHANGED
         if plan.phases:
-            outcome = _called(request.on)
-            entry = _entry(request, plan, live, seen.next_turn(), context.clock.now())
-            operation = Operation(context, request.service, held, entry, seen, begun, tell)
-            operation.run(plan, _Aim(request, live))
-            operation.conclude(outcome)
-    return Outcome(name, live, "", outcome, since(context.clock, begun))
-
-
-def _called(on: bool) -> str:
-    return "closed" if on else "open"
-
-
-def _verb(on: bool) -> str:
-    return f"{VERB} {'on' if on else 'off'}"
+            outcome = command.outcome
+            entry = _entry(command, plan, live, fleet.next_turn(), context.clock.now())
+            operation = Operation(context, command.service, hosts, entry, fleet, begun, emit)
+            operation.run(plan, _MaintenanceRecovery(command, live))
+            operation.record_end(outcome)
+    return Result(name, live, None, outcome, since(context.clock, begun))
 
 
 @dataclass(frozen=True)
-class _Aim:
-    """The service closed or open on every host, or everywhere as it was."""
+class _MaintenanceRecovery:
+    """Closes or opens the service on every host as it was before."""
 
-    request: Maintenance
+    command: Maintenance
     live: str
 
-    def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
-        """There is always a way back."""
+    def without_revert(self, failure: PhaseFailedError) -> ShipError | None:
+        """Every failure is reverted."""
         del failure
         return None
 
-    def way_back(self, before: Seen, now: Seen) -> Plan:
-        """Opens or closes each host as it was."""
-        return plan_maintenance_back(self.request.service.name, before, now)
+    def plan_revert(self, before: FleetState, now: FleetState) -> Plan:
+        """Plans for each host what opens or closes it as it was."""
+        return plan_maintenance_revert(self.command.service.name, before, now)
 
-    def taken_back(self, why: str, end: Outcome) -> RevertedError:
-        """Says that nothing is otherwise."""
+    def reverted_error(self, why: str, result: Result) -> RevertedError:
+        """Says that nothing has changed."""
         return RevertedError(
-            f"{self.request.service.name} is as it was before: {why}",
-            end=replace(end, previous=self.live),
-            hint=f"{self._again} tries again",
+            f"{self.command.service.name} is as it was before: {why}",
+            result=replace(result, previous=self.live),
+            hint=f"{self._retry} tries again",
         )
 
-    def stuck(self, why: str, reason: str, end: Outcome) -> StuckError:
-        """Says what brings all hosts to the same."""
-        name = self.request.service.name
+    def stuck_error(self, why: str, reason: str, result: Result) -> StuckError:
+        """Says how to bring all hosts to the same state."""
+        name = self.command.service.name
         return StuckError(
-            f"{name} is not {_called(self.request.on)} everywhere ({why}) and not as it was either: {reason}",
-            end=end,
-            hint=f"./ship status {name} shows each host; {self._again} does what is left",
+            f"{name} is not {self.command.outcome} on every host ({why}), and the revert failed: {reason}",
+            result=result,
+            hint=f"./ship status {name} shows each host; {self._retry} does what is left",
         )
 
     @property
-    def _again(self) -> str:
-        return f"./ship {_verb(self.request.on)} {self.request.service.name}"
+    def _retry(self) -> str:
+        return f"./ship {self.command.verb} {self.command.service.name}"
 
 
-def _entry(request: Maintenance, plan: Plan, live: str, turn: int, now: str) -> Entry:
+def _entry(command: Maintenance, plan: Plan, live: str, turn: int, now: str) -> Entry:
     return Entry(
         turn=turn,
         when=now,
-        who=request.origin.who,
-        verb=_verb(request.on),
-        service=request.service.name,
+        who=command.origin.who,
+        verb=command.verb,
+        service=command.service.name,
         release=live,
         sequence=plan.release.sequence if plan.release else 0,
         event="begun",
-        why=request.origin.why,
-        pipeline=request.pipeline,
+        why=command.origin.why,
+        pipeline=command.pipeline,
     )

@@ -17,7 +17,7 @@ from deploy.run.queries.status import status
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     StuckError,
     deploy,
@@ -40,7 +40,7 @@ def context(fleet: Fleet) -> DeployContext:
     return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def go(fleet: Fleet, label: str) -> Outcome:
+def go(fleet: Fleet, label: str) -> Result:
     request = DeployCommand(
         factories.service(replicas=2),
         factories.image(label),
@@ -64,7 +64,7 @@ def fleet() -> Fleet:
     return copy.deepcopy(_live())
 
 
-def turn(fleet: Fleet, on: bool, tell: Callable[[Event], None] = lambda event: None) -> Outcome:
+def turn(fleet: Fleet, on: bool, tell: Callable[[Event], None] = lambda event: None) -> Result:
     request = Maintenance(factories.service(replicas=2), on, factories.ORIGIN)
     return set_maintenance(request, context(fleet), tell)
 
@@ -84,14 +84,14 @@ def test_on_closes_every_host_and_off_opens_it(fleet: Fleet) -> None:
         if isinstance(event, PlanMade):
             plans.append(event.plan.lines())
 
-    outcome = turn(fleet, True, tell)
-    assert (outcome.outcome, outcome.release) == ("closed", ONE)
+    result = turn(fleet, True, tell)
+    assert (result.outcome, result.release) == ("closed", ONE)
     assert plans[0] == (
         "maintenance:",
-        "  host-1: SetMaintenance app on (a person asked for it)",
-        "  host-1: AwaitDrained (requests in flight finish first)",
-        "  host-2: SetMaintenance app on (a person asked for it)",
-        "  host-2: AwaitDrained (requests in flight finish first)",
+        "  host-1: turn on maintenance of app (requested)",
+        "  host-1: wait for connections to drain (requests in flight finish first)",
+        "  host-2: turn on maintenance of app (requested)",
+        "  host-2: wait for connections to drain (requests in flight finish first)",
     )
     assert closed(fleet) == [True, True]
     preview = fleet["host-1"].fetch(8081, "/version")
@@ -163,7 +163,7 @@ def test_one_host_that_fails_takes_the_others_back(fleet: Fleet, on: bool) -> No
 
 
 def test_a_host_that_is_gone_needs_a_person(fleet: Fleet) -> None:
-    with pytest.raises(StuckError, match="host-2 can't be looked at"):
+    with pytest.raises(StuckError, match="host-2 can't be reached"):
         turn(fleet, True, at(fleet, "SetMaintenance", "host-2", FaultKind.GONE))
     fleet.revive()
     assert closed(fleet) == [False, False]

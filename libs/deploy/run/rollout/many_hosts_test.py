@@ -20,7 +20,7 @@ from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     StuckError,
     deploy,
@@ -80,7 +80,7 @@ def _arming(fault: Fault, step: str) -> Callable[[Event], None]:
 
 def _try(
     fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None]
-) -> Outcome | ShipError | Killed:
+) -> Result | ShipError | Killed:
     try:
         return deploy(request, _world(fleet), tell)
     except (ShipError, Killed) as error:
@@ -124,7 +124,7 @@ def test_any_host_fails_at_any_step(host: str, turn: int, how: FaultKind, after:
     elif isinstance(ended, Killed):
         assert len(reached) in (1, 2), where
     else:
-        assert isinstance(ended, Outcome), where
+        assert isinstance(ended, Result), where
         assert reached == {ended.release}, where
     fleet.revive()
     again = deploy(request, _world(fleet), lambda _: None)

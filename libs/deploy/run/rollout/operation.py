@@ -1,7 +1,7 @@
-"""One operation under the lock: carries a plan out, or takes every host back; never decides what is wanted.
+"""One operation under the lock: executes a plan, and reverts every host if that fails.
 
-What its failure means is the `Aim`'s to say: a release that is rolled out and a service that is closed go back
-differently, and are told of differently.
+What a failure means and how to revert it differs between a rollout and a maintenance change, so each of them brings a
+`Recovery`.
 """
 
 from __future__ import annotations
@@ -16,82 +16,73 @@ from deploy.core.planning.plan import Plan
 from deploy.core.planning.steps import Step
 from deploy.core.ports import Clock
 from deploy.core.state.fleet import FleetState
-from deploy.core.state.ledger import Entry
+from deploy.core.state.ledger import Entry, Outcome
 from deploy.errors import LockedError, ShipError
 from deploy.run.hosts.locked_host import LockedHost
-from deploy.run.hosts.observe import observe_what_answers
-from deploy.run.rollout.context import (
-    DeployContext,
-    Outcome,
-    RevertedError,
-    StuckError,
-    since,
-)
-from deploy.run.rollout.events import (
-    Event,
-    Listener,
-    Message,
-    PlanMade,
-)
+from deploy.run.hosts.observe import observe_reachable
+from deploy.run.rollout.context import DeployContext, Result, RevertedError, StuckError, since
+from deploy.run.rollout.events import Event, Listener, Message, PlanMade
 from deploy.run.rollout.executor import PhaseFailedError, execute
 from deploy.run.rollout.serving import ServingState
 from deploy.run.steps.perform import StepContext, perform
 
-type Seen = FleetState
 
+class Recovery(Protocol):
+    """What a failed operation does next, and the error that it ends with."""
 
-class Aim(Protocol):
-    """What an operation was for, asked once it failed."""
-
-    def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
-        """Returns what it ends with where nothing is to be taken back, None where every host is."""
+    def without_revert(self, failure: PhaseFailedError) -> ShipError | None:
+        """Returns the error for a failure after which nothing is reverted, None if every host must be reverted."""
         ...
 
-    def way_back(self, before: Seen, now: Seen) -> Plan:
-        """Returns what brings these hosts to how they were `before`. Raises ShipError where nothing does."""
+    def plan_revert(self, before: FleetState, now: FleetState) -> Plan:
+        """Returns the plan that brings these hosts from `now` to how they were `before`.
+
+        Raises ShipError if there is no such plan.
+        """
         ...
 
-    def taken_back(self, why: str, end: Outcome) -> RevertedError:
-        """Returns the error for a failure after which every host is as it was."""
+    def reverted_error(self, why: str, result: Result) -> RevertedError:
+        """Returns the error for a failure (`why`) after which every host was reverted."""
         ...
 
-    def stuck(self, why: str, reason: str, end: Outcome) -> StuckError:
-        """Returns the error for a failure (`why`) whose taking back failed, too (`reason`)."""
+    def stuck_error(self, why: str, reason: str, result: Result) -> StuckError:
+        """Returns the error for a failure (`why`) whose revert failed as well (`reason`)."""
         ...
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What stands in the ledgers as `entry`, on hosts that were seen as `before` it; `begun` is on the monotonic clock.
+    """An operation as the ledgers record it in `entry`.
 
-    `ended` hears its last entry, also where no ledger could be reached to write it.
+    `hosts` are locked; `before` is how they were observed before the operation, `begun` when it began, on the monotonic
+    clock. `on_end` gets the last entry, even if no ledger could be reached to write it.
     """
 
     context: DeployContext
     service: Service
-    held: Mapping[str, LockedHost]
+    hosts: Mapping[str, LockedHost]
     entry: Entry
-    before: Seen
+    before: FleetState
     begun: float
-    tell: Listener
-    ended: Callable[[Entry], None] = lambda entry: None
+    emit: Listener
+    on_end: Callable[[Entry], None] = lambda entry: None
 
     @cached_property
-    def known(self) -> ServingState:
+    def serving(self) -> ServingState:
         """What each host was last known to serve."""
         return ServingState(self.service.name, self.before)
 
-    def run(self, plan: Plan, aim: Aim) -> None:
-        """Carries the plan out. Raises what the aim makes of a failure, LockedError where the lock was lost."""
-        for held in self.held.values():
-            held.record(self.entry)
+    def run(self, plan: Plan, recovery: Recovery) -> None:
+        """Executes the plan. Raises the recovery's error if it fails, LockedError if the lock was lost."""
+        for host in self.hosts.values():
+            host.record(self.entry)
         try:
             self.execute(plan)
         except PhaseFailedError as failure:
-            raise self._ending(failure, aim) from failure.errors[0]
+            raise self._recover(failure, recovery) from failure.errors[0]
 
     def execute(self, plan: Plan, *, reverting: bool = False) -> None:
-        """Does a plan's steps in this operation's name. Raises PhaseFailedError."""
+        """Performs a plan's steps as part of this operation. Raises PhaseFailedError."""
         deploy = self.context
         context = StepContext(
             deploy.environment,
@@ -102,102 +93,106 @@ class Operation:
             deploy.judge,
             {host.name: host for host in deploy.hosts},
             deploy.metrics,
-            lambda: self.last_entry("live"),
-            lambda host, text: self.tell(Message(host, text)),
-            deploy.vault,
+            lambda: self.last_entry(Outcome.LIVE),
+            lambda host, text: self.emit(Message(host, text)),
+            deploy.secrets,
         )
 
-        def do(step: Step, clock: Clock) -> None:
-            perform(step, self.held[step.host].under(self.entry), replace(context, clock=clock))
+        def perform_step(step: Step, clock: Clock) -> None:
+            host = self.hosts[step.host].for_operation(self.entry)
+            perform(step, host, replace(context, clock=clock))
 
-        def tell(event: Event) -> None:
-            self.known.hear(event)
-            self.tell(event)
+        def emit(event: Event) -> None:
+            self.serving.on_event(event)
+            self.emit(event)
 
-        tell(PlanMade(plan, reverting=reverting))
-        execute(plan, do, context.clock, tell)
+        emit(PlanMade(plan, reverting=reverting))
+        execute(plan, perform_step, context.clock, emit)
 
-    def look(self) -> Seen:
-        """Returns how the hosts are now; one that can't be looked at has a problem."""
-        return observe_what_answers(self.context.hosts)
+    def observe(self) -> FleetState:
+        """Returns how the hosts are now; one that can't be observed has a `problem`."""
+        return observe_reachable(self.context.hosts)
 
-    def last_entry(self, outcome: str, why: str = "") -> Entry:
-        """Returns the entry of an end now; without a `why` it keeps the reason that was given for the operation."""
+    def last_entry(self, outcome: Outcome, why: str | None = None) -> Entry:
+        """Returns the entry for an end now; without `why` it keeps the reason that was given for the operation."""
         return replace(
             self.entry,
             when=self.context.clock.now(),
             event="ended",
             outcome=outcome,
-            why=why.partition("\n")[0] or self.entry.why,
+            why=why.partition("\n")[0] if why else self.entry.why,
             seconds=since(self.context.clock, self.begun),
         )
 
-    def ended_as(self, outcome: str) -> Outcome:
-        """Returns how it ends now."""
+    def result(self, outcome: Outcome) -> Result:
+        """Returns the result of an end now."""
         entry, seconds = self.entry, since(self.context.clock, self.begun)
-        return Outcome(entry.service, entry.release, entry.previous, outcome, seconds)
+        return Result(entry.service, entry.release, entry.previous or None, outcome, seconds)
 
-    def conclude(self, outcome: str, why: str = "") -> None:
-        """Writes how it ended into every ledger that can be reached; a ledger that can't changes no outcome."""
+    def record_end(self, outcome: Outcome, why: str | None = None) -> None:
+        """Writes the end into every ledger that can be reached; one that can't doesn't change the outcome."""
         last = self.last_entry(outcome, why)
-        self.ended(last)
-        for held in self.held.values():
+        self.on_end(last)
+        for host in self.hosts.values():
             try:
-                held.record(last)
+                host.record(last)
             except ShipError as error:
-                self.tell(Message(held.name, f"the ledger lacks the end of this: {error.message}"))
+                text = f"the end of this operation is missing in the ledger: {error.message}"
+                self.emit(Message(host.name, text))
 
-    def _ending(self, failure: PhaseFailedError, aim: Aim) -> ShipError:
+    def _recover(self, failure: PhaseFailedError, recovery: Recovery) -> ShipError:
         lost = next((error for error in failure.errors if isinstance(error, LockedError)), None)
         if lost is not None:
-            return lost  # the hosts are another's now, nothing of theirs is ours to take back
-        if (other := aim.end_without_way_back(failure)) is not None:
-            return other
+            return lost  # another operation changes the hosts now: nothing may be reverted
+        if (error := recovery.without_revert(failure)) is not None:
+            return error
         why = reason_of(failure)
-        if reason := self._take_back(aim):
+        if problems := self._revert(recovery):
             head, _, details = why.partition("\n")
-            self.conclude("stuck", f"{head}; {reason}")
+            reason = "; ".join(problems)
+            self.record_end(Outcome.STUCK, f"{head}; {reason}")
             reason = f"{reason}\n{details}" if details else reason
-            return aim.stuck(head, reason, self.ended_as("stuck"))
-        self.conclude("reverted", why)
-        return aim.taken_back(why, self.ended_as("reverted"))
+            return recovery.stuck_error(head, reason, self.result(Outcome.STUCK))
+        self.record_end(Outcome.REVERTED, why)
+        return recovery.reverted_error(why, self.result(Outcome.REVERTED))
 
-    def _take_back(self, aim: Aim) -> str:
-        """Takes back every host that answers; returns what kept any from it, each host with its state, "" if none."""
-        now = self.look()
-        self.known.saw(now)
-        pairs = [(was, is_) for was, is_ in zip(self.before, now, strict=True) if not is_.problem]
-        reasons: list[str] = []
+    def _revert(self, recovery: Recovery) -> list[str]:
+        """Reverts every reachable host; returns for each host that wasn't reverted why, and what it serves."""
+        now = self.observe()
+        self.serving.on_observation(now)
+        reachable = [
+            (old, host) for old, host in zip(self.before, now, strict=True) if not host.problem
+        ]
+        problems: list[str] = []
         failed: Mapping[str, BaseException] = {}
         try:
-            back = aim.way_back(
-                FleetState(tuple(was for was, _ in pairs)),
-                FleetState(tuple(is_ for _, is_ in pairs)),
+            plan = recovery.plan_revert(
+                FleetState(tuple(old for old, _ in reachable)),
+                FleetState(tuple(host for _, host in reachable)),
             )
-            self.execute(back, reverting=True)
+            self.execute(plan, reverting=True)
         except PhaseFailedError as failure:
             failed = failure.by_host
-            reasons += ["interrupted"] if len(failure.errors) > len(failed) else []
+            problems += ["interrupted"] if len(failure.errors) > len(failed) else []
         except ShipError as error:
-            reasons.append(error.message)
+            problems.append(error.message)
         for host in now:
+            name, serving = host.host, self.serving.of(host.host)
             if host.problem:
-                why = host.problem.removeprefix(f"{host.host}: ")
-                reasons.append(
-                    f"{host.host} can't be looked at ({why}), {self.known.of(host.host)}"
-                )
-            elif (why_not := failed.get(host.host)) is not None:
-                said = _head(why_not).removeprefix(f"{host.host}: ")
-                reasons.append(f"{host.host} failed ({said}), {self.known.of(host.host)}")
-        return "; ".join(reasons)
+                why = host.problem.removeprefix(f"{name}: ")
+                problems.append(f"{name} can't be reached ({why}), {serving}")
+            elif (failure_of_host := failed.get(name)) is not None:
+                why = _head(failure_of_host).removeprefix(f"{name}: ")
+                problems.append(f"{name} failed ({why}), {serving}")
+        return problems
 
 
 def reason_of(error: BaseException) -> str:
-    """Says why something failed; of a phase, why each of its hosts did, and of the first with all details."""
+    """Returns why something failed. For a phase: the reason of each host, then the details of the first."""
     match error:
         case PhaseFailedError(errors=(first, *others)):
             _, newline, details = reason_of(first).partition("\n")
-            heads = dict.fromkeys(_head(each) for each in (first, *others))
+            heads = dict.fromkeys(_head(other) for other in (first, *others))
             return "; ".join(heads) + newline + details
         case KeyboardInterrupt():
             return "interrupted"

@@ -48,8 +48,8 @@ def test_every_problem_of_every_host_is_told_at_once() -> None:
     fleet["host-1"].taken_ports = (80, 22)
     fleet["host-3"].engine.version = "20.10.24"
     told = refusal(fleet, request).split("; ")
-    assert "host-1: port 80 (the edge, edge.http_port) is taken by something else" in told
-    assert "host-2: 40000 MB of disk are free where 41240 MB are needed" in told
+    assert "host-1: port 80 (the edge, edge.http_port) is taken by another program" in told
+    assert "host-2: 40000 MB of disk are free, 41240 MB are needed" in told
     assert "host-3: its Docker engine 20.10.24 is older than 26" in told
 
 

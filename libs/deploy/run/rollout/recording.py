@@ -1,63 +1,52 @@
-"""Listens to a deploy and keeps when each step began and how it ended; never writes it down itself."""
+"""Records a rollout's log from its events."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
 
-from deploy.core.planning.step_lines import describe
-from deploy.core.planning.steps import Step, name_of
+from deploy.core.planning.steps import Step, describe, name_of
 from deploy.core.ports import Clock
 from deploy.core.reports.rollout_log import RolloutLog, Span
 from deploy.core.state.ledger import Entry
-from deploy.run.rollout.events import (
-    Event,
-    Listener,
-    PhaseBegun,
-    PlanMade,
-    StepDone,
-    StepFailed,
-)
+from deploy.run.rollout.events import Event, Listener, PhaseBegun, StepDone, StepFailed
 
 
 @dataclass
 class RolloutRecorder:
-    """A listener that passes every event on to `also`.
+    """A listener that records spans and passes every event on to `next_listener`.
 
-    `begun` is on the monotonic clock, `begun_at` the same moment in UTC; `ended` is the operation's last entry.
+    `begun` is on the monotonic clock, `begun_at` the same moment in UTC; `last` is the operation's last ledger entry.
     """
 
     clock: Clock
-    also: Listener
+    next_listener: Listener
     begun: float
     begun_at: str
-    ended: Entry | None = None
+    last: Entry | None = None
     spans: list[Span] = field(default_factory=list)
     _phase: str = ""
-    _back: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def tell(self, event: Event) -> None:
-        """Hears one event."""
+    def on_event(self, event: Event) -> None:
+        """Records one event."""
         match event:
-            case PlanMade(reverting=reverting):
-                self._back = "way back: " if reverting else ""
             case PhaseBegun(name=name):
-                self._phase = f"{self._back}{name}"
+                self._phase = name
             case StepDone(step=step, seconds=seconds):
-                self._keep(step, seconds, "")
+                self._record(step, seconds, "")
             case StepFailed(step=step, seconds=seconds, error=error):
-                self._keep(step, seconds, str(error) or type(error).__name__)
+                self._record(step, seconds, str(error) or type(error).__name__)
             case _:
                 pass
-        self.also(event)
+        self.next_listener(event)
 
-    def end(self, entry: Entry) -> None:
-        """Hears the operation's last entry."""
-        self.ended = entry
+    def on_end(self, entry: Entry) -> None:
+        """Records the operation's last ledger entry."""
+        self.last = entry
 
-    def chronicle(self, entry: Entry, environment: str) -> RolloutLog:
-        """Returns all of it; `entry` is the operation's last word."""
+    def log(self, entry: Entry, environment: str) -> RolloutLog:
+        """Returns the log; `entry` is the operation's last ledger entry."""
         with self._lock:
             spans = tuple(self.spans)
         return RolloutLog(
@@ -77,7 +66,7 @@ class RolloutRecorder:
             spans=spans,
         )
 
-    def _keep(self, step: Step, seconds: float, error: str) -> None:
+    def _record(self, step: Step, seconds: float, error: str) -> None:
         begun_s = self.clock.monotonic() - seconds - self.begun
         with self._lock:
             self.spans.append(
@@ -85,7 +74,7 @@ class RolloutRecorder:
                     phase=self._phase,
                     step=name_of(step),
                     host=step.host,
-                    because=step.because,
+                    because=step.because or "",
                     line=describe(step),
                     begun_s=round(max(0.0, begun_s), 3),
                     seconds=round(seconds, 3),

@@ -8,13 +8,13 @@ from deploy.errors import LockedError
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
     PromoteCommand,
+    Result,
     deploy,
     promote,
+    revert,
 )
 from deploy.run.rollout.events import Event, StepBegun
-from deploy.run.rollout.revert import take_back
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
     Fault,
@@ -35,7 +35,7 @@ def quiet(event: Event) -> None:
     del event
 
 
-def go(fleet: Fleet, label: str, *, hold: bool = False) -> Outcome:
+def go(fleet: Fleet, label: str, *, hold: bool = False) -> Result:
     image = factories.image(label)
     request = DeployCommand(
         SERVICE, image, factories.REPLICA, factories.stacks(), factories.ORIGIN, hold=hold
@@ -44,8 +44,8 @@ def go(fleet: Fleet, label: str, *, hold: bool = False) -> Outcome:
     return deploy(request, context(fleet), quiet)
 
 
-def back(fleet: Fleet, release: str = TWO) -> Outcome:
-    return take_back(SERVICE, factories.ORIGIN, release, context(fleet), quiet)
+def back(fleet: Fleet, release: str = TWO) -> Result:
+    return revert(SERVICE, factories.ORIGIN, release, context(fleet), quiet)
 
 
 def assert_whole(fleet: Fleet, release: str) -> None:
@@ -71,8 +71,8 @@ def test_a_candidate_goes(held: Fleet) -> None:
 
 def test_what_was_promoted_gives_way_to_what_was_before(held: Fleet) -> None:
     promote(PromoteCommand(SERVICE, factories.ORIGIN, TWO), context(held), quiet)
-    outcome = back(held)
-    assert (outcome.outcome, outcome.release) == ("live", ONE)
+    result = back(held)
+    assert (result.outcome, result.release) == ("live", ONE)
     assert_whole(held, ONE)
 
 

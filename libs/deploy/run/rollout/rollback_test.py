@@ -13,11 +13,11 @@ from deploy.core.commands import locks, paths
 from deploy.core.planning.steps import Step, name_of
 from deploy.core.state.ledger import parse_ledger
 from deploy.errors import UsageError
-from deploy.run.hosts.observe import observe_what_answers
+from deploy.run.hosts.observe import observe_reachable
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     RollbackCommand,
     StuckError,
@@ -54,7 +54,7 @@ def go(
     color: str = "",
     path: str = "/",
     edge: str = "1",
-) -> Outcome:
+) -> Result:
     service, stacks = (
         factories.service(name, replicas=2, color=color, path=path),
         factories.stacks(edge),
@@ -66,7 +66,9 @@ def go(
     return deploy(request, context(fleet), lambda event: None)
 
 
-def back(fleet: Fleet, to: str = "", tell: Callable[[Event], None] = lambda event: None) -> Outcome:
+def back(
+    fleet: Fleet, to: str | None = None, tell: Callable[[Event], None] = lambda event: None
+) -> Result:
     try:
         return rollback(
             RollbackCommand(factories.service(), factories.ORIGIN, to), context(fleet), tell
@@ -97,8 +99,8 @@ def test_what_was_gone_back_to_again_and_again_stays_the_way_back() -> None:
 
 def test_the_release_before_is_live_again_whole() -> None:
     fleet = fleet_of("one two")
-    outcome = back(fleet)
-    assert (outcome.outcome, outcome.release, outcome.previous) == ("live", ONE, TWO)
+    result = back(fleet)
+    assert (result.outcome, result.release, result.previous) == ("live", ONE, TWO)
     assert fleet.served() == [ONE, ONE]
     for host in fleet.hosts:
         replicas = [c for c in host.engine.containers.values() if c.has_check]
@@ -123,7 +125,7 @@ def test_a_rollback_needs_no_registry_and_renews_no_part() -> None:
 
 def edges(fleet: Fleet) -> set[str]:
     """The keys of the edges that run."""
-    return {key for host in observe_what_answers(fleet.hosts) for key in host.stack_keys("edge")}
+    return {key for host in observe_reachable(fleet.hosts) for key in host.stack_keys("edge")}
 
 
 def test_the_edge_goes_back_with_the_release_that_came_with_it() -> None:
@@ -147,7 +149,7 @@ def test_an_edge_alone_is_no_new_release_and_its_record_says_so() -> None:
 
 def test_an_edge_that_is_refused_stands_in_no_record() -> None:
     fleet = fleet_of("one two")
-    before = [host.releases for host in observe_what_answers(fleet.hosts)]
+    before = [host.releases for host in observe_reachable(fleet.hosts)]
     tell_of: list[str] = []
 
     def refuse(event: Event) -> None:
@@ -163,7 +165,7 @@ def test_an_edge_that_is_refused_stands_in_no_record() -> None:
     with pytest.raises(RevertedError):
         deploy(request, context(fleet), refuse)
     assert tell_of
-    assert [host.releases for host in observe_what_answers(fleet.hosts)] == before
+    assert [host.releases for host in observe_reachable(fleet.hosts)] == before
 
 
 def test_an_edge_that_another_service_came_with_stays() -> None:
@@ -209,11 +211,11 @@ def test_the_place_goes_back_with_the_release() -> None:
     assert fleet.served("/") == [ONE, ONE]
 
 
-@pytest.mark.parametrize(("labels", "to"), [("one", ""), ("one two", "r000009-3f9c2ab")])
-def test_without_such_a_release_nothing_is_changed(labels: str, to: str) -> None:
+@pytest.mark.parametrize(("labels", "to"), [("one", None), ("one two", "r000009-3f9c2ab")])
+def test_without_such_a_release_nothing_is_changed(labels: str, to: str | None) -> None:
     fleet = fleet_of(labels)
     before = fleet.served()
-    with pytest.raises(UsageError, match="to go back to; nothing was changed") as error:
+    with pytest.raises(UsageError, match="to roll back to; nothing was changed") as error:
         back(fleet, to)
     assert ONE in error.value.hint
     assert fleet.served() == before
@@ -223,7 +225,7 @@ def test_a_release_that_is_no_longer_good_is_taken_back() -> None:
     fleet = fleet_of("one two")
     for host in fleet.hosts:
         host.engine.behaviours[factories.image("one")] = ContainerBehaviour(healthy_after_s=None)
-    with pytest.raises(RevertedError, match=f"{TWO} serves as before") as error:
+    with pytest.raises(RevertedError, match=f"rolled back to {TWO}") as error:
         back(fleet)
     assert error.value.hint == f"./ship rollback app --to {ONE} tries again"
     assert fleet.served() == [TWO, TWO]

@@ -47,9 +47,9 @@ def stuck(fleet: Fleet, tell: Callable[[Event], None]) -> StuckError:
 @pytest.mark.parametrize(
     ("step", "told"),
     [
-        ("AwaitHealthy", f"serve {ONE}, no switch of it had begun"),
-        ("PointTraffic", f"serve {ONE}, its switch to {TWO} had begun and was not seen to end"),
-        ("WatchRelease", f"serve {TWO}, its switch to that had ended"),
+        ("AwaitHealthy", f"{ONE}, and no switch had begun"),
+        ("PointTraffic", f"{ONE}, and its switch to {TWO} had begun and may have taken effect"),
+        ("WatchRelease", f"{TWO}, and its switch to that had ended"),
     ],
 )
 def test_a_host_that_is_gone_is_told_of_with_its_state_and_the_command(
@@ -57,8 +57,8 @@ def test_a_host_that_is_gone_is_told_of_with_its_state_and_the_command(
 ) -> None:
     fleet = live_fleet("host-1", "host-2")
     error = stuck(fleet, gone_at(fleet, step, "host-2"))
-    lost = "host-2 can't be looked at (the connection was lost), was last known to"
-    assert f"could not be taken back everywhere: {lost} {told}" in error.message
+    lost = "host-2 can't be reached (the connection was lost), it last served"
+    assert f"could not be reverted everywhere: {lost} {told}" in error.message
     assert "./ship status app" in error.hint
     assert "./ship deploy app" in error.hint
     assert fleet.served()[0] == ONE
@@ -76,8 +76,8 @@ def test_every_host_that_is_not_back_is_named() -> None:
     error = stuck(fleet, tell)
     back, lost = error.message.partition("everywhere: ")[2].split("; ")
     assert back.startswith("host-2 failed (")
-    assert f"was last known to serve {TWO}, its switch to " in back
-    assert lost.startswith("host-3 can't be looked at (the connection was lost), ")
+    assert f"it last served {TWO}, and its switch to " in back
+    assert lost.startswith("host-3 can't be reached (the connection was lost), ")
     assert fleet.served()[0] == ONE
     (last,) = [
         entry

@@ -30,7 +30,7 @@ from deploy.core.state.release import Release
 from deploy.errors import CommandError, GateError, MetricsError
 from deploy.run.hosts.locked_host import last_line
 from deploy.run.hosts.waiting import wait_until
-from deploy.run.steps.replicas import with_last_words
+from deploy.run.steps.replicas import with_details
 from deploy.run.steps.synthetic import (
     Course,
     send,
@@ -114,7 +114,7 @@ class _Session:
         case = self._case
         reason = f"the gate refuses {case.release.id}: {verdict.why}"
         if not holds:
-            reason = with_last_words(reason, case.hosts[0], case.release.names)
+            reason = with_details(reason, case.hosts[0], case.release.names)
         hint = f"./ship report {case.service.name} {case.release.id} shows the evidence"
         return GateError(reason, verdict=verdict, holds=holds, hint=hint)
 

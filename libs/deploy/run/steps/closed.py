@@ -1,4 +1,4 @@
-"""Sees from outside that a service is closed for maintenance; never closes one."""
+"""Checks from outside that a service is closed for maintenance."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ DEADLINE_S = 15.0
 IN_A_ROW = 3
 
 
-def await_closed(ask: Callable[[], Answer], clock: Clock, where: str) -> None:
-    """Asks until fresh connections get 503 and when to come back. Raises VerifyError."""
+def await_closed(request: Callable[[], Answer], clock: Clock, where: str) -> None:
+    """Requests until new connections get 503 with Retry-After. Raises VerifyError at the deadline."""
     last = Answer(0)
 
     def closed() -> bool:
         nonlocal last
         for _ in range(IN_A_ROW):
-            last = ask()
+            last = request()
             if last.status != 503 or "retry-after" not in last.headers:
                 return False
         return True
 
     if not wait_until(closed, clock, deadline_s=DEADLINE_S, every_s=0.2):
-        raise VerifyError(f"{where} is not closed: HTTP {last.status}")
+        raise VerifyError(f"{where} is not closed: it answers HTTP {last.status}")

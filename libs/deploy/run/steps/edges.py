@@ -1,4 +1,7 @@
-"""Changes and watches the edges of a host (two, while one takes over); never decides what they route."""
+"""Changes the routes of a host's edges, and waits for their workers to drain.
+
+A host has two edges while a new one replaces the old one.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,16 @@ from deploy.run.hosts.waiting import wait_until
 
 RELOAD_DEADLINE_S = 15.0
 ANSWERS_IN_A_ROW = 3
-# Of two edges each is met by every second connection: that one is never met in so many is one in a thousand.
-ASKED_AN_EDGE = 10
+# Two edges share the port, so each gets every second connection: the chance to miss one ten times is 1 in 1000.
+REQUESTS_PER_EDGE = 10
 
 
-def set_route(held: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) -> None:
-    """Gives all edges of a host one service's route, leaving the others; returns when fresh connections get it.
+def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) -> None:
+    """Replaces one service's route in all edges of a host; returns when new connections get it.
 
-    Raises VerifyError if nginx refuses the text (nothing changed then) or doesn't take it up in time.
+    Raises VerifyError if nginx refuses the new text, which leaves the old one in force, or doesn't load it in time.
     """
-    host = held.host
+    host = locked.host
     before = read_edge(host)
     after = before.with_route(route)
     generation, preview_port = generation_of(after), edge.preview_port
@@ -32,14 +35,14 @@ def set_route(held: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) -> N
         text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
         size, left = len(text.encode()), generation_of(before)
         argv = stacks.replace_routes(size, left, generation)
-        done = held.run(argv, _routing(route), stdin=text.encode())
+        done = locked.run(argv, _routing(route), stdin=text.encode())
         if done.code == stacks.NGINX_REFUSED:
             raise VerifyError(
-                f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}"
+                f"{host.name}: nginx refused the edge's new configuration, nothing was changed: {last_line(done)}"
             )
         if done.code != 0:
             raise CommandError(
-                f"{host.name}: the edge can't be changed ({done.code}): {last_line(done)}"
+                f"{host.name}: changing the edge failed ({done.code}): {last_line(done)}"
             )
     if not wait_until(
         lambda: _serves(host, preview_port, generation),
@@ -48,43 +51,46 @@ def set_route(held: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) -> N
         every_s=0.05,
     ):
         raise VerifyError(
-            f"{host.name}: the edge did not take up its new text in {RELOAD_DEADLINE_S:g} s",
+            f"{host.name}: the edge did not load its new configuration in {RELOAD_DEADLINE_S:g} s",
             hint="docker logs of the container labelled py-cicd.name=edge, on that host, says why",
         )
 
 
 def _routing(route: EdgeRoute) -> str:
-    """Says in the record where the service goes from here on."""
-    to = "the page of a closed service" if route.maintenance else route.live or "nothing"
+    """Returns the words for the ledger: where the service's users go from now on."""
+    to = "the maintenance page" if route.maintenance else route.live or "nothing"
     return f"routing {route.service} to {to}, candidate {route.candidate or 'none'}"
 
 
 def read_edge(host: Host) -> EdgeState:
-    """Returns what the edges' text says now."""
+    """Returns the routes that the edges' configuration has now."""
     return parse_edge((host.read(paths.ROUTES) or b"").decode())
 
 
 def answering(host: Host, preview_port: int) -> frozenset[str]:
-    """Returns the keys of the edges that answer on the preview listener, asked a few times."""
-    asked = (_ask(host, preview_port) for _ in range(ASKED_AN_EDGE))
-    return frozenset(key for _, key in asked if key)
+    """Returns the keys of the edges that answered on the preview listener in a few requests."""
+    answers = (_generation(host, preview_port) for _ in range(REQUESTS_PER_EDGE))
+    return frozenset(key for _, key in answers if key)
 
 
 def accepting(host: Host) -> frozenset[str] | None:
-    """Returns the keys of the edges that take new connections, None if that can't be told."""
+    """Returns the keys of the edges that accept new connections, None if the processes can't be listed."""
     found = _processes(host)
-    return None if found is None else frozenset(each.key for each in found if each.serves)
+    return None if found is None else frozenset(process.key for process in found if process.serves)
 
 
 def _serves(host: Host, preview_port: int, generation: str) -> bool:
-    """Asks until every edge has answered some times in a row; two share the port, and the kernel chooses."""
+    """Returns whether every edge answers with this generation, several times in a row.
+
+    Two edges share the port and the kernel chooses one for each connection.
+    """
     keys = accepting(host)
     if not keys:
         return False
     missing = dict.fromkeys(keys, ANSWERS_IN_A_ROW)
-    for _ in range(ASKED_AN_EDGE * len(keys)):
-        said, key = _ask(host, preview_port)
-        if said != generation:
+    for _ in range(REQUESTS_PER_EDGE * len(keys)):
+        answered, key = _generation(host, preview_port)
+        if answered != generation:
             return False
         missing[key] = missing.get(key, 0) - 1
         if all(left <= 0 for left in missing.values()):
@@ -92,19 +98,19 @@ def _serves(host: Host, preview_port: int, generation: str) -> bool:
     return False
 
 
-def _ask(host: Host, preview_port: int) -> tuple[str, str]:
-    """Returns what is in force at an edge, and the edge's key."""
+def _generation(host: Host, preview_port: int) -> tuple[str, str]:
+    """Returns the generation that an edge serves and the edge's key, both "" if none answers."""
     answer = host.fetch(preview_port, "/-/generation")
     generation, _, key = answer.body.decode().partition(" ") if answer.status == 200 else ("",) * 3
     return generation, key
 
 
 def await_drained(host: Host, clock: Clock, *, deadline_s: float) -> None:
-    """Waits for the workers that are shutting down now, of any edge. Raises VerifyError at the deadline."""
-    watch = _Leaving(host)
-    if not wait_until(watch.over, clock, deadline_s=deadline_s, every_s=0.5):
-        what = "still run" if watch.waited else "can't be counted"
-        raise VerifyError(f"{host.name}: workers of the old edge {what} after {deadline_s:g} s")
+    """Waits for the workers of any edge that are shutting down now. Raises VerifyError at the deadline."""
+    workers = _DrainingWorkers(host)
+    if not wait_until(workers.are_gone, clock, deadline_s=deadline_s, every_s=0.5):
+        problem = "still run" if workers.pids else "can't be listed"
+        raise VerifyError(f"{host.name}: old workers of the edge {problem} after {deadline_s:g} s")
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ class _Process:
     title: str
 
     @property
-    def leaves(self) -> bool:
+    def is_draining(self) -> bool:
         return "is shutting down" in self.title
 
     @property
@@ -125,27 +131,27 @@ class _Process:
 
 
 def _processes(host: Host) -> tuple[_Process, ...] | None:
-    """Returns the processes of all edges; None where a look failed, which tells nothing."""
+    """Returns the processes of all edges, None if they can't be listed."""
     done = host.run(stacks.edge_processes())
     if done.code != 0:
         return None
     lines = [line.split(None, 2) for line in done.stdout.splitlines()]
-    return tuple(_Process(*each) for each in lines if len(each) == 3)
+    return tuple(_Process(*words) for words in lines if len(words) == 3)
 
 
-class _Leaving:
-    """The workers that were shutting down at the first look that told; those that leave later don't count."""
+class _DrainingWorkers:
+    """The workers that were shutting down when they were first listed; those that begin later don't count."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.waited: set[str] | None = None
+        self.pids: set[str] | None = None
 
-    def over(self) -> bool:
-        """Looks; a look that fails tells nothing, so nobody is taken for gone by it."""
+    def are_gone(self) -> bool:
+        """Returns whether all of them have ended; False if the processes can't be listed."""
         found = _processes(self._host)
         if found is None:
             return False
-        leaving = {each.pid for each in found if each.leaves}
-        if self.waited is None:
-            self.waited = leaving
-        return not self.waited & leaving
+        draining = {process.pid for process in found if process.is_draining}
+        if self.pids is None:
+            self.pids = draining
+        return not self.pids & draining

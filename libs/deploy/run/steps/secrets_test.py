@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from deploy.core.commands import locks, secret_files
 from deploy.core.config import SecretRef
-from deploy.core.planning.step_lines import describe
+from deploy.core.planning.steps import describe
 from deploy.core.state.redaction import Redaction
 from deploy.errors import MissingSecretsError, SecretStoreError
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     RollbackCommand,
     confirm,
@@ -78,7 +78,7 @@ class Field:
         vault = SecretResolver(stores, Redaction())
         environment = fleet.environment()
         return DeployContext(
-            environment, fleet.hosts, fleet.registry, fleet, fleet.clock, vault=vault
+            environment, fleet.hosts, fleet.registry, fleet, fleet.clock, secrets=vault
         )
 
     def request(self, label: str = "one", *, why: str = "") -> DeployCommand:
@@ -90,13 +90,13 @@ class Field:
         self.fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
         return request
 
-    def deploy(self, label: str = "one", *, why: str = "") -> Outcome:
+    def deploy(self, label: str = "one", *, why: str = "") -> Result:
         try:
             return deploy(self.request(label, why=why), self.context(), self.told.append)
         finally:
             assert self.fleet.violations == []
 
-    def back(self, to: str = "") -> Outcome:
+    def back(self, to: str | None = None) -> Result:
         request = RollbackCommand(self.request().service, factories.ORIGIN, to)
         return rollback(request, self.context(), self.told.append)
 
@@ -132,8 +132,8 @@ def test_the_same_again_is_nothing_to_do(there: Field) -> None:
 def test_another_value_is_a_new_release_of_the_same_image(there: Field, name: str) -> None:
     there.deploy()
     there.keep(**{name: SECOND[name]})
-    outcome = there.deploy()
-    assert (outcome.release, outcome.outcome) == (TWO, "live")
+    result = there.deploy()
+    assert (result.release, result.outcome) == (TWO, "live")
     assert there.seen() == [{**FIRST, name: SECOND[name]}]
     assert there.deploy().outcome == "unchanged"
 
@@ -146,8 +146,8 @@ def test_to_confirm_looks_at_the_names_of_secrets_and_not_at_their_versions(ther
     there.deploy("two")
 
     def confirmed(label: str) -> tuple[str, str]:
-        outcome = confirm(there.request(label), there.context(), there.told.append)
-        return outcome.release, outcome.outcome
+        result = confirm(there.request(label), there.context(), there.told.append)
+        return result.release, result.outcome
 
     assert confirmed("two") == (THREE, "unchanged")
     assert confirmed("one") == (ONE, "live")
@@ -169,10 +169,10 @@ def test_a_plan_shows_names_and_versions_only_and_keeps_nothing(there: Field) ->
     there.keep(PASSWORD=SECOND["PASSWORD"])
     before = [dict(host.files) for host in there.fleet.hosts]
     lines = plan(there.request(), there.context()).lines()
-    (first, _) = [line for line in lines if "WriteSecrets" in line]
+    (first, _) = [line for line in lines if ": write secrets " in line]
     assert "PASSWORD@2" in first
     assert "TOKEN@hmac-" in first
-    assert f"(other than in {ONE}: PASSWORD)" in first
+    assert f"(changed since {ONE}: PASSWORD)" in first
     assert not any(value in line for line in lines for value in (*FIRST.values(), SECOND["TOKEN"]))
     assert [dict(host.files) for host in there.fleet.hosts] == before
 
@@ -208,7 +208,7 @@ def test_all_that_is_missing_is_told_at_once_and_nothing_is_touched(there: Field
         "app.secrets.TOKEN: env CI_TOKEN is not there",
         "app.secrets.USER: secretsmanager app/db has no text field user",
     )
-    assert "nothing was touched" in missing.value.message
+    assert "nothing was changed" in missing.value.message
     assert _untouched(there, before)
 
 
@@ -234,15 +234,15 @@ def test_a_store_that_refuses_touches_nothing(there: Field) -> None:
 
 
 def test_values_are_learned_to_be_taken_out_of_a_text_or_it_is_told_why_not(there: Field) -> None:
-    vault = there.context().vault
-    assert vault.learn("app", REFS) == ""
+    vault = there.context().secrets
+    assert vault.learn("app", REFS) is None
     assert vault.redact("-p token-of-the-first") == "-p ***"
     del there.env.values["CI_TOKEN"]
-    vault = there.context().vault
+    vault = there.context().secrets
     assert vault.learn("app", REFS) == "app.secrets.TOKEN: env CI_TOKEN is not there"
     assert vault.redact("pa$$word 1") == "***"
     there.ssm.refuses = True
-    assert "set to refuse" in there.context().vault.learn("app", REFS)
+    assert "set to refuse" in (there.context().secrets.learn("app", REFS) or "")
 
 
 def test_a_store_is_asked_once_a_key_and_only_for_what_is_named(there: Field) -> None:

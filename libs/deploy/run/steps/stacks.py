@@ -1,7 +1,7 @@
-"""Starts and retires what runs beside the services of a host; never decides which, nor what an edge routes.
+"""Starts and stops the stacks of a host.
 
-An edge starts beside the one that serves and shares its port: users are sent to either, so it is judged before it
-starts, and goes again if it doesn't answer.
+A new edge starts beside the running one and shares its port, so users reach either. Therefore its files are checked
+before it starts, and it is removed again if it doesn't answer.
 """
 
 from __future__ import annotations
@@ -15,50 +15,51 @@ from deploy.run.hosts.waiting import wait_until
 from deploy.run.steps import edges
 
 START_DEADLINE_S = 20.0
-# The edge's own grace period (deploy/edge.yml) and a little.
-RETIRE_LIMIT_S = 100.0
+# A little longer than the edge's grace period (deploy/edge.yml).
+STOP_LIMIT_S = 100.0
 
 
-def start(held: LockedHost, clock: Clock, stack: Stack, *, preview_port: int) -> None:
-    """Writes a part's files and starts it, once compose and its own image find nothing wrong with them.
+def start(locked: LockedHost, clock: Clock, stack: Stack, *, preview_port: int) -> None:
+    """Writes a stack's files, lets compose and the stack's own image check them, and starts it.
 
-    Raises VerifyError for files that are refused (nothing runs by them then) and for an edge that doesn't answer.
+    Raises VerifyError if the files are refused, which starts nothing, or if a new edge doesn't answer.
     """
-    _write(held, stack)
-    _analyse(held, stack)
+    _write(locked, stack)
+    _check(locked, stack)
     try:
-        held.run_checked(stacks.start(stack), f"starting {stack.name}", timeout_s=90)
+        locked.run_checked(stacks.start(stack), f"starting {stack.name}", timeout_s=90)
         if stack.side_by_side:
-            _await_edge(held, clock, stack, preview_port)
+            _await_edge(locked, clock, stack, preview_port)
     except (CommandError, VerifyError) as error:
-        error.message += _last_words(held, stack)
-        _take_back(held, stack)
+        error.message += _last_log_line(locked, stack)
+        _remove_new_edge(locked, stack)
         raise
 
 
-def retire(held: LockedHost, name: str, keys: tuple[str, ...]) -> None:
-    """Stops parts of these keys, with all that they are at finished, and removes them."""
-    what = f"retiring {name} {' '.join(keys)}"
-    held.run_checked(stacks.retire(name, keys), what, timeout_s=RETIRE_LIMIT_S)
+def stop(locked: LockedHost, name: str, keys: tuple[str, ...]) -> None:
+    """Stops the stacks with these keys, once their requests in flight have finished, and removes them."""
+    what = f"stopping {name} {' '.join(keys)}"
+    locked.run_checked(stacks.retire(name, keys), what, timeout_s=STOP_LIMIT_S)
 
 
-def _write(held: LockedHost, stack: Stack) -> None:
+def _write(locked: LockedHost, stack: Stack) -> None:
     folder = f"{paths.ROOT}/{stack.name}"
-    told = f"PART_IMAGE={stack.image}\nPART_KEY={stack.key}\n{stack.settings}"
-    tar = files.tar_of((*stack.files, (f"{stack.folder}.env", told, 0o644)))
-    held.run_checked(files.overlay(folder), f"writing {stack.name}'s files", stdin=tar)
+    settings = f"PART_IMAGE={stack.image}\nPART_KEY={stack.key}\n{stack.settings}"
+    tar = files.tar_of((*stack.files, (f"{stack.folder}.env", settings, 0o644)))
+    locked.run_checked(files.overlay(folder), f"writing {stack.name}'s files", stdin=tar)
     if stack.initial_files:
-        seeds = files.tar_of(stack.initial_files)
-        held.run_checked(files.seed(folder), f"writing what {stack.name} begins with", stdin=seeds)
+        initial = files.tar_of(stack.initial_files)
+        what = f"writing {stack.name}'s initial files"
+        locked.run_checked(files.seed(folder), what, stdin=initial)
 
 
-def _analyse(held: LockedHost, stack: Stack) -> None:
+def _check(locked: LockedHost, stack: Stack) -> None:
     for argv in (stacks.check_compose(stack), *_checks(stack)):
-        done = held.host.run(argv)
+        done = locked.host.run(argv)
         if done.code != 0:
             raise VerifyError(
-                f"{held.name}: the files of {stack.name} are refused, nothing runs by them: {last_line(done)}",
-                hint="mend them under deploy/ and run this again",
+                f"{locked.name}: the files of {stack.name} were refused and it was not started: {last_line(done)}",
+                hint="fix them under deploy/ and run this again",
             )
 
 
@@ -66,32 +67,32 @@ def _checks(stack: Stack) -> list[list[str]]:
     return [stacks.check_files(stack)] if stack.check else []
 
 
-def _await_edge(held: LockedHost, clock: Clock, stack: Stack, preview_port: int) -> None:
+def _await_edge(locked: LockedHost, clock: Clock, stack: Stack, preview_port: int) -> None:
     if not wait_until(
-        lambda: stack.key in edges.answering(held.host, preview_port),
+        lambda: stack.key in edges.answering(locked.host, preview_port),
         clock,
         deadline_s=START_DEADLINE_S,
     ):
-        raise VerifyError(f"{held.name}: the new {stack.name} doesn't answer")
+        raise VerifyError(f"{locked.name}: the new {stack.name} doesn't answer")
 
 
-def _last_words(held: LockedHost, stack: Stack) -> str:
-    """What the container said last, "" if that can't be told."""
+def _last_log_line(locked: LockedHost, stack: Stack) -> str:
+    """Returns `: ` and the last line of a new edge's log, "" if it can't be read."""
+    if not stack.side_by_side:
+        return ""
     try:
-        said = (
-            held.host.run(docker.logs(f"{stack.project}", tail=3)) if stack.side_by_side else None
-        )
+        done = locked.host.run(docker.logs(stack.project, tail=3))
     except ShipError:
         return ""
-    return f": {last_line(said)}" if said and said.code == 0 else ""
+    return f": {last_line(done)}" if done.code == 0 else ""
 
 
-def _take_back(held: LockedHost, stack: Stack) -> None:
-    """A new edge that doesn't serve goes, if another one does; what fails here is told by the next look."""
+def _remove_new_edge(locked: LockedHost, stack: Stack) -> None:
+    """Stops a new edge if another one serves. Ignores failures: the next snapshot shows the edge."""
     if not stack.side_by_side:
         return
     try:
-        if set(edges.accepting(held.host) or ()) - {stack.key}:
-            retire(held, stack.name, (stack.key,))
+        if set(edges.accepting(locked.host) or ()) - {stack.key}:
+            stop(locked, stack.name, (stack.key,))
     except ShipError:
         return

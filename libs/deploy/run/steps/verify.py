@@ -14,7 +14,7 @@ from deploy.core.state.release import Release
 from deploy.errors import VerifyError
 from deploy.run.hosts.waiting import wait_until
 from deploy.run.steps.closed import await_closed
-from deploy.run.steps.replicas import with_last_words
+from deploy.run.steps.replicas import with_details
 
 VERIFY_DEADLINE_S = 30.0
 
@@ -123,7 +123,7 @@ def _await(
         return
     missing = roll.missing
     told = f"{where}: {', '.join(missing)} did not answer as {release.id} (last: {roll.last})"
-    raise VerifyError(with_last_words(told, host, missing))
+    raise VerifyError(with_details(told, host, missing))
 
 
 def _preview(host: Host, port: int, route: EdgeRoute, path: str) -> Ask:

@@ -16,7 +16,7 @@ from deploy.core.state.release import Release
 from deploy.errors import CommandError, JudgedError, UnhealthyError
 from deploy.run.hosts.locked_host import last_line
 from deploy.run.hosts.observe import observe
-from deploy.run.steps.replicas import diagnosis, with_last_words
+from deploy.run.steps.replicas import diagnosis, with_details
 
 LOOK_EVERY_S = 1.0
 SHORTEST_PAUSE_S = 0.05
@@ -96,7 +96,7 @@ def watch(
         verdict = judge.judge(host, service, step.release, passed_s)
         if verdict.outcome == "fail":
             reason = f"{step.release.id} fails: {'; '.join(verdict.evidence)}"
-            raise JudgedError(with_last_words(reason, host, step.release.names))
+            raise JudgedError(with_details(reason, host, step.release.names))
         if passed_s >= step.watch_s:
             return verdict
         clock.sleep(min(LOOK_EVERY_S, max(step.watch_s - passed_s, SHORTEST_PAUSE_S)))

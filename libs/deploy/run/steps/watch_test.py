@@ -9,7 +9,7 @@ from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.deploy import (
     DeployCommand,
     DeployContext,
-    Outcome,
+    Result,
     RevertedError,
     deploy,
 )
@@ -21,7 +21,7 @@ from deploy.testing.fleet.fleet import Fleet
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
 
-def go(fleet: Fleet, label: str, told: list[Event]) -> Outcome:
+def go(fleet: Fleet, label: str, told: list[Event]) -> Result:
     request = DeployCommand(
         factories.service(),
         factories.image(label),
