@@ -1,4 +1,4 @@
-"""The edge as a value and as nginx reads it."""
+"""The edge's routes as a value, and as nginx reads them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ upstreams = st.builds(
 
 @st.composite
 def routes(draw: st.DrawFn) -> EdgeRoute:
-    found = draw(st.lists(upstreams, max_size=3, unique_by=lambda each: each.release))
-    releases = st.sampled_from([None, *(each.release for each in found)])
+    found = draw(st.lists(upstreams, max_size=3, unique_by=lambda upstream: upstream.release))
+    releases = st.sampled_from([None, *(upstream.release for upstream in found)])
     host = draw(st.sampled_from(["", "shop.example", "www.example"]))
     service = draw(names)
     path = draw(st.sampled_from(["/", "/api", f"/{service}"]))
@@ -54,7 +54,7 @@ states = st.lists(
 
 @_ON_A_BUSY_MACHINE
 @given(states)
-def test_what_is_written_is_read_back(state: EdgeState) -> None:
+def test_written_state_is_read_back(state: EdgeState) -> None:
     assert parse_edge(render_edge(state)) == state
 
 
@@ -85,32 +85,32 @@ def test_nginx_sends_users_to_the_live_release_and_the_preview_to_the_candidate(
 
 @_ON_A_BUSY_MACHINE
 @given(states)
-def test_the_preview_answers_with_each_release_by_its_own_path(state: EdgeState) -> None:
+def test_preview_answers_with_each_release_under_its_own_path(state: EdgeState) -> None:
     conf = read_conf(render_edge(state, preview_port=8081))
     for route in state.routes:
-        for each in route.upstreams:
-            path = f"{direct_path(route.service, each.release)}{route.path}"
+        for upstream in route.upstreams:
+            path = f"{direct_path(route.service, upstream.release)}{route.path}"
             found = conf.find(8081, route.host, path)
             assert found is not None
-            assert found.servers == each.servers
+            assert found.servers == upstream.servers
             outside = conf.find(80, route.host, path)
             assert outside is None or outside.path == "/"
 
 
 @_ON_A_BUSY_MACHINE
 @given(states)
-def test_only_the_preview_tells_the_generation(state: EdgeState) -> None:
+def test_only_the_preview_answers_with_the_generation(state: EdgeState) -> None:
     conf = read_conf(render_edge(state, preview_port=8081))
-    told = f"{generation_of(state)} $hostname"
+    generation = f"{generation_of(state)} $hostname"
     for host in ("", *(route.host for route in state.routes)):
-        assert _answer(conf, 8081, host, "/-/generation") == (200, told)
-        assert _answer(conf, 80, host, "/-/generation") != (200, told)
+        assert _answer(conf, 8081, host, "/-/generation") == (200, generation)
+        assert _answer(conf, 80, host, "/-/generation") != (200, generation)
         assert _answer(conf, 80, host, "/-/health") == (200, r"ok\n")
 
 
 @_ON_A_BUSY_MACHINE
 @given(states)
-def test_a_worker_that_was_left_hands_over_what_users_ask_and_nothing_else(
+def test_replaced_worker_hands_over_requests_of_users_only(
     state: EdgeState,
 ) -> None:
     text = render_edge(state, http_port=18080, preview_port=8081)
@@ -119,15 +119,15 @@ def test_a_worker_that_was_left_hands_over_what_users_ask_and_nothing_else(
         "".join(block for block in text.split("\nserver {")[1:] if f"listen {at}" in block)
         for at in ("18080", "127.0.0.1:8081")
     )
-    asked, handed = "if (-f $edge_left) {", "proxy_pass http://127.0.0.1:18080;"
-    assert public.count(asked) == public.count(handed) == len(state.routes)
-    assert asked not in preview
+    check, handed = "if (-f $edge_left) {", "proxy_pass http://127.0.0.1:18080;"
+    assert public.count(check) == public.count(handed) == len(state.routes)
+    assert check not in preview
     assert handed not in preview
 
 
 @_ON_A_BUSY_MACHINE
 @given(states)
-def test_a_variable_that_all_requests_bear_is_known_without_any_route(state: EdgeState) -> None:
+def test_header_variable_is_defined_without_any_route(state: EdgeState) -> None:
     everywhere = render_edge(state).partition("\nserver {")[0]
     assert "$edge_hands_over;" in everywhere
     assert 'map $host $edge_hands_over { default ""; }' in everywhere
@@ -138,7 +138,7 @@ def _answer(conf: NginxConf, port: int, host: str, path: str) -> tuple[int, str]
     return found.answer if found else None
 
 
-def test_a_switch_changes_one_upstreams_name_in_the_public_server() -> None:
+def test_switch_changes_one_upstream_name_in_the_public_server() -> None:
     offered = EdgeRoute("app", "/", "", OLD.release, None, (OLD,)).offer(NEW)
     before = render_edge(EdgeState((offered,))).splitlines()
     after = render_edge(EdgeState((offered.point(NEW.release),))).splitlines()
@@ -150,7 +150,7 @@ def test_a_switch_changes_one_upstreams_name_in_the_public_server() -> None:
     ]
 
 
-def test_an_offer_points_and_settles() -> None:
+def test_route_offers_points_and_settles() -> None:
     route = EdgeRoute("app", "/", "", OLD.release, None, (OLD,)).offer(NEW)
     assert (route.live, route.candidate, route.upstreams) == (OLD.release, NEW.release, (OLD, NEW))
     assert route.offer(NEW) == route
@@ -159,7 +159,7 @@ def test_an_offer_points_and_settles() -> None:
     assert (settled.live, settled.candidate, settled.upstreams) == (NEW.release, None, (NEW,))
 
 
-def test_a_canary_gets_its_share_of_the_users_until_the_switch_or_the_way_back() -> None:
+def test_canary_gets_its_share_of_users_until_the_switch_or_the_revert() -> None:
     route = EdgeRoute("my-app", "/", "", OLD.release, None, (OLD,)).offer(NEW).share_out(20)
     text = render_edge(EdgeState((route,)))
     assert 'split_clients "$request_id" $share_my_app {\n    20% my_app_r000002_bbbbbbb;' in text
@@ -183,11 +183,11 @@ def test_a_canary_gets_its_share_of_the_users_until_the_switch_or_the_way_back()
         EdgeRoute("app", "/", "", OLD.release, NEW.release, (OLD, NEW), share=100),
     ],
 )
-def test_a_share_needs_two_releases(route: EdgeRoute) -> None:
+def test_share_needs_two_releases(route: EdgeRoute) -> None:
     assert not route.is_shared
 
 
-def test_two_services_on_one_host_name_share_its_server() -> None:
+def test_two_services_on_one_host_name_share_a_server() -> None:
     shop = EdgeRoute("shop", "/", "www.example", OLD.release, None, (OLD,))
     api = EdgeRoute("api", "/api", "www.example", NEW.release, None, (NEW,))
     conf = read_conf(render_edge(EdgeState().with_route(shop).with_route(api)))
@@ -203,15 +203,17 @@ def test_two_services_on_one_host_name_share_its_server() -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 404), ("/shop", 503), ("/shop/cart", 503)])
-def test_nothing_live_is_503_and_an_unknown_path_404(path: str, status: int) -> None:
+def test_service_without_a_live_release_answers_503_and_an_unknown_path_404(
+    path: str, status: int
+) -> None:
     conf = read_conf(render_edge(EdgeState((EdgeRoute("shop", "/shop", ""),))))
     assert _answer(conf, 80, "", path) == (status, "")
 
 
-def test_an_edge_that_waits_for_its_first_service_says_503() -> None:
+def test_edge_without_services_answers_503() -> None:
     assert _answer(read_conf(render_edge(EdgeState())), 80, "", "/") == (503, "")
 
 
-def test_a_text_by_hand_has_no_routes() -> None:
+def test_text_written_by_hand_has_no_routes() -> None:
     assert parse_edge("upstream app { server app:8080; }\n") == EdgeState()
     assert parse_edge("") == EdgeState()

@@ -1,4 +1,4 @@
-"""What was seen, asked for sequences, turns and replicas."""
+"""Sequences, turns, verified and live releases of an observed fleet."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def entry(turn: int, sequence: int, *, event: str = "ended", outcome: str = "liv
     return Entry(turn, "", "ada", "deploy", "app", release, sequence, event, outcome)
 
 
-def test_ready_is_running_and_healthy_or_without_a_check() -> None:
+def test_container_is_ready_if_it_runs_and_is_healthy_or_has_no_health_check() -> None:
     assert container("r000001-abc").ready
     assert container("r000001-abc", health=None).ready
     assert not container("r000001-abc", health="starting").ready
     assert not container("r000001-abc", state="exited").ready
 
 
-def test_a_sequence_is_never_given_twice_whatever_record_is_lost() -> None:
+def test_next_sequence_is_unused_whichever_record_is_lost() -> None:
     assert FleetState(()).next_sequence() == 1
     ledger, running = (
         HostState("a", ledger=(entry(1, 4),)),
@@ -39,12 +39,12 @@ def test_a_sequence_is_never_given_twice_whatever_record_is_lost() -> None:
     assert FleetState((ledger, running, HostState("c", releases=(written,)))).next_sequence() == 12
 
 
-def test_a_sequence_whose_addresses_are_taken_is_passed_over() -> None:
+def test_sequence_whose_addresses_are_in_use_is_skipped() -> None:
     old = HostState("a", ledger=(entry(1, ADDRESS_SLOTS),), containers=(container("r000001-abc"),))
     assert FleetState((old,)).next_sequence() == ADDRESS_SLOTS + 2
 
 
-def test_a_turn_is_the_fleets() -> None:
+def test_turns_are_counted_over_the_fleet() -> None:
     hosts = (
         HostState("a", ledger=(entry(3, 1),)),
         HostState("b", ledger=(entry(5, 1, event="begun"),)),
@@ -52,7 +52,7 @@ def test_a_turn_is_the_fleets() -> None:
     assert (FleetState(()).next_turn(), FleetState(hosts).next_turn()) == (1, 6)
 
 
-def test_the_last_verified_is_of_the_latest_turn_on_any_host() -> None:
+def test_last_verified_release_is_that_of_the_latest_turn_on_any_host() -> None:
     behind = HostState("a", ledger=(entry(1, 1), entry(2, 2, outcome="reverted")))
     ahead = HostState("b", ledger=(entry(1, 1), entry(3, 3)))
     assert FleetState((behind,)).last_verified("app") == "r000001-abc"

@@ -1,4 +1,4 @@
-"""Redaction: what is known never leaves, in whatever shape; all else is left alone."""
+"""Redaction of known values in every form, and of nothing else."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def knowing(*values: str) -> Redaction:
 
 
 @given(LONG, st.text(max_size=20), st.text(max_size=20))
-def test_a_known_value_never_leaves(value: str, before: str, after: str) -> None:
+def test_known_value_is_redacted_in_every_form(value: str, before: str, after: str) -> None:
     redact = knowing(value)
-    for shape in (value, json.dumps(value), json.dumps(value, ensure_ascii=False), repr(value)):
-        assert value not in redact(f"{before}{shape}{after}").replace("***", "")
+    for form in (value, json.dumps(value), json.dumps(value, ensure_ascii=False), repr(value)):
+        assert value not in redact(f"{before}{form}{after}").replace("***", "")
     assert redact(json.dumps({"why": f"x{value}y"})) == '{"why": "x***y"}'
     assert redact(quote(value, safe="")) == "***"
     assert base64.b64encode(value.encode()).decode().rstrip("=") not in redact(
@@ -42,21 +42,21 @@ def test_a_known_value_never_leaves(value: str, before: str, after: str) -> None
     )
 
 
-def test_the_longer_of_two_values_goes_first() -> None:
+def test_longer_of_two_values_is_redacted_first() -> None:
     assert knowing("a-password", "a-password-and-more")("a-password-and-more") == "***"
 
 
-def test_each_line_of_a_value_is_known_by_itself() -> None:
+def test_each_line_of_a_value_is_redacted() -> None:
     key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\n-----END KEY-----\n"
-    assert knowing(key)("it says MIIEvQIBADANBg here") == "it says *** here"
+    assert knowing(key)("found MIIEvQIBADANBg here") == "found *** here"
 
 
 @pytest.mark.parametrize("value", ["", "1", "info", "seven.."])
-def test_what_is_too_short_to_be_told_apart_is_left(value: str) -> None:
+def test_short_values_are_not_redacted(value: str) -> None:
     assert knowing(value)("level info 1 seven..") == "level info 1 seven.."
 
 
-def test_who_knows_nothing_changes_nothing() -> None:
+def test_redaction_without_values_changes_nothing() -> None:
     text = "some text"
     assert Redaction()(text) is text
 
@@ -75,27 +75,25 @@ def test_who_knows_nothing_changes_nothing() -> None:
         ),
     ],
 )
-def test_a_command_s_record_has_no_value_that_its_words_say_is_secret(
-    argv: list[str], expected: str
-) -> None:
+def test_values_of_secret_options_are_redacted(argv: list[str], expected: str) -> None:
     assert redacted_command(argv, str) == expected
 
 
 @pytest.mark.parametrize("value", ["it's-a-secret", 'with "quotes" in', "long\nin two lines"])
-def test_a_command_s_record_has_no_known_value_however_it_is_quoted(value: str) -> None:
+def test_known_values_in_a_command_are_redacted_before_quoting(value: str) -> None:
     redact = knowing(value)
     argv = ["sh", "-c", f"login {value}", f"--x={value}", value]
     assert redacted_command(argv, redact) == "sh -c 'login ***' '--x=***' '***'"
 
 
-def test_of_a_command_whose_secrets_can_not_be_known_there_is_the_name_alone() -> None:
+def test_command_whose_secrets_are_unknown_is_reduced_to_its_name() -> None:
     assert (
         redacted_command(["mysql", "-phunter2"], str, whole=False)
         == "mysql (1 words more, not shown)"
     )
 
 
-def test_a_long_command_is_cut_off_after_its_values_are_taken_out() -> None:
+def test_long_command_is_cut_off_after_redaction() -> None:
     value = "a-secret-of-some-length"
     argv = ["x" * 600, "y" * (LONGEST - 601) + value, "z" * 5_000_000]
     text = redacted_command(argv, knowing(value))

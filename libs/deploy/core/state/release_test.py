@@ -1,4 +1,4 @@
-"""Releases: ids, addresses, hashes, the compose file they start by."""
+"""Releases: ids, addresses, hashes and compose files."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from deploy.testing import factories
 SUBNET = "10.213.0.0/16"
 
 
-def made(sequence: int = 42, **wish: object) -> Release:
-    service = factories.service(**wish)  # type: ignore[arg-type]
+def made(sequence: int = 42, **options: object) -> Release:
+    service = factories.service(**options)  # type: ignore[arg-type]
     return make_release(
         service,
         factories.image("one"),
@@ -42,11 +42,11 @@ def made(sequence: int = 42, **wish: object) -> Release:
 
 
 @given(st.integers(1, 10**7), st.text("0123456789abcdef", min_size=7, max_size=40), st.booleans())
-def test_an_id_tells_its_sequence(sequence: int, revision: str, dirty: bool) -> None:
+def test_id_contains_the_sequence(sequence: int, revision: str, dirty: bool) -> None:
     assert sequence_of(release_id(sequence, revision, dirty=dirty)) == sequence
 
 
-def test_an_id_is_short_and_lower_case() -> None:
+def test_id_is_short_and_lower_case() -> None:
     assert release_id(42, "3f9c2ab0d1", dirty=False) == "r000042-3f9c2ab"
     assert release_id(42, "unknown", dirty=True) == "r000042-unknown-dirty"
 
@@ -54,20 +54,20 @@ def test_an_id_is_short_and_lower_case() -> None:
 @pytest.mark.parametrize(
     "text", ["", "r42-abc", "R000042-abc", "r000042", "r000042-abc/..", "r000042-abc\n"]
 )
-def test_what_is_no_id_is_refused(text: str) -> None:
+def test_text_that_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no release id"):
         sequence_of(text)
 
 
 def test_addresses_are_unique_over_a_thousand_releases_and_leave_room_for_docker() -> None:
-    given_ = [
+    addresses = [
         address
         for sequence in range(1, ADDRESS_SLOTS + 1)
         for address in replica_addresses(SUBNET, sequence, MOST_REPLICAS)
     ]
-    assert len(set(given_)) == len(given_) == ADDRESS_SLOTS * MOST_REPLICAS
-    assert max(int(address.split(".")[2]) for address in given_) < 250
-    assert not any(address.endswith(".0.0") for address in given_)
+    assert len(set(addresses)) == len(addresses) == ADDRESS_SLOTS * MOST_REPLICAS
+    assert max(int(address.split(".")[2]) for address in addresses) < 250
+    assert not any(address.endswith(".0.0") for address in addresses)
 
 
 def test_more_replicas_than_addresses_are_refused() -> None:
@@ -76,13 +76,13 @@ def test_more_replicas_than_addresses_are_refused() -> None:
 
 
 @given(st.integers(1, 10**6), st.integers(0, MOST_REPLICAS))
-def test_no_two_releases_share_a_replicas_name(sequence: int, count: int) -> None:
-    mine = set(replica_names("app", sequence, count))
-    assert len(mine) == count
-    assert not mine & set(replica_names("app", sequence + 1, count))
+def test_replica_names_are_unique_to_a_release(sequence: int, count: int) -> None:
+    names = set(replica_names("app", sequence, count))
+    assert len(names) == count
+    assert not names & set(replica_names("app", sequence + 1, count))
 
 
-def test_a_record_is_read_back() -> None:
+def test_written_record_is_read_back() -> None:
     release = made(path="/shop", host="www.example", color="green")
     assert parse_release(dump_release(release)) == release
     assert "\n" not in dump_release(release)
@@ -91,7 +91,7 @@ def test_a_record_is_read_back() -> None:
     assert parse_release(dump_release(release)) == release
 
 
-def test_a_record_of_a_newer_tool_is_read_without_what_is_not_known() -> None:
+def test_unknown_keys_of_a_newer_version_are_ignored() -> None:
     release = replace(made(), edge=factories.stacks()[0])
     newer = json.loads(dump_release(release)) | {"of_later": {"a": 1}}
     newer["edge"] |= {"of_later": 1}
@@ -101,12 +101,12 @@ def test_a_record_of_a_newer_tool_is_read_without_what_is_not_known() -> None:
 @pytest.mark.parametrize(
     "line", ["", "[]", "{}", '{"id": 3}', '{"addresses": 3, "route": {}}', "3"]
 )
-def test_what_is_no_record_is_refused(line: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - json's own or ours
+def test_text_that_is_no_record_is_refused(line: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - from json or from the reader
         parse_release(line)
 
 
-def test_the_hash_covers_what_configures_a_replica_and_nothing_else() -> None:
+def test_config_hash_covers_what_configures_a_replica_and_nothing_else() -> None:
     service = factories.service()
     hashed = config_hash(service, factories.REPLICA)
     assert config_hash(replace(service, replicas=9, image="other"), factories.REPLICA) == hashed
@@ -119,17 +119,17 @@ def test_the_hash_covers_what_configures_a_replica_and_nothing_else() -> None:
     assert len({hashed, *others}) == 5
 
 
-def test_a_release_keeps_where_it_is_found() -> None:
+def test_release_keeps_its_route() -> None:
     assert made(path="/shop", host="www.example").route == Route("/shop", "www.example")
 
 
-def test_each_replica_is_a_compose_service_with_a_name_and_an_address_of_its_own() -> None:
+def test_each_replica_is_a_compose_service_with_its_own_name_and_address() -> None:
     release = made(replicas=2, color="5$ green")
     document = json.loads(release.compose.replace("$$", "$"))
     services = document["services"]
     assert document["name"] == release.project == "app-r000042-3f9c2ab"
     assert tuple(services) == release.names == ("app-r000042-1", "app-r000042-2")
-    addresses = [each["networks"]["edge"]["ipv4_address"] for each in services.values()]
+    addresses = [replica["networks"]["edge"]["ipv4_address"] for replica in services.values()]
     assert tuple(addresses) == release.addresses
     assert release.upstream.servers == tuple(f"{address}:8080" for address in addresses)
     first = services["app-r000042-1"]
@@ -147,7 +147,7 @@ def test_each_replica_is_a_compose_service_with_a_name_and_an_address_of_its_own
     assert first["labels"]["py-cicd.release"] == release.id
 
 
-def test_what_the_service_says_of_itself_never_wins_over_what_we_tell_it() -> None:
+def test_env_of_the_service_cannot_override_the_release() -> None:
     service = replace(factories.service(), env={"RELEASE": "forged", "REPLICA": "forged"})
     origin = Origin("3f9c2ab", False, "ada", "", "", "")
     release = make_release(service, "i", 1, factories.REPLICA, origin, subnet=SUBNET)

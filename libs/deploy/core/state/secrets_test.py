@@ -1,4 +1,4 @@
-"""Secrets: nothing shows a value, and a version says when it changed."""
+"""Secrets: nothing shows a value, and the version shows a change."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ KEY = Secret("a key")
 
 @dataclass(frozen=True)
 class Holder:
-    """Something that has a secret among other things."""
+    """A value with a secret in it."""
 
     secret: Secret
 
 
-def test_nothing_shows_a_value(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_way_of_printing_shows_a_value(caplog: pytest.LogCaptureFixture) -> None:
     secret = Secret(VALUE)
     logging.getLogger("test").warning("%s %r %s", secret, secret, [secret])
     shown = [
@@ -42,7 +42,7 @@ def test_nothing_shows_a_value(caplog: pytest.LogCaptureFixture) -> None:
         f"{secret}",
         f"{secret:>40}",
         f"{secret!r}",
-        "{}".format(secret),  # noqa: UP032 - one of the ways
+        "{}".format(secret),  # noqa: UP032 - one of the ways to print
         "%s" % secret,  # noqa: UP031 - another
         json.dumps({"secret": secret}, default=str),
         repr(Holder(secret)),
@@ -54,7 +54,7 @@ def test_nothing_shows_a_value(caplog: pytest.LogCaptureFixture) -> None:
     assert all("***" in text for text in shown)
 
 
-def test_a_secret_is_neither_pickled_nor_json() -> None:
+def test_secret_cannot_be_pickled_or_written_as_json() -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         with pytest.raises(TypeError, match="can't be pickled"):
             pickle.dumps(Secret(VALUE), protocol)
@@ -62,7 +62,7 @@ def test_a_secret_is_neither_pickled_nor_json() -> None:
         json.dumps(Secret(VALUE))
 
 
-def test_a_secret_is_its_value_to_who_compares() -> None:
+def test_secrets_compare_by_value() -> None:
     assert Secret(VALUE) == Secret(VALUE) == copy.deepcopy(Secret(VALUE))
     assert Secret(VALUE) != Secret("other")
     assert Secret(VALUE) != VALUE
@@ -70,19 +70,19 @@ def test_a_secret_is_its_value_to_who_compares() -> None:
     assert Secret(VALUE).reveal() == VALUE
 
 
-def test_a_store_s_version_is_taken_as_it_is() -> None:
+def test_version_of_a_store_is_used_as_it_is() -> None:
     assert version_of("A", Found(Secret(VALUE), "7"), KEY) == "7"
 
 
 @given(st.text(), st.text())
-def test_a_digest_tells_values_apart_and_means_nothing_without_the_key(one: str, two: str) -> None:
+def test_digest_depends_on_value_name_and_key(one: str, two: str) -> None:
     first, second = (version_of("A", Found(Secret(value)), KEY) for value in (one, two))
     assert (first == second) == (one == two)
     assert version_of("A", Found(Secret(one)), Secret("another key")) != first
     assert version_of("B", Found(Secret(one)), KEY) != first
 
 
-def test_a_field_of_a_json_document_is_a_value_of_its_own() -> None:
+def test_field_of_a_json_document_is_a_value() -> None:
     found = Found(Secret('{"user": "app", "port": 5432}'), "v1")
     assert field_of(found, "") is found
     assert field_of(found, "user") == Found(Secret("app"), "v1")
@@ -94,7 +94,7 @@ def test_a_field_of_a_json_document_is_a_value_of_its_own() -> None:
     )
 
 
-def test_what_changed_is_named() -> None:
+def test_changed_secrets_are_named() -> None:
     one = Pinned("A", "ssm", "/a", "", "file", "1")
     two = Pinned("B", "env", "B", "", "env", "hmac-1")
     assert changed((one, two), (two, one)) == ()

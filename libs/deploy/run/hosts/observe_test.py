@@ -1,4 +1,4 @@
-"""Snapshots: read from what a host prints, all at once."""
+"""Snapshots of hosts, parsed from the output of one script."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REPLICA = {
 }
 
 
-def test_every_line_is_a_fact() -> None:
+def test_snapshot_is_parsed_from_lines_of_facts() -> None:
     entry = Entry(1, "", "ada", "deploy", "app", RELEASE.id, 1, "ended", "live")
     lines = [
         "engine 28.5.2",
@@ -68,28 +68,28 @@ def test_every_line_is_a_fact() -> None:
         f"ledger {sealed(head_of(entry), '')}",
         "ledger {torn",
     ]
-    seen = parse_snapshot("a", "\n".join(lines) + "\n")
-    assert (seen.host, seen.engine_version, seen.compose_version) == ("a", "28.5.2", "2.40.3")
-    assert (seen.disk_free_bytes, seen.network, seen.problem) == (1234567, True, None)
-    assert seen.images == {"app@sha256:1234"}
-    assert seen.releases == (RELEASE,)
-    assert seen.ledger == (entry,)
-    assert (seen.target("app"), seen.target("other")) == ("8f3a", None)
-    assert (seen.stack_keys("edge"), seen.stack_keys("metrics")) == (("k1",), ())
-    assert (seen.other_stacks("edge", "k1"), seen.other_stacks("metrics", None)) == ((), ("k2",))
-    replica = seen.replicas("app", RELEASE.id)[0]
+    host = parse_snapshot("a", "\n".join(lines) + "\n")
+    assert (host.host, host.engine_version, host.compose_version) == ("a", "28.5.2", "2.40.3")
+    assert (host.disk_free_bytes, host.network, host.problem) == (1234567, True, None)
+    assert host.images == {"app@sha256:1234"}
+    assert host.releases == (RELEASE,)
+    assert host.ledger == (entry,)
+    assert (host.target("app"), host.target("other")) == ("8f3a", None)
+    assert (host.stack_keys("edge"), host.stack_keys("metrics")) == (("k1",), ())
+    assert (host.other_stacks("edge", "k1"), host.other_stacks("metrics", None)) == ((), ("k2",))
+    replica = host.replicas("app", RELEASE.id)[0]
     assert (replica.name, replica.address, replica.restarts) == ("app-r000001-1", "10.213.0.65", 2)
     assert replica.ready
-    assert seen.running_releases("app") == (RELEASE.id,)
+    assert host.running_releases("app") == (RELEASE.id,)
 
 
-def test_a_bare_host_is_no_trouble() -> None:
-    seen = parse_snapshot("a", "engine 28.5.2\ncompose \ndisk 5\n")
-    assert (seen.network, seen.containers, seen.releases, seen.ledger) == (False, (), (), ())
-    assert seen.edge.routes == ()
+def test_snapshot_of_a_bare_host_is_empty() -> None:
+    host = parse_snapshot("a", "engine 28.5.2\ncompose \ndisk 5\n")
+    assert (host.network, host.containers, host.releases, host.ledger) == (False, (), (), ())
+    assert host.edge.routes == ()
 
 
-def test_what_is_not_ours_or_not_readable_is_passed_over() -> None:
+def test_foreign_and_unreadable_records_are_skipped() -> None:
     lines = [
         inspected("by-hand", {"py-cicd.name": "by-hand", "py-cicd.release": "by-hand"}),
         inspected("bare", {}, Config={"Labels": None}),
@@ -97,30 +97,30 @@ def test_what_is_not_ours_or_not_readable_is_passed_over() -> None:
         "release not even json",
         "routes # by hand",
     ]
-    seen = parse_snapshot("a", "\n".join(lines))
-    assert (seen.containers, seen.releases, seen.edge.routes) == ((), (), ())
+    host = parse_snapshot("a", "\n".join(lines))
+    assert (host.containers, host.releases, host.edge.routes) == ((), (), ())
 
 
 @pytest.mark.parametrize("character", ["\x85", "\u2028", "\x0c", "\x1c"])
-def test_odd_characters_end_no_line(character: str) -> None:
+def test_only_newlines_end_a_line(character: str) -> None:
     environment = {"Labels": REPLICA, "Env": [f"TEXT=a{character}b"]}
-    seen = parse_snapshot("a", inspected("app-r000001-1", {}, Config=environment))
-    assert len(seen.containers) == 1
+    host = parse_snapshot("a", inspected("app-r000001-1", {}, Config=environment))
+    assert len(host.containers) == 1
 
 
-def test_all_hosts_are_looked_at_and_one_that_can_not_be_is_told() -> None:
+def test_unreachable_host_has_a_problem_or_raises() -> None:
     fleet = Fleet.of("a", "b")
-    assert [seen.host for seen in observe(fleet.hosts)] == ["a", "b"]
+    assert [host.host for host in observe(fleet.hosts)] == ["a", "b"]
     fleet.gone.add("b")
     with pytest.raises(HostUnreachableError):
         observe(fleet.hosts)
-    assert [seen.problem for seen in observe_reachable(fleet.hosts)] == [
+    assert [host.problem for host in observe_reachable(fleet.hosts)] == [
         None,
         "b: the connection was lost",
     ]
 
 
-def test_an_engine_that_is_down_is_told_with_what_it_said() -> None:
+def test_engine_that_is_down_is_reported_with_its_message() -> None:
     fleet = Fleet.of("a")
     fleet.faults.append(Fault("a", 1, FaultKind.FAILS))
     with pytest.raises(

@@ -1,6 +1,6 @@
-"""Every step of every plan breaks in turn, in every way we know, and what must hold is looked at after each command.
+"""Fails every step of every plan in turn, in every way, and checks after each command what must always hold.
 
-The cases come from the plans themselves: a new step is covered without anybody thinking of it.
+The cases are generated from the plans, so a new step is covered automatically.
 """
 
 from __future__ import annotations
@@ -66,28 +66,30 @@ def context(fleet: Fleet) -> DeployContext:
     return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def go(
-    fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None] = lambda event: None
+def run_deploy(
+    fleet: Fleet, command: DeployCommand, listen: Callable[[Event], None] = lambda event: None
 ) -> Result:
-    return deploy(request, context(fleet), tell)
+    return deploy(command, context(fleet), listen)
 
 
-def asking(fleet: Fleet, label: str, *, stacks: str = "1", color: str = "") -> DeployCommand:
-    """Asks for the image of this label, and makes it pullable with what runs beside it."""
-    request = DeployCommand(
+def deploy_command(
+    fleet: Fleet, label: str, *, stacks: str = "1", color: str = ""
+) -> DeployCommand:
+    """Returns a command to deploy the image of this label, and makes its images pullable."""
+    command = DeployCommand(
         factories.service(replicas=2, color=color),
         factories.image(label),
         factories.REPLICA,
         factories.stacks(stacks),
         factories.ORIGIN,
     )
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    return request
+    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
+    return command
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A fleet, what runs on it, and what is asked for. `old` is what serves before, "" for nothing."""
+class Case:
+    """A fleet, what runs on it, and the command to run. `old` is the live release before, "" for none."""
 
     name: str
     build: Callable[[], tuple[Fleet, DeployCommand]]
@@ -104,7 +106,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Before:
-    """What a fleet's hosts served, which of them had ever been deployed to, and by which edges they served."""
+    """A fleet before a command: what its hosts served, which were ever deployed to, and their edges."""
 
     served: tuple[str, ...]
     used: frozenset[str]
@@ -118,139 +120,137 @@ class Before:
 
 
 def _edges(host: MemoryHost) -> frozenset[str]:
-    """The keys of the edges that a host runs; of each it must hold the files."""
+    """Returns the keys of the edges that a host runs."""
     found = [c.labels for c in host.engine.containers.values()]
     return frozenset(labels["py-cicd.key"] for labels in found if labels["py-cicd.name"] == "edge")
 
 
 def _first() -> tuple[Fleet, DeployCommand]:
     fleet = Fleet.of(*NAMES)
-    return fleet, asking(fleet, "one")
+    return fleet, deploy_command(fleet, "one")
 
 
 def _upgrade() -> tuple[Fleet, DeployCommand]:
     fleet = Fleet.of(*NAMES)
-    go(fleet, asking(fleet, "one"))
+    run_deploy(fleet, deploy_command(fleet, "one"))
     fleet.must_serve.update(NAMES)
-    return fleet, asking(fleet, "two")
+    return fleet, deploy_command(fleet, "two")
 
 
 def _one_more_host() -> tuple[Fleet, DeployCommand]:
     fleet = Fleet.of(NAMES[0])
-    go(fleet, asking(fleet, "one"))
+    run_deploy(fleet, deploy_command(fleet, "one"))
     fleet.must_serve.add(NAMES[0])
     fleet.add(NAMES[1])
-    return fleet, asking(fleet, "two")
+    return fleet, deploy_command(fleet, "two")
 
 
 def _after_a_kill() -> tuple[Fleet, DeployCommand]:
-    """The deploy before was killed when host-1 had switched and host-2 had not."""
-    fleet, request = _upgrade()
+    """The previous deploy was killed after host-1 had switched and before host-2 did."""
+    fleet, command = _upgrade()
     with pytest.raises(Killed):
-        go(fleet, request, _kill_at(fleet, "PointTraffic", "host-2"))
+        run_deploy(fleet, command, _kill_at(fleet, "PointTraffic", "host-2"))
     fleet.revive()
-    return fleet, asking(fleet, "three")
+    return fleet, deploy_command(fleet, "three")
 
 
 def _renewal() -> tuple[Fleet, DeployCommand]:
     """A release that comes with another edge."""
     fleet, _ = _upgrade()
-    return fleet, asking(fleet, "two", stacks="2")
+    return fleet, deploy_command(fleet, "two", stacks="2")
 
 
 def _two_edges() -> tuple[Fleet, DeployCommand]:
-    """The deploy before was killed when both edges served on host-1; now a third comes with yet another release."""
-    fleet, request = _renewal()
+    """The previous deploy was killed while two edges ran on host-1; now a third comes with another release."""
+    fleet, command = _renewal()
     with pytest.raises(Killed):
-        go(fleet, request, _kill_at(fleet, "StartStack", "host-2"))
+        run_deploy(fleet, command, _kill_at(fleet, "StartStack", "host-2"))
     assert len(_edges(fleet["host-1"])) == 2
     fleet.revive()
-    return fleet, asking(fleet, "three", stacks="3")
+    return fleet, deploy_command(fleet, "three", stacks="3")
 
 
 CASES = (
-    Comparison("first", _first, "", MORE_WAYS),
-    Comparison("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
-    Comparison("one-more-host", _one_more_host, "r000001-3f9c2ab"),
-    Comparison("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
-    Comparison("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
-    Comparison("two-edges", _two_edges, "r000001-3f9c2ab"),
+    Case("first", _first, "", MORE_WAYS),
+    Case("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
+    Case("one-more-host", _one_more_host, "r000001-3f9c2ab"),
+    Case("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
+    Case("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
+    Case("two-edges", _two_edges, "r000001-3f9c2ab"),
 )
 
 
 def _kill_at(fleet: Fleet, step: str, host: str) -> Callable[[Event], None]:
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
             fleet.faults.append(Fault(host, 1, FaultKind.KILLED))
 
-    return tell
+    return listen
 
 
 def _arming(fault: Fault, step: Step) -> Callable[[Event], None]:
-    """Arms the fault for as long as the step runs the first time."""
+    """Returns a listener that arms the fault while the step runs for the first time."""
 
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         match event:
-            case StepBegun(step=each) if each == step and not fault.calls:
+            case StepBegun(step=begun) if begun == step and not fault.calls:
                 fault.armed = True
-            case StepDone(step=each) | StepFailed(step=each) if each == step:
+            case StepDone(step=ended) | StepFailed(step=ended) if ended == step:
                 fault.armed = False
             case _:
                 pass
 
-    return tell
+    return listen
 
 
-def _touches(case: Comparison) -> list[tuple[Step, int]]:
-    """Each step of the case's plan, with how often it touches its host when all goes well."""
-    fleet, request = case.make()
+def _touches(case: Case) -> list[tuple[Step, int]]:
+    """Returns each step of the case's plan, with how often it touches its host if nothing fails."""
+    fleet, command = case.make()
     found: list[tuple[Step, int]] = []
 
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, StepBegun):
             fleet.touches[event.step.host] = 0
         if isinstance(event, StepDone):
             found.append((event.step, max(1, fleet.touches[event.step.host])))
 
-    steps = plan(request, context(fleet)).steps
-    go(fleet, request, tell)
+    steps = plan(command, context(fleet)).steps
+    run_deploy(fleet, command, listen)
     assert {step for step, _ in found} == set(steps)
     return found
 
 
 def _points() -> Iterator[object]:
     for case in CASES:
-        for step, touches in sorted(_touches(case), key=lambda each: each[0].host):
+        for step, touches in sorted(_touches(case), key=lambda found: found[0].host):
             name = f"{case.name}-{step.host}-{name_of(step)}"
             yield pytest.param(case, step, touches, id=name)
 
 
 @pytest.mark.parametrize(("case", "step", "touches"), list(_points()))
-def test_a_step_that_breaks_leaves_one_whole_release(
-    case: Comparison, step: Step, touches: int
-) -> None:
+def test_failed_step_leaves_one_complete_release(case: Case, step: Step, touches: int) -> None:
     for how, which, after in case.ways:
-        fleet, request = case.make()
+        fleet, command = case.make()
         before = Before.of(fleet)
         nth = which or touches
         fault = Fault(step.host, nth, how, after, armed=False)
         fleet.faults.append(fault)
-        new, error = _try(fleet, request, _arming(fault, step))
+        new, error = _try(fleet, command, _arming(fault, step))
         when = "after" if after else "before"
         where = f"{how.value} {when} touch {nth} of {touches}: {error!r}"
         assert fleet.violations == [], where
         _ended_truthfully(fleet, before, case.old, new, error, where)
-        _rerun_ends_well(fleet, request, where)
+        _rerun_ends_well(fleet, command, where)
 
 
 def _try(
-    fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None]
+    fleet: Fleet, command: DeployCommand, listen: Callable[[Event], None]
 ) -> tuple[str, BaseException | None]:
-    """Returns the release that was tried, and what the deploy ended with if it didn't end well."""
-    desired = plan(request, context(fleet)).release
+    """Returns the release that was deployed, and the error if the deploy failed."""
+    desired = plan(command, context(fleet)).release
     assert desired is not None
     try:
-        go(fleet, request, tell)
+        run_deploy(fleet, command, listen)
     except (ShipError, Killed) as error:
         return desired.id, error
     return desired.id, None
@@ -280,7 +280,7 @@ def _ended_truthfully(
 
 
 def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> None:
-    """Hosts that answer serve what was verified before, and hold nothing of the attempt."""
+    """Checks that reachable hosts serve the release verified before, and that nothing of the attempt is left."""
     for host, now, edges in zip(fleet.hosts, fleet.served(), before.edges, strict=True):
         if host.name in fleet.gone:
             continue
@@ -295,19 +295,19 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
         assert host.locked_by == "", where
 
 
-def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
+def _rerun_ends_well(fleet: Fleet, command: DeployCommand, where: str) -> None:
     fleet.revive()
-    result = go(fleet, request)
+    result = run_deploy(fleet, command)
     assert result.outcome in ("live", "unchanged"), where
     assert set(fleet.served()) == {result.release}, where
     assert fleet.violations == [], where
-    assert plan(request, context(fleet)).steps == (), where
+    assert plan(command, context(fleet)).steps == (), where
     for host in fleet.hosts:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {result.release}, where
-        assert _edges(host) == {request.stacks[0].key}, where
+        assert _edges(host) == {command.stacks[0].key}, where
         targets = json.loads(host.files[f"{paths.TARGETS}/app.json"])
-        labels = {(each["labels"]["release"], each["labels"]["track"]) for each in targets}
+        labels = {(target["labels"]["release"], target["labels"]["track"]) for target in targets}
         assert labels == {(result.release, "stable")}, where
 
 
@@ -321,21 +321,21 @@ def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
     how=st.sampled_from([FaultKind.FAILS_ONCE, FaultKind.HALF, FaultKind.GONE]),
     killed_after=st.integers(1, 60),
 )
-def test_a_kill_on_the_way_back_is_made_good_by_a_rerun(
-    case: Comparison, host: str, nth: int, how: FaultKind, killed_after: int
+def test_rerun_repairs_what_a_kill_during_a_revert_left(
+    case: Case, host: str, nth: int, how: FaultKind, killed_after: int
 ) -> None:
-    fleet, request = case.make()
+    fleet, command = case.make()
     fault = Fault(host, nth, how, after=True)
     other = next(name for name in NAMES if name != host)
     fleet.faults += [fault, Fault(other, nth + killed_after, FaultKind.KILLED)]
     with suppress(ShipError, Killed):
-        go(fleet, request)
-    _rerun_ends_well(fleet, request, f"{case.name}: {fault}, killed after {killed_after}")
+        run_deploy(fleet, command)
+    _rerun_ends_well(fleet, command, f"{case.name}: {fault}, killed after {killed_after}")
 
 
-def test_a_broken_new_edge_leaves_the_old_one() -> None:
-    fleet, request = _upgrade()
-    renewed = replace(request, stacks=factories.stacks("2"))
+def test_broken_new_edge_leaves_the_old_one() -> None:
+    fleet, command = _upgrade()
+    renewed = replace(command, stacks=factories.stacks("2"))
     fleet.images.update(stack.image for stack in renewed.stacks)
     fault = Fault("host-2", 1, FaultKind.FAILS, armed=False)
     fleet.faults.append(fault)
@@ -345,6 +345,6 @@ def test_a_broken_new_edge_leaves_the_old_one() -> None:
         if (name_of(step), step.host) == ("StartStack", "host-2")
     )
     with pytest.raises(RevertedError):
-        go(fleet, renewed, _arming(fault, step))
+        run_deploy(fleet, renewed, _arming(fault, step))
     assert fleet.violations == []
     assert fleet.served() == ["r000001-3f9c2ab"] * 2

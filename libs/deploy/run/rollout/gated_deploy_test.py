@@ -1,4 +1,4 @@
-"""Whole deploys with the gate on simulated hosts: what a user meets, how they end, what is written down."""
+"""Deploys with the release gate to simulated hosts: what users reach, how they end, what is recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deploy.run.rollout.deploy import (
     StuckError,
     deploy,
 )
-from deploy.run.rollout.deploy_test import asking, context
+from deploy.run.rollout.deploy_test import context, deploy_command
 from deploy.run.rollout.events import (
     Event,
     Message,
@@ -35,15 +35,15 @@ SLOW = ContainerBehaviour(answers_in_s=0.08)
 
 
 class Scene:
-    """Hosts that serve release one; whatever users meet is written down by the edge."""
+    """Hosts that serve release one, with an edge that logs requests."""
 
     def __init__(self, *names: str) -> None:
         self.fleet = Fleet.of(*(names or ("host-1",)))
-        self.told: list[Event] = []
+        self.events: list[Event] = []
         self.metrics = MemoryMetrics()
         self.go("one")
         self.fleet.must_serve.update(host.name for host in self.fleet.hosts)
-        self.told.clear()
+        self.events.clear()
 
     def go(
         self,
@@ -53,15 +53,15 @@ class Scene:
         canary: int = 0,
         bad: ContainerBehaviour | None = None,
     ) -> Result:
-        request = asking(self.fleet, label)
-        service = replace(request.service, gate=gate or Gate())
+        command = deploy_command(self.fleet, label)
+        service = replace(command.service, gate=gate or Gate())
         if bad is not None:
             for host in self.fleet.hosts:
-                host.engine.behaviours[request.image] = bad
-        request = replace(request, service=service, canary=canary)
+                host.engine.behaviours[command.image] = bad
+        command = replace(command, service=service, canary=canary)
         where = replace(context(self.fleet), metrics=self.metrics)
         try:
-            return deploy(request, where, self.told.append)
+            return deploy(command, where, self.events.append)
         finally:
             assert self.fleet.violations == []
 
@@ -74,21 +74,21 @@ class Scene:
 
     @property
     def steps(self) -> list[str]:
-        return [type(each.step).__name__ for each in self.told if isinstance(each, StepDone)]
+        return [type(event.step).__name__ for event in self.events if isinstance(event, StepDone)]
 
     @property
-    def said(self) -> str:
-        return "\n".join(each.text for each in self.told if isinstance(each, Message))
+    def messages(self) -> str:
+        return "\n".join(event.text for event in self.events if isinstance(event, Message))
 
 
 def verdicts(host: MemoryHost) -> list[tuple[str, str, str]]:
-    """The (release, stage, outcome) of each verdict in a host's ledger."""
+    """Returns the (release, stage, outcome) of each verdict in a host's ledger."""
     entries = parse_ledger(host.files[locks.LEDGER].decode())
     found = [(e.release, parse_verdict(e.what)) for e in entries if e.event == "judged"]
     return [(release, stage, verdict.outcome) for release, (stage, verdict) in found]
 
 
-def test_a_healthy_release_passes_both_judgements_and_goes_live() -> None:
+def test_healthy_release_passes_both_analyses_and_goes_live() -> None:
     scene = Scene("host-1", "host-2")
     assert scene.go("two").outcome == "live"
     assert scene.fleet.served() == [TWO, TWO]
@@ -102,7 +102,7 @@ def test_a_healthy_release_passes_both_judgements_and_goes_live() -> None:
     assert verdicts(scene.fleet["host-2"]) == []
 
 
-def test_five_errors_in_a_hundred_are_taken_back_before_a_user_meets_them() -> None:
+def test_release_with_five_percent_errors_is_reverted_before_a_user_reaches_it() -> None:
     scene = Scene()
     error = scene.refused(bad=FAILS)
     assert "the gate refuses" in error.message
@@ -111,11 +111,11 @@ def test_five_errors_in_a_hundred_are_taken_back_before_a_user_meets_them() -> N
     assert (error.result.release, error.result.previous) == (TWO, ONE)
     assert scene.fleet.served() == [ONE]
     assert "PointTraffic" not in scene.steps
-    assert "errors: fail" in scene.said
+    assert "errors: fail" in scene.messages
     assert verdicts(scene.fleet["host-1"])[-1] == (TWO, "trial", "fail")
 
 
-def test_the_ledger_is_whole_and_the_next_deploy_is_none_the_wiser() -> None:
+def test_next_deploy_after_a_refused_one_goes_live() -> None:
     scene = Scene()
     scene.refused(bad=FAILS)
     assert scene.go("three").outcome == "live"
@@ -124,7 +124,7 @@ def test_the_ledger_is_whole_and_the_next_deploy_is_none_the_wiser() -> None:
 QUEUE = Condition("queue", "queue", at_most=5)
 
 
-def test_a_condition_is_asked_only_once_users_have_met_the_release() -> None:
+def test_condition_is_queried_only_after_users_reach_the_release() -> None:
     scene = Scene()
     scene.metrics.answer("queue", lambda: [({}, float("PointTraffic" in scene.steps))])
     gate = Gate(conditions=(replace(QUEUE, at_least=1),))
@@ -155,7 +155,7 @@ def _down_from_the_switch_on(scene: Scene) -> None:
 
 
 BAD_READINGS = pytest.mark.parametrize(
-    ("prepare", "told"),
+    ("prepare", "message"),
     [
         (_no_series, "queue: Prometheus can't answer `queue`: no series matches"),
         (_not_a_number, "queue: Prometheus can't answer `queue`: a value is nan"),
@@ -167,14 +167,14 @@ BAD_READINGS = pytest.mark.parametrize(
 
 
 @BAD_READINGS
-def test_what_can_not_be_read_is_looked_for_three_times_and_then_taken_back(
-    prepare: Callable[[Scene], None], told: str
+def test_unreadable_condition_is_tried_three_times_and_then_reverts_the_release(
+    prepare: Callable[[Scene], None], message: str
 ) -> None:
     scene = Scene()
     prepare(scene)
     with pytest.raises(RevertedError) as caught:
         scene.go("two", Gate(conditions=(QUEUE,)))
-    assert told in caught.value.message
+    assert message in caught.value.message
     assert scene.metrics.queries == ["queue"] * 3
     assert scene.fleet.served() == [ONE]
     assert [each[1:] for each in verdicts(scene.fleet["host-1"])[-2:]] == [
@@ -184,17 +184,17 @@ def test_what_can_not_be_read_is_looked_for_three_times_and_then_taken_back(
 
 
 @BAD_READINGS
-def test_what_can_not_be_read_goes_live_where_the_policy_says_so(
-    prepare: Callable[[Scene], None], told: str
+def test_unreadable_condition_goes_live_if_the_policy_is_continue(
+    prepare: Callable[[Scene], None], message: str
 ) -> None:
     scene = Scene()
     prepare(scene)
     assert scene.go("two", Gate(conditions=(QUEUE,), on_unclear="continue")).outcome == "live"
-    assert told.removeprefix("queue: ") in scene.said
+    assert message.removeprefix("queue: ") in scene.messages
     assert verdicts(scene.fleet["host-1"])[-1] == (TWO, "users", "inconclusive")
 
 
-def test_without_conditions_a_deploy_needs_no_prometheus() -> None:
+def test_deploy_without_conditions_needs_no_prometheus() -> None:
     scene = Scene()
     _down_from_the_switch_on(scene)
     assert scene.go("two").outcome == "live"
@@ -208,7 +208,8 @@ def test_clocks_five_minutes_apart_change_no_verdict(off_s: float, which: str) -
     scene.fleet[which].log.clock_off_s = off_s
     assert scene.go("two").outcome == "live"
     assert (
-        f"{'ahead of' if off_s > 0 else 'behind'} this machine's; the deploy goes on" in scene.said
+        f"{'ahead of' if off_s > 0 else 'behind'} this machine's; the deploy goes on"
+        in scene.messages
     )
     with pytest.raises(RevertedError) as caught:
         scene.go("three", bad=FAILS)
@@ -216,7 +217,7 @@ def test_clocks_five_minutes_apart_change_no_verdict(off_s: float, which: str) -
     assert scene.fleet.served() == [TWO, TWO]
 
 
-def test_a_canary_gets_its_share_then_all_of_it() -> None:
+def test_canary_gets_its_share_and_then_all_traffic() -> None:
     scene = Scene("host-1", "host-2")
     host, shares = scene.fleet["host-1"], list[float]()
 
@@ -236,7 +237,7 @@ def test_a_canary_gets_its_share_then_all_of_it() -> None:
     assert [each[1] for each in verdicts(host)[-3:]] == ["trial", "canary", "users"]
 
 
-def test_a_canary_that_fails_under_users_alone_ends_with_no_user_on_it() -> None:
+def test_canary_that_fails_leaves_no_user_on_it() -> None:
     scene = Scene()
     gate = Gate(paths=(), looks=1, on_unclear="rollback")
     error = scene.refused(gate, bad=FAILS, canary=20)
@@ -249,7 +250,7 @@ def test_a_canary_that_fails_under_users_alone_ends_with_no_user_on_it() -> None
 
 
 @pytest.mark.parametrize("policy", ["rollback", "continue"])
-def test_a_slower_release_goes_as_its_policy_says(policy: str) -> None:
+def test_slower_release_follows_its_policy(policy: str) -> None:
     scene = Scene()
     if policy == "rollback":
         assert "latency: median" in scene.refused(Gate(on_slower=policy), bad=SLOW).message
@@ -258,7 +259,7 @@ def test_a_slower_release_goes_as_its_policy_says(policy: str) -> None:
         assert scene.go("two", Gate(on_slower=policy), bad=SLOW).outcome == "live"
 
 
-def test_a_slower_candidate_is_held_where_its_policy_says_so_and_a_person_decides() -> None:
+def test_slower_candidate_is_held_for_a_person_if_the_policy_is_hold() -> None:
     scene = Scene()
     with pytest.raises(StuckError) as caught:
         scene.go("two", Gate(on_slower="hold"), bad=SLOW, canary=20)

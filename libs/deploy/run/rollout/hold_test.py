@@ -1,4 +1,4 @@
-"""A candidate that is held, promoted or aborted; other scales; tasks: on simulated hosts."""
+"""Held, promoted and aborted candidates, scaling, tasks and confirming, on simulated hosts."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def quiet(event: Event) -> None:
     del event
 
 
-def asking(
+def deploy_command(
     fleet: Fleet, label: str, *, hold: bool = False, service: Service = SERVICE
 ) -> DeployCommand:
-    request = DeployCommand(
+    command = DeployCommand(
         service,
         factories.image(label),
         factories.REPLICA,
@@ -73,29 +73,29 @@ def asking(
         factories.ORIGIN,
         hold=hold,
     )
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    return request
+    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
+    return command
 
 
 @pytest.fixture
 def fleet() -> Fleet:
     """Two hosts that serve ONE."""
     fleet = Fleet.of("host-1", "host-2")
-    deploy(asking(fleet, "one"), context(fleet), quiet)
+    deploy(deploy_command(fleet, "one"), context(fleet), quiet)
     fleet.must_serve.update(("host-1", "host-2"))
     return fleet
 
 
 @pytest.fixture
 def held(fleet: Fleet) -> Fleet:
-    """The same, with TWO held beside it."""
-    result = deploy(asking(fleet, "two", hold=True), context(fleet), quiet)
+    """The same hosts, with TWO held as a candidate."""
+    result = deploy(deploy_command(fleet, "two", hold=True), context(fleet), quiet)
     assert (result.outcome, result.release, result.previous) == ("held", TWO, ONE)
     return fleet
 
 
-def promoted(fleet: Fleet, tell: Callable[[Event], None] = quiet, release: str = TWO) -> Result:
-    return promote(PromoteCommand(SERVICE, factories.ORIGIN, release), context(fleet), tell)
+def promoted(fleet: Fleet, listen: Callable[[Event], None] = quiet, release: str = TWO) -> Result:
+    return promote(PromoteCommand(SERVICE, factories.ORIGIN, release), context(fleet), listen)
 
 
 def aborted(fleet: Fleet, release: str = TWO) -> Result:
@@ -103,7 +103,7 @@ def aborted(fleet: Fleet, release: str = TWO) -> Result:
 
 
 def is_whole(fleet: Fleet, release: str) -> bool:
-    """One release everywhere, nothing beside it, nothing held, nothing wrong on the way."""
+    """Returns whether this release alone runs everywhere, nothing is held, and no invariant was violated."""
     running = {
         c.labels["py-cicd.release"]
         for host in fleet.hosts
@@ -119,78 +119,85 @@ def is_whole(fleet: Fleet, release: str) -> bool:
     )
 
 
-# Held.
+# Holding.
 
 
-def test_a_held_candidate_answers_on_the_preview_route_only(held: Fleet) -> None:
+def test_held_candidate_answers_on_the_preview_route_only(held: Fleet) -> None:
     assert held.served() == [ONE, ONE]
     for host in held.hosts:
         assert TWO.encode() in host.answer(PREVIEW_PORT, "", "/version").body
     assert held.violations == []
 
 
-def test_to_hold_again_what_is_held_only_renews_the_hold(held: Fleet) -> None:
+def test_second_hold_of_the_same_candidate_renews_it(held: Fleet) -> None:
     before = observe(held.hosts).active_hold("app")
     assert before is not None
     held.clock.sleep(60)
-    assert deploy(asking(held, "two", hold=True), context(held), quiet).outcome == "held"
+    assert deploy(deploy_command(held, "two", hold=True), context(held), quiet).outcome == "held"
     after = observe(held.hosts).active_hold("app")
     assert after is not None
     assert after.expires_s - before.expires_s > 60
 
 
-def test_other_deploys_are_refused_and_told_by_whom(held: Fleet) -> None:
+def test_other_operations_are_refused_and_the_error_says_who_holds_the_candidate(
+    held: Fleet,
+) -> None:
     refused: list[Callable[[], Result]] = [
-        lambda: deploy(asking(held, "three"), context(held), quiet),
-        lambda: deploy(asking(held, "three", hold=True), context(held), quiet),
-        lambda: deploy(asking(held, "two"), context(held), quiet),
+        lambda: deploy(deploy_command(held, "three"), context(held), quiet),
+        lambda: deploy(deploy_command(held, "three", hold=True), context(held), quiet),
+        lambda: deploy(deploy_command(held, "two"), context(held), quiet),
         lambda: rollback(RollbackCommand(SERVICE, factories.ORIGIN), context(held), quiet),
         lambda: scale(ScaleCommand(SERVICE, factories.ORIGIN, 4), context(held), quiet),
         lambda: promoted(held, release=THREE),
         lambda: aborted(held, release=THREE),
     ]
-    for go in refused:
+    for run in refused:
         with pytest.raises(LockedError, match=f"{TWO} is held by ada since 2026") as error:
-            go()
+            run()
         assert error.value.exit_code == 3
     assert held.served() == [ONE, ONE]
 
 
-def test_an_expired_hold_keeps_nobody_away_and_goes(held: Fleet) -> None:
+def test_expired_hold_blocks_no_deploy_and_is_removed(held: Fleet) -> None:
     held.clock.sleep(SERVICE.rollout.hold_s + 1)
     with pytest.raises(LockedError, match="has expired"):
         promoted(held)
-    assert deploy(asking(held, "three"), context(held), quiet).release == THREE
+    assert deploy(deploy_command(held, "three"), context(held), quiet).release == THREE
     assert is_whole(held, THREE)
 
 
-def test_another_service_is_not_held(held: Fleet) -> None:
+def test_hold_does_not_affect_another_service(held: Fleet) -> None:
     other = factories.service("shop", path="/shop")
-    assert deploy(asking(held, "shop", service=other), context(held), quiet).outcome == "live"
+    assert (
+        deploy(deploy_command(held, "shop", service=other), context(held), quiet).outcome == "live"
+    )
 
 
-def test_a_candidate_that_fails_is_not_held(fleet: Fleet) -> None:
-    request = asking(fleet, "two", hold=True)
+def test_failed_candidate_is_not_held(fleet: Fleet) -> None:
+    command = deploy_command(fleet, "two", hold=True)
     fleet["host-2"].pull_refused = True
     with pytest.raises(RevertedError):
-        deploy(request, context(fleet), quiet)
+        deploy(command, context(fleet), quiet)
     assert is_whole(fleet, ONE)
 
 
-def test_to_hold_what_is_live_is_nothing_to_do(fleet: Fleet) -> None:
-    assert deploy(asking(fleet, "one", hold=True), context(fleet), quiet).outcome == "unchanged"
+def test_hold_of_the_live_release_changes_nothing(fleet: Fleet) -> None:
+    assert (
+        deploy(deploy_command(fleet, "one", hold=True), context(fleet), quiet).outcome
+        == "unchanged"
+    )
 
 
-# Promoted, aborted.
+# Promoting and aborting.
 
 
-def test_a_promoted_candidate_is_live(held: Fleet) -> None:
+def test_promoted_candidate_is_live(held: Fleet) -> None:
     result = promoted(held)
     assert (result.outcome, result.release, result.previous) == ("live", TWO, ONE)
     assert is_whole(held, TWO)
 
 
-def test_an_aborted_candidate_is_gone_and_the_live_release_untouched(held: Fleet) -> None:
+def test_abort_removes_the_candidate_and_keeps_the_live_release(held: Fleet) -> None:
     before = [dict(host.engine.containers) for host in held.hosts]
     assert aborted(held).outcome == "aborted"
     assert is_whole(held, ONE)
@@ -200,20 +207,20 @@ def test_an_aborted_candidate_is_gone_and_the_live_release_untouched(held: Fleet
     assert aborted(held).outcome == "unchanged"
 
 
-def test_a_first_candidate_that_is_aborted_leaves_nothing() -> None:
+def test_abort_of_a_first_candidate_leaves_nothing() -> None:
     fleet = Fleet.of("host-1")
-    deploy(asking(fleet, "one", hold=True), context(fleet), quiet)
+    deploy(deploy_command(fleet, "one", hold=True), context(fleet), quiet)
     assert aborted(fleet, ONE).outcome == "aborted"
     assert fleet.served() == [""]
     assert fleet["host-1"].folders("app") == set()
 
 
-def test_what_is_live_is_not_aborted(fleet: Fleet) -> None:
+def test_live_release_cannot_be_aborted(fleet: Fleet) -> None:
     with pytest.raises(LockedError, match="is live"):
         aborted(fleet, ONE)
 
 
-def test_a_candidate_is_refused_beside_another_live_release(held: Fleet) -> None:
+def test_promote_is_refused_if_another_release_went_live(held: Fleet) -> None:
     for host in held.hosts:  # as if a person had switched by hand
         text = host.files[paths.ROUTES].decode()
         state = parse_edge(text)
@@ -225,19 +232,17 @@ def test_a_candidate_is_refused_beside_another_live_release(held: Fleet) -> None
         promoted(held)
 
 
-def test_a_promotion_that_fails_is_taken_back_with_its_hold(held: Fleet) -> None:
+def test_failed_promote_is_reverted_and_ends_the_hold(held: Fleet) -> None:
     held["host-2"].answers[TWO] = (100, 50)
     with pytest.raises(RevertedError) as caught:
         promoted(held)
     assert is_whole(held, ONE)
-    # There is nothing left to promote.
+    # The candidate is gone, so there is nothing left to promote.
     assert caught.value.hint == f"./ship deploy app --image {factories.image('two')} tries again"
 
 
-@pytest.mark.parametrize("again", ["promote", "deploy"])
-def test_a_promotion_that_was_killed_is_ended_by_itself_or_by_a_deploy(
-    held: Fleet, again: str
-) -> None:
+@pytest.mark.parametrize("rerun", ["promote", "deploy"])
+def test_killed_promote_is_finished_by_promote_or_deploy(held: Fleet, rerun: str) -> None:
     def kill(event: Event) -> None:
         match event:
             case StepBegun(step=step) if (name_of(step), step.host) == ("PointTraffic", "host-2"):
@@ -250,17 +255,19 @@ def test_a_promotion_that_was_killed_is_ended_by_itself_or_by_a_deploy(
     held.revive()
     assert held.served() == [TWO, ONE]
     result = (
-        promoted(held) if again == "promote" else deploy(asking(held, "two"), context(held), quiet)
+        promoted(held)
+        if rerun == "promote"
+        else deploy(deploy_command(held, "two"), context(held), quiet)
     )
     assert result.outcome == "live"
     assert is_whole(held, TWO)
 
 
-# Scale.
+# Scaling.
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
-def test_a_scale_touches_only_what_comes_or_goes(fleet: Fleet, count: int) -> None:
+def test_scale_changes_only_added_and_removed_replicas(fleet: Fleet, count: int) -> None:
     before = dict(fleet["host-1"].engine.containers)
     result = scale(ScaleCommand(SERVICE, factories.ORIGIN, count), context(fleet), quiet)
     assert (result.outcome, result.release) == ("unchanged" if count == 2 else "live", ONE)
@@ -275,13 +282,16 @@ def test_a_scale_touches_only_what_comes_or_goes(fleet: Fleet, count: int) -> No
     )
 
 
-def test_another_scale_runs_no_task_that_the_service_has_got_since(fleet: Fleet) -> None:
-    since = replace(SERVICE, tasks=TASKS)
-    assert scale(ScaleCommand(since, factories.ORIGIN, 4), context(fleet), quiet).outcome == "live"
+def test_scale_runs_no_tasks(fleet: Fleet) -> None:
+    with_new_tasks = replace(SERVICE, tasks=TASKS)
+    assert (
+        scale(ScaleCommand(with_new_tasks, factories.ORIGIN, 4), context(fleet), quiet).outcome
+        == "live"
+    )
     assert [host.tasks for host in fleet.hosts] == [[], []]
 
 
-def test_a_scale_that_fails_goes_back_to_as_many_as_there_were(fleet: Fleet) -> None:
+def test_failed_scale_restores_the_number_of_replicas(fleet: Fleet) -> None:
     def full(event: Event) -> None:
         match event:
             case StepBegun(step=step) if (name_of(step), step.host) == ("StartReplicas", "host-2"):
@@ -296,9 +306,9 @@ def test_a_scale_that_fails_goes_back_to_as_many_as_there_were(fleet: Fleet) -> 
         assert sum(c.has_check for c in host.engine.containers.values()) == 2
 
 
-def test_nothing_live_is_not_scaled() -> None:
+def test_scale_without_a_live_release_is_refused() -> None:
     fleet = Fleet.of("host-1")
-    deploy(asking(fleet, "one", hold=True), context(fleet), quiet)
+    deploy(deploy_command(fleet, "one", hold=True), context(fleet), quiet)
     aborted(fleet, ONE)
     with pytest.raises(UsageError, match="nothing is live"):
         scale(ScaleCommand(SERVICE, factories.ORIGIN, 5), context(fleet), quiet)
@@ -308,35 +318,37 @@ def test_nothing_live_is_not_scaled() -> None:
 
 
 def with_tasks(fleet: Fleet, label: str) -> DeployCommand:
-    return asking(fleet, label, service=replace(SERVICE, tasks=TASKS))
+    return deploy_command(fleet, label, service=replace(SERVICE, tasks=TASKS))
 
 
-def test_tasks_run_once_a_release_on_one_host_and_their_words_are_kept(fleet: Fleet) -> None:
-    request = with_tasks(fleet, "two")
-    assert deploy(request, context(fleet), quiet).outcome == "live"
+def test_tasks_run_once_per_release_on_one_host_and_their_output_is_recorded(fleet: Fleet) -> None:
+    command = with_tasks(fleet, "two")
+    assert deploy(command, context(fleet), quiet).outcome == "live"
     assert [host.tasks for host in fleet.hosts] == [["migrate up", "warm-up"], []]
     entries = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
-    told = [(e.release, e.what, e.outcome, e.why) for e in entries if e.event == "task"]
-    assert told == [
+    recorded = [(e.release, e.what, e.outcome, e.why) for e in entries if e.event == "task"]
+    assert recorded == [
         (TWO, "before_switch", "done", "did it"),
         (TWO, "after_switch", "done", "did it"),
     ]
     assert history(fleet.hosts, "app")[-1].entry.outcome == "live"
-    assert deploy(request, context(fleet), quiet).outcome == "unchanged"
-    rollback(RollbackCommand(request.service, factories.ORIGIN), context(fleet), quiet)
+    assert deploy(command, context(fleet), quiet).outcome == "unchanged"
+    rollback(RollbackCommand(command.service, factories.ORIGIN), context(fleet), quiet)
     assert [len(host.tasks) for host in fleet.hosts] == [2, 0]
     assert is_whole(fleet, ONE)
 
 
-def test_a_failing_before_switch_stops_the_deploy_with_nothing_switched(fleet: Fleet) -> None:
+def test_failed_before_switch_task_reverts_before_any_switch(fleet: Fleet) -> None:
     fleet["host-1"].task_ends = Completed(3, "no such table\n")
     with pytest.raises(RevertedError, match=r"before_switch of .* exited 3\n  no such table"):
         deploy(with_tasks(fleet, "two"), context(fleet), quiet)
     assert is_whole(fleet, ONE)
 
 
-def test_a_failing_after_switch_leaves_the_release_live_and_is_tried_again(fleet: Fleet) -> None:
-    request = with_tasks(fleet, "two")
+def test_failed_after_switch_task_leaves_the_release_live_and_runs_again_next_time(
+    fleet: Fleet,
+) -> None:
+    command = with_tasks(fleet, "two")
 
     def fail(event: Event) -> None:
         match event:
@@ -348,40 +360,40 @@ def test_a_failing_after_switch_leaves_the_release_live_and_is_tried_again(fleet
                 pass
 
     with pytest.raises(StuckError, match=r"(?s)is live everywhere.*not now") as error:
-        deploy(request, context(fleet), fail)
+        deploy(command, context(fleet), fail)
     assert error.value.exit_code == 4
     assert is_whole(fleet, TWO)
     fleet["host-1"].task_ends = Completed(0)
-    (step,) = plan(request, context(fleet)).steps
+    (step,) = plan(command, context(fleet)).steps
     assert name_of(step) == "RunTask"
-    assert deploy(request, context(fleet), quiet).outcome == "live"
+    assert deploy(command, context(fleet), quiet).outcome == "live"
     assert fleet["host-1"].tasks == ["migrate up", "warm-up", "warm-up"]
 
 
 # Queueing.
 
 
-def test_who_waits_is_told_for_whom_and_goes_on_when_the_lock_is_free(fleet: Fleet) -> None:
+def test_waiting_deploy_says_for_whom_and_continues_when_the_lock_is_free(fleet: Fleet) -> None:
     fleet["host-2"].locked_by = "another"
-    said: list[str] = []
+    messages: list[str] = []
 
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, Message) and event.text.startswith("waiting: "):
-            said.append(event.text)
+            messages.append(event.text)
             assert fleet["host-1"].locked_by == ""
             fleet["host-2"].locked_by = ""
 
-    assert deploy(asking(fleet, "two"), context(fleet), tell, wait=True).outcome == "live"
-    assert len(said) == 1
+    assert deploy(deploy_command(fleet, "two"), context(fleet), listen, wait=True).outcome == "live"
+    assert len(messages) == 1
     fleet["host-2"].locked_by = "another"
     with pytest.raises(ShipError, match="locked by"):
-        deploy(asking(fleet, "three"), context(fleet), tell)
+        deploy(deploy_command(fleet, "three"), context(fleet), listen)
 
 
-# Watched and confirmed.
+# Watching and confirming.
 
 
-def test_the_live_release_is_watched_and_judged(fleet: Fleet) -> None:
+def test_watch_of_the_live_release_passes_or_refuses_it(fleet: Fleet) -> None:
     release, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
     assert (release, verdict.outcome, len(verdict.evidence)) == (ONE, "pass", 2)
     fleet["host-2"].answers[ONE] = (100, 50)
@@ -389,7 +401,7 @@ def test_the_live_release_is_watched_and_judged(fleet: Fleet) -> None:
         watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
 
 
-def test_a_live_release_is_not_passed_without_a_request_on_each_host(fleet: Fleet) -> None:
+def test_watch_is_inconclusive_without_requests_on_every_host(fleet: Fleet) -> None:
     for command in ("host-1", "host-2"):
         fleet[command].answers[ONE] = (0, 0)
         _, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
@@ -397,9 +409,9 @@ def test_a_live_release_is_not_passed_without_a_request_on_each_host(fleet: Flee
         assert any("host-1: no request" in line for line in verdict.evidence)
 
 
-def test_to_confirm_what_is_live_only_records_it(fleet: Fleet) -> None:
+def test_confirm_of_the_live_release_only_records_it(fleet: Fleet) -> None:
     before = {name: host.engine.containers for name, host in enumerate(fleet.hosts)}
-    assert confirm(asking(fleet, "one"), context(fleet), quiet).outcome == "unchanged"
+    assert confirm(deploy_command(fleet, "one"), context(fleet), quiet).outcome == "unchanged"
     entries = parse_ledger(fleet["host-2"].files[locks.LEDGER].decode())
     assert (entries[-1].verb, entries[-1].outcome, entries[-1].release) == (
         "confirm",
@@ -409,28 +421,28 @@ def test_to_confirm_what_is_live_only_records_it(fleet: Fleet) -> None:
     assert before == {name: host.engine.containers for name, host in enumerate(fleet.hosts)}
 
 
-def test_to_confirm_what_was_live_brings_it_back(fleet: Fleet) -> None:
-    deploy(asking(fleet, "two"), context(fleet), quiet)
-    result = confirm(asking(fleet, "one"), context(fleet), quiet)
+def test_confirm_of_an_earlier_release_rolls_back_to_it(fleet: Fleet) -> None:
+    deploy(deploy_command(fleet, "two"), context(fleet), quiet)
+    result = confirm(deploy_command(fleet, "one"), context(fleet), quiet)
     assert (result.outcome, result.release, result.previous) == ("live", ONE, TWO)
     assert is_whole(fleet, ONE)
 
 
-def test_to_confirm_what_no_host_knows_deploys_it(fleet: Fleet) -> None:
-    result = confirm(asking(fleet, "two"), context(fleet), quiet)
+def test_confirm_of_an_unknown_image_deploys_it(fleet: Fleet) -> None:
+    result = confirm(deploy_command(fleet, "two"), context(fleet), quiet)
     assert (result.outcome, result.release) == ("live", TWO)
 
 
-def test_to_confirm_an_older_configuration_of_the_live_image_brings_it_back(fleet: Fleet) -> None:
+def test_confirm_of_an_earlier_configuration_rolls_back_to_it(fleet: Fleet) -> None:
     blue = factories.service(replicas=2, color="blue")
-    deploy(asking(fleet, "one", service=blue), context(fleet), quiet)
-    result = confirm(asking(fleet, "one"), context(fleet), quiet)
+    deploy(deploy_command(fleet, "one", service=blue), context(fleet), quiet)
+    result = confirm(deploy_command(fleet, "one"), context(fleet), quiet)
     assert (result.outcome, result.release, result.previous) == ("live", ONE, TWO)
     assert is_whole(fleet, ONE)
-    assert confirm(asking(fleet, "one"), context(fleet), quiet).outcome == "unchanged"
+    assert confirm(deploy_command(fleet, "one"), context(fleet), quiet).outcome == "unchanged"
 
 
-def test_to_confirm_a_known_image_as_it_never_was_configured_deploys_it(fleet: Fleet) -> None:
+def test_confirm_of_a_new_configuration_deploys_it(fleet: Fleet) -> None:
     blue = factories.service(replicas=2, color="blue")
-    result = confirm(asking(fleet, "one", service=blue), context(fleet), quiet)
+    result = confirm(deploy_command(fleet, "one", service=blue), context(fleet), quiet)
     assert (result.outcome, result.release, result.previous) == ("live", TWO, ONE)

@@ -1,4 +1,4 @@
-"""A service that is closed on all hosts and opened again, by simulated hosts that break."""
+"""Closing a service for maintenance and opening it again, on simulated hosts that fail."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def context(fleet: Fleet) -> DeployContext:
     return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def go(fleet: Fleet, label: str) -> Result:
-    request = DeployCommand(
+def run_deploy(fleet: Fleet, label: str) -> Result:
+    command = DeployCommand(
         factories.service(replicas=2),
         factories.image(label),
         factories.REPLICA,
         factories.stacks(),
         factories.ORIGIN,
     )
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    return deploy(request, context(fleet), lambda event: None)
+    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
+    return deploy(command, context(fleet), lambda event: None)
 
 
 @cache
 def _live() -> Fleet:
     fleet = Fleet.of("host-1", "host-2")
-    go(fleet, "one")
+    run_deploy(fleet, "one")
     return fleet
 
 
@@ -64,13 +64,13 @@ def fleet() -> Fleet:
     return copy.deepcopy(_live())
 
 
-def turn(fleet: Fleet, on: bool, tell: Callable[[Event], None] = lambda event: None) -> Result:
-    request = Maintenance(factories.service(replicas=2), on, factories.ORIGIN)
-    return set_maintenance(request, context(fleet), tell)
+def turn(fleet: Fleet, on: bool, listen: Callable[[Event], None] = lambda event: None) -> Result:
+    command = Maintenance(factories.service(replicas=2), on, factories.ORIGIN)
+    return set_maintenance(command, context(fleet), listen)
 
 
 def closed(fleet: Fleet) -> list[bool]:
-    """What a user meets at each host."""
+    """Returns for each host whether users get the maintenance page."""
     answers = [fleet.get(f"http://{host.name}.test/") for host in fleet.hosts]
     assert {answer.status for answer in answers} <= {200, 503}
     assert all((a.status == 503) == ("retry-after" in a.headers) for a in answers)
@@ -80,11 +80,11 @@ def closed(fleet: Fleet) -> list[bool]:
 def test_on_closes_every_host_and_off_opens_it(fleet: Fleet) -> None:
     plans: list[tuple[str, ...]] = []
 
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, PlanMade):
             plans.append(event.plan.lines())
 
-    result = turn(fleet, True, tell)
+    result = turn(fleet, True, listen)
     assert (result.outcome, result.release) == ("closed", ONE)
     assert plans[0] == (
         "maintenance:",
@@ -110,9 +110,9 @@ def test_requests_in_flight_are_waited_for(fleet: Fleet) -> None:
     assert fleet.clock.monotonic() - begun >= 40
 
 
-def test_a_deploy_goes_on_behind_the_closed_door(fleet: Fleet) -> None:
+def test_deploy_works_during_maintenance(fleet: Fleet) -> None:
     turn(fleet, True)
-    assert go(fleet, "two").release == TWO
+    assert run_deploy(fleet, "two").release == TWO
     assert closed(fleet) == [True, True]
     preview = fleet["host-2"].fetch(8081, "/version")
     assert preview.headers["x-release"] == TWO
@@ -120,38 +120,38 @@ def test_a_deploy_goes_on_behind_the_closed_door(fleet: Fleet) -> None:
     assert fleet.served() == [TWO, TWO]
 
 
-def test_a_failed_deploy_leaves_the_door_closed(fleet: Fleet) -> None:
+def test_failed_deploy_keeps_the_service_closed(fleet: Fleet) -> None:
     turn(fleet, True)
     for host in fleet.hosts:
         host.engine.behaviours[factories.image("two")] = ContainerBehaviour(crashes_after_s=1.0)
     with pytest.raises(RevertedError):
-        go(fleet, "two")
+        run_deploy(fleet, "two")
     assert closed(fleet) == [True, True]
 
 
-def test_status_and_the_record_tell(fleet: Fleet) -> None:
+def test_status_and_ledger_show_maintenance(fleet: Fleet) -> None:
     turn(fleet, True)
     (service,) = status(fleet.environment(), fleet.hosts, (factories.service(),))
     assert [host["maintenance"] for host in service["hosts"]] == [True, True]
     entries = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
-    mine = [entry for entry in entries if entry.verb == "maintenance on"]
-    told = [(entry.event, entry.outcome or entry.what) for entry in mine]
-    assert mine[1].what.startswith("routing app")
-    assert told == [("begun", ""), ("effect", mine[1].what), ("ended", "closed")]
-    assert {(entry.service, entry.release) for entry in mine} == {("app", ONE)}
+    found = [entry for entry in entries if entry.verb == "maintenance on"]
+    events = [(entry.event, entry.outcome or entry.what) for entry in found]
+    assert found[1].what.startswith("routing app")
+    assert events == [("begun", ""), ("effect", found[1].what), ("ended", "closed")]
+    assert {(entry.service, entry.release) for entry in found} == {("app", ONE)}
 
 
 def at(fleet: Fleet, step: str, host: str, how: FaultKind) -> Callable[[Event], None]:
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
-            # The first touch only reads.
+            # The first command only reads.
             fleet.faults.append(Fault(host, 2, how))
 
-    return tell
+    return listen
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_one_host_that_fails_takes_the_others_back(fleet: Fleet, on: bool) -> None:
+def test_failure_on_one_host_reverts_the_others(fleet: Fleet, on: bool) -> None:
     if not on:
         turn(fleet, True)
     with pytest.raises(RevertedError, match="app is as it was before") as caught:
@@ -162,20 +162,20 @@ def test_one_host_that_fails_takes_the_others_back(fleet: Fleet, on: bool) -> No
     assert turn(fleet, on).outcome == ("closed" if on else "open")
 
 
-def test_a_host_that_is_gone_needs_a_person(fleet: Fleet) -> None:
+def test_unreachable_host_leaves_it_stuck(fleet: Fleet) -> None:
     with pytest.raises(StuckError, match="host-2 can't be reached"):
         turn(fleet, True, at(fleet, "SetMaintenance", "host-2", FaultKind.GONE))
     fleet.revive()
     assert closed(fleet) == [False, False]
 
 
-def test_what_is_live_nowhere_can_not_be_closed() -> None:
+def test_service_that_is_live_nowhere_cannot_be_closed() -> None:
     fleet = Fleet.of("host-1")
     with pytest.raises(UsageError, match="live nowhere"):
         turn(fleet, True)
 
 
-def test_replicas_that_do_not_answer_stay_behind_the_door(fleet: Fleet) -> None:
+def test_service_whose_replicas_do_not_answer_stays_closed(fleet: Fleet) -> None:
     turn(fleet, True)
     for host in fleet.hosts:
         host.engine.down(f"app-{ONE}")

@@ -1,8 +1,8 @@
-"""Two hundred hosts, and any one of them fails at any step: the fleet is never mixed at the end.
+"""Deploys to two hundred hosts, any of which fails at any step: the fleet is never mixed at the end.
 
-hypothesis chooses the host, the step and the way; faults_test.py has every combination on two hosts. A case takes
-seconds, so a change gets the same few; MANY_HOSTS_SEED, a number, asks for 200 others, as the pipeline does each night
-with its own: the same number gives the same ones.
+hypothesis chooses the host, the step and the kind of failure; faults_test.py has every combination on two hosts. One
+example takes seconds, so by default there are five, always the same. MANY_HOSTS_SEED, a number in the environment,
+selects 200 others; the nightly pipeline sets it to its own number.
 """
 
 from __future__ import annotations
@@ -40,49 +40,49 @@ SEED = os.environ.get("MANY_HOSTS_SEED", "")
 NAMES = tuple(f"host-{number:03d}" for number in range(1, HOSTS + 1))
 
 
-def _world(fleet: Fleet) -> DeployContext:
+def _context(fleet: Fleet) -> DeployContext:
     return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def _ask(fleet: Fleet, label: str) -> DeployCommand:
+def _deploy_command(fleet: Fleet, label: str) -> DeployCommand:
     service = factories.service(replicas=1)
-    request = DeployCommand(
+    command = DeployCommand(
         service, factories.image(label), factories.REPLICA, factories.stacks("1"), factories.ORIGIN
     )
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    return request
+    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
+    return command
 
 
 @cache
 def _built() -> tuple[Fleet, DeployCommand, str, tuple[str, ...]]:
-    """Two hundred hosts that serve one release, what is asked of them next, and the steps of each."""
+    """Returns hosts that serve one release, the next command, the live release, and the kinds of steps."""
     fleet = Fleet.of(*NAMES)
     fleet.wide = False
-    old = deploy(_ask(fleet, "one"), _world(fleet), lambda _: None).release
+    old = deploy(_deploy_command(fleet, "one"), _context(fleet), lambda _: None).release
     fleet.must_serve.update(NAMES)
-    request = _ask(fleet, "two")
-    steps = plan(request, _world(fleet)).steps
-    return fleet, request, old, tuple(dict.fromkeys(name_of(step) for step in steps))
+    command = _deploy_command(fleet, "two")
+    steps = plan(command, _context(fleet)).steps
+    return fleet, command, old, tuple(dict.fromkeys(name_of(step) for step in steps))
 
 
 def _arming(fault: Fault, step: str) -> Callable[[Event], None]:
-    """Arms the fault once the step begins on its host, for as long as the deploy lasts."""
+    """Returns a listener that arms the fault once the step begins on its host."""
 
-    def tell(each: Event) -> None:
-        if isinstance(each, StepBegun) and (each.step.host, name_of(each.step)) == (
+    def listen(found: Event) -> None:
+        if isinstance(found, StepBegun) and (found.step.host, name_of(found.step)) == (
             fault.host,
             step,
         ):
             fault.armed = True
 
-    return tell
+    return listen
 
 
 def _try(
-    fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None]
+    fleet: Fleet, command: DeployCommand, listen: Callable[[Event], None]
 ) -> Result | ShipError | Killed:
     try:
-        return deploy(request, _world(fleet), tell)
+        return deploy(command, _context(fleet), listen)
     except (ShipError, Killed) as error:
         return error
 
@@ -102,19 +102,21 @@ def _try(
     ),
     after=st.booleans(),
 )
-def test_any_host_fails_at_any_step(host: str, turn: int, how: FaultKind, after: bool) -> None:
-    built, request, old, steps = _built()
+def test_fleet_is_not_mixed_after_any_host_failed_at_any_step(
+    host: str, turn: int, how: FaultKind, after: bool
+) -> None:
+    built, command, old, steps = _built()
     fleet, step = copy.deepcopy(built), steps[turn % len(steps)]
     fault = Fault(host, 1, how, after, armed=False)
     fleet.faults.append(fault)
-    ended = _try(fleet, request, _arming(fault, step))
+    ended = _try(fleet, command, _arming(fault, step))
     where = f"{how.value} {'after' if after else 'before'} {step} of {host}: {ended!r}"
     event(f"{step}: {type(ended).__name__}")
     assert fleet.violations == [], where
     reached = {
         served
-        for each, served in zip(fleet.hosts, fleet.served(), strict=True)
-        if each.name not in fleet.gone
+        for reachable, served in zip(fleet.hosts, fleet.served(), strict=True)
+        if reachable.name not in fleet.gone
     }
     if isinstance(ended, RevertedError):
         assert reached == {old}, where
@@ -127,13 +129,12 @@ def test_any_host_fails_at_any_step(host: str, turn: int, how: FaultKind, after:
         assert isinstance(ended, Result), where
         assert reached == {ended.release}, where
     fleet.revive()
-    again = deploy(request, _world(fleet), lambda _: None)
-    assert set(fleet.served()) == {again.release}, where
+    rerun = deploy(command, _context(fleet), lambda _: None)
+    assert set(fleet.served()) == {rerun.release}, where
     assert fleet.violations == [], where
-    assert plan(request, _world(fleet)).steps == (), where
+    assert plan(command, _context(fleet)).steps == (), where
 
 
-def test_every_kind_of_step_is_in_a_plan_that_is_broken() -> None:
-    """What a deploy of an upgrade does is what is chosen from."""
+def test_plan_that_is_broken_has_the_steps_of_an_upgrade() -> None:
     _, _, _, steps = _built()
     assert {"PullImages", "WriteRelease", "PointTraffic", "RecordLive", "StopRelease"} <= {*steps}

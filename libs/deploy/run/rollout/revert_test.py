@@ -1,4 +1,4 @@
-"""What a pipeline takes back after it failed, at every point that it may have come to."""
+"""Reverting the release of a failed pipeline, at every point that the pipeline may have reached."""
 
 import pytest
 
@@ -35,16 +35,16 @@ def quiet(event: Event) -> None:
     del event
 
 
-def go(fleet: Fleet, label: str, *, hold: bool = False) -> Result:
+def run_deploy(fleet: Fleet, label: str, *, hold: bool = False) -> Result:
     image = factories.image(label)
-    request = DeployCommand(
+    command = DeployCommand(
         SERVICE, image, factories.REPLICA, factories.stacks(), factories.ORIGIN, hold=hold
     )
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    return deploy(request, context(fleet), quiet)
+    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
+    return deploy(command, context(fleet), quiet)
 
 
-def back(fleet: Fleet, release: str = TWO) -> Result:
+def reverted(fleet: Fleet, release: str = TWO) -> Result:
     return revert(SERVICE, factories.ORIGIN, release, context(fleet), quiet)
 
 
@@ -58,25 +58,25 @@ def assert_whole(fleet: Fleet, release: str) -> None:
 def held() -> Fleet:
     """Two hosts that serve ONE and hold TWO."""
     fleet = Fleet.of("host-1", "host-2")
-    go(fleet, "one")
+    run_deploy(fleet, "one")
     fleet.must_serve.update(("host-1", "host-2"))
-    assert go(fleet, "two", hold=True).release == TWO
+    assert run_deploy(fleet, "two", hold=True).release == TWO
     return fleet
 
 
-def test_a_candidate_goes(held: Fleet) -> None:
-    assert back(held).outcome == "aborted"
+def test_candidate_is_aborted(held: Fleet) -> None:
+    assert reverted(held).outcome == "aborted"
     assert_whole(held, ONE)
 
 
-def test_what_was_promoted_gives_way_to_what_was_before(held: Fleet) -> None:
+def test_promoted_release_is_rolled_back(held: Fleet) -> None:
     promote(PromoteCommand(SERVICE, factories.ORIGIN, TWO), context(held), quiet)
-    result = back(held)
+    result = reverted(held)
     assert (result.outcome, result.release) == ("live", ONE)
     assert_whole(held, ONE)
 
 
-def test_a_promotion_that_was_killed_half_way_is_taken_back_on_every_host(held: Fleet) -> None:
+def test_half_done_promote_is_rolled_back_on_every_host(held: Fleet) -> None:
     def kill(event: Event) -> None:
         match event:
             case StepBegun(step=step) if (name_of(step), step.host) == ("PointTraffic", "host-2"):
@@ -88,21 +88,21 @@ def test_a_promotion_that_was_killed_half_way_is_taken_back_on_every_host(held: 
         promote(PromoteCommand(SERVICE, factories.ORIGIN, TWO), context(held), kill)
     held.revive()
     assert held.served() == [TWO, ONE]
-    assert back(held).release == ONE
+    assert reverted(held).release == ONE
     assert_whole(held, ONE)
 
 
-def test_where_nothing_was_held_nothing_is_done(held: Fleet) -> None:
-    assert back(held, "").outcome == "unchanged"
+def test_empty_release_is_left_unchanged(held: Fleet) -> None:
+    assert reverted(held, "").outcome == "unchanged"
     assert held.served() == [ONE, ONE]
 
 
-def test_what_another_pipeline_holds_or_serves_stays(held: Fleet) -> None:
-    assert back(held, "r000009-abc").outcome == "unchanged"
+def test_candidate_of_another_pipeline_stays(held: Fleet) -> None:
+    assert reverted(held, "r000009-abc").outcome == "unchanged"
     assert any(paths.hold_file("app") in host.files for host in held.hosts)
 
 
-def test_to_promote_what_is_live_already_is_nothing_to_do(held: Fleet) -> None:
+def test_promote_of_the_live_release_changes_nothing(held: Fleet) -> None:
     promotion = PromoteCommand(SERVICE, factories.ORIGIN, TWO)
     promote(promotion, context(held), quiet)
     assert promote(promotion, context(held), quiet).outcome == "unchanged"

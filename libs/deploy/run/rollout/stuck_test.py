@@ -1,4 +1,4 @@
-"""What is told where a host can't be taken back: each such host by name, with what it was last known to serve."""
+"""The error if hosts can't be reverted: it names each of them, with what it last served."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.core.planning.steps import name_of
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.context import StuckError
 from deploy.run.rollout.deploy import deploy
-from deploy.run.rollout.deploy_test import asking, context
+from deploy.run.rollout.deploy_test import context, deploy_command
 from deploy.run.rollout.events import (
     Event,
     PlanMade,
@@ -25,58 +25,58 @@ ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
 def live_fleet(*names: str) -> Fleet:
     fleet = Fleet.of(*names)
-    deploy(asking(fleet, "one"), context(fleet), lambda event: None)
+    deploy(deploy_command(fleet, "one"), context(fleet), lambda event: None)
     return fleet
 
 
 def gone_at(fleet: Fleet, step: str, host: str) -> Callable[[Event], None]:
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
             fleet.faults.append(Fault(host, 1, FaultKind.GONE))
 
-    return tell
+    return listen
 
 
-def stuck(fleet: Fleet, tell: Callable[[Event], None]) -> StuckError:
+def stuck(fleet: Fleet, listen: Callable[[Event], None]) -> StuckError:
     with pytest.raises(StuckError) as caught:
-        deploy(asking(fleet, "two"), context(fleet), tell)
+        deploy(deploy_command(fleet, "two"), context(fleet), listen)
     assert caught.value.exit_code == 4
     return caught.value
 
 
 @pytest.mark.parametrize(
-    ("step", "told"),
+    ("step", "state"),
     [
         ("AwaitHealthy", f"{ONE}, and no switch had begun"),
         ("PointTraffic", f"{ONE}, and its switch to {TWO} had begun and may have taken effect"),
         ("WatchRelease", f"{TWO}, and its switch to that had ended"),
     ],
 )
-def test_a_host_that_is_gone_is_told_of_with_its_state_and_the_command(
-    step: str, told: str
+def test_error_names_the_unreachable_host_its_state_and_the_next_command(
+    step: str, state: str
 ) -> None:
     fleet = live_fleet("host-1", "host-2")
     error = stuck(fleet, gone_at(fleet, step, "host-2"))
     lost = "host-2 can't be reached (the connection was lost), it last served"
-    assert f"could not be reverted everywhere: {lost} {told}" in error.message
+    assert f"could not be reverted everywhere: {lost} {state}" in error.message
     assert "./ship status app" in error.hint
     assert "./ship deploy app" in error.hint
     assert fleet.served()[0] == ONE
 
 
-def test_every_host_that_is_not_back_is_named() -> None:
+def test_error_names_every_host_that_was_not_reverted() -> None:
     fleet = live_fleet("host-1", "host-2", "host-3")
     gone = gone_at(fleet, "PointTraffic", "host-3")
 
-    def tell(event: Event) -> None:
+    def listen(event: Event) -> None:
         gone(event)
         if isinstance(event, PlanMade) and event.reverting:
             fleet.faults.append(Fault("host-2", 1, FaultKind.FAILS))
 
-    error = stuck(fleet, tell)
-    back, lost = error.message.partition("everywhere: ")[2].split("; ")
-    assert back.startswith("host-2 failed (")
-    assert f"it last served {TWO}, and its switch to " in back
+    error = stuck(fleet, listen)
+    failed, lost = error.message.partition("everywhere: ")[2].split("; ")
+    assert failed.startswith("host-2 failed (")
+    assert f"it last served {TWO}, and its switch to " in failed
     assert lost.startswith("host-3 can't be reached (the connection was lost), ")
     assert fleet.served()[0] == ONE
     (last,) = [

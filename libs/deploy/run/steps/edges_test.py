@@ -1,4 +1,4 @@
-"""Changing a host's edge, draining it, and counting who answered."""
+"""Changing the routes of a host's edge, and draining it."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def set_route(fleet: Fleet, host: MemoryHost, route: EdgeRoute) -> None:
     edges.set_route(LockedHost(host, "mine", factories.ENTRY), fleet.clock, route, factories.EDGE)
 
 
-def test_a_route_is_set_when_fresh_connections_get_it() -> None:
+def test_route_is_set_once_new_connections_get_it() -> None:
     fleet, host, nginx = host_with_an_edge()
     set_route(fleet, host, ROUTE)
     assert nginx.text == host.files[paths.ROUTES].decode()
     assert edges.read_edge(host).route("app") == ROUTE
 
 
-def test_a_route_that_is_set_already_reloads_nothing() -> None:
+def test_route_that_is_in_force_reloads_nothing() -> None:
     fleet, host, nginx = host_with_an_edge()
     set_route(fleet, host, ROUTE)
     workers = list(nginx.workers)
@@ -55,7 +55,7 @@ def test_a_route_that_is_set_already_reloads_nothing() -> None:
     assert nginx.workers == workers
 
 
-def test_a_text_in_place_that_nginx_never_took_up_is_taken_up() -> None:
+def test_configuration_that_nginx_never_loaded_is_loaded() -> None:
     fleet, host, nginx = host_with_an_edge()
     set_route(fleet, host, ROUTE)
     nginx.conf = Nginx.started(factories.stacks()[0].initial_files[0][1]).conf
@@ -63,7 +63,7 @@ def test_a_text_in_place_that_nginx_never_took_up_is_taken_up() -> None:
     assert nginx.conf.find(PREVIEW_PORT, "", "/") is not None
 
 
-def test_draining_waits_for_the_workers_that_leave_now() -> None:
+def test_draining_waits_for_workers_that_are_shutting_down() -> None:
     fleet, host, nginx = host_with_an_edge()
     nginx.lingers_s = 40
     set_route(fleet, host, ROUTE)
@@ -72,7 +72,7 @@ def test_draining_waits_for_the_workers_that_leave_now() -> None:
     assert fleet.clock.monotonic() - begun == pytest.approx(40, abs=1)
 
 
-def test_a_worker_that_never_leaves_is_told() -> None:
+def test_worker_that_never_ends_is_reported() -> None:
     fleet, host, nginx = host_with_an_edge()
     nginx.lingers_s = 1000
     set_route(fleet, host, ROUTE)
@@ -80,7 +80,7 @@ def test_a_worker_that_never_leaves_is_told() -> None:
         edges.await_drained(host, fleet.clock, deadline_s=90)
 
 
-def test_workers_that_can_not_be_counted_are_not_taken_for_gone() -> None:
+def test_workers_that_cannot_be_listed_do_not_count_as_gone() -> None:
     fleet, host, _ = host_with_an_edge()
     fleet.faults.append(Fault("a", 1, FaultKind.FAILS))
     with pytest.raises(VerifyError, match="can't be listed"):

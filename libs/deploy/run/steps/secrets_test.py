@@ -1,4 +1,4 @@
-"""Deploys of services with secrets over simulated hosts: who gets a value, who never sees one."""
+"""Deploys of services with secrets to simulated hosts: who gets a value, and where none may appear."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ SECOND = {"TOKEN": "token-of-the-second", "PASSWORD": "pa$$word 2", "USER": "som
 
 
 @dataclass
-class Field:
-    """A fleet and the stores that its deployers ask."""
+class Scene:
+    """A fleet, and the stores that deployers read secrets from."""
 
     fleet: Fleet = field(default_factory=lambda: Fleet.of("host-1", "host-2"))
     env: MemoryStore = field(default_factory=MemoryStore)
     ssm: MemoryStore = field(default_factory=lambda: MemoryStore(versioned=True))
     manager: MemoryStore = field(default_factory=lambda: MemoryStore(versioned=True))
-    told: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     refs: dict[str, SecretRef] = field(default_factory=lambda: dict(REFS))
 
     def keep(self, **values: str) -> None:
-        """Puts values where the service names them."""
+        """Stores values under the keys that the service names."""
         for name, value in values.items():
             match self.refs[name]:
                 case SecretRef(store="env", key=key):
@@ -72,36 +72,36 @@ class Field:
                     self.manager.put(key, json.dumps({stack: value, "other": "thing"}))
 
     def context(self) -> DeployContext:
-        """The world of a new process, which has asked for nothing yet."""
+        """Returns the context of a new process, which has fetched nothing yet."""
         stores = {"env": self.env, "ssm": self.ssm, "secretsmanager": self.manager}
         fleet = self.fleet
-        vault = SecretResolver(stores, Redaction())
+        resolver = SecretResolver(stores, Redaction())
         environment = fleet.environment()
         return DeployContext(
-            environment, fleet.hosts, fleet.registry, fleet, fleet.clock, secrets=vault
+            environment, fleet.hosts, fleet.registry, fleet, fleet.clock, secrets=resolver
         )
 
-    def request(self, label: str = "one", *, why: str = "") -> DeployCommand:
+    def command(self, label: str = "one", *, why: str = "") -> DeployCommand:
         service = replace(factories.service(replicas=2), secrets=self.refs)
         origin = replace(factories.ORIGIN, why=why)
-        request = DeployCommand(
+        command = DeployCommand(
             service, factories.image(label), factories.REPLICA, factories.stacks(), origin
         )
-        self.fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-        return request
+        self.fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
+        return command
 
     def deploy(self, label: str = "one", *, why: str = "") -> Result:
         try:
-            return deploy(self.request(label, why=why), self.context(), self.told.append)
+            return deploy(self.command(label, why=why), self.context(), self.events.append)
         finally:
             assert self.fleet.violations == []
 
     def back(self, to: str | None = None) -> Result:
-        request = RollbackCommand(self.request().service, factories.ORIGIN, to)
-        return rollback(request, self.context(), self.told.append)
+        command = RollbackCommand(self.command().service, factories.ORIGIN, to)
+        return rollback(command, self.context(), self.events.append)
 
-    def seen(self) -> list[dict[str, str]]:
-        """What each replica sees, where all of them see the same: once a distinct view."""
+    def secrets(self) -> list[dict[str, str]]:
+        """Returns the distinct sets of secrets that replicas see."""
         views = [
             host.secrets_of(container)
             for host in self.fleet.hosts
@@ -112,204 +112,204 @@ class Field:
 
 
 @pytest.fixture
-def there() -> Field:
-    found = Field()
+def scene() -> Scene:
+    found = Scene()
     found.keep(**FIRST)
     return found
 
 
-def test_every_replica_gets_them(there: Field) -> None:
-    assert there.deploy().release == ONE
-    assert there.seen() == [FIRST]
+def test_every_replica_gets_its_secrets(scene: Scene) -> None:
+    assert scene.deploy().release == ONE
+    assert scene.secrets() == [FIRST]
 
 
-def test_the_same_again_is_nothing_to_do(there: Field) -> None:
-    there.deploy()
-    assert there.deploy().outcome == "unchanged"
+def test_deploy_with_the_same_secrets_changes_nothing(scene: Scene) -> None:
+    scene.deploy()
+    assert scene.deploy().outcome == "unchanged"
 
 
 @pytest.mark.parametrize("name", REFS)
-def test_another_value_is_a_new_release_of_the_same_image(there: Field, name: str) -> None:
-    there.deploy()
-    there.keep(**{name: SECOND[name]})
-    result = there.deploy()
+def test_another_value_is_a_new_release_of_the_same_image(scene: Scene, name: str) -> None:
+    scene.deploy()
+    scene.keep(**{name: SECOND[name]})
+    result = scene.deploy()
     assert (result.release, result.outcome) == (TWO, "live")
-    assert there.seen() == [{**FIRST, name: SECOND[name]}]
-    assert there.deploy().outcome == "unchanged"
+    assert scene.secrets() == [{**FIRST, name: SECOND[name]}]
+    assert scene.deploy().outcome == "unchanged"
 
 
-def test_to_confirm_looks_at_the_names_of_secrets_and_not_at_their_versions(there: Field) -> None:
-    """GitLab's Rollback button runs an old job again, whose release had the secrets of that day."""
-    there.deploy()
-    there.deploy("two")
-    there.keep(**SECOND)
-    there.deploy("two")
+def test_confirm_compares_names_of_secrets_and_not_versions(scene: Scene) -> None:
+    """GitLab's Rollback button runs an old job again, whose release had older versions of the secrets."""
+    scene.deploy()
+    scene.deploy("two")
+    scene.keep(**SECOND)
+    scene.deploy("two")
 
     def confirmed(label: str) -> tuple[str, str]:
-        result = confirm(there.request(label), there.context(), there.told.append)
+        result = confirm(scene.command(label), scene.context(), scene.events.append)
         return result.release, result.outcome
 
     assert confirmed("two") == (THREE, "unchanged")
     assert confirmed("one") == (ONE, "live")
-    assert there.seen() == [SECOND]
-    there.refs = {name: ref for name, ref in REFS.items() if name != "USER"}
+    assert scene.secrets() == [SECOND]
+    scene.refs = {name: ref for name, ref in REFS.items() if name != "USER"}
     assert confirmed("one") == (FOUR, "live")
 
 
-def test_the_same_value_put_again_is_another_version_where_the_store_says_so(there: Field) -> None:
-    there.deploy()
-    there.keep(TOKEN=FIRST["TOKEN"])
-    assert there.deploy().outcome == "unchanged"
-    there.keep(PASSWORD=FIRST["PASSWORD"])
-    assert there.deploy().release == TWO
+def test_same_value_stored_again_is_a_new_version_only_in_a_versioned_store(scene: Scene) -> None:
+    scene.deploy()
+    scene.keep(TOKEN=FIRST["TOKEN"])
+    assert scene.deploy().outcome == "unchanged"
+    scene.keep(PASSWORD=FIRST["PASSWORD"])
+    assert scene.deploy().release == TWO
 
 
-def test_a_plan_shows_names_and_versions_only_and_keeps_nothing(there: Field) -> None:
-    there.deploy()
-    there.keep(PASSWORD=SECOND["PASSWORD"])
-    before = [dict(host.files) for host in there.fleet.hosts]
-    lines = plan(there.request(), there.context()).lines()
+def test_plan_shows_names_and_versions_only_and_changes_nothing(scene: Scene) -> None:
+    scene.deploy()
+    scene.keep(PASSWORD=SECOND["PASSWORD"])
+    before = [dict(host.files) for host in scene.fleet.hosts]
+    lines = plan(scene.command(), scene.context()).lines()
     (first, _) = [line for line in lines if ": write secrets " in line]
     assert "PASSWORD@2" in first
     assert "TOKEN@hmac-" in first
     assert f"(changed since {ONE}: PASSWORD)" in first
     assert not any(value in line for line in lines for value in (*FIRST.values(), SECOND["TOKEN"]))
-    assert [dict(host.files) for host in there.fleet.hosts] == before
+    assert [dict(host.files) for host in scene.fleet.hosts] == before
 
 
-def test_a_rollback_brings_today_s_values_to_the_names_of_then(there: Field) -> None:
-    there.deploy()
-    there.refs = {**REFS, "NEW": SecretRef("ssm", "/app/new")}
-    there.keep(**SECOND, NEW="something new")
-    there.deploy("two")
-    assert there.seen() == [{**SECOND, "NEW": "something new"}]
-    assert there.back().release == ONE
-    assert there.seen() == [SECOND]
+def test_rollback_uses_current_values_for_the_names_of_the_older_release(scene: Scene) -> None:
+    scene.deploy()
+    scene.refs = {**REFS, "NEW": SecretRef("ssm", "/app/new")}
+    scene.keep(**SECOND, NEW="something new")
+    scene.deploy("two")
+    assert scene.secrets() == [{**SECOND, "NEW": "something new"}]
+    assert scene.back().release == ONE
+    assert scene.secrets() == [SECOND]
 
 
-def test_after_a_rollback_the_next_deploy_is_of_today_s_versions(there: Field) -> None:
-    there.deploy()
-    there.keep(**SECOND)
-    there.deploy("two")
-    there.back()
-    assert there.deploy().release == THREE
-    assert there.seen() == [SECOND]
+def test_deploy_after_a_rollback_uses_current_versions(scene: Scene) -> None:
+    scene.deploy()
+    scene.keep(**SECOND)
+    scene.deploy("two")
+    scene.back()
+    assert scene.deploy().release == THREE
+    assert scene.secrets() == [SECOND]
 
 
-def test_all_that_is_missing_is_told_at_once_and_nothing_is_touched(there: Field) -> None:
-    there.deploy()
-    before = [dict(host.files) for host in there.fleet.hosts]
-    del there.env.values["CI_TOKEN"]
-    there.manager.put("app/db", '{"name": "no user"}')
+def test_all_missing_secrets_are_reported_at_once_and_nothing_is_changed(scene: Scene) -> None:
+    scene.deploy()
+    before = [dict(host.files) for host in scene.fleet.hosts]
+    del scene.env.values["CI_TOKEN"]
+    scene.manager.put("app/db", '{"name": "no user"}')
     with pytest.raises(MissingSecretsError) as missing:
-        there.deploy("two")
+        scene.deploy("two")
     assert missing.value.exit_code == 2
     assert missing.value.problems == (
         "app.secrets.TOKEN: env CI_TOKEN is not there",
         "app.secrets.USER: secretsmanager app/db has no text field user",
     )
     assert "nothing was changed" in missing.value.message
-    assert _untouched(there, before)
+    assert _unchanged(scene, before)
 
 
-def test_a_rollback_to_what_needs_a_secret_that_is_gone_touches_nothing(there: Field) -> None:
-    there.deploy()
-    there.refs = {}
-    there.deploy("two")
-    before = [dict(host.files) for host in there.fleet.hosts]
-    there.env.values.clear()
+def test_rollback_to_a_release_whose_secret_is_missing_changes_nothing(scene: Scene) -> None:
+    scene.deploy()
+    scene.refs = {}
+    scene.deploy("two")
+    before = [dict(host.files) for host in scene.fleet.hosts]
+    scene.env.values.clear()
     with pytest.raises(MissingSecretsError, match=f"a secret is missing for app {ONE}"):
-        there.back()
-    assert _untouched(there, before)
-    assert there.fleet.served() == [TWO, TWO]
+        scene.back()
+    assert _unchanged(scene, before)
+    assert scene.fleet.served() == [TWO, TWO]
 
 
-def test_a_store_that_refuses_touches_nothing(there: Field) -> None:
-    there.deploy()
-    before = [dict(host.files) for host in there.fleet.hosts]
-    there.ssm.refuses = True
+def test_store_that_refuses_changes_nothing(scene: Scene) -> None:
+    scene.deploy()
+    before = [dict(host.files) for host in scene.fleet.hosts]
+    scene.ssm.refuses = True
     with pytest.raises(SecretStoreError, match="set to refuse"):
-        there.deploy("two")
-    assert _untouched(there, before)
+        scene.deploy("two")
+    assert _unchanged(scene, before)
 
 
-def test_values_are_learned_to_be_taken_out_of_a_text_or_it_is_told_why_not(there: Field) -> None:
-    vault = there.context().secrets
-    assert vault.learn("app", REFS) is None
-    assert vault.redact("-p token-of-the-first") == "-p ***"
-    del there.env.values["CI_TOKEN"]
-    vault = there.context().secrets
-    assert vault.learn("app", REFS) == "app.secrets.TOKEN: env CI_TOKEN is not there"
-    assert vault.redact("pa$$word 1") == "***"
-    there.ssm.refuses = True
-    assert "set to refuse" in (there.context().secrets.learn("app", REFS) or "")
+def test_learned_values_are_redacted_and_unknown_ones_are_reported(scene: Scene) -> None:
+    resolver = scene.context().secrets
+    assert resolver.learn("app", REFS) is None
+    assert resolver.redact("-p token-of-the-first") == "-p ***"
+    del scene.env.values["CI_TOKEN"]
+    resolver = scene.context().secrets
+    assert resolver.learn("app", REFS) == "app.secrets.TOKEN: env CI_TOKEN is not there"
+    assert resolver.redact("pa$$word 1") == "***"
+    scene.ssm.refuses = True
+    assert "set to refuse" in (scene.context().secrets.learn("app", REFS) or "")
 
 
-def test_a_store_is_asked_once_a_key_and_only_for_what_is_named(there: Field) -> None:
-    there.ssm.put("/nobody/asks", "for this one")
-    there.deploy()
-    assert (there.env.fetched, there.ssm.fetched, there.manager.fetched) == (
+def test_each_key_is_fetched_once_and_only_if_a_service_names_it(scene: Scene) -> None:
+    scene.ssm.put("/nobody/asks", "for this one")
+    scene.deploy()
+    assert (scene.env.fetched, scene.ssm.fetched, scene.manager.fetched) == (
         ["CI_TOKEN"],
         ["/app/password"],
         ["app/db"],
     )
 
 
-def test_the_way_back_of_a_failed_deploy_leaves_the_old_values_with_the_old_replicas(
-    there: Field,
+def test_revert_of_a_failed_deploy_keeps_the_old_values_of_the_old_replicas(
+    scene: Scene,
 ) -> None:
-    there.deploy()
-    for host in there.fleet.hosts:
+    scene.deploy()
+    for host in scene.fleet.hosts:
         host.engine.behaviours[factories.image("bad")] = ContainerBehaviour(healthy_after_s=None)
-    there.keep(**SECOND)
+    scene.keep(**SECOND)
     with pytest.raises(RevertedError):
-        there.deploy("bad")
-    assert there.fleet.served() == [ONE, ONE]
-    assert there.seen() == [FIRST]
-    assert all(host.folders("app") == {ONE} for host in there.fleet.hosts)
+        scene.deploy("bad")
+    assert scene.fleet.served() == [ONE, ONE]
+    assert scene.secrets() == [FIRST]
+    assert all(host.folders("app") == {ONE} for host in scene.fleet.hosts)
 
 
-def test_they_go_with_their_release(there: Field) -> None:
+def test_secrets_are_removed_with_their_release(scene: Scene) -> None:
     for number in range(7):
-        there.keep(TOKEN=f"token number {number}")
-        there.deploy()
-    texts = b"".join(content for host in there.fleet.hosts for content in host.files.values())
+        scene.keep(TOKEN=f"token number {number}")
+        scene.deploy()
+    texts = b"".join(content for host in scene.fleet.hosts for content in host.files.values())
     assert b"token number 1" not in texts
     assert b"token number 6" in texts
 
 
-def test_hosts_share_the_key_and_a_new_one_is_given_it(there: Field) -> None:
-    there.deploy()
-    there.fleet.add("host-3")
-    assert there.deploy().release == ONE
-    keys = {host.files[secret_files.KEY] for host in there.fleet.hosts}
+def test_new_host_gets_the_key_of_the_others(scene: Scene) -> None:
+    scene.deploy()
+    scene.fleet.add("host-3")
+    assert scene.deploy().release == ONE
+    keys = {host.files[secret_files.KEY] for host in scene.fleet.hosts}
     assert len(keys) == 1
 
 
-def test_a_host_from_elsewhere_takes_the_key_of_the_others_within_a_release(there: Field) -> None:
-    there.deploy()
-    there.fleet["host-2"].files[secret_files.KEY] = b"of another fleet"
-    there.deploy()
-    there.deploy("two")
-    keys = {host.files[secret_files.KEY] for host in there.fleet.hosts}
+def test_host_with_another_key_gets_the_common_one_with_the_next_release(scene: Scene) -> None:
+    scene.deploy()
+    scene.fleet["host-2"].files[secret_files.KEY] = b"of another fleet"
+    scene.deploy()
+    scene.deploy("two")
+    keys = {host.files[secret_files.KEY] for host in scene.fleet.hosts}
     assert len(keys) == 1
-    assert there.deploy("two").outcome == "unchanged"
+    assert scene.deploy("two").outcome == "unchanged"
 
 
 @pytest.mark.parametrize("touch", range(1, 40))
-def test_a_deploy_that_is_killed_anywhere_is_finished_by_the_next(touch: int) -> None:
-    there = Field()
-    there.keep(**FIRST)
-    there.deploy()
-    there.keep(**SECOND)
-    there.fleet.faults.append(Fault("host-1", touch, FaultKind.KILLED))
+def test_killed_deploy_is_finished_by_the_next_one(touch: int) -> None:
+    scene = Scene()
+    scene.keep(**FIRST)
+    scene.deploy()
+    scene.keep(**SECOND)
+    scene.fleet.faults.append(Fault("host-1", touch, FaultKind.KILLED))
     try:
-        there.deploy("two")
+        scene.deploy("two")
     except Killed:
-        there.fleet.revive()
-        there.deploy("two")
-    assert there.seen() == [SECOND]
-    assert there.deploy("two").outcome == "unchanged"
+        scene.fleet.revive()
+        scene.deploy("two")
+    assert scene.secrets() == [SECOND]
+    assert scene.deploy("two").outcome == "unchanged"
 
 
 VALUE = st.text(
@@ -319,22 +319,22 @@ VALUE = st.text(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.tuples(VALUE, VALUE, VALUE))
-def test_no_value_is_anywhere_but_where_it_belongs(values: tuple[str, str, str]) -> None:
-    there = Field()
-    fleet = there.fleet
+def test_values_appear_nowhere_but_in_the_secret_files(values: tuple[str, str, str]) -> None:
+    scene = Scene()
+    fleet = scene.fleet
     argvs: list[str] = []
     _listen(fleet, argvs.append)
     named = dict(zip(REFS, values, strict=True))
-    there.keep(**named)
-    there.deploy(why=f"because of {values[0]}")
-    there.keep(**{name: value[::-1] for name, value in named.items()})
-    there.deploy("two")
-    there.back()
+    scene.keep(**named)
+    scene.deploy(why=f"because of {values[0]}")
+    scene.keep(**{name: value[::-1] for name, value in named.items()})
+    scene.deploy("two")
+    scene.back()
     secret = [*values, *(value[::-1] for value in values)]
     texts = [
         *argvs,
-        *(repr(event) for event in there.told),
-        *(line for event in there.told for line in _lines(event)),
+        *(repr(event) for event in scene.events),
+        *(line for event in scene.events for line in _lines(event)),
         *(
             content.decode()
             for host in fleet.hosts
@@ -343,24 +343,24 @@ def test_no_value_is_anywhere_but_where_it_belongs(values: tuple[str, str, str])
         ),
         *(host.files[locks.LEDGER].decode() for host in fleet.hosts),
     ]
-    shapes = [
-        shape for value in secret for shape in (value, json.dumps(value)[1:-1], repr(value)[1:-1])
+    forms = [
+        form for value in secret for form in (value, json.dumps(value)[1:-1], repr(value)[1:-1])
     ]
-    assert [shape for shape in shapes if any(shape in text for text in texts)] == []
-    assert there.seen() == [{name: value[::-1] for name, value in named.items()}]
+    assert [form for form in forms if any(form in text for text in texts)] == []
+    assert scene.secrets() == [{name: value[::-1] for name, value in named.items()}]
 
 
 def _listen(fleet: Fleet, keep: Callable[[str], None]) -> None:
-    """Keeps every word of every command that a host is told to run."""
+    """Passes every word of every command that a host runs to `keep`."""
     for host in fleet.hosts:
         run = host.run
 
-        def heard(argv, *, _run=run, **more):  # type: ignore[no-untyped-def]
+        def listening(argv, *, _run=run, **more):  # type: ignore[no-untyped-def]
             for word in argv:
                 keep(word)
             return _run(argv, **more)
 
-        host.run = heard  # type: ignore[method-assign]
+        host.run = listening  # type: ignore[method-assign]
 
 
 def _lines(event: Event) -> tuple[str, ...]:
@@ -372,11 +372,11 @@ def _lines(event: Event) -> tuple[str, ...]:
     )
 
 
-def _untouched(there: Field, before: list[dict[str, bytes]]) -> bool:
+def _unchanged(scene: Scene, before: list[dict[str, bytes]]) -> bool:
     def changed(host: MemoryHost, files: dict[str, bytes]) -> set[str]:
         return {path for path, text in host.files.items() if files.get(path) != text}
 
     lock = {locks.TOKEN, locks.HOLDER}
     return all(
-        changed(host, files) <= lock for host, files in zip(there.fleet.hosts, before, strict=True)
+        changed(host, files) <= lock for host, files in zip(scene.fleet.hosts, before, strict=True)
     )
