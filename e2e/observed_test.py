@@ -36,9 +36,9 @@ def test_one_id_finds_a_requests_lines_its_metric_and_its_trace(stack: Stack) ->
 
 def test_a_killed_replica_fires_an_alert_that_its_runbook_mends(stack: Stack) -> None:
     host, victim = stack.host(), _replicas(stack)[-1]
-    keeper = _named(stack, "keeper")
-    # Or it would be back before anybody is told.
-    host.run("docker", "stop", "--time", "1", keeper)
+    watchdog = _named(stack, "watchdog")
+    # Otherwise the replica would be back before the alert fires.
+    host.run("docker", "stop", "--time", "1", watchdog)
     try:
         host.run("docker", "kill", victim)
         alert = until(lambda: _alert(stack, "ReplicasMissing"), within_s=FIRES_WITHIN_S)
@@ -49,7 +49,7 @@ def test_a_killed_replica_fires_an_alert_that_its_runbook_mends(stack: Stack) ->
         _run(stack, _commands(stack, book, "Mend")[0], SERVICE="app", HOST="host-1")
         until(lambda: not _alert(stack, "ReplicasMissing"), within_s=ENDS_WITHIN_S)
     finally:
-        host.run("docker", "start", keeper)
+        host.run("docker", "start", watchdog)
     assert stack.service()["replicas"] == {"wanted": 5, "ready": 5}
 
 

@@ -32,7 +32,7 @@ def test_a_replica_that_is_killed_is_missed_by_nobody_and_comes_back(stack: Stac
     assert not load.report.lost, str(load.report)
     assert max(answer.seconds for answer in load.report.answers) < 5
     last = json.loads(host.run("tail", "-n", "1", "/srv/py-cicd/ledger.jsonl"))
-    assert (last["who"], last["event"], last["service"]) == ("keeper", "effect", "app")
+    assert (last["who"], last["event"], last["service"]) == ("watchdog", "effect", "app")
     assert (last["what"], last["code"]) == (f"start {victim}: it had ended", 0)
     assert stack.ship("history", "app", "--verify").must().document["ok"]
 
@@ -44,17 +44,17 @@ def test_an_edge_that_is_killed_comes_back(stack: Stack) -> None:
     assert _edges(stack) == [edge]
 
 
-def test_an_engine_that_restarts_takes_nothing_along_and_the_keeper_goes_on(stack: Stack) -> None:
+def test_replicas_outlive_an_engine_restart_and_the_watchdog_goes_on(stack: Stack) -> None:
     victim, host = _replicas(stack)[0], stack.host()
     with Load(stack.url, rate=30) as load:
         until(lambda: len(load.report.answers) > 30, within_s=10)
         pid = host.run("cat", "/run/docker.pid").strip()
         host.run("kill", pid)
         until(lambda: _engine_is_back(stack, pid), within_s=40)
-        until(lambda: _runs(stack, "keeper"), within_s=30)
+        until(lambda: _runs(stack, "watchdog"), within_s=30)
         host.run("docker", "kill", victim)
         died = time.monotonic()
-        # A keeper that was just then starting looks at the engine anew first.
+        # A watchdog that is just starting checks the engine first.
         until(lambda: load.report.since(died + 1).replicas[victim] > 0, within_s=30)
     assert not load.report.lost, str(load.report)
     ready = {"wanted": 5, "ready": 5}

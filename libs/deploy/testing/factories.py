@@ -41,11 +41,11 @@ def service(
 
 
 def parts(version: str = "1") -> tuple[Part, ...]:
-    """The edge, the keeper and a host's Prometheus."""
+    """The edge, the watchdog and a host's Prometheus."""
     edge = edge_part(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
     files = (("compose.yml", '{"services": {}}', 0o644),)
     return (
         edge,
-        Part("keeper", image("python", "python"), "keeper-1", files),
+        Part("watchdog", image("python", "python"), "watchdog-1", files),
         Part("metrics", image("prometheus", "prometheus"), "metrics-1", files),
     )

@@ -24,8 +24,8 @@ from deploy.core.ports import Clock, Probe, Say
 from deploy.core.stacks.definitions import (
     edge_part,
     exporter_part,
-    keeper_part,
     metrics_part,
+    watchdog_part,
 )
 from deploy.core.state.stack import Part
 from deploy.errors import ConfigError
@@ -124,23 +124,19 @@ class Images:
             environment.edge,
         )
         metrics = environment.metrics
-        keeper = keeper_part(
+        watchdog = watchdog_part(
             self._base_digest("python", push=push),
-            files.read_text(deploy / "keeper.yml"),
-            {
-                file.name: files.read_text(file)
-                for file in sorted((ROOT / "libs" / "keeper").glob("*.py"))
-                if not file.name.endswith("_test.py")
-            },
+            files.read_text(deploy / "watchdog.yml"),
+            files.read_package(ROOT / "libs" / "watchdog"),
         )
         if metrics is None:
-            return (edge, keeper)
+            return (edge, watchdog)
         import bcrypt
 
         password = files.read_text(loader.path_of(metrics.password_file)).strip()
         return (
             edge,
-            keeper,
+            watchdog,
             metrics_part(
                 self._base_digest("prometheus", push=push),
                 metrics,

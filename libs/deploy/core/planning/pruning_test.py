@@ -6,9 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from keeper.record import Effect, append
-from keeper.watch import PARTS
-
 from deploy.core.commands import locks
 from deploy.core.commands.locks import (
     LEDGER,
@@ -24,6 +21,8 @@ from deploy.core.state.ledger import (
 )
 from deploy.testing import factories
 from deploy.testing.local_root import Machine
+from watchdog.health import SUPERVISED
+from watchdog.record import Effect, append
 
 EFFECT = Effect(
     "2026-11-02T09:00:00+00:00", "app", "r000001-aaaaaaa", "start app-1: it had ended", 0
@@ -42,7 +41,7 @@ def test_both_write_one_chain(tmp_path: Path) -> None:
         file.write('{"torn')
     append(ledger, EFFECT)
     entries = parse_ledger(ledger.read_text())
-    assert [entry.who for entry in entries] == ["keeper", factories.ENTRY.who] * 2 + ["keeper"]
+    assert [entry.who for entry in entries] == ["watchdog", factories.ENTRY.who] * 2 + ["watchdog"]
     assert [bool(entry.at) for entry in entries] == [False, True] * 2 + [False]
     torn = 5
     assert broken_links(ledger.read_text(), seal.read_text()) == (torn,)
@@ -66,4 +65,4 @@ def test_every_container_of_a_part_has_a_name_that_the_keeper_knows() -> None:
     )
     texts = [text for part in parts for path, text, _ in part.files if path == "compose.yml"]
     services = [each for text in texts for each in json.loads(text)["services"].values()]
-    assert {"edge", *(each["labels"]["py-cicd.name"] for each in services)} == {*PARTS}
+    assert {"edge", *(each["labels"]["py-cicd.name"] for each in services)} == {*SUPERVISED}

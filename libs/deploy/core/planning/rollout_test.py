@@ -107,7 +107,7 @@ def test_a_bare_host_gets_all() -> None:
         "  a: PullImages app edge python prometheus (not on the host)\n"
         "  a: WriteRelease app r1 x2 (the host doesn't have its record)\n"
         "  a: StartPart edge (it doesn't run)\n"
-        "  a: StartPart keeper (it doesn't run)\n"
+        "  a: StartPart watchdog (it doesn't run)\n"
         "  a: StartPart metrics (it doesn't run)\n"
         "start:\n"
         "  a: StartReplicas app r1 x2 (it is to be live)\n"

@@ -47,11 +47,14 @@ def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge
     )
 
 
-def keeper_part(image: str, keeper_yml: str, modules: Mapping[str, str]) -> Part:
-    """Makes the keeper from deploy/keeper.yml and the texts of libs/keeper by file name; `image` has a Python."""
-    code = tuple((f"code/keeper/{name}", text, 0o644) for name, text in sorted(modules.items()))
-    files = (("compose.yml", keeper_yml, 0o644), *code)
-    return Part("keeper", image, _key(image, files), files)
+def watchdog_part(image: str, watchdog_yml: str, modules: Mapping[str, str]) -> Part:
+    """Returns the watchdog's stack from deploy/watchdog.yml and the texts of libs/watchdog by file name.
+
+    `image` is the Python base image.
+    """
+    code = tuple((f"code/watchdog/{name}", text, 0o644) for name, text in sorted(modules.items()))
+    files = (("compose.yml", watchdog_yml, 0o644), *code)
+    return Part("watchdog", image, _key(image, files), files)
 
 
 def metrics_part(

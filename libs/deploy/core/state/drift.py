@@ -47,7 +47,7 @@ def drift(service: Service, seen: Observed) -> list[str]:
     return [
         *(
             f"{seen.host}: no {part} runs"
-            for part in ("edge", "keeper")
+            for part in ("edge", "watchdog")
             if not seen.part_keys(part)
         ),
         *missing,

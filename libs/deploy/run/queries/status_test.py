@@ -125,7 +125,7 @@ def test_what_drifted_is_named() -> None:
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
     containers["app-r000001-2"].behaviour = Behaviour(dies_after_s=0)
-    for part in ("edge", "keeper"):
+    for part in ("edge", "watchdog"):
         (found,) = (name for name in containers if part in name)
         del containers[found]
     files = fleet["host-2"].files
@@ -133,7 +133,7 @@ def test_what_drifted_is_named() -> None:
     del files[record]
     assert app(fleet)["drift"] == [
         "host-1: no edge runs",
-        "host-1: no keeper runs",
+        "host-1: no watchdog runs",
         "host-1: app-r000001-1 is missing",
         "host-1: app-r000001-2 is exited",
         f"host-2: {ONE} is live and its record is missing",

@@ -88,8 +88,8 @@ def deploy(request: Request, world: World, tell: Listener, *, wait: bool = False
 def rollback(request: Rollback, world: World, tell: Listener, *, wait: bool = False) -> Outcome:
     """Brings every host to an older release, with the image, env, compose, route and edge of its record.
 
-    Needs no registry while the images are on the hosts, and leaves what looks on (Prometheus, exporter, keeper) as it
-    is. Raises what `deploy` raises, and UsageError where there is no such release.
+    Needs no registry while the images are on the hosts, and leaves what looks on (Prometheus, exporter, watchdog) as
+    it is. Raises what `deploy` raises, and UsageError where there is no such release.
     """
     return _roll(request, world, tell, wait=wait)
 

@@ -1,4 +1,4 @@
-"""The keeper at an engine that is a real HTTP server behind a real Unix socket."""
+"""The watchdog against an engine that is a real HTTP server behind a real Unix socket."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from keeper.__main__ import Keeper, run, wake_on_events
-from keeper.engine import Container, Engine, EngineError
+from watchdog.__main__ import PAUSE_FILES, Watchdog, run, wake_on_events
+from watchdog.engine import Container, Engine, EngineError
 
 LISTED = {
     "Id": "0c1d",
@@ -36,26 +36,26 @@ LISTED = {
 class Handler(BaseHTTPRequestHandler):
     """An engine with one container."""
 
-    asked: ClassVar[list[str]] = []
-    refuses: ClassVar[int] = 0
+    requested: ClassVar[list[str]] = []
+    refusal: ClassVar[int] = 0
 
     def do_GET(self) -> None:
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
         if path == "/events":
             assert json.loads(query["filters"][0])["type"] == ["container"]
-            self._say(200, b'{"Action": "die"}\n{"Action": "health_status: unhealthy"}\n')
+            self._answer(200, b'{"Action": "die"}\n{"Action": "health_status: unhealthy"}\n')
             return
         assert (path, query["all"]) == ("/containers/json", ["1"])
-        self._say(200, json.dumps([LISTED]).encode())
+        self._answer(200, json.dumps([LISTED]).encode())
 
     def do_POST(self) -> None:
-        self.asked.append(self.path)
-        if self.refuses:
-            self._say(self.refuses, b'{"message": "no such container"}')
+        self.requested.append(self.path)
+        if self.refusal:
+            self._answer(self.refusal, b'{"message": "no such container"}')
         else:
-            self._say(204, b"")
+            self._answer(204, b"")
 
-    def _say(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -75,8 +75,8 @@ class Server(socketserver.ThreadingUnixStreamServer):
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     path = str(tmp_path / "docker.sock")
-    Handler.asked.clear()
-    Handler.refuses = 0
+    Handler.requested.clear()
+    Handler.refusal = 0
     with Server(path, Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         yield Engine(path)
@@ -88,65 +88,64 @@ def root(tmp_path: Path) -> Path:
     conf = tmp_path / "edge" / "conf"
     conf.mkdir(parents=True)
     upstream = {"release": "r000001-aaaaaaa", "servers": ["10.213.0.65:8080"]}
-    told = {"routes": [{"service": "app", "live": "r000001-aaaaaaa", "upstreams": [upstream]}]}
-    (conf / "routes.conf").write_text(f"# py-cicd edge: {json.dumps(told)}\n")
+    edge = {"routes": [{"service": "app", "live": "r000001-aaaaaaa", "upstreams": [upstream]}]}
+    (conf / "routes.conf").write_text(f"# py-cicd edge: {json.dumps(edge)}\n")
     return tmp_path
 
 
-def test_a_list_tells_what_is_needed_of_a_container(engine: Engine) -> None:
+def test_the_list_of_containers_is_parsed(engine: Engine) -> None:
     labels = {str(name): str(value) for name, value in dict(LISTED["Labels"]).items()}  # type: ignore[call-overload]
     assert engine.containers() == [
         Container("0c1d", "app-r000001-1", labels, "exited", False, 17, address="10.213.0.65")
     ]
-    for status, told in (
+    for status, expected in (
         ("Up (unhealthy)", (True, False)),
         ("Up (health: starting)", (False, True)),
     ):
         found = Container.of({**LISTED, "Status": status})
-        assert (found.unhealthy, found.starting) == told
+        assert (found.unhealthy, found.starting) == expected
 
 
-def test_what_happens_wakes_the_keeper(engine: Engine) -> None:
+def test_an_event_wakes_the_watchdog(engine: Engine) -> None:
     assert list(engine.events()) == ["die", "health_status: unhealthy"]
     wake = threading.Event()
     threading.Thread(target=wake_on_events, args=(engine, wake), daemon=True).start()
     assert wake.wait(5)
 
 
-def test_a_live_replica_is_started_and_the_ledger_tells(engine: Engine, root: Path) -> None:
-    keeper = Keeper(engine, root)
-    assert keeper.look(0) == []
-    assert [act.verb for act in keeper.look(2)] == ["start"]
-    assert Handler.asked == ["/containers/0c1d/start?"]
+def test_a_live_replica_is_started_and_the_start_is_recorded(engine: Engine, root: Path) -> None:
+    watchdog = Watchdog(engine, root)
+    assert watchdog.check(0) == []
+    assert [action.verb for action in watchdog.check(2)] == ["start"]
+    assert Handler.requested == ["/containers/0c1d/start?"]
     entry = json.loads((root / "ledger.jsonl").read_text())
-    assert (entry["who"], entry["event"], entry["service"]) == ("keeper", "effect", "app")
+    assert (entry["who"], entry["event"], entry["service"]) == ("watchdog", "effect", "app")
     assert (entry["what"], entry["code"]) == ("start app-r000001-1: it had ended", 0)
 
 
-def test_what_the_engine_refuses_is_written_down_and_tried_again_later(
-    engine: Engine, root: Path
-) -> None:
-    Handler.refuses = 404
-    keeper = Keeper(engine, root)
-    acts = [len(keeper.look(now_s)) for now_s in (0, 2, 4, 8)]
-    assert acts == [0, 1, 0, 1]
+def test_an_action_that_fails_is_recorded_and_repeated_later(engine: Engine, root: Path) -> None:
+    Handler.refusal = 404
+    watchdog = Watchdog(engine, root)
+    actions = [len(watchdog.check(now_s)) for now_s in (0, 2, 4, 8)]
+    assert actions == [0, 1, 0, 1]
     codes = [json.loads(line)["code"] for line in (root / "ledger.jsonl").read_text().splitlines()]
     assert codes == [404, 404]
 
 
-def test_a_person_can_pause_it(engine: Engine, root: Path) -> None:
-    (root / "keeper.pause").touch()
-    keeper = Keeper(engine, root)
-    assert [keeper.look(now_s) for now_s in (0, 2, 20)] == [[], [], []]
+@pytest.mark.parametrize("name", PAUSE_FILES)
+def test_a_pause_file_stops_all_actions(engine: Engine, root: Path, name: str) -> None:
+    (root / name).touch()
+    watchdog = Watchdog(engine, root)
+    assert [watchdog.check(now_s) for now_s in (0, 2, 20)] == [[], [], []]
 
 
-def test_an_engine_that_is_gone_ends_it(
+def test_it_exits_when_the_engine_is_gone(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("keeper.__main__.GIVE_UP_AFTER_S", 0.2)
-    monkeypatch.setattr("keeper.__main__.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("watchdog.__main__.EXIT_WITHOUT_ENGINE_AFTER_S", 0.2)
+    monkeypatch.setattr("watchdog.__main__.CHECK_EVERY_S", 0.05)
     nowhere = Engine(str(root / "nowhere.sock"))
     with pytest.raises(EngineError):
         nowhere.containers()
-    assert run(Keeper(nowhere, root), threading.Event()) == 1
+    assert run(Watchdog(nowhere, root), threading.Event()) == 1
     assert "the engine doesn't answer" in capsys.readouterr().out
