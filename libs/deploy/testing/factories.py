@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
 from deploy.core.stacks.definitions import edge_part
@@ -38,6 +39,12 @@ def service(
         gate=Gate(enabled=False),
         env={"COLOR": color} if color else {},
     )
+
+
+def parts_of_earlier_version() -> tuple[Part, ...]:
+    """What hosts ran before the watchdog replaced the keeper."""
+    edge, watchdog, metrics = parts()
+    return edge, replace(watchdog, name="keeper", key="keeper-1"), metrics
 
 
 def parts(version: str = "1") -> tuple[Part, ...]:

@@ -65,6 +65,14 @@ for key in "$@"; do
 done
 """
 
+# $1 folder of the stack, $2 its name. The containers go last: while one is left, the next deploy repeats this.
+_REMOVE = """
+found=$(docker ps --all --quiet --filter "label=py-cicd.name=$2") || exit 1
+[ -z "$found" ] || docker stop $found >/dev/null || exit 1
+rm -rf "$1" || exit 1
+[ -z "$found" ] || docker rm --force $found >/dev/null
+"""
+
 
 def replace_routes(size: int, left: str, taken: str) -> list[str]:
     """Gives all edges the routes.conf of so many bytes on stdin, of generation `taken` after `left`.
@@ -100,6 +108,11 @@ def start(part: Part) -> list[str]:
 def retire(name: str, keys: Iterable[str]) -> list[str]:
     """Stops and removes the parts of these keys with their files; one that isn't there is no failure."""
     return ["sh", "-c", _RETIRE, "retire-part", f"{ROOT}/{name}", name, *keys]
+
+
+def remove(name: str) -> list[str]:
+    """Stops and removes all containers of a stack, and its folder; a stack that isn't there is no failure."""
+    return ["sh", "-c", _REMOVE, "remove-stack", f"{ROOT}/{name}", name]
 
 
 def _compose(part: Part) -> list[str]:

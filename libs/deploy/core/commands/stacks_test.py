@@ -126,6 +126,22 @@ def test_a_retired_edge_is_stopped_then_removed_with_its_files(machine: Machine)
     assert files(machine) == ["new/nginx.conf", "routes.conf"]
 
 
+def test_a_removed_stack_is_stopped_and_its_containers_go_after_its_folder(
+    machine: Machine,
+) -> None:
+    (machine.fake / "found-keeper").write_text("0c1d\n")
+    (machine.root / "keeper/code").mkdir(parents=True)
+    assert machine.run(stacks.remove("keeper")).returncode == 0
+    assert machine.calls()[1:] == ["stop 0c1d", "rm --force 0c1d"]
+    assert not (machine.root / "keeper").exists()
+    assert (machine.root / "edge/conf/routes.conf").exists()
+
+
+def test_removing_a_stack_that_is_not_there_is_no_failure(machine: Machine) -> None:
+    assert machine.run(stacks.remove("keeper")).returncode == 0
+    assert len(machine.calls()) == 1
+
+
 def test_a_retired_edge_that_is_gone_already_is_no_failure(machine: Machine) -> None:
     assert machine.run(stacks.retire("edge", ["old"])).returncode == 0
     assert len(machine.calls()) == 1

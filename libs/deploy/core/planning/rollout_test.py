@@ -129,6 +129,36 @@ def test_a_bare_host_gets_all() -> None:
     )
 
 
+def test_a_stack_that_the_watchdog_replaces_is_removed_before_the_watchdog_starts() -> None:
+    before = live("a", 1)
+    others = tuple(each for each in before.parts if each[0] != "watchdog")
+    keeper = ("keeper", "some key")
+    for host in (
+        replace(before, parts=(*others, keeper)),
+        replace(before, parts=others, stopped_parts=(keeper,)),
+    ):
+        assert text(plan_deploy(wanted(1), (host,))) == (
+            "prepare:\n"
+            "  a: RemoveStack keeper (replaced by the watchdog)\n"
+            "  a: StartPart watchdog (it doesn't run)\n"
+            "verify:\n"
+            "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+            "record:\n"
+            "  a: RecordLive app r1 (the way back is to what answered from outside)"
+        )
+
+
+def test_a_replaced_stack_that_an_earlier_version_started_again_is_removed() -> None:
+    host = live("a", 1)
+    plan = plan_deploy(wanted(1), (replace(host, parts=(*host.parts, ("keeper", "some key"))),))
+    assert text(plan) == (
+        "prepare:\n"
+        "  a: RemoveStack keeper (replaced by the watchdog)\n"
+        "record:\n"
+        "  a: RecordLive app r1 (the way back is to what answered from outside)"
+    )
+
+
 def test_an_upgrade_stops_the_old_after_every_host_has_switched_and_was_verified() -> None:
     plan = plan_deploy(wanted(2), (live("a", 1), live("b", 1)))
     assert plan.previous == OLD
@@ -524,6 +554,21 @@ def test_a_part_that_was_lost_is_started_and_one_that_never_ran_is_not() -> None
         "back:\n"
         "  a: StartPart edge (it doesn't run)\n"
         "  a: VerifyOutside app r1 (only what answers from outside is live)"
+    )
+
+
+def test_a_revert_starts_the_watchdog_only_if_neither_it_nor_what_it_replaces_runs() -> None:
+    before = replace(live("a", 1), parts=(("edge", "old"), ("keeper", "old")))
+    neither = replace(before, parts=(("edge", "old"),))
+    stopped = replace(neither, stopped_parts=(("keeper", "old"),))
+    start = (
+        "  a: StartPart watchdog (it doesn't run)\n"
+        "  a: VerifyOutside app r1 (only what answers from outside is live)"
+    )
+    assert back(1, (before,), (before,)) == ""
+    assert back(1, (before,), (neither,)) == f"back:\n{start}"
+    assert back(1, (before,), (stopped,)) == (
+        f"back:\n  a: RemoveStack keeper (replaced by the watchdog)\n{start}"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from deploy.core.planning.plan import Wanted
 from deploy.core.planning.steps import (
+    RemoveStack,
     RetirePart,
     StartPart,
     Step,
@@ -16,8 +17,14 @@ from deploy.core.state.stack import Part
 
 
 def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    """Parts of which none runs at all."""
+    """Starts the stacks of which none runs, and first removes those of earlier versions that they replace.
+
+    A replaced stack is removed whenever it is found: the tool's earlier version, too, may have started it.
+    """
     for part in wanted.parts:
+        for name in part.replaces:
+            if host.other_parts(name, ""):
+                yield RemoveStack(host.host, name, f"replaced by the {part.name}")
         if not host.part_keys(part.name):
             yield StartPart(host.host, part, "it doesn't run")
 
@@ -65,10 +72,12 @@ def edge_back(
 
 
 def lost(wanted: Wanted, was: Observed, now: Observed) -> tuple[Part, ...]:
-    """Returns the parts that ran before the attempt and don't now."""
-    return tuple(
-        part for part in wanted.parts if was.part_keys(part.name) and not now.part_keys(part.name)
-    )
+    """Returns the stacks that ran before the attempt and don't now, neither themselves nor what they replace."""
+    return tuple(part for part in wanted.parts if _runs(part, was) and not _runs(part, now))
+
+
+def _runs(part: Part, host: Observed) -> bool:
+    return any(host.part_keys(name) for name in (part.name, *part.replaces))
 
 
 def take_back(wanted: Wanted, was: Observed, now: Observed) -> Iterator[Step]:

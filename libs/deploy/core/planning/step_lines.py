@@ -12,6 +12,7 @@ from deploy.core.planning.steps import (
     PullImages,
     RecordLive,
     RemoveReplicas,
+    RemoveStack,
     RetirePart,
     RetireReplicas,
     RunTask,
@@ -37,6 +38,8 @@ def describe(step: Step) -> str:
     match step:
         case PullImages(images=images):
             what = " ".join(_short(image) for image in images)
+        case RemoveStack(name=name):
+            what = name
         case StartPart(part=part):
             what = part.name
         case SetMaintenance(route=route):

@@ -66,6 +66,15 @@ class RetirePart:
 
 
 @dataclass(frozen=True)
+class RemoveStack:
+    """Stops and removes a stack that this version doesn't run any more, with its files."""
+
+    host: str
+    name: str
+    because: str
+
+
+@dataclass(frozen=True)
 class RemoveReplicas:
     """Ends and removes replicas that are of no use, so that they are started anew."""
 
@@ -295,6 +304,7 @@ Step = (
     | WriteSecrets
     | StartPart
     | RetirePart
+    | RemoveStack
     | RemoveReplicas
     | StartReplicas
     | AwaitHealthy

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deploy.core.config import Service
 from deploy.core.state.observed import Observed
+from deploy.core.state.stack import REPLACED
 
 
 def phase(service: Service, seen: Observed) -> str:
@@ -45,12 +46,20 @@ def drift(service: Service, seen: Observed) -> list[str]:
     sick = [f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready]
     others = [each for each in seen.running_releases(service.name) if each != live.id]
     return [
-        *(
-            f"{seen.host}: no {part} runs"
-            for part in ("edge", "watchdog")
-            if not seen.part_keys(part)
-        ),
+        *_stacks(seen),
         *missing,
         *sick,
         *(f"{seen.host}: {each} runs beside {live.id}" for each in others),
     ]
+
+
+def _stacks(seen: Observed) -> Iterator[str]:
+    for name in ("edge", "watchdog"):
+        replaced = [each for each in REPLACED.get(name, ()) if seen.part_keys(each)]
+        if not seen.part_keys(name) and not replaced:
+            yield f"{seen.host}: no {name} runs"
+        elif seen.part_keys(name):
+            yield from (
+                f"{seen.host}: the {each} runs beside the {name} that replaces it"
+                for each in replaced
+            )

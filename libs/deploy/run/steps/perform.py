@@ -23,6 +23,7 @@ from deploy.core.planning.steps import (
     PullImages,
     RecordLive,
     RemoveReplicas,
+    RemoveStack,
     RetirePart,
     RetireReplicas,
     RunTask,
@@ -107,6 +108,8 @@ def perform(step: Step, held: HeldHost, outside: Outside) -> None:
             stacks.start(held, clock, part, preview_port=edge.preview_port)
         case RetirePart(name=name, keys=keys):
             stacks.retire(held, name, keys)
+        case RemoveStack(name=name):
+            stacks.remove(held, name)
         case RemoveReplicas(names=names):
             held.must(docker.remove_containers(names), f"removing {' '.join(names)}")
         case StartReplicas(release=release):

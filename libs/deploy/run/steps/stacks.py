@@ -42,6 +42,11 @@ def retire(held: HeldHost, name: str, keys: tuple[str, ...]) -> None:
     held.must(stacks.retire(name, keys), what, timeout_s=RETIRE_LIMIT_S)
 
 
+def remove(held: HeldHost, name: str) -> None:
+    """Stops and removes a whole stack with its files. Raises CommandError."""
+    held.must(stacks.remove(name), f"removing {name}", timeout_s=RETIRE_LIMIT_S)
+
+
 def _write(held: HeldHost, part: Part) -> None:
     folder = f"{paths.ROOT}/{part.name}"
     told = f"PART_IMAGE={part.image}\nPART_KEY={part.key}\n{part.settings}"

@@ -140,6 +140,12 @@ class CommandLine:
             case "retire-part", [_, part, *keys]:
                 same(argv, stacks.retire(part, keys))
                 self._retire(part, keys)
+            case "remove-stack", [folder, name]:
+                same(argv, stacks.remove(name))
+                self._host.engine.stop_stack(name)
+                if not half:
+                    remove(self._host.files, folder)
+                    self._host.engine.remove_stack(name)
             case _:
                 raise AssertionError(f"{self._host.name}: no such script: {name} {values}")
         return Completed(0)

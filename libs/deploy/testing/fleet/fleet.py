@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from deploy.core.config import Edge, Environment, HostConfig, Registry
 from deploy.core.ports import Answer, Clock
+from deploy.core.state.stack import REPLACED
 from deploy.errors import HostUnreachableError, RegistryAuthError
 from deploy.testing.fleet.clock import OwnLock, SimulatedClock
 from deploy.testing.fleet.faults import (
@@ -48,9 +49,10 @@ class MemoryRegistry:
 class Fleet:
     """Hosts on one wire, under one clock.
 
-    `wrongs` gathers what must never be seen: a host that serves a mixed or unhealthy release, old workers
-    whose replicas are gone, a command that nobody knows. `must_serve` names the hosts that may not answer 503.
-    Where it isn't `wide` only the host that was touched is looked at, which takes a fleet of hundreds.
+    `wrongs` gathers what must never happen: a host that serves a mixed or unhealthy release, old workers whose
+    replicas are gone, a stack beside one that it replaces, a command that core doesn't build. `must_serve` names the
+    hosts that may not answer 503. Unless it is `wide`, only the host that was touched is checked, which keeps a fleet
+    of hundreds fast.
     """
 
     hosts: tuple[MemoryHost, ...] = ()
@@ -197,6 +199,17 @@ def _wrongs(fleet: Fleet, host: MemoryHost) -> list[str]:
         releases = {c.labels["py-cicd.release"] for s in servers if (c := host.engine.at(s))}
         if len(releases) > 1:
             wrongs.append(f"{host.name} serves {' and '.join(sorted(releases))}")
+    running = {
+        container.labels["py-cicd.name"]
+        for container in host.engine.containers.values()
+        if container.status(fleet.clock.monotonic()) == "running"
+    }
+    wrongs += [
+        f"{host.name} runs the {name} beside the {old} that it replaces"
+        for name, replaced in REPLACED.items()
+        for old in replaced
+        if {name, old} <= running
+    ]
     for nginx in edges:
         for pid, _, conf in nginx.leaving:
             for servers in _asked(conf):
