@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
-from watchdog.engine import Engine, EngineError
+from engine_api.client import EngineApiError, EngineClient
+from watchdog.containers import Container
 from watchdog.health import Action, HealthRecord, Verb
 from watchdog.record import Effect, append
 
@@ -25,9 +26,13 @@ PAUSE_FILES = ("watchdog.pause", "keeper.pause")
 """Either pauses the watchdog. Earlier versions read the second one: a pause made for them still holds."""
 
 CHECK_EVERY_S = 2.0
+WAKING_EVENTS = ("die", "oom", "stop", "start", "health_status")
+"""Events that may call for an action. Anything else is noticed by the next regular check."""
+
 EVENT_DELAY_S = 0.3
 """The engine reports an event before its list of containers shows it."""
 
+ENGINE_TIMEOUT_S = 30.0
 EXIT_WITHOUT_ENGINE_AFTER_S = 8.0
 RESTART_GRACE_S = 5
 
@@ -35,17 +40,19 @@ RESTART_GRACE_S = 5
 class Watchdog:
     """The watchdog of one host. `root` is the deploy tool's folder there."""
 
-    def __init__(self, engine: Engine, root: Path = ROOT) -> None:
+    def __init__(self, engine: EngineClient, root: Path = ROOT) -> None:
         self._engine = engine
         self._root = root
         self._health = HealthRecord()
 
     def check(self, now_s: float) -> list[Action]:
-        """Checks all containers once and returns the actions taken. Raises EngineError if the engine doesn't answer."""
+        """Checks all containers once, acts, and returns the actions. Raises EngineApiError if the engine doesn't answer."""
         if any((self._root / name).exists() for name in PAUSE_FILES):
             return []
         with self._effects_shared():
-            actions = self._health.decide(self._routes(), self._engine.containers(), now_s)
+            routes = self._routes()
+            containers = [Container.of(listed) for listed in self._engine.deployed_containers()]
+            actions = self._health.decide(routes, containers, now_s)
             for action in actions:
                 self._perform(action)
         return actions
@@ -70,11 +77,11 @@ class Watchdog:
                 case Verb.START:
                     self._engine.start(action.container.id)
                 case Verb.RESTART:
-                    self._engine.restart(action.container.id, RESTART_GRACE_S)
+                    self._engine.restart(action.container.id, grace_s=RESTART_GRACE_S)
                 case _:
                     assert_never(action.verb)
-        except EngineError as error:
-            code, error_text = error.code or 1, str(error)
+        except EngineApiError as error:
+            code, error_text = error.status or 1, str(error)
         labels, name = action.container.labels, action.container.name
         what = f"{action.verb} {name}: {action.reason}"
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -92,13 +99,13 @@ def log(what: str, **more: object) -> None:
     print(json.dumps({"time": now, "what": what, **more}), flush=True)
 
 
-def wake_on_events(engine: Engine, wake: threading.Event) -> None:
+def wake_on_events(engine: EngineClient, wake: threading.Event) -> None:
     """Sets `wake` for each event, forever; opens the stream again whenever it ends."""
     while True:
         try:
-            for _ in engine.events():
+            for _ in engine.container_events(*WAKING_EVENTS):
                 wake.set()
-        except EngineError:
+        except EngineApiError:
             pass
         wake.set()
         time.sleep(1.0)
@@ -111,7 +118,7 @@ def run(watchdog: Watchdog, wake: threading.Event) -> int:
         try:
             watchdog.check(time.monotonic())
             last_answer = time.monotonic()
-        except (EngineError, OSError) as error:
+        except (EngineApiError, OSError) as error:
             log("the check failed", error=str(error))
             if time.monotonic() - last_answer > EXIT_WITHOUT_ENGINE_AFTER_S:
                 return 1
@@ -121,7 +128,7 @@ def run(watchdog: Watchdog, wake: threading.Event) -> int:
 
 
 if __name__ == "__main__":
-    engine, wake = Engine(), threading.Event()
+    engine, wake = EngineClient(timeout_s=ENGINE_TIMEOUT_S), threading.Event()
     threading.Thread(target=wake_on_events, args=(engine, wake), daemon=True).start()
     log("watching")
     sys.exit(run(Watchdog(engine), wake))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from watchdog.engine import Container
+from watchdog.containers import Container
 
 HEADER = "# py-cicd edge: "
 """What the first line of routes.conf begins with; JSON follows."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from watchdog.engine import Container
+from watchdog.containers import Container
 from watchdog.health import BACKOFF_S, HEALTHY_AFTER_S, HealthRecord, Served, served
 
 LIVE, OLD = "r000002-bbbbbbb", "r000001-aaaaaaa"

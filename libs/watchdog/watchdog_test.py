@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
-import socketserver
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import pytest
 
-from watchdog.__main__ import PAUSE_FILES, Watchdog, run, wake_on_events
-from watchdog.engine import Container, Engine, EngineError
+from engine_api.client import EngineApiError, EngineClient
+from engine_api.server_fixture import engine_socket
+from watchdog.__main__ import PAUSE_FILES, WAKING_EVENTS, Watchdog, run, wake_on_events
+from watchdog.containers import Container
 
-LISTED = {
+LABELS = {
+    "py-cicd.name": "app-r000001-1",
+    "py-cicd.service": "app",
+    "py-cicd.release": "r000001-aaaaaaa",
+}
+LISTED: dict[str, Any] = {
     "Id": "0c1d",
     "Names": ["/app-r000001-1"],
-    "Labels": {
-        "py-cicd.name": "app-r000001-1",
-        "py-cicd.service": "app",
-        "py-cicd.release": "r000001-aaaaaaa",
-    },
+    "Labels": LABELS,
     "State": "exited",
     "Status": "Exited (137) 2 seconds ago",
     "Created": 17,
@@ -33,54 +34,32 @@ LISTED = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
-    """An engine with one container."""
+@dataclass
+class FakeEngine:
+    """An engine with one container. It answers commands with `refusal` if that isn't None."""
 
-    requested: ClassVar[list[str]] = []
-    refusal: ClassVar[int] = 0
+    client: EngineClient
+    commands: list[str] = field(default_factory=list)
+    refusal: int | None = None
 
-    def do_GET(self) -> None:
-        path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-        if path == "/events":
-            assert json.loads(query["filters"][0])["type"] == ["container"]
-            self._answer(200, b'{"Action": "die"}\n{"Action": "health_status: unhealthy"}\n')
-            return
-        assert (path, query["all"]) == ("/containers/json", ["1"])
-        self._answer(200, json.dumps([LISTED]).encode())
-
-    def do_POST(self) -> None:
-        self.requested.append(self.path)
-        if self.refusal:
-            self._answer(self.refusal, b'{"message": "no such container"}')
-        else:
-            self._answer(204, b"")
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def address_string(self) -> str:
-        return "a socket"
-
-    def log_message(self, *words: Any) -> None:
-        del words
-
-
-class Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
+    def respond(self, method: str, path: str) -> tuple[int, bytes]:
+        if method == "POST":
+            self.commands.append(path)
+            return (
+                (self.refusal, b'{"message": "no such container"}') if self.refusal else (204, b"")
+            )
+        if path.startswith("/events"):
+            return 200, b'{"Action": "die"}\n{"Action": "health_status: unhealthy"}\n'
+        assert path.startswith("/containers/json?")
+        return 200, json.dumps([LISTED]).encode()
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    path = str(tmp_path / "docker.sock")
-    Handler.requested.clear()
-    Handler.refusal = 0
-    with Server(path, Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        yield Engine(path)
-        server.shutdown()
+def engine(tmp_path: Path) -> Iterator[FakeEngine]:
+    path = tmp_path / "docker.sock"
+    engine = FakeEngine(EngineClient(str(path)))
+    with engine_socket(path, engine.respond):
+        yield engine
 
 
 @pytest.fixture
@@ -93,11 +72,10 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_list_of_containers_is_parsed(engine: Engine) -> None:
-    labels = {str(name): str(value) for name, value in dict(LISTED["Labels"]).items()}  # type: ignore[call-overload]
-    assert engine.containers() == [
-        Container("0c1d", "app-r000001-1", labels, "exited", False, 17, address="10.213.0.65")
-    ]
+def test_an_element_of_the_engines_list_is_parsed() -> None:
+    assert Container.of(LISTED) == Container(
+        "0c1d", "app-r000001-1", LABELS, "exited", False, 17, address="10.213.0.65"
+    )
     for status, expected in (
         ("Up (unhealthy)", (True, False)),
         ("Up (health: starting)", (False, True)),
@@ -106,26 +84,31 @@ def test_the_list_of_containers_is_parsed(engine: Engine) -> None:
         assert (found.unhealthy, found.starting) == expected
 
 
-def test_an_event_wakes_the_watchdog(engine: Engine) -> None:
-    assert list(engine.events()) == ["die", "health_status: unhealthy"]
+def test_an_event_wakes_the_watchdog(engine: FakeEngine) -> None:
+    events = list(engine.client.container_events(*WAKING_EVENTS))
+    assert events == ["die", "health_status: unhealthy"]
     wake = threading.Event()
-    threading.Thread(target=wake_on_events, args=(engine, wake), daemon=True).start()
+    threading.Thread(target=wake_on_events, args=(engine.client, wake), daemon=True).start()
     assert wake.wait(5)
 
 
-def test_a_live_replica_is_started_and_the_start_is_recorded(engine: Engine, root: Path) -> None:
-    watchdog = Watchdog(engine, root)
+def test_a_live_replica_is_started_and_the_start_is_recorded(
+    engine: FakeEngine, root: Path
+) -> None:
+    watchdog = Watchdog(engine.client, root)
     assert watchdog.check(0) == []
     assert [action.verb for action in watchdog.check(2)] == ["start"]
-    assert Handler.requested == ["/containers/0c1d/start?"]
+    assert engine.commands == ["/containers/0c1d/start"]
     entry = json.loads((root / "ledger.jsonl").read_text())
     assert (entry["who"], entry["event"], entry["service"]) == ("watchdog", "effect", "app")
     assert (entry["what"], entry["code"]) == ("start app-r000001-1: it had ended", 0)
 
 
-def test_an_action_that_fails_is_recorded_and_repeated_later(engine: Engine, root: Path) -> None:
-    Handler.refusal = 404
-    watchdog = Watchdog(engine, root)
+def test_an_action_that_fails_is_recorded_and_repeated_later(
+    engine: FakeEngine, root: Path
+) -> None:
+    engine.refusal = 404
+    watchdog = Watchdog(engine.client, root)
     actions = [len(watchdog.check(now_s)) for now_s in (0, 2, 4, 8)]
     assert actions == [0, 1, 0, 1]
     codes = [json.loads(line)["code"] for line in (root / "ledger.jsonl").read_text().splitlines()]
@@ -133,9 +116,9 @@ def test_an_action_that_fails_is_recorded_and_repeated_later(engine: Engine, roo
 
 
 @pytest.mark.parametrize("name", PAUSE_FILES)
-def test_a_pause_file_stops_all_actions(engine: Engine, root: Path, name: str) -> None:
+def test_a_pause_file_stops_all_actions(engine: FakeEngine, root: Path, name: str) -> None:
     (root / name).touch()
-    watchdog = Watchdog(engine, root)
+    watchdog = Watchdog(engine.client, root)
     assert [watchdog.check(now_s) for now_s in (0, 2, 20)] == [[], [], []]
 
 
@@ -144,8 +127,9 @@ def test_it_exits_when_the_engine_is_gone(
 ) -> None:
     monkeypatch.setattr("watchdog.__main__.EXIT_WITHOUT_ENGINE_AFTER_S", 0.2)
     monkeypatch.setattr("watchdog.__main__.CHECK_EVERY_S", 0.05)
-    nowhere = Engine(str(root / "nowhere.sock"))
-    with pytest.raises(EngineError):
-        nowhere.containers()
-    assert run(Watchdog(nowhere, root), threading.Event()) == 1
+    engine = EngineClient(str(root / "nowhere.sock"))
+    watchdog = Watchdog(engine, root)
+    with pytest.raises(EngineApiError):
+        watchdog.check(0)
+    assert run(watchdog, threading.Event()) == 1
     assert "the engine doesn't answer" in capsys.readouterr().out

@@ -6,6 +6,7 @@ The adapters of ECR and Docker are imported at first use: their libraries take l
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from deploy.core.config import Environment, Service
 from deploy.core.images.oci import BuiltImage, short_id
 from deploy.core.ports import Clock, Probe, Say
 from deploy.core.stacks.definitions import (
+    EXPORTER_PACKAGES,
+    WATCHDOG_PACKAGES,
     edge_part,
     exporter_part,
     metrics_part,
@@ -127,7 +130,7 @@ class Images:
         watchdog = watchdog_part(
             self._base_digest("python", push=push),
             files.read_text(deploy / "watchdog.yml"),
-            files.read_package(ROOT / "libs" / "watchdog"),
+            _modules(WATCHDOG_PACKAGES),
         )
         if metrics is None:
             return (edge, watchdog)
@@ -148,7 +151,7 @@ class Images:
             ),
             exporter_part(
                 self._base_digest("python", push=push),
-                files.read_package(ROOT / "libs" / "exporter"),
+                _modules(EXPORTER_PACKAGES),
                 environment.edge,
             ),
         )
@@ -179,3 +182,12 @@ class Images:
         return images.publish_base(
             name, key, lambda: self.bases.ensure(name), self.engine, self.registry, self._say
         )
+
+
+def _modules(packages: Iterable[str]) -> dict[str, str]:
+    """Returns the texts of packages under libs/, without their tests, by path (`watchdog/record.py`)."""
+    return {
+        f"{package}/{name}": text
+        for package in packages
+        for name, text in files.read_package(ROOT / "libs" / package).items()
+    }

@@ -17,6 +17,10 @@ from deploy.core.stacks.prometheus import (
 from deploy.core.state.edge import EdgeState
 from deploy.core.state.stack import Part
 
+WATCHDOG_PACKAGES = ("watchdog", "engine_api")
+EXPORTER_PACKAGES = ("exporter", "engine_api")
+"""The packages under libs/ that are copied to hosts for a stack: its own, and all that it imports."""
+
 
 def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Part:
     """Makes the edge from deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf as they stand.
@@ -48,11 +52,11 @@ def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge
 
 
 def watchdog_part(image: str, watchdog_yml: str, modules: Mapping[str, str]) -> Part:
-    """Returns the watchdog's stack from deploy/watchdog.yml and the texts of libs/watchdog by file name.
+    """Returns the watchdog's stack from deploy/watchdog.yml and the texts of its modules.
 
-    `image` is the Python base image.
+    `modules` are those of WATCHDOG_PACKAGES by path (`watchdog/record.py`); `image` is the Python base image.
     """
-    code = tuple((f"code/watchdog/{name}", text, 0o644) for name, text in sorted(modules.items()))
+    code = tuple((f"code/{path}", text, 0o644) for path, text in sorted(modules.items()))
     files = (("compose.yml", watchdog_yml, 0o644), *code)
     return Part("watchdog", image, _key(image, files), files)
 
@@ -81,12 +85,12 @@ def metrics_part(
     return Part("metrics", image, identity, files)
 
 
-def exporter_part(image: str, package: Mapping[str, str], edge: Edge) -> Part:
-    """Makes our own exporter on the Python base; `package` has the texts of libs/exporter by file name."""
+def exporter_part(image: str, modules: Mapping[str, str], edge: Edge) -> Part:
+    """Returns the stack of our own exporter from the texts of EXPORTER_PACKAGES, on the Python base image."""
     url = f"http://127.0.0.1:{edge.preview_port}/-/nginx"
-    identity = _key(image, (sorted(package.items()), url))
+    identity = _key(image, (sorted(modules.items()), url))
     compose = render_exporter_compose(image, edge_status_url=url, key=identity)
-    code = ((f"conf/exporter/{name}", text, 0o644) for name, text in sorted(package.items()))
+    code = ((f"conf/{path}", text, 0o644) for path, text in sorted(modules.items()))
     files = (("compose.yml", compose, 0o644), *code)
     return Part("exporter", image, identity, files)
 

@@ -55,9 +55,11 @@ def test_no_file_holds_the_password_and_secrets_are_the_owners_alone() -> None:
 
 
 def test_an_exporter_of_other_code_is_started_anew() -> None:
-    one = exporter_part("python@sha256:1", {"__main__.py": "pass\n"}, Edge())
-    other = exporter_part("python@sha256:1", {"__main__.py": "...\n"}, Edge())
+    one = exporter_part("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge())
+    other = exporter_part("python@sha256:1", {"exporter/__main__.py": "...\n"}, Edge())
     assert one.key != other.key
-    assert exporter_part("python@sha256:1", {"__main__.py": "pass\n"}, Edge()).key == one.key
+    assert (
+        exporter_part("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge()).key == one.key
+    )
     assert ("conf/exporter/__main__.py", "pass\n", 0o644) in one.files
     assert exporter_part("python@sha256:1", {}, Edge(preview_port=9)).key != one.key
