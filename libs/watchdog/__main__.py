@@ -46,7 +46,7 @@ class Watchdog:
         self._health = HealthRecord()
 
     def check(self, now_s: float) -> list[Action]:
-        """Checks all containers once, acts, and returns the actions. Raises EngineApiError if the engine doesn't answer."""
+        """Checks all containers once and acts. Returns the actions. Raises EngineApiError if the engine is down."""
         if any((self._root / name).exists() for name in PAUSE_FILES):
             return []
         with self._effects_shared():
