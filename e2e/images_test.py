@@ -30,7 +30,7 @@ from deploy.adapters.probe import HttpProbe
 from deploy.core.config import Registry
 from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
-from deploy.run.images import Workshop, build, publish, smoke_test
+from deploy.run.images import BuildContext, build, publish, smoke_test
 from e2e.stack import Clone, checkout
 from toolchain.paths import find_places
 from toolchain.tools.debian import mirror
@@ -59,7 +59,7 @@ class Shop:
     """A clone with what builds its image, which remembers nothing of other clones."""
 
     clone: Clone
-    workshop: Workshop
+    workshop: BuildContext
 
     def build(self) -> BuiltImage:
         return build(loader.load_services(self.clone.root)["app"], self.workshop)
@@ -79,7 +79,7 @@ def _end_daemon(clone: Clone) -> None:
 
 
 def _shop(clone: Clone, engine: Engine, bases: Bases, notes: Path) -> Shop:
-    workshop = Workshop(
+    workshop = BuildContext(
         packager=Pants(clone.root),
         history=GitHistory(clone.root),
         memory=FileMemory(notes / "memory"),

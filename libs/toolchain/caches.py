@@ -18,12 +18,19 @@ FOLDERS = ("PANTS_LOCAL_STORE_DIR", "PANTS_NAMED_CACHES_DIR")
 BOUND = "SHIP_CACHE_MB"
 
 
+def parser() -> Arguments:
+    """Returns the arguments of the verb."""
+    parser = Arguments("caches", __doc__, EXAMPLE)
+    parser.add_argument(
+        "folder", metavar="FOLDER", help="the folder that `ship test` wrote figures to"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return parser
+
+
 def caches(argv: Sequence[str]) -> int:
     """Prints each job's figures and their sum."""
-    parser = Arguments("caches", __doc__, EXAMPLE)
-    parser.add_argument("folder", metavar="FOLDER", help="where ship test wrote them")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     found = read_all(Path(args.folder))
     total = sum(found.values(), CacheUse())
     if args.json:

@@ -70,12 +70,17 @@ def compile_locks(chain: Chain, *, upgrade: bool) -> list[Path]:
     return changed
 
 
-def relock(chain: Chain, argv: Sequence[str]) -> int:
-    """`ship lock`: compile all locks and say which changed."""
+def parser() -> Arguments:
+    """Returns the arguments of the verb."""
     parser = Arguments("lock", __doc__, "example:\n  ./ship lock --upgrade")
     parser.add_argument("--upgrade", action="store_true", help="take the newest allowed versions")
     parser.add_argument("--yes", action="store_true", help="don't ask before set-up")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def relock(chain: Chain, argv: Sequence[str]) -> int:
+    """`ship lock`: compile all locks and print which changed."""
+    args = parser().parse_args(argv)
     changed = compile_locks(chain, upgrade=args.upgrade)
     for path in changed:
         print(f"changed: {path.relative_to(chain.places.checkout)}")

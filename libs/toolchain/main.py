@@ -33,18 +33,12 @@ USAGE = (
     "usage: python3 libs/toolchain "
     "(ship VERB | pants GOAL | pants-variables | tools | pipeline-tools | lock [--upgrade])"
 )
-OWN_VERBS = """\
-set-up and tests, each with --help:
-    doctor    every prerequisite, found or missing, each with its fix; --fix brings them
-    test      set-up, lint, check, tests, then the integration tests on a sandbox of their own
-    lock      compiles the requirements to hash-pinned locks
-    caches    what a pipeline's jobs took from Pants' caches, and the seconds that saved"""
 # What a verb of `deploy.cli` needs beyond its libraries; `up` needs the whole machine set up.
 BUILDING = ("build", "publish", "plan", "deploy", "affected", "monitor")
 # What the tool as an image (deploy/ship) does by itself: hosts and the registry, no build and no browser.
 DEPLOYING = frozenset({
-    "abort", "deploy", "dora", "exec", "history", "host", "logs", "maintenance", "plan", "promote", "report",
-    "rollback", "scale", "status", "watch",
+    "abort", "confirm", "deploy", "dora", "exec", "history", "host", "logs", "maintenance", "plan", "promote", "report",
+    "revert", "rollback", "scale", "status", "watch",
 })  # fmt: skip
 
 # -P: a file of the caller's folder must never stand in for a library.
@@ -80,8 +74,6 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
         case ["ship", verb, *args] if verb in DEPLOYING and environ.get("SHIP_PYTHON"):
             start_brought(environ["SHIP_PYTHON"], chain, [verb, *args], environ)
         case ["ship", *args]:
-            if args in ([], ["-h"], ["--help"]):
-                print(OWN_VERBS, end="\n\n", flush=True)
             if args and args[0] in BUILDING and (over := caches.bound(environ)):
                 print(over, file=sys.stderr, flush=True)
             prepare(tasks_of_verb(setup, args), ask=should_ask(args, environ))

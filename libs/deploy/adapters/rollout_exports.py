@@ -16,7 +16,7 @@ from deploy.core.reports.dora import (
     deploy_metrics,
     key_metrics,
 )
-from deploy.core.reports.rollout_log import Chronicle
+from deploy.core.reports.rollout_log import RolloutLog
 from deploy.core.reports.trace import trace_of
 from deploy.errors import ShipError
 
@@ -62,7 +62,7 @@ class Exports:
     say: Say
     keys: Callable[[str], FourKeys]
 
-    def __call__(self, chronicle: Chronicle) -> None:
+    def __call__(self, chronicle: RolloutLog) -> None:
         """Sends the trace, the metrics, the four keys and the annotations, and leaves the trace in the folder."""
         to, trace = self.receivers, json.dumps(trace_of(chronicle)).encode()
         name = f"{chronicle.environment}-{chronicle.service}-{chronicle.turn:06d}.otlp.json"
@@ -85,7 +85,7 @@ class Exports:
         if to.grafana:
             self._annotate(chronicle)
 
-    def _annotate(self, chronicle: Chronicle) -> None:
+    def _annotate(self, chronicle: RolloutLog) -> None:
         token, where = self.receivers.grafana_token, f"{self.receivers.grafana}/api/annotations"
         login = {"Authorization": f"Bearer {token}"} if token else {}
         for each in marks(chronicle):
@@ -132,7 +132,7 @@ class Exports:
         return False
 
 
-def marks(chronicle: Chronicle) -> list[dict[str, object]]:
+def marks(chronicle: RolloutLog) -> list[dict[str, object]]:
     """Makes Grafana's annotations: the deploy with its release and how it ended, and each of its phases.
 
     The first tag, `deploy` or `phase`, is what dashboards choose them by.

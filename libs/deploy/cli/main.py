@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
 from deploy.cli.output.console import Console
-from deploy.cli.output.event_file import Trail
+from deploy.cli.output.event_file import EventFile
 from deploy.cli.output.hints import complete
+from deploy.cli.reference import Entry, overview, render
 from deploy.cli.verb import Verb
 from deploy.cli.verbs import (
     affected,
+    confirm,
     deploy,
     down,
     e2e,
@@ -31,6 +33,7 @@ from deploy.cli.verbs import (
     plan,
     promote,
     report,
+    revert,
     rollback,
     scale,
     status,
@@ -38,7 +41,7 @@ from deploy.cli.verbs import (
     watch,
 )
 from deploy.cli.verbs.outcome import document_of
-from deploy.cli.wiring import Wiring, files
+from deploy.cli.wiring import Wiring, files, set_up
 from deploy.core.ci.child_pipeline import variables_of
 from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
@@ -47,28 +50,38 @@ from deploy.run.rollout.deploy import RolloutError
 VERBS: tuple[Verb, ...] = (
     up.VERB,
     down.VERB,
-    affected.VERB,
-    pipeline.VERB,
-    e2e.VERB,
     images.BUILD,
     images.PUBLISH,
+    affected.VERB,
     plan.VERB,
     deploy.VERB,
-    rollback.VERB,
     promote.PROMOTE,
     promote.ABORT,
+    confirm.VERB,
+    rollback.VERB,
+    revert.VERB,
     scale.VERB,
-    watch.VERB,
     maintenance.VERB,
     status.VERB,
     history.VERB,
+    logs.VERB,
+    exec_.VERB,
+    watch.VERB,
+    monitor.VERB,
     report.VERB,
     report.DORA,
-    logs.VERB,
-    monitor.VERB,
-    exec_.VERB,
     host.VERB,
+    pipeline.VERB,
+    e2e.VERB,
 )
+
+
+class _PrintReference(Action):
+    """Prints docs/cli.md and ends, as --help does."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
+        print(render(entries()), end="")
+        parser.exit()
 
 
 class _Parser(ArgumentParser):
@@ -78,17 +91,40 @@ class _Parser(ArgumentParser):
 
 def parser() -> ArgumentParser:
     """Makes the parser of all verbs."""
-    top = _Parser(
-        prog="ship", description="Builds, publishes and rolls out the services of this repository."
+    top, parsers = _parsers()
+    top.epilog = overview(_entries(parsers))
+    return top
+
+
+def entries() -> tuple[Entry, ...]:
+    """Returns all verbs, those of the toolchain too, as the reference shows them."""
+    return _entries(_parsers()[1])
+
+
+def _entries(parsers: Mapping[str, ArgumentParser]) -> tuple[Entry, ...]:
+    own = (
+        Entry(verb.group, verb.name, verb.help, verb.example, parsers[verb.name]) for verb in VERBS
     )
-    found = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    return (*set_up.entries(), *own)
+
+
+def _parsers() -> tuple[ArgumentParser, Mapping[str, ArgumentParser]]:
+    top = _Parser(
+        prog="ship",
+        usage="ship VERB ... (ship VERB --help explains one)",
+        description="Builds, publishes and rolls out the services of this repository.",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--reference", action=_PrintReference, nargs=0, help=SUPPRESS)
+    found = top.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=_Parser, help=SUPPRESS
+    )
+    parsers = {}
     for verb in VERBS:
-        epilog = f"example:\n  {verb.example}"
         one = found.add_parser(
             verb.name,
-            help=verb.help,
             description=verb.help,
-            epilog=epilog,
+            epilog=f"example:\n  {verb.example}",
             formatter_class=RawDescriptionHelpFormatter,
         )
         one.add_argument(
@@ -101,14 +137,15 @@ def parser() -> ArgumentParser:
             "--sandbox",
             default="sandbox",
             metavar="NAME",
-            help="another sandbox than your usual one",
+            help="another sandbox than the default one",
         )
         one.add_argument(
             "--events", metavar="FILE", help="append each step to FILE as it happens, as JSON lines"
         )
         verb.add(one)
         one.set_defaults(found=verb)
-    return top
+        parsers[verb.name] = one
+    return top, parsers
 
 
 def main(argv: Sequence[str], redaction: Redaction) -> int:
@@ -136,7 +173,7 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
 def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[str, Any]:
     verb: Verb = arguments.found
     if arguments.events:
-        console.also = Trail(Path(arguments.events), console.say, redact=redaction).tell
+        console.also = EventFile(Path(arguments.events), console.say, redact=redaction).tell
     with Wiring.here(arguments.env, arguments.sandbox, console.say, redaction) as wiring:
         try:
             document = verb.run(arguments, wiring, console)

@@ -16,15 +16,15 @@ import pytest
 
 from deploy.cli.main import _run, failed
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.core.state.redaction import Redaction
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Promotion,
-    Request,
+    PromoteCommand,
     RolloutError,
     StuckError,
-    World,
     deploy,
     promote,
 )
@@ -66,21 +66,21 @@ ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 def fleet() -> Fleet:
     """Two hosts that serve ONE."""
     fleet = Fleet.of("host-1", "host-2")
-    deploy(asking(fleet, "one"), world(fleet), Console(stream=StringIO()).tell)
+    deploy(asking(fleet, "one"), context(fleet), Console(stream=StringIO()).tell)
     return fleet
 
 
-def world(fleet: Fleet) -> World:
-    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+def context(fleet: Fleet) -> DeployContext:
+    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def asking(fleet: Fleet, label: str) -> Request:
+def asking(fleet: Fleet, label: str) -> DeployCommand:
     image = factories.image(label)
-    request = Request(
-        factories.service(), image, factories.REPLICA, factories.parts(), factories.ORIGIN
+    request = DeployCommand(
+        factories.service(), image, factories.REPLICA, factories.stacks(), factories.ORIGIN
     )
     request = replace(request, options=("--image", image))
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
     return request
 
 
@@ -93,7 +93,10 @@ def test_later_jobs_hear_of_a_release_that_failed_and_not_to_take_it_back(
     def fail(*_: object) -> Document:
         raise StuckError("why", end=Outcome("app", TWO, ONE, outcome, 1.0), hint="")
 
-    verb, note = Verb("deploy", "", "", fail, lambda _: None, str), tmp_path / "app.env"
+    verb, note = (
+        Verb(Group.DEPLOY, "deploy", "", "", fail, lambda _: None, str),
+        tmp_path / "app.env",
+    )
     arguments = Namespace(found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note))
     with pytest.raises(StuckError):
         _run(arguments, Console(stream=StringIO()), Redaction())
@@ -105,7 +108,7 @@ def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Flee
     fleet["host-2"].pull_refused = True
     request = asking(fleet, "two")
     with pytest.raises(RolloutError) as caught:
-        deploy(request, world(fleet), console.tell)
+        deploy(request, context(fleet), console.tell)
     document = failed(caught.value, caught.value.hint, console)
     assert document["ok"] is False
     assert document["error"]["type"] == "RevertedError"
@@ -120,12 +123,12 @@ def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Flee
 def test_a_deploy_that_could_not_be_taken_back_says_that_it_is_stuck(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     request = replace(asking(fleet, "two"), hold=True)
-    deploy(request, world(fleet), Console(stream=StringIO()).tell)
+    deploy(request, context(fleet), Console(stream=StringIO()).tell)
     fleet.after_touch = lambda host: fleet.gone.update({"host-2"} if TWO in fleet.served() else ())
     with pytest.raises(RolloutError) as caught:
         promote(
-            Promotion(request.service, factories.ORIGIN, TWO),
-            world(fleet),
+            PromoteCommand(request.service, factories.ORIGIN, TWO),
+            context(fleet),
             console.tell,
         )
     document = failed(caught.value, caught.value.hint, console)

@@ -50,7 +50,7 @@ from deploy.errors import (
 
 
 @dataclass(frozen=True)
-class Grounds:
+class SelectionContext:
     """Everything outside that a selection is made from; `environments` are those that verify releases."""
 
     pipeline: PipelineFacts
@@ -62,7 +62,7 @@ class Grounds:
     say: Say
 
 
-def affected(grounds: Grounds, asked: str | None = None) -> Selection:
+def affected(grounds: SelectionContext, asked: str | None = None) -> Selection:
     """Returns what a change reaches, measured against `asked` or what the pipeline says.
 
     Raises UsageError where `asked` is a name that nothing bears.
@@ -74,16 +74,16 @@ def affected(grounds: Grounds, asked: str | None = None) -> Selection:
         return _all(grounds, base, base.reason)
     grounds.say(f"the base is {base.revision[:12]}: {base.reason}")
     try:
-        return _judge(grounds, base, facts)
+        return _analyse(grounds, base, facts)
     except (HistoryError, GraphError) as error:
         return _all(grounds, base, error.message)
 
 
-def _all(grounds: Grounds, base: Base, reason: str) -> Selection:
+def _all(grounds: SelectionContext, base: Base, reason: str) -> Selection:
     return select_all(base.revision, reason, grounds.services.values(), grounds.environments)
 
 
-def recorded(grounds: Grounds, environment: str) -> str | None:
+def recorded(grounds: SelectionContext, environment: str) -> str | None:
     """Returns the revision that GitLab last recorded for an environment, None for none or where it can't say.
 
     None is the base that the pipeline says, which for a schedule is everything.
@@ -112,7 +112,7 @@ def require_none_missed(selection: Selection, failed: Iterable[str]) -> None:
         )
 
 
-def gather(grounds: Grounds, asked: str | None) -> PipelineFacts:
+def gather(grounds: SelectionContext, asked: str | None) -> PipelineFacts:
     """Returns the pipeline's facts with all that git and GitLab say of them."""
     revisions = grounds.revisions
     facts = replace(grounds.pipeline, asked=asked, trouble=revisions.trouble())
@@ -135,7 +135,7 @@ def _trunk(facts: PipelineFacts, revisions: Revisions) -> str:
     return f"origin/{facts.default_branch}" if facts.default_branch else ""
 
 
-def _with_verified(facts: PipelineFacts, grounds: Grounds) -> PipelineFacts:
+def _with_verified(facts: PipelineFacts, grounds: SelectionContext) -> PipelineFacts:
     try:
         verified = tuple(
             Verified(
@@ -161,7 +161,7 @@ def _require_known(facts: PipelineFacts) -> None:
         )
 
 
-def _judge(grounds: Grounds, base: Base, facts: PipelineFacts) -> Selection:
+def _analyse(grounds: SelectionContext, base: Base, facts: PipelineFacts) -> Selection:
     services, uncommitted = grounds.services.values(), facts.on_laptop
     differences = {
         each: grounds.revisions.changed(each, uncommitted=uncommitted) for each in base.revisions
@@ -195,7 +195,7 @@ def _judge(grounds: Grounds, base: Base, facts: PipelineFacts) -> Selection:
 
 
 def _with_due(
-    grounds: Grounds,
+    grounds: SelectionContext,
     facts: PipelineFacts,
     selection: Selection,
     since: Mapping[str, frozenset[str]],
@@ -223,7 +223,7 @@ def _changes(
     return tuple(Change(path, gone, touched(path)) for path, gone in sorted(difference.items()))
 
 
-def _old_graph(grounds: Grounds, revision: str, changes: Sequence[Change]) -> Graph | None:
+def _old_graph(grounds: SelectionContext, revision: str, changes: Sequence[Change]) -> Graph | None:
     """What depended on something that is gone, only the graph before the change knows."""
     because = next((each.path for each in changes if each.needs_old_graph), None)
     if because is None:

@@ -13,7 +13,7 @@ from deploy.adapters.gitlab.deployments import GitlabDeployments, pipeline_facts
 from deploy.core.ci.selection import Selection
 from deploy.core.config import Service
 from deploy.errors import SelectionMissedError, UsageError
-from deploy.run.affected import Grounds, affected, recorded, require_none_missed
+from deploy.run.affected import SelectionContext, affected, recorded, require_none_missed
 from deploy.testing.pants import LOCK, REQUIREMENTS, FolderGraphs
 from deploy.testing.repository import Repository
 from deploy.testing.servers.gitlab import MemoryGitlab, gitlab_server
@@ -119,9 +119,9 @@ class Scene:
     def ask(self, root: Path, environ: Mapping[str, str], base: str | None = None) -> Selection:
         return affected(self.grounds(root, environ), base)
 
-    def grounds(self, root: Path, environ: Mapping[str, str]) -> Grounds:
+    def grounds(self, root: Path, environ: Mapping[str, str]) -> SelectionContext:
         self.graphs = FolderGraphs(root)
-        return Grounds(
+        return SelectionContext(
             pipeline_facts(environ),
             GitRevisions(root, self.said.append),
             self.graphs,
@@ -571,7 +571,7 @@ def test_where_pants_fails_everything_runs(scene: Scene) -> None:
     clone = scene.origin.cloned(scene.folder / "clone")
     graphs = FolderGraphs(clone.root)
     graphs.broken = "no such target"
-    grounds = Grounds(
+    grounds = SelectionContext(
         pipeline_facts({}),
         GitRevisions(clone.root, print),
         graphs,

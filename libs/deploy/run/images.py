@@ -1,8 +1,8 @@
 """Builds, tries and publishes images; what a rollout runs is the reference that this returns.
 
-An image's id depends on its content alone (docs/adr/0002-reproducible-images.md), so its first twelve digits are its
+An image's id depends on its content alone (docs/adr/0002), so its first twelve digits are its
 tag, and whatever the registry has under that tag is not pushed again. A second tag names what it was made of, so that a
-machine that never built it need not (docs/adr/0025-an-image-is-known-before-it-is-built.md).
+machine that never built it need not (docs/adr/0025).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ JOB_IMAGES = {
 
 
 @dataclass(frozen=True)
-class Workshop:
+class BuildContext:
     """What building an image takes. `ensure_base` brings its base into the engine, `try_out` is its trial."""
 
     packager: Packager
@@ -87,10 +87,10 @@ class Workshop:
     clock: Clock
     say: Say
     ensure_base: Callable[[], object]
-    try_out: Callable[[Service, str, Workshop], None]
+    try_out: Callable[[Service, str, BuildContext], None]
 
 
-def build(service: Service, workshop: Workshop, inputs: Sequence[str] = ()) -> BuiltImage:
+def build(service: Service, workshop: BuildContext, inputs: Sequence[str] = ()) -> BuiltImage:
     """Returns the service's image of this checkout, tried, in the engine. Raises BuildError, EngineError.
 
     A checkout that is as it was, in every file, is not built again. `inputs` are the image's files, where they were
@@ -114,7 +114,7 @@ def _key(service: Service, state: str | None) -> str:
     return json.dumps([service.name, service.image, service.source, state])
 
 
-def _recalled(workshop: Workshop, key: str) -> BuiltImage | None:
+def _recalled(workshop: BuildContext, key: str) -> BuiltImage | None:
     text = workshop.memory.recall(key)
     if text is None:
         return None
@@ -122,7 +122,9 @@ def _recalled(workshop: Workshop, key: str) -> BuiltImage | None:
     return known if workshop.engine.has(known.reference) else None
 
 
-def _normalised(service: Service, packaged: str, stamp: Stamp, workshop: Workshop) -> BuiltImage:
+def _normalised(
+    service: Service, packaged: str, stamp: Stamp, workshop: BuildContext
+) -> BuiltImage:
     """Loads the packaged image once more, with a configuration that tells of its content alone."""
     engine = workshop.engine
     labels = labels_of(stamp, title=service.name, source=service.source)
@@ -167,7 +169,7 @@ def _load(engine: Engine, packaged: str, config: bytes, reference: str) -> None:
             engine.load(whole)
 
 
-def smoke_test(service: Service, image: str, workshop: Workshop) -> None:
+def smoke_test(service: Service, image: str, workshop: BuildContext) -> None:
     """Starts an image as production does and asks it what a rollout will ask. Raises BuildError with its last lines."""
     workshop.say(f"{service.name}: smoke test, as production runs it")
     environment = {
@@ -192,10 +194,10 @@ def smoke_test(service: Service, image: str, workshop: Workshop) -> None:
             raise _failed(service, trial, f"a stop ended with exit code {code}")
 
 
-def job_test(image: JobImage) -> Callable[[Service, str, Workshop], None]:
+def job_test(image: JobImage) -> Callable[[Service, str, BuildContext], None]:
     """Returns the trial of an image of jobs: each of its commands is run. It raises BuildError with what was said."""
 
-    def try_out(service: Service, reference: str, workshop: Workshop) -> None:
+    def try_out(service: Service, reference: str, workshop: BuildContext) -> None:
         workshop.say(f"{service.name}: each of its programs is asked")
         code, said = workshop.engine.run(reference, ["sh", "-c", " && ".join(image.asked)])
         if code:
@@ -207,7 +209,7 @@ def job_test(image: JobImage) -> Callable[[Service, str, Workshop], None]:
     return try_out
 
 
-def _await_ready(service: Service, trial: Trial, workshop: Workshop) -> None:
+def _await_ready(service: Service, trial: Trial, workshop: BuildContext) -> None:
     clock = workshop.clock
     deadline = clock.monotonic() + service.health.startup_deadline_s
     url = f"{trial.url}{service.health.path}"
@@ -237,7 +239,7 @@ def _failed(service: Service, trial: Trial, what: str) -> BuildError:
     )
 
 
-def ensure_published(service: Service, workshop: Workshop, registry: Registry) -> str:
+def ensure_published(service: Service, workshop: BuildContext, registry: Registry) -> str:
     """Returns the service's image of this checkout as `name@sha256:...`, built and pushed where the registry lacks it.
 
     Raises what `build` and `publish` raise.

@@ -14,8 +14,8 @@ from deploy.core.ports import Answer
 from deploy.errors import BuildError, RegistryAuthError, RegistryError, TagTakenError
 from deploy.run.images import (
     JOB_IMAGES,
+    BuildContext,
     JobImage,
-    Workshop,
     build,
     ensure_published,
     job_test,
@@ -25,8 +25,8 @@ from deploy.run.images import (
 )
 from deploy.testing.build_context import (
     MemoryBuild,
+    MemoryCache,
     MemoryEngine,
-    MemoryMemory,
     MemoryRegistry,
     MemoryTrial,
 )
@@ -46,10 +46,10 @@ class Shop:
         self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
         self.work = MemoryBuild(self.engine)
         self.bases = 0
-        self.workshop = Workshop(
+        self.workshop = BuildContext(
             packager=self.work,
             history=self.work,
-            memory=MemoryMemory(),
+            memory=MemoryCache(),
             engine=self.engine,
             probe=self.trial,
             clock=SimulatedClock(),

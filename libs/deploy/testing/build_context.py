@@ -215,7 +215,7 @@ class MemoryBuild:
         return self.now
 
 
-class MemoryMemory:
+class MemoryCache:
     """Remembers texts until it is dropped."""
 
     def __init__(self) -> None:

@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import replace
 
 from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
-from deploy.core.stacks.definitions import edge_part
+from deploy.core.stacks.definitions import edge_stack
 from deploy.core.state.ledger import Entry
 from deploy.core.state.release import Origin
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 from deploy.testing.fleet.fleet import MemoryRegistry
 
 EDGE = Edge()
@@ -41,18 +41,18 @@ def service(
     )
 
 
-def parts_of_earlier_version() -> tuple[Part, ...]:
+def stacks_of_earlier_version() -> tuple[Stack, ...]:
     """What hosts ran before the watchdog replaced the keeper."""
-    edge, watchdog, metrics = parts()
+    edge, watchdog, metrics = stacks()
     return edge, replace(watchdog, name="keeper", key="keeper-1"), metrics
 
 
-def parts(version: str = "1") -> tuple[Part, ...]:
+def stacks(version: str = "1") -> tuple[Stack, ...]:
     """The edge, the watchdog and a host's Prometheus."""
-    edge = edge_part(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
+    edge = edge_stack(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
     files = (("compose.yml", '{"services": {}}', 0o644),)
     return (
         edge,
-        Part("watchdog", image("python", "python"), "watchdog-1", files),
-        Part("metrics", image("prometheus", "prometheus"), "metrics-1", files),
+        Stack("watchdog", image("python", "python"), "watchdog-1", files),
+        Stack("metrics", image("prometheus", "prometheus"), "metrics-1", files),
     )

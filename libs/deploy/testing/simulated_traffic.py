@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.core.analysis.samples import (
-    Side,
-    Tally,
+    ReleaseStats,
+    RequestStats,
     tally,
 )
 from deploy.core.analysis.verdict import (
@@ -43,19 +43,19 @@ class SimulatedRelease:
         self._chance = chance
         half = behaviour.differ / 2
         self._speeds = [chance.uniform(1 - half, 1 + half) for _ in range(behaviour.replicas)]
-        self._total = Side()
+        self._total = ReleaseStats()
 
-    def after(self, more: int) -> Side:
+    def after(self, more: int) -> ReleaseStats:
         """Returns all requests so far, once so many more were answered."""
         counts = [more // len(self._speeds)] * len(self._speeds)
         for number in range(more % len(self._speeds)):
             counts[number] += 1
-        self._total += Side(
+        self._total += ReleaseStats(
             {f"replica-{number}": self._answers(number, n) for number, n in enumerate(counts)}
         )
         return self._total
 
-    def _answers(self, replica: int, count: int) -> Tally:
+    def _answers(self, replica: int, count: int) -> RequestStats:
         told, chance = self._behaviour, self._chance
         errors = (
             told.sick_replica_errors if replica == 0 and told.sick_replica_errors else told.errors

@@ -21,9 +21,9 @@ from deploy.core.planning.steps import Step, name_of
 from deploy.run.rollout.events import (
     Event,
     Listener,
+    Message,
     PhaseBegun,
     PlanMade,
-    Said,
     StepBegun,
     StepDone,
     StepFailed,
@@ -80,7 +80,7 @@ class Console:
         """Listens to a plan being carried out."""
         self.also(event)
         match event:
-            case Said(host=host, text=text):
+            case Message(host=host, text=text):
                 named = not host or text.startswith(f"{host}: ")
                 self.say(text if named else f"{host}: {text}")
             case PlanMade(plan=plan, reverting=reverting):

@@ -15,13 +15,13 @@ from deploy.cli.output.console import Console
 from deploy.core.planning.steps import name_of
 from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
-    Request,
-    World,
+    DeployCommand,
+    DeployContext,
     deploy,
 )
 from deploy.run.rollout.events import (
     Event,
-    Said,
+    Message,
     StepBegun,
 )
 from deploy.testing import factories
@@ -37,19 +37,19 @@ def on_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def request(fleet: Fleet, label: str) -> Request:
+def request(fleet: Fleet, label: str) -> DeployCommand:
     image = factories.image(label)
-    found = Request(
-        factories.service(), image, factories.REPLICA, factories.parts(), factories.ORIGIN
+    found = DeployCommand(
+        factories.service(), image, factories.REPLICA, factories.stacks(), factories.ORIGIN
     )
-    fleet.images.update([image, *(part.image for part in found.parts)])
+    fleet.images.update([image, *(stack.image for stack in found.stacks)])
     return found
 
 
 def main(arguments: list[str]) -> int:
     hosts = [each for each in arguments if not each.startswith("--")]
     fleet = Fleet.of(*hosts)
-    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
     console = Console.for_stream(os.environ)
 
     def tell(event: Event) -> None:
@@ -60,14 +60,14 @@ def main(arguments: list[str]) -> int:
             fleet.faults.append(Fault(hosts[-1], 1, How.FAILS_ONCE))
         if "--interrupt" in arguments and name_of(event.step) == "PointTraffic":
             if not interrupted.is_set():
-                console.tell(Said(hosts[-1], "press Ctrl-C"))
+                console.tell(Message(hosts[-1], "press Ctrl-C"))
             interrupted.wait(60)
 
     try:
         if arguments != hosts:
-            deploy(request(fleet, "one"), world, lambda _: None)
+            deploy(request(fleet, "one"), context, lambda _: None)
         with closing(console):
-            deploy(request(fleet, "two"), world, tell)
+            deploy(request(fleet, "two"), context, tell)
     except ShipError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code

@@ -15,9 +15,9 @@ from deploy.core.planning.steps import Step, name_of
 from deploy.core.ports import Say
 from deploy.run.rollout.events import (
     Event,
+    Message,
     PhaseBegun,
     PlanMade,
-    Said,
     StepBegun,
     StepDone,
     StepFailed,
@@ -29,7 +29,7 @@ def _now() -> str:
 
 
 @dataclass
-class Trail:
+class EventFile:
     """A listener that appends to `file`; the first line that can't be written is told, and the rest left out."""
 
     file: Path
@@ -74,7 +74,7 @@ def document(event: Event) -> dict[str, Any]:
             return {**_of(step), "seconds": round(seconds, 3)}
         case StepFailed(step=step, seconds=seconds, error=error):
             return {**_of(step), "seconds": round(seconds, 3), "error": str(error)}
-        case Said(host=host, text=text):
+        case Message(host=host, text=text):
             return {"host": host, "text": text}
 
 

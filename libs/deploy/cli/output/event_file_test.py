@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from deploy.cli.output.event_file import Trail
+from deploy.cli.output.event_file import EventFile
 from deploy.core.planning.steps import PrepareHost
 from deploy.run.rollout.events import (
+    Message,
     PhaseBegun,
-    Said,
     StepBegun,
     StepDone,
     StepFailed,
@@ -25,14 +25,14 @@ NAMED = {
 
 
 def test_each_event_is_a_line_at_once(tmp_path: Path) -> None:
-    trail = Trail(tmp_path / "events", print, lambda: "now")
+    trail = EventFile(tmp_path / "events", print, lambda: "now")
     told: list[dict[str, object]] = []
     for event in (
         PhaseBegun("prepare", 1, 7, 1),
         StepBegun(STEP),
         StepDone(STEP, 0.12345),
         StepFailed(STEP, 1, OSError("broke")),
-        Said("host-1", "a word"),
+        Message("host-1", "a word"),
     ):
         trail.tell(event)
         told.append(json.loads((tmp_path / "events").read_text().splitlines()[-1]))
@@ -41,13 +41,13 @@ def test_each_event_is_a_line_at_once(tmp_path: Path) -> None:
         {"at": "now", "event": "StepBegun", **NAMED},
         {"at": "now", "event": "StepDone", **NAMED, "seconds": 0.123},
         {"at": "now", "event": "StepFailed", **NAMED, "seconds": 1, "error": "broke"},
-        {"at": "now", "event": "Said", "host": "host-1", "text": "a word"},
+        {"at": "now", "event": "Message", "host": "host-1", "text": "a word"},
     ]
 
 
 def test_a_file_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
     said: list[str] = []
-    trail = Trail(tmp_path / "no folder" / "events", said.append)
+    trail = EventFile(tmp_path / "no folder" / "events", said.append)
     trail.tell(StepBegun(STEP))
     trail.tell(StepBegun(STEP))
     assert len(said) == 1

@@ -12,9 +12,9 @@ import pytest
 SENTINEL = "sentinel-7f3a9c"
 PROGRAM = """
 import json, logging, sys, warnings
-from deploy.cli.redacted import redact_output
-from deploy.core.redaction import Redaction
-from deploy.core.secret import Secret
+from deploy.cli.output.redact import redact_output
+from deploy.core.state.redaction import Redaction
+from deploy.core.state.secrets import Secret
 redaction = Redaction()
 redact_output(redaction)
 value = "sentinel" + "-7f3a9c"
@@ -36,7 +36,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_no_way_out_shows_it(way: str) -> None:
-    libs = str(Path(__file__).resolve().parents[2])
+    libs = str(Path(__file__).resolve().parents[3])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(way=way)],
         capture_output=True,

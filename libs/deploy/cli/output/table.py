@@ -12,9 +12,9 @@ from deploy.core.planning.steps import Step
 from deploy.run.hosts.waiting import StoppedError
 from deploy.run.rollout.events import (
     Event,
+    Message,
     PhaseBegun,
     PlanMade,
-    Said,
     StepBegun,
     StepDone,
     StepFailed,
@@ -88,7 +88,7 @@ class Board:
                     self._put(step, "stopped", seconds)
                 case StepFailed(step=step, seconds=seconds, error=error):
                     self._put(step, "failed", seconds, error=f": {error}")
-                case Said():
+                case Message():
                     pass
 
     def _put(

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.ci.selection import GOALS
 from deploy.errors import UsageError
@@ -83,6 +83,7 @@ def _way(why: Sequence[str]) -> str:
 
 
 VERB = Verb(
+    Group.BUILD,
     "affected",
     "says what a change reaches: targets, services and images, each with why",
     "ship affected --base main --json",

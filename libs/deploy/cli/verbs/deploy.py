@@ -1,21 +1,18 @@
-"""`ship deploy SERVICE`: rolls a release out, or back."""
+"""`ship deploy SERVICE`: rolls out a release to all hosts."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verbs import confirm
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.hosts.locking import refuse_if_taken
-from deploy.run.rollout.deploy import (
-    Request,
-    confirm,
-    deploy,
-)
+from deploy.run.rollout.deploy import DeployCommand, deploy
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -40,7 +37,7 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--confirm",
         action="store_true",
-        help="record the image as verified if it is live, else bring its release back",
+        help=SUPPRESS,  # the former spelling of `ship confirm`
     )
     parser.add_argument(
         "--canary",
@@ -53,35 +50,37 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    if arguments.confirm and (arguments.hold or not arguments.image):
-        raise UsageError(
-            "--confirm needs --image and excludes --hold; nothing was changed",
-            hint=f"./ship deploy {arguments.service} --image REF@DIGEST --confirm",
+    if arguments.confirm:
+        if arguments.hold or not arguments.image:
+            raise UsageError(
+                "--confirm needs --image and excludes --hold; nothing was changed",
+                hint=f"./ship confirm {arguments.service} --image REF@DIGEST",
+            )
+        console.say(
+            "`ship deploy --confirm` is now `ship confirm`; this form ends with the next version"
         )
-    wiring.settings.service(arguments.service)  # a wrong name is told before anybody is asked
-    world = wiring.world()
+        return confirm.run(arguments, wiring, console)
+    wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
+    context = wiring.context()
     if not arguments.image and not arguments.wait:
-        refuse_if_taken(world.hosts)  # or a build of minutes ends in a refusal
+        refuse_if_taken(context.hosts)  # before a build that takes minutes
     request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
     request = replace(request, options=_options(arguments))
-    if arguments.confirm:
-        return document_of(confirm(request, world, console.tell, wait=arguments.wait), console)
     request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
-    return document_of(deploy(request, world, console.tell, wait=arguments.wait), console)
+    return document_of(deploy(request, context, console.tell, wait=arguments.wait), console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:
-    """What the command for the same once more has to say, too."""
+    """Returns the options that a repetition of this command needs."""
     given = {
         "--image": arguments.image,
         "--replicas": arguments.replicas,
         "--canary": f"{arguments.canary}%" if arguments.canary else None,
     }
     words = [word for name, value in given.items() if value for word in (name, str(value))]
-    flags = {"--hold": arguments.hold, "--confirm": arguments.confirm}
-    return (*words, *(name for name, said in flags.items() if said))
+    return (*words, *(["--hold"] if arguments.hold else []))
 
 
 def _percent(text: str) -> int:
@@ -91,7 +90,7 @@ def _percent(text: str) -> int:
     return int(number)
 
 
-def _with_canary(request: Request, percent: int) -> Request:
+def _with_canary(request: DeployCommand, percent: int) -> DeployCommand:
     if percent and not request.service.gate.enabled:
         raise UsageError(
             f"{request.service.name} has no gate that could judge a canary; nothing was touched",
@@ -101,8 +100,9 @@ def _with_canary(request: Request, percent: int) -> Request:
 
 
 VERB = Verb(
+    Group.DEPLOY,
     "deploy",
-    "rolls a release out to every host, or takes all of them back",
+    "rolls a release out to every host; if it fails, reverts all of them",
     "ship deploy app",
     _run,
     _add,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from sandbox import state
 
@@ -26,4 +26,11 @@ def _show(document: Document) -> str:
     )
 
 
-VERB = Verb("down", "removes all that `up` made, and nothing else", "ship down", _run, show=_show)
+VERB = Verb(
+    Group.LOCAL,
+    "down",
+    "removes all that `up` made, and nothing else",
+    "ship down",
+    _run,
+    show=_show,
+)

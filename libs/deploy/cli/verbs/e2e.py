@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.errors import JourneysFailedError
 from deploy.run.queries.candidate import require_candidate
@@ -54,6 +54,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.PIPELINE,
     "e2e",
     "runs the browser journeys against a held candidate, through its preview route",
     "ship e2e app --release r000042-3f9c2ab",

@@ -6,11 +6,11 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.state.redaction import told_command
 from deploy.run.queries.logs import (
-    Command,
+    ExecCommand,
     ExitCode,
     Heard,
     LogLine,
@@ -30,7 +30,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if unknown:
         console.say(f"the hosts' records get the command's name alone: {unknown}")
     caller = wiring.requests.origin("")
-    command = Command(
+    command = ExecCommand(
         service.name,
         tuple(arguments.command),
         told_command(arguments.command, wiring.redaction, whole=not unknown),
@@ -72,6 +72,7 @@ def _line(line: LogLine) -> str:
 
 
 VERB = Verb(
+    Group.OBSERVE,
     "exec",
     "runs a command in all replicas; its exit code is the worst of theirs",
     "ship exec app -- python3 --version",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.bootstrap import settings
 from deploy.core.state.ledger import BOOTSTRAP, Entry
@@ -113,6 +113,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.HOSTS,
     "host",
     "makes a bare Debian or Ubuntu server ready over SSH, or says what is missing",
     "ship host bootstrap web-1 --env production",

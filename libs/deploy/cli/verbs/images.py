@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
 from deploy.run.images import JOB_IMAGES
@@ -71,7 +71,7 @@ def _show_built(document: Document) -> str:
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
     if names and not set(names) <= set(JOB_IMAGES):
-        wiring.images.publish_parts()
+        wiring.images.publish_stacks()
     document: Document = {
         "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
     }
@@ -88,6 +88,7 @@ def _show_published(document: Document) -> str:
 
 
 BUILD = Verb(
+    Group.BUILD,
     "build",
     "builds the services' images and prints id and size",
     "ship build app",
@@ -96,6 +97,7 @@ BUILD = Verb(
     _show_built,
 )
 PUBLISH = Verb(
+    Group.BUILD,
     "publish",
     "pushes what the registry lacks and prints name@digest",
     "ship publish app",

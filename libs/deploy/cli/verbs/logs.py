@@ -7,7 +7,7 @@ import re
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.queries.logs import LogLine, logs
@@ -51,6 +51,7 @@ def _text(line: LogLine, *, as_json: bool) -> str:
 
 
 VERB = Verb(
+    Group.OBSERVE,
     "logs",
     "prints all replicas' logs, each line with its replica",
     "ship logs app -f --grep error",

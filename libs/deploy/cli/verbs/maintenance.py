@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.verbs.outcome import add_wait, document_of
 from deploy.cli.wiring import Wiring
 from deploy.run.rollout.maintenance import Maintenance, set_maintenance
@@ -27,7 +27,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         service, arguments.state == "on", origin, pipeline=wiring.requests.pipeline
     )
     return document_of(
-        set_maintenance(request, wiring.world(), console.tell, wait=arguments.wait), console
+        set_maintenance(request, wiring.context(), console.tell, wait=arguments.wait), console
     )
 
 
@@ -42,6 +42,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.DEPLOY,
     "maintenance",
     "answers a service's users with 503 and a page, or lets them in again",
     "ship maintenance on app",

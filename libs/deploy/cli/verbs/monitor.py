@@ -9,7 +9,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import ROOT, Wiring
 from deploy.errors import JourneysFailedError, UsageError
 
@@ -69,6 +69,7 @@ def _tell(console: Console, runs: int, *, passed: bool, seconds: float, as_json:
 
 
 VERB = Verb(
+    Group.OBSERVE,
     "monitor",
     "runs the browser journeys every few minutes against an environment",
     "ship monitor --every 300",

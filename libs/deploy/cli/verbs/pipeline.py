@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.ci.child_pipeline import (
     Child,
@@ -85,6 +85,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.PIPELINE,
     "pipeline",
     "writes the GitLab pipeline that deploys to each environment, digests baked in",
     "ship pipeline staging --selection dist/ci/selection.json --images dist/ci/images.json",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.planning.step_lines import describe
 from deploy.core.planning.steps import name_of
@@ -26,7 +26,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, push=False
     )
-    found = plan(request, wiring.world())
+    found = plan(request, wiring.context())
     steps = [
         {
             "host": step.host,
@@ -53,6 +53,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.DEPLOY,
     "plan",
     "shows the steps a deploy would take, with their causes",
     "ship plan app",

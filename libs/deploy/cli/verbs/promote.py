@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.run.rollout.deploy import abort, promote
@@ -22,15 +22,18 @@ def _add(parser: ArgumentParser) -> None:
 
 def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.promotion(arguments.service, arguments.release, why=arguments.why)
-    return document_of(promote(request, wiring.world(), console.tell, wait=arguments.wait), console)
+    return document_of(
+        promote(request, wiring.context(), console.tell, wait=arguments.wait), console
+    )
 
 
 def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     request = wiring.requests.abort(arguments.service, arguments.release, why=arguments.why)
-    return document_of(abort(request, wiring.world(), console.tell, wait=arguments.wait), console)
+    return document_of(abort(request, wiring.context(), console.tell, wait=arguments.wait), console)
 
 
 PROMOTE = Verb(
+    Group.DEPLOY,
     "promote",
     "switches to the candidate that `deploy --hold` left",
     "ship promote app --release r000042-3f9c2ab",
@@ -39,6 +42,7 @@ PROMOTE = Verb(
     show,
 )
 ABORT = Verb(
+    Group.DEPLOY,
     "abort",
     "removes the candidate that `deploy --hold` left",
     "ship abort app --release r000042-3f9c2ab",

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 from deploy import __version__
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.reports.page import render_report
 from deploy.core.reports.release_diff import Commit
@@ -104,6 +104,7 @@ def _long(seconds: float | None) -> str:
 
 
 VERB = Verb(
+    Group.OBSERVE,
     "report",
     "draws a deploy as one page that needs no network: timeline, traffic, gate, changes",
     "ship report app",
@@ -112,6 +113,7 @@ VERB = Verb(
     _show,
 )
 DORA = Verb(
+    Group.OBSERVE,
     "dora",
     "computes the four keys of DORA from the hosts' records",
     "ship dora app --days 30",

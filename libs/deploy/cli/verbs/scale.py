@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.core.state.release import MOST_REPLICAS
@@ -27,10 +27,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
         )
     request = wiring.requests.scale(name, int(told), why=arguments.why)
-    return document_of(scale(request, wiring.world(), console.tell, wait=arguments.wait), console)
+    return document_of(scale(request, wiring.context(), console.tell, wait=arguments.wait), console)
 
 
 VERB = Verb(
+    Group.DEPLOY,
     "scale",
     "runs more or fewer replicas of the live release on each host",
     "ship scale app=8",

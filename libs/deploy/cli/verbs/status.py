@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.cli.output.columns import table
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.queries.status import status
 
@@ -56,6 +56,7 @@ def _headline(service: dict[str, Any]) -> str:
 
 
 VERB = Verb(
+    Group.OBSERVE,
     "status",
     "shows what runs where, wanted against seen",
     "ship status app --json",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.verbs.outcome import document_of
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
@@ -46,7 +46,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         ):
             request = wiring.requests.deploy(name, None, None)
         with console.doing(f"step 3 of 5: {name}, rolled out to {hosts} host(s)", usually="20 s"):
-            services.append(document_of(deploy(request, wiring.world(), console.tell), console))
+            services.append(document_of(deploy(request, wiring.context(), console.tell), console))
     with console.doing("step 4 of 5: every replica seen by Prometheus", usually="5 s"):
         names = [str(each["service"]) for each in services]
         wanted = sum(wiring.settings.service(name).replicas for name in names) * hosts
@@ -73,5 +73,11 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
-    "up", "brings the whole stack up on this machine", "ship up --yes --hosts 2", _run, _add, _show
+    Group.LOCAL,
+    "up",
+    "brings the whole stack up on this machine",
+    "ship up --yes --hosts 2",
+    _run,
+    _add,
+    _show,
 )

@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.steps.watch import watch_live
 
@@ -31,8 +31,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if arguments.watch_s is not None:
         service = replace(service, rollout=replace(service.rollout, watch_s=arguments.watch_s))
     console.say(f"{service.name}: watched for {service.rollout.watch_s:g} s on all hosts")
-    world = wiring.world()
-    release, verdict = watch_live(service, world.hosts, world.clock, world.judge)
+    context = wiring.context()
+    release, verdict = watch_live(service, context.hosts, context.clock, context.judge)
     return {
         "service": service.name,
         "release": release,
@@ -51,6 +51,7 @@ def _show(document: Document) -> str:
 
 
 VERB = Verb(
+    Group.OBSERVE,
     "watch",
     "watches the live release under its users and judges it",
     "ship watch app --for 60",

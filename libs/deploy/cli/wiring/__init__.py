@@ -33,10 +33,10 @@ from deploy.core.ports import Say, SecretStore
 from deploy.core.reports.dora import FourKeys, four_keys
 from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, JourneysFailedError
-from deploy.run.affected import Grounds
+from deploy.run.affected import SelectionContext
 from deploy.run.queries.history import history
-from deploy.run.rollout.deploy import World
-from deploy.run.steps.secrets import Vault
+from deploy.run.rollout.deploy import DeployContext
+from deploy.run.steps.secrets import SecretResolver
 from toolchain.engine import stop_if_ours
 
 __all__ = ["ROOT", "Wiring"]
@@ -94,7 +94,7 @@ class Wiring:
         return Checkout(ROOT)
 
     @cached_property
-    def vault(self) -> Vault:
+    def vault(self) -> SecretResolver:
         """The values of secrets, from the stores that the environment names."""
         from deploy.adapters.aws import secret_stores  # boto3 is half of what all imports take
 
@@ -108,7 +108,7 @@ class Wiring:
             "ssm": secret_stores.ParameterStore(account),
             "secretsmanager": secret_stores.SecretsManager(account),
         }
-        return Vault(stores, self.redaction)
+        return SecretResolver(stores, self.redaction)
 
     def metrics(self) -> Prometheus:
         """The environment's Prometheus. Raises ConfigError where it has none."""
@@ -131,11 +131,11 @@ class Wiring:
         committed = self.checkout.committed
         return four_keys(operations, now=self.clock.now(), committed=committed, days=days)
 
-    def world(self) -> World:
+    def context(self) -> DeployContext:
         """Everything outside that a deploy touches."""
         environment = self.settings.environment()
         asked = Prometheus(environment.metrics.prometheus_url) if environment.metrics else None
-        return World(
+        return DeployContext(
             environment,
             self.connections.hosts(),
             self.images.registry,
@@ -146,11 +146,11 @@ class Wiring:
             vault=self.vault,
         )
 
-    def grounds(self) -> Grounds:
+    def grounds(self) -> SelectionContext:
         """Everything outside that test selection asks. Environments other than sandboxes verify releases."""
         files = (ROOT / "deploy" / "environments").glob("*.toml")
         verifying = sorted(each.stem for each in files) if self.env == "sandbox" else [self.env]
-        return Grounds(
+        return SelectionContext(
             pipeline_facts(),
             GitRevisions(ROOT, self.say),
             PantsTargets(ROOT),

@@ -25,12 +25,12 @@ from deploy.core.ports import Clock, Probe, Say
 from deploy.core.stacks.definitions import (
     EXPORTER_PACKAGES,
     WATCHDOG_PACKAGES,
-    edge_part,
-    exporter_part,
-    metrics_part,
-    watchdog_part,
+    edge_stack,
+    exporter_stack,
+    metrics_stack,
+    watchdog_stack,
 )
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 from deploy.errors import ConfigError
 from deploy.run import images
 from toolchain.errors import ToolchainError
@@ -92,7 +92,7 @@ class Images:
         """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
         return images.ensure_published(*self._to_build(name), self.registry)
 
-    def _to_build(self, name: str) -> tuple[Service, images.Workshop]:
+    def _to_build(self, name: str) -> tuple[Service, images.BuildContext]:
         if (image := images.JOB_IMAGES.get(name)) is None:
             return self._settings.service(name), self._workshop
         workshop = replace(
@@ -102,7 +102,7 @@ class Images:
         )
         return image.service, workshop
 
-    def publish_parts(self) -> None:
+    def publish_stacks(self) -> None:
         """Pushes the images of what hosts run beside the services, so that a deploy needs no right to push.
 
         None of the environment's secret files is read: they are the deploying jobs' alone.
@@ -116,10 +116,10 @@ class Images:
         digest = self.registry.digest_of(name, short_id(image_id))
         return f"{self.registry.name}/{name}@{digest or image_id}"
 
-    def parts(self, environment: Environment, *, push: bool) -> tuple[Part, ...]:
+    def stacks(self, environment: Environment, *, push: bool) -> tuple[Stack, ...]:
         """What hosts run beside the services; without `push` nothing of it is published."""
         deploy = ROOT / "deploy"
-        edge = edge_part(
+        edge = edge_stack(
             self._base_digest("edge", push=push),
             files.read_text(deploy / "edge.yml"),
             files.read_text(deploy / "edge-on-host.yml"),
@@ -127,7 +127,7 @@ class Images:
             environment.edge,
         )
         metrics = environment.metrics
-        watchdog = watchdog_part(
+        watchdog = watchdog_stack(
             self._base_digest("python", push=push),
             files.read_text(deploy / "watchdog.yml"),
             _modules(WATCHDOG_PACKAGES),
@@ -140,7 +140,7 @@ class Images:
         return (
             edge,
             watchdog,
-            metrics_part(
+            metrics_stack(
                 self._base_digest("prometheus", push=push),
                 metrics,
                 cert=files.read_text(loader.path_of(metrics.cert)),
@@ -149,7 +149,7 @@ class Images:
                 password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
                 interval_s=metrics.interval_s,
             ),
-            exporter_part(
+            exporter_stack(
                 self._base_digest("python", push=push),
                 _modules(EXPORTER_PACKAGES),
                 environment.edge,
@@ -157,8 +157,8 @@ class Images:
         )
 
     @cached_property
-    def _workshop(self) -> images.Workshop:
-        return images.Workshop(
+    def _workshop(self) -> images.BuildContext:
+        return images.BuildContext(
             packager=Pants(ROOT),
             history=GitHistory(ROOT),
             memory=FileMemory(self._cache / "images"),

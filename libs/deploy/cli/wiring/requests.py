@@ -14,13 +14,13 @@ from deploy.core.ports import Clock
 from deploy.core.state.release import Origin
 from deploy.errors import UsageError
 from deploy.run.rollout.deploy import (
-    Abort,
-    Promotion,
-    Request,
-    Rollback,
-    Scale,
+    AbortCommand,
+    DeployCommand,
+    PromoteCommand,
+    RollbackCommand,
+    ScaleCommand,
 )
-from deploy.run.steps.secrets import Vault
+from deploy.run.steps.secrets import SecretResolver
 
 
 class Requests:
@@ -30,7 +30,7 @@ class Requests:
         self,
         settings: Settings,
         images: Images,
-        vault: Callable[[], Vault],
+        vault: Callable[[], SecretResolver],
         checkout: Checkout,
         clock: Clock,
     ) -> None:
@@ -48,7 +48,7 @@ class Requests:
         *,
         why: str = "",
         push: bool = True,
-    ) -> Request:
+    ) -> DeployCommand:
         """What a deploy of this service asks for; builds and publishes the image unless one is named.
 
         Without `push` nothing is published: an image that the registry lacks stands as its local id.
@@ -74,36 +74,36 @@ class Requests:
         dirty = image is None and self._checkout.dirty
         origin = self._origin(why, dirty=dirty)
         replica = files.read_text(ROOT / "deploy" / "replica.yml")
-        return Request(
+        return DeployCommand(
             service,
             reference,
             replica,
-            self._images.parts(environment, push=push),
+            self._images.stacks(environment, push=push),
             origin,
             pipeline=invoker.pipeline(),
         )
 
-    def rollback(self, name: str, to: str, *, why: str = "") -> Rollback:
+    def rollback(self, name: str, to: str, *, why: str = "") -> RollbackCommand:
         """What a rollback of this service asks for."""
-        return Rollback(
+        return RollbackCommand(
             self._settings.service(name), self.origin(why), to, pipeline=invoker.pipeline()
         )
 
-    def promotion(self, name: str, release: str, *, why: str = "") -> Promotion:
+    def promotion(self, name: str, release: str, *, why: str = "") -> PromoteCommand:
         """What a promotion of this service's candidate asks for."""
-        return Promotion(
+        return PromoteCommand(
             self._settings.service(name), self.origin(why), release, pipeline=invoker.pipeline()
         )
 
-    def abort(self, name: str, release: str, *, why: str = "") -> Abort:
+    def abort(self, name: str, release: str, *, why: str = "") -> AbortCommand:
         """What the end of this service's candidate asks for."""
-        return Abort(
+        return AbortCommand(
             self._settings.service(name), self.origin(why), release, pipeline=invoker.pipeline()
         )
 
-    def scale(self, name: str, replicas: int, *, why: str = "") -> Scale:
+    def scale(self, name: str, replicas: int, *, why: str = "") -> ScaleCommand:
         """What another scale of this service asks for."""
-        return Scale(
+        return ScaleCommand(
             self._settings.service(name), self.origin(why), replicas, pipeline=invoker.pipeline()
         )
 

@@ -64,7 +64,7 @@ def test_adapters_are_made_without_talking_to_anybody(tmp_path: Path) -> None:
         registry = found.images.registry
         assert registry.name == "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
         assert found.vault is found.vault
-        assert found.world().hosts == (host,)
+        assert found.context().hosts == (host,)
         config = found.settings.environment().hosts[0]
         with pytest.raises(HostAuthError, match="can't use the key"):
             found.connections.deploy_key()
@@ -90,7 +90,7 @@ password_file = "$NOT_SET"
     asked: list[str] = []
     with Wiring.here(os.fspath(file), "none", asked.append, Redaction()) as found:
         found.images.__dict__ |= {"registry": registry, "engine": None}
-        found.images.publish_parts()
+        found.images.publish_stacks()
         assert asked == []
 
 

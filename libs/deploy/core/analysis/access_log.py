@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deploy.core.analysis.samples import FIRST_FAILURE, Side, counted
+from deploy.core.analysis.samples import FIRST_FAILURE, ReleaseStats, counted
 
 USERS, SYNTHETIC = "users", "synthetic"
 MARK = "ship-gate-"
@@ -90,7 +90,7 @@ def by_second(since: float, until: float) -> list[str]:
     return ["sh", "-c", _BY_SECOND, "seconds", f"{since:.3f}", f"{until:.3f}", VERIFYING]
 
 
-def parse_counts(text: str) -> Mapping[tuple[str, str], Side]:
+def parse_counts(text: str) -> Mapping[tuple[str, str], ReleaseStats]:
     """Reads what the hosts' count of the edge's log prints, into a side per (origin, upstream).
 
     Each line is `origin upstream address status milliseconds count`; lines that are not are passed over, since a log
@@ -106,6 +106,6 @@ def parse_counts(text: str) -> Mapping[tuple[str, str], Side]:
         rows = found.setdefault((origin, upstream), {}).setdefault(address, [])
         rows.append((milliseconds / 1000, status >= FIRST_FAILURE, count))
     return {
-        key: Side({address: counted(rows) for address, rows in by_address.items()})
+        key: ReleaseStats({address: counted(rows) for address, rows in by_address.items()})
         for key, by_address in found.items()
     }

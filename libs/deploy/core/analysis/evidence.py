@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from deploy.core.analysis.access_log import SYNTHETIC, USERS
-from deploy.core.analysis.samples import Side
+from deploy.core.analysis.samples import ReleaseStats
 from deploy.core.analysis.verdict import Evidence, Finding
 from deploy.core.state.edge import upstream_name
 from deploy.core.state.release import Release
 
-type Counts = Mapping[tuple[str, str], Side]
+type Counts = Mapping[tuple[str, str], ReleaseStats]
 """What one host counted, by (origin, upstream)."""
-_NONE: Mapping[str, Side] = MappingProxyType({})
+_NONE: Mapping[str, ReleaseStats] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Requests:
     """The requests to both releases over all hosts, by origin. `compared`: there is an old release at all."""
 
-    new: Mapping[str, Side] = field(default=_NONE)
-    old: Mapping[str, Side] = field(default=_NONE)
+    new: Mapping[str, ReleaseStats] = field(default=_NONE)
+    old: Mapping[str, ReleaseStats] = field(default=_NONE)
     compared: bool = True
 
     def basis(self, wanted: int) -> str:
@@ -45,7 +45,7 @@ class Requests:
     def evidence(self, wanted: int, readings: tuple[Finding, ...] = ()) -> Evidence:
         """Returns what a verdict can rest on now."""
         basis = self.basis(wanted)
-        everything = sum((_of(self.new, each) for each in (USERS, SYNTHETIC)), Side())
+        everything = sum((_of(self.new, each) for each in (USERS, SYNTHETIC)), ReleaseStats())
         return Evidence(
             new=_of(self.new, basis),
             old=_of(self.old, basis) if self.compared else None,
@@ -62,7 +62,7 @@ def requests_of(counts: Mapping[str, Counts], new: Release, old: Release | None)
     )
 
 
-def _side(counts: Mapping[str, Counts], release: Release) -> Mapping[str, Side]:
+def _side(counts: Mapping[str, Counts], release: Release) -> Mapping[str, ReleaseStats]:
     upstream = upstream_name(release.service, release.id)
     names = {
         f"{address}:{release.port}": name
@@ -70,7 +70,7 @@ def _side(counts: Mapping[str, Counts], release: Release) -> Mapping[str, Side]:
     }
     return {
         origin: _joined(
-            Side(
+            ReleaseStats(
                 {
                     f"{names[address]} on {host}" if address in names else "": tally
                     for address, tally in found.replicas.items()
@@ -83,9 +83,9 @@ def _side(counts: Mapping[str, Counts], release: Release) -> Mapping[str, Side]:
     }
 
 
-def _joined(sides: Iterable[Side]) -> Side:
-    return sum(sides, Side())
+def _joined(sides: Iterable[ReleaseStats]) -> ReleaseStats:
+    return sum(sides, ReleaseStats())
 
 
-def _of(side: Mapping[str, Side], origin: str) -> Side:
-    return side.get(origin, Side())
+def _of(side: Mapping[str, ReleaseStats], origin: str) -> ReleaseStats:
+    return side.get(origin, ReleaseStats())

@@ -29,18 +29,18 @@ _NOTHING = (0,) * (len(BOUNDS) + 1)
 
 
 @dataclass(frozen=True)
-class Tally:
+class RequestStats:
     """Requests, those of them that failed, and how many lasted how long (one count a bucket)."""
 
     requests: int = 0
     errors: int = 0
     buckets: tuple[int, ...] = _NOTHING
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: RequestStats) -> RequestStats:
         """Returns both together."""
         both = zip(self.buckets, other.buckets, strict=True)
         buckets = tuple(mine + theirs for mine, theirs in both)
-        return Tally(self.requests + other.requests, self.errors + other.errors, buckets)
+        return RequestStats(self.requests + other.requests, self.errors + other.errors, buckets)
 
     @property
     def error_share(self) -> float:
@@ -56,32 +56,32 @@ class Tally:
         return sum(self.buckets[bisect_left(BOUNDS, bound) + 1 :])
 
 
-def tally(requests: Iterable[tuple[float, bool]]) -> Tally:
+def tally(requests: Iterable[tuple[float, bool]]) -> RequestStats:
     """Counts requests, each as (seconds, whether it failed)."""
     counts, errors, total = list(_NOTHING), 0, 0
     for seconds, failed in requests:
         counts[bisect_left(BOUNDS, seconds)] += 1
         errors += failed
         total += 1
-    return Tally(total, errors, tuple(counts))
+    return RequestStats(total, errors, tuple(counts))
 
 
 @dataclass(frozen=True)
-class Side:
+class ReleaseStats:
     """One release's requests, by replica ("" for those that no replica took)."""
 
-    replicas: Mapping[str, Tally] = field(default_factory=lambda: MappingProxyType({}))
+    replicas: Mapping[str, RequestStats] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
-    def all(self) -> Tally:
+    def all(self) -> RequestStats:
         """All replicas together."""
-        return sum(self.replicas.values(), Tally())
+        return sum(self.replicas.values(), RequestStats())
 
-    def __add__(self, other: Side) -> Side:
+    def __add__(self, other: ReleaseStats) -> ReleaseStats:
         """Returns both together, replica by replica."""
         names = sorted({*self.replicas, *other.replicas})
-        nothing = Tally()
-        return Side(
+        nothing = RequestStats()
+        return ReleaseStats(
             {
                 name: self.replicas.get(name, nothing) + other.replicas.get(name, nothing)
                 for name in names
@@ -89,11 +89,11 @@ class Side:
         )
 
 
-def counted(rows: Iterable[tuple[float, bool, int]]) -> Tally:
+def counted(rows: Iterable[tuple[float, bool, int]]) -> RequestStats:
     """Adds rows of (seconds, whether they failed, how many)."""
     counts, errors, total = list(_NOTHING), 0, 0
     for seconds, failed, count in rows:
         counts[bisect_left(BOUNDS, seconds)] += count
         errors += count * failed
         total += count
-    return Tally(total, errors, tuple(counts))
+    return RequestStats(total, errors, tuple(counts))

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 from deploy.core.analysis.access_log import parse_counts
-from deploy.core.analysis.samples import BOUNDS, Side, Tally, tally
+from deploy.core.analysis.samples import BOUNDS, ReleaseStats, RequestStats, tally
 
 
 def test_the_buckets_grow_by_an_eighth_at_most_and_keep_milliseconds_apart() -> None:
@@ -25,13 +25,13 @@ def test_a_tally_knows_shares_quantiles_and_what_is_slower() -> None:
     assert told.above(0.005) == 2
     assert told.above(60.0) == 1
     assert (told + told).requests == 8
-    assert math.isnan(Tally().slowest(0.5))
-    assert Tally().error_share == 0.0
+    assert math.isnan(RequestStats().slowest(0.5))
+    assert RequestStats().error_share == 0.0
 
 
 def test_sides_are_added_replica_by_replica() -> None:
     one, two = tally([(0.01, False)]), tally([(0.01, True)])
-    both = Side({"a": one}) + Side({"a": two, "b": two})
+    both = ReleaseStats({"a": one}) + ReleaseStats({"a": two, "b": two})
     assert {name: (t.requests, t.errors) for name, t in both.replicas.items()} == {
         "a": (2, 1),
         "b": (1, 1),

@@ -14,8 +14,8 @@ from typing import Literal
 
 from deploy.core.analysis.samples import (
     BOUNDS,
-    Side,
-    Tally,
+    ReleaseStats,
+    RequestStats,
 )
 from deploy.core.analysis.significance import (
     fisher_more,
@@ -57,10 +57,10 @@ class Evidence:
     for the rule that needs no comparison.
     """
 
-    new: Side
-    old: Side | None
+    new: ReleaseStats
+    old: ReleaseStats | None
     basis: str = "users"
-    all_new: Side | None = None
+    all_new: ReleaseStats | None = None
     readings: tuple[Finding, ...] = ()
 
 
@@ -155,7 +155,7 @@ def _findings(evidence: Evidence, gate: Gate, max_error_share: float) -> Iterato
     yield from evidence.readings
 
 
-def _data(new: Tally, old: Tally | None, wanted: int) -> Finding:
+def _data(new: RequestStats, old: RequestStats | None, wanted: int) -> Finding:
     figures = {"new_requests": float(new.requests), "wanted": float(wanted)}
     told = f"{new.requests} requests to the new release"
     enough = new.requests >= wanted
@@ -167,7 +167,7 @@ def _data(new: Tally, old: Tally | None, wanted: int) -> Finding:
     return Finding("data", outcome, told if enough else f"{told}; {wanted} are needed", figures)
 
 
-def _gross(new: Side, old: Side | None, most: float, level: float) -> Finding:
+def _gross(new: ReleaseStats, old: ReleaseStats | None, most: float, level: float) -> Finding:
     """The hard stop: a share of errors that is surely above the service's own floor and the old release's."""
     _, old_high = wilson(old.all.errors, old.all.requests, level) if old else (0.0, 0.0)
     if old is not None and not old.all.requests:
@@ -188,7 +188,7 @@ def _gross(new: Side, old: Side | None, most: float, level: float) -> Finding:
     return Finding("gross errors", GOOD, text, {"bound": low, "allowed": bar})
 
 
-def _errors(new: Tally, old: Side, level: float) -> Finding:
+def _errors(new: RequestStats, old: ReleaseStats, level: float) -> Finding:
     """Fisher's exact test; replicas of the old release that differ among themselves make every count count less."""
     both = old.all
     over = _dispersion([(each.errors, each.requests) for each in old.replicas.values()])
@@ -202,7 +202,7 @@ def _errors(new: Tally, old: Side, level: float) -> Finding:
     return Finding("errors", _outcome(p, level, large=more >= MORE_ERRORS), text, figures)
 
 
-def _latency(new: Tally, old: Side, gate: Gate, level: float) -> Finding:
+def _latency(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> Finding:
     """Mann-Whitney with three guards: the effect's size, the median's way, and the slowest replica of the old."""
     both = old.all
     if not new.requests or not both.requests:
@@ -233,7 +233,7 @@ def _latency(new: Tally, old: Side, gate: Gate, level: float) -> Finding:
     return Finding("latency", _outcome(shift.p, level, large=large), text, figures)
 
 
-def _tail(new: Tally, old: Side, gate: Gate, level: float) -> Finding:
+def _tail(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> Finding:
     """Fisher's exact test on how many answers are slower than all but one in twenty of the old release's."""
     both = old.all
     if not new.requests or not both.requests:

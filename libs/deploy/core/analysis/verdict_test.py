@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from deploy.core.analysis.samples import (
-    Side,
-    Tally,
+    ReleaseStats,
+    RequestStats,
     tally,
 )
 from deploy.core.analysis.verdict import (
@@ -24,15 +24,19 @@ GATE = Gate()
 FLOOR = 0.02
 
 
-def side(requests: int = 300, errors: int = 0, *, seconds: float = 0.02, replicas: int = 3) -> Side:
+def side(
+    requests: int = 300, errors: int = 0, *, seconds: float = 0.02, replicas: int = 3
+) -> ReleaseStats:
     """Requests shared among replicas, one in ten half as slow again; errors on the last ones."""
     each = [
         (seconds * (1.5 if n % 10 == 0 else 1), n >= requests - errors) for n in range(requests)
     ]
-    return Side({f"r{number}": tally(each[number::replicas]) for number in range(replicas)})
+    return ReleaseStats({f"r{number}": tally(each[number::replicas]) for number in range(replicas)})
 
 
-def verdict(new: Side, old: Side | None, *readings: Finding, gate: Gate = GATE) -> Verdict:
+def verdict(
+    new: ReleaseStats, old: ReleaseStats | None, *readings: Finding, gate: Gate = GATE
+) -> Verdict:
     return judge(Evidence(new, old, readings=readings), gate, FLOOR, 1)
 
 
@@ -51,16 +55,18 @@ def test_equal_sides_pass_every_rule() -> None:
 @pytest.mark.parametrize(
     ("new", "old"),
     [
-        (Side(), Side()),
-        (Side(), side()),
-        (side(), Side()),
+        (ReleaseStats(), ReleaseStats()),
+        (ReleaseStats(), side()),
+        (side(), ReleaseStats()),
         (side(299), side()),
         (side(), side(299)),
-        (Side(), None),
+        (ReleaseStats(), None),
         (side(1), None),
     ],
 )
-def test_too_little_data_is_inconclusive_and_never_a_pass(new: Side, old: Side | None) -> None:
+def test_too_little_data_is_inconclusive_and_never_a_pass(
+    new: ReleaseStats, old: ReleaseStats | None
+) -> None:
     told = verdict(new, old)
     assert told.outcome == "inconclusive"
     assert "300 are needed" in told.why or "nothing to compare" in told.why
@@ -90,7 +96,7 @@ def test_four_errors_are_no_proof_whatever_their_share() -> None:
 
 def test_one_replica_that_fails_is_gross_though_all_together_are_not() -> None:
     most = {f"r{number}": tally([(0.02, False)] * 200) for number in range(9)}
-    new = Side({**most, "sick": tally([(0.02, n < 20) for n in range(200)])})
+    new = ReleaseStats({**most, "sick": tally([(0.02, n < 20) for n in range(200)])})
     told = verdict(new, side(2000))
     assert told.outcome == "fail"
     assert "of sick failed" in told.why
@@ -121,8 +127,8 @@ def test_a_tiny_difference_is_none_however_sure() -> None:
 
 
 def test_replicas_that_differ_by_themselves_make_errors_count_less() -> None:
-    def uneven(shares: tuple[int, ...]) -> Side:
-        return Side(
+    def uneven(shares: tuple[int, ...]) -> ReleaseStats:
+        return ReleaseStats(
             {f"r{i}": tally([(0.02, n < e) for n in range(1000)]) for i, e in enumerate(shares)}
         )
 
@@ -147,12 +153,12 @@ def test_slower_by_less_than_the_policy_says_passes() -> None:
 
 def test_slower_than_all_but_not_than_the_slowest_replica_passes() -> None:
     quick, slow = side(200, seconds=0.02, replicas=2).replicas, tally([(0.08, False)] * 100)
-    old = Side({**quick, "slow": slow})
+    old = ReleaseStats({**quick, "slow": slow})
     assert outcomes(verdict(side(seconds=0.08), old))["latency"] == "pass"
 
 
 def test_a_slow_tail_fails_though_the_median_stays() -> None:
-    new = Side({"r": tally([(0.6 if n % 8 == 0 else 0.02, False) for n in range(300)])})
+    new = ReleaseStats({"r": tally([(0.6 if n % 8 == 0 else 0.02, False) for n in range(300)])})
     told = verdict(new, side())
     assert outcomes(told)["latency"] == "pass"
     assert outcomes(told)["tail"] == "fail"
@@ -183,7 +189,7 @@ def test_all_that_the_new_release_got_is_held_against_the_floor() -> None:
 
 
 def test_requests_that_no_replica_took_count_too() -> None:
-    told = verdict(Side({"": Tally(300, 300, side(300).all.buckets)}), side())
+    told = verdict(ReleaseStats({"": RequestStats(300, 300, side(300).all.buckets)}), side())
     assert told.outcome == "fail"
 
 

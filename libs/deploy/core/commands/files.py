@@ -50,7 +50,7 @@ def seed(folder: str) -> list[str]:
     return ["sh", "-c", _SEED, "seed", folder]
 
 
-def keep_chronicle(service: str, turn: int) -> list[str]:
+def keep_rollout_log(service: str, turn: int) -> list[str]:
     """Keeps a deploy's chronicle (stdin) with the hundred before it."""
     return ["sh", "-c", _KEEP, "keep", chronicles(service), f"{turn:06d}.json", "100"]
 

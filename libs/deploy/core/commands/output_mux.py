@@ -76,7 +76,7 @@ end
 
 
 @dataclass(frozen=True)
-class Spoken:
+class OutputLine:
     """A line that a replica printed."""
 
     replica: str
@@ -84,7 +84,7 @@ class Spoken:
 
 
 @dataclass(frozen=True)
-class Ended:
+class Exited:
     """A replica's command is over."""
 
     replica: str
@@ -106,13 +106,13 @@ def execute(replicas: Iterable[str], command: Sequence[str], head: str) -> list[
     return [*script, " ".join(replicas), str(AT_ONCE), *command]
 
 
-class Chorus:
+class OutputMux:
     """Puts the marked lines together again."""
 
     def __init__(self) -> None:
         self._begun: dict[str, str] = {}
 
-    def take(self, line: str) -> Spoken | Ended | None:
+    def take(self, line: str) -> OutputLine | Exited | None:
         """Returns what a line of the host says, None where it says nothing yet."""
         replica, mark, text = _parted(line)
         match mark:
@@ -120,9 +120,9 @@ class Chorus:
                 self._begun[replica] = self._begun.get(replica, "") + text
                 return None
             case "+":
-                return Spoken(replica, self._begun.pop(replica, "") + text)
+                return OutputLine(replica, self._begun.pop(replica, "") + text)
             case "=":
-                return Ended(replica, int(text))
+                return Exited(replica, int(text))
             case _:
                 return None
 

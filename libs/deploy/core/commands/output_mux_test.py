@@ -12,9 +12,9 @@ import pytest
 from deploy.core.commands import shell
 from deploy.core.commands.output_mux import (
     INTERRUPTED,
-    Chorus,
-    Ended,
-    Spoken,
+    Exited,
+    OutputLine,
+    OutputMux,
     execute,
     follow,
 )
@@ -50,18 +50,18 @@ def environ(fakes: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "FAKES": str(fakes)}
 
 
-def run(fakes: Path, argv: list[str]) -> list[Spoken | Ended]:
+def run(fakes: Path, argv: list[str]) -> list[OutputLine | Exited]:
     done = subprocess.run(argv, env=environ(fakes), capture_output=True, check=True)
     assert done.stderr == b""
-    chorus = Chorus()
+    chorus = OutputMux()
     taken = (chorus.take(line) for line in done.stdout.decode().split("\n"))
     return [each for each in taken if each is not None]
 
 
-def by_replica(heard: list[Spoken | Ended]) -> dict[str, list[str]]:
+def by_replica(heard: list[OutputLine | Exited]) -> dict[str, list[str]]:
     found = defaultdict(list)
     for each in heard:
-        found[each.replica].append(each.text if isinstance(each, Spoken) else str(each.code))
+        found[each.replica].append(each.text if isinstance(each, OutputLine) else str(each.code))
     return found
 
 
@@ -96,7 +96,7 @@ def test_logs_that_fail_say_so(fakes: Path) -> None:
     (fakes / "app-1").write_text("gone\n")
     (fakes / "app-1.fails").touch()
     heard = run(fakes, follow(["app-1"], since="1h", endless=False))
-    assert Ended("app-1", 1) in heard
+    assert Exited("app-1", 1) in heard
 
 
 ENTRY = Entry(0, "2026-11-02T09:00:00+00:00", "ada 'b'", EXEC, "app", "r1", 0, "effect", what="id")
@@ -130,7 +130,7 @@ def test_a_command_runs_in_each_with_its_own_code_and_one_line_tells_the_worst(f
 
 def test_a_replica_s_end_comes_after_all_that_it_said(fakes: Path) -> None:
     heard = run(fakes, executing(fakes, ["app-1"], ["sh", "-c", "echo one; printf two"]))
-    assert heard == [Spoken("app-1", "one"), Spoken("app-1", "two"), Ended("app-1", 0)]
+    assert heard == [OutputLine("app-1", "one"), OutputLine("app-1", "two"), Exited("app-1", 0)]
 
 
 def test_a_command_whose_caller_is_gone_is_ended_and_written_down(fakes: Path) -> None:

@@ -10,8 +10,8 @@ from deploy.core.commands import paths
 from deploy.core.commands.paths import ROOT
 from deploy.core.state.edge import parse_edge
 from deploy.core.state.hold import parse_hold
+from deploy.core.state.host import Container, HostState
 from deploy.core.state.ledger import parse_ledger
-from deploy.core.state.observed import Container, Observed
 from deploy.core.state.release import ID, Release, parse_release
 
 # What is looked at of a container: never its environment, where secrets may be.
@@ -58,7 +58,7 @@ def look() -> list[str]:
     return ["sh", "-c", _LOOK, "look", ROOT, _CONTAINER, _ENGINE]
 
 
-def parse_look(name: str, text: str) -> Observed:
+def parse_snapshot(name: str, text: str) -> HostState:
     """Reads the snapshot that the look printed, a line a fact."""
     facts: dict[str, list[str]] = {}
     # Not splitlines(): what a container was told may hold characters that end a line for Python alone.
@@ -66,7 +66,7 @@ def parse_look(name: str, text: str) -> Observed:
         key, _, value = line.partition(" ")
         facts.setdefault(key, []).append(value)
     inspected = [json.loads(each) for each in facts.get("container", [])]
-    return Observed(
+    return HostState(
         host=name,
         engine_version=_one(facts, "engine"),
         compose_version=_one(facts, "compose").removeprefix("v"),
@@ -76,8 +76,8 @@ def parse_look(name: str, text: str) -> Observed:
         containers=tuple(container_of(each) for each in inspected if _is_replica(each)),
         releases=tuple(_releases(facts.get("release", []))),
         edge=parse_edge(_one(facts, "routes")),
-        parts=tuple(_parts(inspected, running=True)),
-        stopped_parts=tuple(_parts(inspected, running=False)),
+        stacks=tuple(_stacks(inspected, running=True)),
+        stopped_stacks=tuple(_stacks(inspected, running=False)),
         targets=tuple(_targets(facts.get("targets", []))),
         ledger=parse_ledger("\n".join(facts.get("ledger", []))),
         holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
@@ -123,7 +123,7 @@ def _releases(lines: Iterable[str]) -> Iterable[Release]:
             continue  # a record of a newer tool, or none at all: the planner knows what it can read
 
 
-def _parts(inspected: Iterable[dict[str, Any]], *, running: bool) -> Iterable[tuple[str, str]]:
+def _stacks(inspected: Iterable[dict[str, Any]], *, running: bool) -> Iterable[tuple[str, str]]:
     for each in inspected:
         labels = _labels(each)
         if "py-cicd.key" in labels and (each["State"]["Status"] == "running") is running:

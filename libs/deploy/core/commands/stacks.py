@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deploy.core.commands.paths import EDGE_CONF, ROOT
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 NGINX_REFUSED = 65
 
@@ -87,22 +87,22 @@ def edge_processes() -> list[str]:
     return ["sh", "-c", _PROCESSES, "processes"]
 
 
-def check_compose(part: Part) -> list[str]:
+def check_compose(stack: Stack) -> list[str]:
     """Lets compose judge a part's files without starting anything."""
-    return [*_compose(part), "config", "--quiet"]
+    return [*_compose(stack), "config", "--quiet"]
 
 
-def check_files(part: Part) -> list[str]:
+def check_files(stack: Stack) -> list[str]:
     """Lets the part's own image judge its files in a container of a moment, which no port and no user reaches."""
-    folder, at = part.check_at
+    folder, at = stack.check_at
     shut = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108
-    volume = f"{ROOT}/{part.name}/{folder}:{at}:ro"
-    return ["docker", "run", "--rm", *shut, "--volume", volume, part.image, *part.check]
+    volume = f"{ROOT}/{stack.name}/{folder}:{at}:ro"
+    return ["docker", "run", "--rm", *shut, "--volume", volume, stack.image, *stack.check]
 
 
-def start(part: Part) -> list[str]:
+def start(stack: Stack) -> list[str]:
     """Starts a part and waits for it to run."""
-    return ["sh", "-c", _START, "start", part.project, f"{ROOT}/{part.name}/{part.home}"]
+    return ["sh", "-c", _START, "start", stack.project, f"{ROOT}/{stack.name}/{stack.home}"]
 
 
 def retire(name: str, keys: Iterable[str]) -> list[str]:
@@ -115,6 +115,6 @@ def remove(name: str) -> list[str]:
     return ["sh", "-c", _REMOVE, "remove-stack", f"{ROOT}/{name}", name]
 
 
-def _compose(part: Part) -> list[str]:
-    folder = f"{ROOT}/{part.name}/{part.home}"
-    return ["docker", "compose", "--project-name", part.project, "--project-directory", folder]
+def _compose(stack: Stack) -> list[str]:
+    folder = f"{ROOT}/{stack.name}/{stack.home}"
+    return ["docker", "compose", "--project-name", stack.project, "--project-directory", folder]

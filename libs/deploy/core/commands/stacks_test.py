@@ -10,7 +10,7 @@ from deploy.core.commands import stacks
 from deploy.testing import factories
 from deploy.testing.local_root import Machine
 
-EDGE, _, METRICS = factories.parts()
+EDGE, _, METRICS = factories.stacks()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from deploy.core.planning import stack_steps
-from deploy.core.planning.plan import Wanted
+from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.steps import (
     AwaitDrained,
     AwaitHealthy,
@@ -16,12 +16,12 @@ from deploy.core.planning.steps import (
     PrepareHost,
     Prune,
     PullImages,
-    RemoveReplicas,
-    RetireReplicas,
+    ReplaceUnhealthy,
+    ScaleDown,
     SettleEdge,
     StartReplicas,
     Step,
-    StopReplicas,
+    StopRelease,
     VerifyOutside,
     VerifyPreview,
     WatchRelease,
@@ -31,8 +31,8 @@ from deploy.core.planning.steps import (
 )
 from deploy.core.stacks.prometheus import targets_digest
 from deploy.core.state.edge import EdgeRoute
+from deploy.core.state.host import Container, HostState
 from deploy.core.state.ledger import verified
-from deploy.core.state.observed import Container, Observed
 from deploy.core.state.release import Release
 from deploy.core.state.secrets import changed
 
@@ -40,11 +40,11 @@ from deploy.core.state.secrets import changed
 DRAIN_DEADLINE_S = 105.0
 
 
-def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    name, release = host.host, wanted.release
+def prepare(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    name, release = host.host, desired.release
     if not host.network:
         yield PrepareHost(name, "the host is new")
-    images = dict.fromkeys([release.image, *(part.image for part in wanted.parts)])
+    images = dict.fromkeys([release.image, *(stack.image for stack in desired.stacks)])
     if missing := tuple(image for image in images if image not in host.images):
         yield PullImages(name, missing, "not on the host")
     known = host.release(release.service, release.id)
@@ -56,7 +56,7 @@ def prepare(wanted: Wanted, host: Observed) -> Iterator[Step]:
         yield WriteRelease(name, release, why)
     if release.secrets and not host.replicas(release.service, release.id):
         yield WriteSecrets(name, release, _why_secrets(release, host.live(release.service)))
-    yield from stack_steps.start(wanted, host)
+    yield from stack_steps.start(desired, host)
 
 
 def _why_secrets(release: Release, live: Release | None) -> str:
@@ -65,31 +65,31 @@ def _why_secrets(release: Release, live: Release | None) -> str:
     return "today's values, before it starts"
 
 
-def _ready(wanted: Wanted, host: Observed) -> bool:
-    seen = {c.name for c in host.replicas(wanted.service.name, wanted.release.id) if c.ready}
-    return seen >= set(wanted.release.names)
+def _ready(desired: DesiredState, host: HostState) -> bool:
+    seen = {c.name for c in host.replicas(desired.service.name, desired.release.id) if c.ready}
+    return seen >= set(desired.release.names)
 
 
-def is_live(wanted: Wanted, host: Observed) -> bool:
-    return host.edge.live(wanted.service.name) == wanted.release.id
+def is_live(desired: DesiredState, host: HostState) -> bool:
+    return host.edge.live(desired.service.name) == desired.release.id
 
 
-def serves(wanted: Wanted, host: Observed) -> bool:
+def serves(desired: DesiredState, host: HostState) -> bool:
     """True if the release is live and the edge knows all its replicas, and no others."""
-    route = host.edge.route(wanted.service.name)
+    route = host.edge.route(desired.service.name)
     return (
-        is_live(wanted, host) and route is not None and wanted.release.upstream in route.upstreams
+        is_live(desired, host) and route is not None and desired.release.upstream in route.upstreams
     )
 
 
-def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    release, health = wanted.release, wanted.service.health
-    live, ready = is_live(wanted, host), _ready(wanted, host)
+def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    release, health = desired.release, desired.service.health
+    live, ready = is_live(desired, host), _ready(desired, host)
     if live and ready:
         return
     if sick := () if ready else _sick(release, host):
         states = sorted({c.condition for c in sick})
-        yield RemoveReplicas(
+        yield ReplaceUnhealthy(
             host.host, tuple(c.name for c in sick), f"{', '.join(states)}: started anew"
         )
     if not ready:
@@ -101,14 +101,14 @@ def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
         startup_deadline_s=health.startup_deadline_s,
         deadline_s=health.healthy_deadline_s,
         # What was live before was steady then, and whoever goes back has no time.
-        min_healthy_s=health.min_healthy_s if wanted.judged else 0.0,
+        min_healthy_s=health.min_healthy_s if desired.judged else 0.0,
         because="no replica gets traffic before it is healthy",
     )
     if not live:
         yield from _candidate_targets(release, host)
 
 
-def _candidate_targets(release: Release, host: Observed) -> Iterator[Step]:
+def _candidate_targets(release: Release, host: HostState) -> Iterator[Step]:
     stable = host.live(release.service)
     targets = (*(((stable, "stable"),) if stable else ()), (release, "candidate"))
     if host.target(release.service) != targets_digest(host.host, targets):
@@ -116,7 +116,7 @@ def _candidate_targets(release: Release, host: Observed) -> Iterator[Step]:
         yield WriteTargets(host.host, release.service, targets, why)
 
 
-def _sick(release: Release, host: Observed) -> tuple[Container, ...]:
+def _sick(release: Release, host: HostState) -> tuple[Container, ...]:
     """Replicas that won't become ready by waiting, as far as one look tells."""
     found = (c for c in host.replicas(release.service, release.id) if not c.ready)
     return tuple(
@@ -124,116 +124,122 @@ def _sick(release: Release, host: Observed) -> tuple[Container, ...]:
     )
 
 
-def with_candidate(wanted: Wanted, host: Observed) -> EdgeRoute:
+def with_candidate(desired: DesiredState, host: HostState) -> EdgeRoute:
     """The service's route as it is, with the release as its candidate."""
-    found = host.edge.route(wanted.service.name)
-    wants = wanted.release.route
-    route = found or EdgeRoute(wanted.service.name, wants.path, wants.host)
-    return route.offer(wanted.release.upstream)
+    found = host.edge.route(desired.service.name)
+    wants = desired.release.route
+    route = found or EdgeRoute(desired.service.name, wants.path, wants.host)
+    return route.offer(desired.release.upstream)
 
 
-def _pointed(wanted: Wanted, host: Observed) -> EdgeRoute:
+def _pointed(desired: DesiredState, host: HostState) -> EdgeRoute:
     """The service's route with the release live, where the release wants to be found."""
-    wants, offered = wanted.release.route, with_candidate(wanted, host)
-    if is_live(wanted, host):
-        before = host.edge.route(wanted.service.name)
+    wants, offered = desired.release.route, with_candidate(desired, host)
+    if is_live(desired, host):
+        before = host.edge.route(desired.service.name)
         offered = replace(offered, candidate=before.candidate if before else "")
-    return replace(offered.point(wanted.release.id), path=wants.path, host=wants.host)
+    return replace(offered.point(desired.release.id), path=wants.path, host=wants.host)
 
 
-def preview(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    if not is_live(wanted, host):
-        why, health = "seen answering before it gets traffic", wanted.service.health
-        route = with_candidate(wanted, host)
-        yield OfferCandidate(host.host, route, wanted.release, why)
+def preview(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    if not is_live(desired, host):
+        why, health = "seen answering before it gets traffic", desired.service.health
+        route = with_candidate(desired, host)
+        yield OfferCandidate(host.host, route, desired.release, why)
         yield VerifyPreview(
-            host.host, wanted.release, route, health.successes, health.path, because=why
+            host.host, desired.release, route, health.successes, health.path, because=why
         )
 
 
-def switch(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    if not serves(wanted, host):
-        live = host.edge.live(wanted.service.name)
-        why = "it has other replicas" if is_live(wanted, host) else f"{live or 'nothing'} is live"
-        yield PointTraffic(host.host, _pointed(wanted, host), wanted.release, why)
+def switch(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    if not serves(desired, host):
+        live = host.edge.live(desired.service.name)
+        why = "it has other replicas" if is_live(desired, host) else f"{live or 'nothing'} is live"
+        yield PointTraffic(host.host, _pointed(desired, host), desired.release, why)
 
 
-def _unproven(wanted: Wanted, host: Observed) -> bool:
-    renewed = stack_steps.renewed(wanted, host)
-    return renewed or not serves(wanted, host) or not _ready(wanted, host)
+def _unproven(desired: DesiredState, host: HostState) -> bool:
+    renewed = stack_steps.renewed(desired, host)
+    return renewed or not serves(desired, host) or not _ready(desired, host)
 
 
-def verify(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    if _unproven(wanted, host) or not is_verified(wanted, host):
+def verify(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    if _unproven(desired, host) or not is_verified(desired, host):
         why = "only what answers from outside is live"
-        yield VerifyOutside(host.host, wanted.release, _pointed(wanted, host), why)
+        yield VerifyOutside(host.host, desired.release, _pointed(desired, host), why)
 
 
-def is_verified(wanted: Wanted, host: Observed) -> bool:
+def is_verified(desired: DesiredState, host: HostState) -> bool:
     """True if the host's ledger says that the release was the last to be verified."""
-    last = verified(host.ledger, wanted.service.name)
-    return bool(last) and last[-1].release == wanted.release.id
+    last = verified(host.ledger, desired.service.name)
+    return bool(last) and last[-1].release == desired.release.id
 
 
-def watch(wanted: Wanted, host: Observed, watch_s: float, because: str) -> Iterator[Step]:
+def watch(desired: DesiredState, host: HostState, watch_s: float, because: str) -> Iterator[Step]:
     """A release that was verified here before was watched then."""
-    if wanted.judged and watch_s > 0 and not (is_live(wanted, host) and is_verified(wanted, host)):
-        yield WatchRelease(host.host, wanted.release, watch_s, because)
+    if (
+        desired.judged
+        and watch_s > 0
+        and not (is_live(desired, host) and is_verified(desired, host))
+    ):
+        yield WatchRelease(host.host, desired.release, watch_s, because)
 
 
-def tidy(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    service, release = wanted.service.name, wanted.release
-    switched = host.edge.route(service) if serves(wanted, host) else _pointed(wanted, host)
-    after = _pointed(wanted, host).settle()
+def tidy(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    service, release = desired.service.name, desired.release
+    switched = host.edge.route(service) if serves(desired, host) else _pointed(desired, host)
+    after = _pointed(desired, host).settle()
     others = [each for each in host.running_releases(service) if each != release.id]
     if switched != after:
         yield SettleEdge(host.host, after, f"only {release.id} is served")
-    yield from stack_steps.retire(wanted, host)
+    yield from stack_steps.retire(desired, host)
     surplus = _surplus(release, host)
     if others or surplus:
         yield AwaitDrained(host.host, DRAIN_DEADLINE_S, "requests in flight finish first")
     proven = {host.edge.live(service), *(entry.release for entry in verified(host.ledger, service))}
     for other in others:
         why = "it was live before" if other in proven else "it never went live"
-        yield StopReplicas(host.host, service, other, why)
+        yield StopRelease(host.host, service, other, why)
     if surplus:
-        yield RetireReplicas(host.host, surplus, f"{release.replicas} are wanted")
+        yield ScaleDown(host.host, surplus, f"{release.replicas} are wanted")
     stable = ((release, "stable"),)
-    if not is_live(wanted, host) or host.target(service) != targets_digest(host.host, stable):
+    if not is_live(desired, host) or host.target(service) != targets_digest(host.host, stable):
         yield WriteTargets(host.host, service, stable, "only what is live is scraped")
-    yield from _prune(wanted, host)
+    yield from _prune(desired, host)
     if host.hold(service):
         yield DropHold(host.host, service, "nothing is held any more")
 
 
-def _surplus(release: Release, host: Observed) -> tuple[str, ...]:
+def _surplus(release: Release, host: HostState) -> tuple[str, ...]:
     found = host.replicas(release.service, release.id)
     return tuple(each.name for each in found if each.name not in release.names)
 
 
-def _prune(wanted: Wanted, host: Observed) -> Iterator[Step]:
+def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """Keeps the releases that were verified last, the way back among them; what never went live goes at once.
 
     Not the newest ones: after a rollback the live release is older than those that were gone back from. With them go
     the images that no record names: a kill between a pull and its record leaves one, and each new edge or
     watchdog the one before it.
     """
-    service, release = wanted.service.name, wanted.release
+    service, release = desired.service.name, desired.release
     proven = {entry.release: entry.turn for entry in verified(host.ledger, service)}
     mine = sorted(
         (r for r in host.releases if r.service == service), key=lambda r: r.sequence, reverse=True
     )
     others = [each for each in mine if each.id != release.id]
     last = sorted((each for each in others if each.id in proven), key=lambda r: -proven[r.id])
-    kept = last[: wanted.keep_releases - 1]
+    kept = last[: desired.keep_releases - 1]
     old = [each for each in others if each not in kept]
     named = (*kept, release, *(r for r in host.releases if r.service != service))
     held = {image for each in named for image in (each.image, each.edge and each.edge.image)}
-    held |= {part.image for part in wanted.parts}
-    ours = {image.partition("@")[0] for image in (release.image, *(p.image for p in wanted.parts))}
+    held |= {stack.image for stack in desired.stacks}
+    ours = {
+        image.partition("@")[0] for image in (release.image, *(p.image for p in desired.stacks))
+    }
     known = {image for image in host.images if image.partition("@sha256:")[0] in ours}
     images = tuple(sorted(({each.image for each in old} | known) - held))
     if not old and not images:
         return
-    why = f"{wanted.keep_releases} releases are kept, and none that never went live"
+    why = f"{desired.keep_releases} releases are kept, and none that never went live"
     yield Prune(host.host, service, tuple(each.id for each in old), images, why)

@@ -13,41 +13,38 @@ from deploy.core.planning.steps import (
     Step,
     VerifyOutside,
 )
-from deploy.core.state.observed import Observed
+from deploy.core.state.fleet import FleetState
+from deploy.core.state.host import HostState
 
 
-def live_somewhere(service: str, observed: tuple[Observed, ...]) -> bool:
+def live_somewhere(service: str, fleet: FleetState) -> bool:
     """True if any host has users of the service to close it for."""
-    return any(host.edge.live(service) for host in observed)
+    return any(host.edge.live(service) for host in fleet)
 
 
-def plan_maintenance(service: str, observed: tuple[Observed, ...], *, on: bool) -> Plan:
+def plan_maintenance(service: str, fleet: FleetState, *, on: bool) -> Plan:
     """Plans what closes the service on every host, or opens it; empty where that is so already."""
-    return _plan(service, observed, lambda number: on, "a person asked for it")
+    return _plan(service, fleet, lambda number: on, "a person asked for it")
 
 
-def plan_maintenance_back(
-    service: str, before: tuple[Observed, ...], observed: tuple[Observed, ...]
-) -> Plan:
+def plan_maintenance_back(service: str, before: FleetState, fleet: FleetState) -> Plan:
     """Plans the way back to what was `before`, from how the same hosts are now."""
     was = [bool((route := host.edge.route(service)) and route.maintenance) for host in before]
-    return _plan(service, observed, lambda number: was[number], "as it was before")
+    return _plan(service, fleet, lambda number: was[number], "as it was before")
 
 
-def _plan(
-    service: str, observed: tuple[Observed, ...], on: Callable[[int], bool], because: str
-) -> Plan:
+def _plan(service: str, fleet: FleetState, on: Callable[[int], bool], because: str) -> Plan:
     steps = [
         step
-        for number, host in enumerate(observed)
+        for number, host in enumerate(fleet)
         for step in _moves(service, host, on(number), because)
     ]
-    live = next((found for host in observed if (found := host.live(service))), None)
+    live = next((found for host in fleet if (found := host.live(service))), None)
     phases = (Phase("maintenance", tuple(steps), independent=True),) if steps else ()
     return Plan(service, live, "", phases)
 
 
-def _moves(service: str, host: Observed, on: bool, because: str) -> Iterator[Step]:
+def _moves(service: str, host: HostState, on: bool, because: str) -> Iterator[Step]:
     route = host.edge.route(service)
     if route is None or not route.live or route.maintenance == on:
         return

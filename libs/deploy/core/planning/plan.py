@@ -8,7 +8,7 @@ from deploy.core.config import Service
 from deploy.core.planning.step_lines import describe
 from deploy.core.planning.steps import Step
 from deploy.core.state.release import Release
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredState:
     """What every host should run: this release, these parts beside it, this many releases kept.
 
     What is not `judged` goes live on all hosts at once and isn't watched: a way back to what was verified before.
@@ -69,7 +69,7 @@ class Wanted:
 
     service: Service
     release: Release
-    parts: tuple[Part, ...]
+    stacks: tuple[Stack, ...]
     keep_releases: int
     judged: bool = True
     canary: int = 0

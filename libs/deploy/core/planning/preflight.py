@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from deploy.core.config import Environment
-from deploy.core.planning.plan import Wanted
-from deploy.core.state.observed import Observed
+from deploy.core.planning.plan import DesiredState
+from deploy.core.state.host import HostState
 
 OLDEST_ENGINE = (26, 0)
 OLDEST_COMPOSE = (2, 26)
@@ -21,29 +21,29 @@ SKEW_S = 30.0
 
 
 def unfit(
-    observed: Observed, *, needed_bytes: int | None = 0, ports: Mapping[int, str] | None = None
+    fleet: HostState, *, needed_bytes: int | None = 0, ports: Mapping[int, str] | None = None
 ) -> tuple[str, ...]:
     """Returns what is wrong with a host, a line each with the fix; empty if it is fit.
 
     `needed_bytes` is what a pull will put on its disk, None where nothing is pulled; `ports` are those that must be
     free and what they are for.
     """
-    if observed.problem:
-        return (observed.problem,)
+    if fleet.problem:
+        return (fleet.problem,)
     problems = []
-    if _version(observed.engine_version) < OLDEST_ENGINE:
+    if _version(fleet.engine_version) < OLDEST_ENGINE:
         problems.append(
-            f"its Docker engine {observed.engine_version or '?'} is older than 26; upgrade it"
+            f"its Docker engine {fleet.engine_version or '?'} is older than 26; upgrade it"
         )
-    if _version(observed.compose_version) < OLDEST_COMPOSE:
+    if _version(fleet.compose_version) < OLDEST_COMPOSE:
         problems.append(
-            f"its docker compose {observed.compose_version or '?'} is older than 2.26; upgrade it"
+            f"its docker compose {fleet.compose_version or '?'} is older than 2.26; upgrade it"
         )
     least = LEAST_FREE_BYTES + (needed_bytes or 0)
     if needed_bytes is None:
         least = LEAST_WITHOUT_PULL_BYTES
-    if observed.disk_free_bytes < least:
-        free = observed.disk_free_bytes / 1e6
+    if fleet.disk_free_bytes < least:
+        free = fleet.disk_free_bytes / 1e6
         problems.append(
             f"{free:.0f} MB of disk are free where {least / 1e6:.0f} MB are needed; "
             "`docker system df` shows what to remove"
@@ -51,15 +51,15 @@ def unfit(
     problems += [
         f"port {port} ({what}) is taken by something else; `ss -ltnp` there shows by what"
         for port, what in (ports or {}).items()
-        if port in observed.listening
+        if port in fleet.listening
     ]
-    return tuple(f"{observed.host}: {problem}" for problem in problems)
+    return tuple(f"{fleet.host}: {problem}" for problem in problems)
 
 
-def missing_images(wanted: Wanted, observed: Observed) -> tuple[str, ...]:
+def missing_images(desired: DesiredState, fleet: HostState) -> tuple[str, ...]:
     """Returns the images that a host would have to pull."""
-    images = dict.fromkeys([wanted.release.image, *(part.image for part in wanted.parts)])
-    return tuple(image for image in images if image not in observed.images)
+    images = dict.fromkeys([desired.release.image, *(stack.image for stack in desired.stacks)])
+    return tuple(image for image in images if image not in fleet.images)
 
 
 def needed_bytes(images: Iterable[str], sizes: Mapping[str, int]) -> int:
@@ -68,11 +68,11 @@ def needed_bytes(images: Iterable[str], sizes: Mapping[str, int]) -> int:
 
 
 def ports_to_take(
-    environment: Environment, wanted: Wanted, observed: Observed
+    environment: Environment, desired: DesiredState, fleet: HostState
 ) -> Mapping[int, str]:
     """Returns the ports that parts will listen on which don't run yet, and what for."""
     found: dict[int, str] = {}
-    starting = {part.name for part in wanted.parts if not observed.part_keys(part.name)}
+    starting = {stack.name for stack in desired.stacks if not fleet.stack_keys(stack.name)}
     if "edge" in starting:
         found[environment.edge.http_port] = "the edge, edge.http_port"
         found[environment.edge.preview_port] = "the edge's preview, edge.preview_port"
@@ -81,13 +81,13 @@ def ports_to_take(
     return found
 
 
-def skew(observed: Observed, now: str) -> str:
+def skew(fleet: HostState, now: str) -> str:
     """Says how far a host's clock is from `now` (UTC, ISO 8601) if that is much, "" if not.
 
     Releases and turns are ordered by numbers of their own, so a deploy goes on; logs and metrics will mislead.
     """
-    off_s = observed.now_s - datetime.fromisoformat(now).timestamp()
-    if not observed.now_s or abs(off_s) <= SKEW_S:
+    off_s = fleet.now_s - datetime.fromisoformat(now).timestamp()
+    if not fleet.now_s or abs(off_s) <= SKEW_S:
         return ""
     return (
         f"its clock is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} this machine's; "

@@ -11,9 +11,9 @@ from deploy.core.planning.preflight import (
     skew,
     unfit,
 )
-from deploy.core.state.observed import Observed
+from deploy.core.state.host import HostState
 
-FIT = Observed(
+FIT = HostState(
     "a", engine_version="26.1.5+dfsg1", compose_version="v2.26.1-4", disk_free_bytes=10**9
 )
 
@@ -21,7 +21,7 @@ FIT = Observed(
 @pytest.mark.parametrize(
     "host", [FIT, replace(FIT, engine_version="28.0.0-rc.1"), replace(FIT, compose_version="5.0.1")]
 )
-def test_a_fit_host(host: Observed) -> None:
+def test_a_fit_host(host: HostState) -> None:
     assert unfit(host) == ()
 
 
@@ -43,7 +43,7 @@ def test_a_fit_host(host: Observed) -> None:
         ),
     ],
 )
-def test_an_unfit_host(host: Observed, problem: str) -> None:
+def test_an_unfit_host(host: HostState, problem: str) -> None:
     assert unfit(host) == (problem,)
 
 
@@ -73,8 +73,8 @@ def test_a_clock_that_is_off_is_told(now_s: float, told: str) -> None:
 
 
 def test_a_host_that_could_not_be_looked_at_says_that_alone() -> None:
-    assert unfit(Observed("a", problem="a: no answer")) == ("a: no answer",)
+    assert unfit(HostState("a", problem="a: no answer")) == ("a: no answer",)
 
 
 def test_all_problems_are_told_at_once() -> None:
-    assert len(unfit(Observed("a"))) == 3
+    assert len(unfit(HostState("a"))) == 3

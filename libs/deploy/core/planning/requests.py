@@ -8,21 +8,11 @@ from typing import assert_never
 
 from deploy.core.config import Environment, Service, Tasks
 from deploy.core.images.oci import rfc3339
-from deploy.core.planning.plan import Wanted
+from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.rollout import adopt, half_done
 from deploy.core.planning.stack_steps import edge_back
+from deploy.core.state.fleet import FleetState
 from deploy.core.state.hold import Hold
-from deploy.core.state.observed import (
-    Observed,
-    any_hold,
-    known_releases,
-    last_operation,
-    lasting_hold,
-    live_release,
-    next_sequence,
-    previous_release,
-    release_named,
-)
 from deploy.core.state.release import (
     Origin,
     Release,
@@ -31,13 +21,13 @@ from deploy.core.state.release import (
     scaled,
 )
 from deploy.core.state.secrets import Pinned
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 from deploy.errors import LockedError, UsageError
 
 
 @dataclass(frozen=True)
-class Request:
-    """This image of this service, with `replica` (replica.yml's text) and `parts`.
+class DeployCommand:
+    """This image of this service, with `replica` (replica.yml's text) and `stacks`.
 
     `hold` stops before the switch, with the candidate answering on the preview route. `canary` is the share of the
     users, in percent, that meet it before the first host switches. `options` are those of the command that asked.
@@ -46,7 +36,7 @@ class Request:
     service: Service
     image: str
     replica: str
-    parts: tuple[Part, ...]
+    stacks: tuple[Stack, ...]
     origin: Origin
     verb: str = "deploy"
     pipeline: str = ""
@@ -56,7 +46,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Rollback:
+class RollbackCommand:
     """The release `to`, or "" for the one that was verified before this; a way back that nobody judges.
 
     `options` are those of the command that asked, () for the release's name.
@@ -71,7 +61,7 @@ class Rollback:
 
 
 @dataclass(frozen=True)
-class Promotion:
+class PromoteCommand:
     """The held candidate `release`, with the rest of its way: switch, gate, tidy."""
 
     service: Service
@@ -82,7 +72,7 @@ class Promotion:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScaleCommand:
     """As many replicas of the live release on each host."""
 
     service: Service
@@ -93,7 +83,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Abort:
+class AbortCommand:
     """The end of the candidate `release`; what is live stays as it is."""
 
     service: Service
@@ -103,99 +93,99 @@ class Abort:
     pipeline: str = ""
 
 
-Forward = Request | Rollback | Promotion | Scale
-Asked = Forward | Abort
+RolloutCommand = DeployCommand | RollbackCommand | PromoteCommand | ScaleCommand
+Command = RolloutCommand | AbortCommand
 
 
-def again(asked: Asked, release: str) -> str:
+def again(command: Command, release: str) -> str:
     """Returns the command that asks for the same once more; `release` is the one that it came to."""
-    name = asked.service.name
-    match asked:
-        case Scale(replicas=replicas):
+    name = command.service.name
+    match command:
+        case ScaleCommand(replicas=replicas):
             words: tuple[str, ...] = (f"{name}={replicas}",)
-        case Rollback(options=()):
+        case RollbackCommand(options=()):
             words = (name, "--to", release)
-        case Request(options=options) | Rollback(options=options):
+        case DeployCommand(options=options) | RollbackCommand(options=options):
             words = (name, *options)
-        case Promotion() | Abort():
+        case PromoteCommand() | AbortCommand():
             words = (name, "--release", release)
         case _:
-            assert_never(asked)
-    return shlex.join(["./ship", asked.verb, *words])
+            assert_never(command)
+    return shlex.join(["./ship", command.verb, *words])
 
 
-def wanted_by(
-    asked: Forward,
+def resolve(
+    command: RolloutCommand,
     environment: Environment,
-    seen: tuple[Observed, ...],
+    seen: FleetState,
     secrets: tuple[Pinned, ...] = (),
-) -> Wanted:
+) -> DesiredState:
     """Returns what every host should run; `secrets` are what a new release names, with today's versions.
 
     Raises UsageError where there is no such release, and LockedError where somebody holds another candidate, or the
     candidate that is named is not what is held.
     """
     keep = environment.keep_releases
-    match asked:
-        case Request(service=service, parts=parts):
-            release = _release(asked, environment, seen, secrets)
-            _refuse_if_held(asked, seen, but=release.id if asked.hold else "")
-            return Wanted(service, release, parts, keep, canary=asked.canary)
-        case Rollback():
-            _refuse_if_held(asked, seen)
-            return _wanted_back(asked, keep, seen)
-        case Promotion(service=service):
-            return Wanted(service, held_release(asked, seen), (), keep)
-        case Scale(service=service, replicas=replicas):
-            _refuse_if_held(asked, seen)
-            live = scaled(live_release(service.name, seen), replicas)
+    match command:
+        case DeployCommand(service=service, stacks=stacks):
+            release = _release(command, environment, seen, secrets)
+            _refuse_if_held(command, seen, but=release.id if command.hold else "")
+            return DesiredState(service, release, stacks, keep, canary=command.canary)
+        case RollbackCommand():
+            _refuse_if_held(command, seen)
+            return _wanted_back(command, keep, seen)
+        case PromoteCommand(service=service):
+            return DesiredState(service, held_release(command, seen), (), keep)
+        case ScaleCommand(service=service, replicas=replicas):
+            _refuse_if_held(command, seen)
+            live = scaled(seen.live_release(service.name), replicas)
             # What it runs once was run when it went live, by what its service said then.
-            return Wanted(replace(service, tasks=Tasks()), live, (), keep)
+            return DesiredState(replace(service, tasks=Tasks()), live, (), keep)
         case _:
-            assert_never(asked)
+            assert_never(command)
 
 
 def _release(
-    asked: Request,
+    command: DeployCommand,
     environment: Environment,
-    seen: tuple[Observed, ...],
+    seen: FleetState,
     secrets: tuple[Pinned, ...],
 ) -> Release:
-    service, hashed = asked.service, config_hash(asked.service, asked.replica, secrets)
-    edge = next((part for part in asked.parts if part.name == "edge"), None)
-    return adopt(service, asked.image, hashed, seen, edge) or make_release(
+    service, hashed = command.service, config_hash(command.service, command.replica, secrets)
+    edge = next((stack for stack in command.stacks if stack.name == "edge"), None)
+    return adopt(service, command.image, hashed, seen, edge) or make_release(
         service,
-        asked.image,
-        next_sequence(seen),
-        asked.replica,
-        asked.origin,
+        command.image,
+        seen.next_sequence(),
+        command.replica,
+        command.origin,
         subnet=environment.edge.subnet,
         secrets=secrets,
         edge=edge,
     )
 
 
-def _wanted_back(asked: Rollback, keep: int, seen: tuple[Observed, ...]) -> Wanted:
-    name = asked.service.name
-    last = last_operation(name, seen)
-    if not asked.to and last and last.verb == asked.verb and last.outcome in ("", "live"):
+def _wanted_back(command: RollbackCommand, keep: int, seen: FleetState) -> DesiredState:
+    name = command.service.name
+    last = seen.last_operation(name)
+    if not command.to and last and last.verb == command.verb and last.outcome in ("", "live"):
         # "The one before" means another release once the first has switched: a rerun ends what a kill left.
-        begun = release_named(name, last.release, seen)
-        if begun and half_done(wanted := _back_to(begun, asked.service, keep, seen), seen):
-            return wanted
-    found = release_named(name, asked.to, seen) if asked.to else previous_release(name, seen)
+        begun = seen.release(name, last.release)
+        if begun and half_done(desired := _back_to(begun, command.service, keep, seen), seen):
+            return desired
+    found = seen.release(name, command.to) if command.to else seen.previous_release(name)
     if found is None:
-        raise _unknown(name, asked.to, "to go back to", seen)
-    return _back_to(found, asked.service, keep, seen)
+        raise _unknown(name, command.to, "to go back to", seen)
+    return _back_to(found, command.service, keep, seen)
 
 
-def _back_to(release: Release, service: Service, keep: int, seen: tuple[Observed, ...]) -> Wanted:
+def _back_to(release: Release, service: Service, keep: int, seen: FleetState) -> DesiredState:
     live = next((found for host in seen if (found := host.live(service.name))), None)
-    return Wanted(service, release, edge_back(release, live, seen), keep, judged=False)
+    return DesiredState(service, release, edge_back(release, live, seen), keep, judged=False)
 
 
-def _unknown(name: str, release: str, what: str, seen: tuple[Observed, ...]) -> UsageError:
-    known = ", ".join(known_releases(name, seen)) or "none"
+def _unknown(name: str, release: str, what: str, seen: FleetState) -> UsageError:
+    known = ", ".join(seen.known_releases(name)) or "none"
     return UsageError(
         f"{name} has no {f'release {release}' if release else 'earlier release'} {what}; nothing was changed",
         hint=f"releases on the hosts: {known}; ./ship history {name} tells of all",
@@ -205,9 +195,9 @@ def _unknown(name: str, release: str, what: str, seen: tuple[Observed, ...]) -> 
 # Holds.
 
 
-def _refuse_if_held(asked: Asked, seen: tuple[Observed, ...], *, but: str = "") -> None:
-    name = asked.service.name
-    hold = lasting_hold(seen, name)
+def _refuse_if_held(command: Command, seen: FleetState, *, but: str = "") -> None:
+    name = command.service.name
+    hold = seen.lasting_hold(name)
     if hold is not None and hold.release != but:
         raise LockedError(
             f"{name}: {_told(hold)}; nothing was changed",
@@ -215,13 +205,17 @@ def _refuse_if_held(asked: Asked, seen: tuple[Observed, ...], *, but: str = "") 
         )
 
 
-def held_release(asked: Promotion | Abort, seen: tuple[Observed, ...]) -> Release:
+def held_release(command: PromoteCommand | AbortCommand, seen: FleetState) -> Release:
     """Returns the record of the candidate that is named. Raises LockedError if it isn't what was held."""
-    name, release = asked.service.name, asked.release
-    hold = any_hold(seen, name)
-    if asked.verb == "promote" and hold is None and {h.edge.live(name) for h in seen} == {release}:
+    name, release = command.service.name, command.release
+    hold = seen.any_hold(name)
+    if (
+        command.verb == "promote"
+        and hold is None
+        and {h.edge.live(name) for h in seen} == {release}
+    ):
         # `deploy --hold` found it live already and told its name: there is nothing left to do.
-        return live_release(name, seen)
+        return seen.live_release(name)
     if hold is None or hold.release != release:
         what = _told(hold) if hold else "nothing is held"
         raise LockedError(
@@ -229,21 +223,21 @@ def held_release(asked: Promotion | Abort, seen: tuple[Observed, ...]) -> Releas
             hint=f"./ship status {name} shows what is; ./ship deploy {name} --hold makes a candidate",
         )
     live = {host.edge.live(name) for host in seen}
-    if asked.verb == "promote" and not live <= {hold.previous, release}:
+    if command.verb == "promote" and not live <= {hold.previous, release}:
         other = ", ".join(sorted(live - {hold.previous, release, ""})) or "nothing"
         raise LockedError(
             f"{name}: {other} is live, but {release} was held beside {hold.previous or 'nothing'}; "
             "nothing was changed",
             hint=f"./ship abort {name} --release {release}, then ./ship deploy {name} --hold anew",
         )
-    if asked.verb == "promote" and release not in live and lasting_hold(seen, name) is None:
+    if command.verb == "promote" and release not in live and seen.lasting_hold(name) is None:
         raise LockedError(
             f"{name}: the hold on {release} has expired; nothing was changed",
             hint=f"./ship deploy {name} --hold anew",
         )
-    found = release_named(name, release, seen)
+    found = seen.release(name, release)
     if found is None:
-        raise _unknown(name, release, f"to {asked.verb}", seen)
+        raise _unknown(name, release, f"to {command.verb}", seen)
     return found
 
 

@@ -12,10 +12,10 @@ from deploy.core.planning import (
     stack_steps,
 )
 from deploy.core.planning.plan import (
+    DesiredState,
     Holder,
     Phase,
     Plan,
-    Wanted,
 )
 from deploy.core.planning.steps import (
     RecordLive,
@@ -23,27 +23,24 @@ from deploy.core.planning.steps import (
     Step,
     WriteHold,
 )
+from deploy.core.state.fleet import FleetState
 from deploy.core.state.hold import Hold
+from deploy.core.state.host import HostState
 from deploy.core.state.ledger import verified
-from deploy.core.state.observed import (
-    Observed,
-    last_verified,
-    task_done,
-)
 from deploy.core.state.release import (
     Release,
     scaled,
     sequence_of,
 )
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 
 def adopt(
     service: Service,
     image: str,
     hashed: str,
-    observed: tuple[Observed, ...],
-    edge: Part | None = None,
+    fleet: FleetState,
+    edge: Stack | None = None,
 ) -> Release | None:
     """Returns the newest release that runs somewhere and is what is wanted; None if one must be made.
 
@@ -53,7 +50,7 @@ def adopt(
     """
     found = [
         release
-        for host in observed
+        for host in fleet
         for release in host.releases
         if (release.service, release.image, release.config_hash) == (service.name, image, hashed)
         and (host.edge.live(service.name) == release.id or host.replicas(service.name, release.id))
@@ -62,47 +59,47 @@ def adopt(
     return replace(scaled(newest, service.replicas), edge=edge) if newest else None
 
 
-def plan_deploy(wanted: Wanted, observed: tuple[Observed, ...]) -> Plan:
+def plan_deploy(desired: DesiredState, fleet: FleetState) -> Plan:
     """Plans what brings every host to the wanted release; empty if every host already is there."""
-    rollout = wanted.service.rollout
+    rollout = desired.service.rollout
     reversible = (
-        *_candidate(wanted, observed),
-        *analysis_steps.with_a_share(wanted, observed),
-        *_switches(wanted, observed),
-        Phase("verify", _each(_verify_the_rest, wanted, observed)),
-        Phase("gate", _watches(wanted, observed, rollout.watch_s, "it is judged under its users")),
-        *analysis_steps.under_users(wanted, observed),
+        *_candidate(desired, fleet),
+        *analysis_steps.with_a_share(desired, fleet),
+        *_switches(desired, fleet),
+        Phase("verify", _each(_verify_the_rest, desired, fleet)),
+        Phase("gate", _watches(desired, fleet, rollout.watch_s, "it is judged under its users")),
+        *analysis_steps.under_users(desired, fleet),
     )
-    tidy = Phase("tidy", _each(host_steps.tidy, wanted, observed), reversible=False)
+    tidy = Phase("tidy", _each(host_steps.tidy, desired, fleet), reversible=False)
     changes = any(phase.steps for phase in (*reversible, tidy))
-    record = Phase("record", _record(wanted, observed, changes=changes), reversible=False)
-    name = wanted.service.name
-    live = {host.edge.live(name) for host in observed} - {"", wanted.release.id}
+    record = Phase("record", _record(desired, fleet, changes=changes), reversible=False)
+    name = desired.service.name
+    live = {host.edge.live(name) for host in fleet} - {"", desired.release.id}
     previous = max(live, key=sequence_of, default="")
-    after = Phase("after", _task(wanted, observed, "after_switch"), reversible=False)
+    after = Phase("after", _task(desired, fleet, "after_switch"), reversible=False)
     phases = (*reversible, record, tidy, after)
-    return Plan(name, wanted.release, previous, tuple(phase for phase in phases if phase.steps))
+    return Plan(name, desired.release, previous, tuple(phase for phase in phases if phase.steps))
 
 
-def plan_hold(wanted: Wanted, observed: tuple[Observed, ...], who: Holder) -> Plan:
+def plan_hold(desired: DesiredState, fleet: FleetState, who: Holder) -> Plan:
     """Plans a candidate that is verified on every host and waits there; a release that is live is only mended."""
-    name, release = wanted.service.name, wanted.release
-    if all(host.edge.live(name) == release.id for host in observed):
-        return plan_deploy(wanted, observed)
-    previous = max({host.edge.live(name) for host in observed} - {""}, key=sequence_of, default="")
+    name, release = desired.service.name, desired.release
+    if all(host.edge.live(name) == release.id for host in fleet):
+        return plan_deploy(desired, fleet)
+    previous = max({host.edge.live(name) for host in fleet} - {""}, key=sequence_of, default="")
     holds = tuple(
-        WriteHold(host.host, _hold(wanted, previous, who, host), "it waits to be promoted")
-        for host in observed
+        WriteHold(host.host, _hold(desired, previous, who, host), "it waits to be promoted")
+        for host in fleet
     )
-    phases = (*_candidate(wanted, observed), Phase("hold", holds))
+    phases = (*_candidate(desired, fleet), Phase("hold", holds))
     return Plan(name, release, previous, tuple(phase for phase in phases if phase.steps))
 
 
-def _hold(wanted: Wanted, previous: str, who: Holder, host: Observed) -> Hold:
-    lasts_s = wanted.service.rollout.hold_s
+def _hold(desired: DesiredState, previous: str, who: Holder, host: HostState) -> Hold:
+    lasts_s = desired.service.rollout.hold_s
     return Hold(
-        service=wanted.service.name,
-        release=wanted.release.id,
+        service=desired.service.name,
+        release=desired.release.id,
         previous=previous,
         who=who.who,
         since=who.since,
@@ -111,88 +108,86 @@ def _hold(wanted: Wanted, previous: str, who: Holder, host: Observed) -> Hold:
     )
 
 
-def _candidate(wanted: Wanted, observed: tuple[Observed, ...]) -> tuple[Phase, ...]:
+def _candidate(desired: DesiredState, fleet: FleetState) -> tuple[Phase, ...]:
     """What brings the release up beside whatever serves; no user sees any of it."""
     return (
-        Phase("prepare", _each(host_steps.prepare, wanted, observed)),
-        Phase("renew", _each(stack_steps.renew, wanted, observed), one_by_one=True),
-        Phase("before", _task(wanted, observed, "before_switch")),
-        Phase("start", _each(host_steps.start, wanted, observed)),
+        Phase("prepare", _each(host_steps.prepare, desired, fleet)),
+        Phase("renew", _each(stack_steps.renew, desired, fleet), one_by_one=True),
+        Phase("before", _task(desired, fleet, "before_switch")),
+        Phase("start", _each(host_steps.start, desired, fleet)),
         # What was live before was seen answering then, and whoever goes back has no time.
-        Phase("preview", _each(host_steps.preview, wanted, observed) if wanted.judged else ()),
-        *analysis_steps.before_users(wanted, observed),
+        Phase("preview", _each(host_steps.preview, desired, fleet) if desired.judged else ()),
+        *analysis_steps.before_users(desired, fleet),
     )
 
 
-def _task(wanted: Wanted, observed: tuple[Observed, ...], name: str) -> tuple[Step, ...]:
+def _task(desired: DesiredState, fleet: FleetState, name: str) -> tuple[Step, ...]:
     """A task runs once a release, on the first host; on the way back to an older one none does."""
-    task: Task | None = getattr(wanted.service.tasks, name)
-    if task is None or not wanted.judged or task_done(observed, wanted.release.id, name):
+    task: Task | None = getattr(desired.service.tasks, name)
+    if task is None or not desired.judged or fleet.task_done(desired.release.id, name):
         return ()
-    if name == "before_switch" and all(host_steps.is_live(wanted, host) for host in observed):
+    if name == "before_switch" and all(host_steps.is_live(desired, host) for host in fleet):
         return ()
-    return (RunTask(observed[0].host, wanted.release, name, task, "once a release"),)
+    return (RunTask(fleet.hosts[0].host, desired.release, name, task, "once a release"),)
 
 
-def _switches(wanted: Wanted, observed: tuple[Observed, ...]) -> Iterator[Phase]:
+def _switches(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
     """The first host alone, then batches; a batch that has switched is watched before the next one does."""
-    rollout = wanted.service.rollout
-    batches = _batches(
-        wanted, tuple(host for host in observed if not host_steps.serves(wanted, host))
-    )
+    rollout = desired.service.rollout
+    batches = _batches(desired, fleet.where(lambda host: not host_steps.serves(desired, host)))
     for number, batch in enumerate(batches, 1):
         name = "switch" if len(batches) == 1 else f"switch {number} of {len(batches)}"
-        yield Phase(name, _each(_switch_and_verify, wanted, batch))
+        yield Phase(name, _each(_switch_and_verify, desired, batch))
         if number < len(batches):
             why = f"the other {sum(map(len, batches[number:]))} wait for it"
-            yield Phase("pause", _watches(wanted, batch, rollout.batch_pause_s, why))
+            yield Phase("pause", _watches(desired, batch, rollout.batch_pause_s, why))
 
 
-def _batches(wanted: Wanted, hosts: tuple[Observed, ...]) -> tuple[tuple[Observed, ...], ...]:
-    if not wanted.judged:
-        return (hosts,)
-    most = wanted.service.rollout.max_parallel
+def _batches(desired: DesiredState, fleet: FleetState) -> tuple[FleetState, ...]:
+    if not desired.judged:
+        return (fleet,)
+    most, hosts = desired.service.rollout.max_parallel, fleet.hosts
     rest = (hosts[start : start + most] for start in range(1, len(hosts), most))
-    return (hosts[:1], *rest)
+    return tuple(FleetState(batch) for batch in (hosts[:1], *rest))
 
 
-def _switch_and_verify(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    yield from host_steps.switch(wanted, host)
-    yield from host_steps.verify(wanted, host)
+def _switch_and_verify(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    yield from host_steps.switch(desired, host)
+    yield from host_steps.verify(desired, host)
 
 
-def _verify_the_rest(wanted: Wanted, host: Observed) -> Iterator[Step]:
-    if host_steps.serves(wanted, host):
-        yield from host_steps.verify(wanted, host)
+def _verify_the_rest(desired: DesiredState, host: HostState) -> Iterator[Step]:
+    if host_steps.serves(desired, host):
+        yield from host_steps.verify(desired, host)
 
 
 def _watches(
-    wanted: Wanted, observed: tuple[Observed, ...], watch_s: float, because: str
+    desired: DesiredState, fleet: FleetState, watch_s: float, because: str
 ) -> tuple[Step, ...]:
     return tuple(
-        step for host in observed for step in host_steps.watch(wanted, host, watch_s, because)
+        step for host in fleet for step in host_steps.watch(desired, host, watch_s, because)
     )
 
 
-def half_done(wanted: Wanted, observed: tuple[Observed, ...]) -> bool:
+def half_done(desired: DesiredState, fleet: FleetState) -> bool:
     """True if some host has not even what a deploy of this does last; a replica that ails is no such thing."""
-    return any(phase.name == "tidy" for phase in plan_deploy(wanted, observed).phases)
+    return any(phase.name == "tidy" for phase in plan_deploy(desired, fleet).phases)
 
 
 def _each(
-    make: Callable[[Wanted, Observed], Iterator[Step]],
-    wanted: Wanted,
-    observed: tuple[Observed, ...],
+    make: Callable[[DesiredState, HostState], Iterator[Step]],
+    desired: DesiredState,
+    fleet: FleetState,
 ) -> tuple[Step, ...]:
-    return tuple(step for host in observed for step in make(wanted, host))
+    return tuple(step for host in fleet for step in make(desired, host))
 
 
-def _record(wanted: Wanted, observed: tuple[Observed, ...], *, changes: bool) -> tuple[Step, ...]:
+def _record(desired: DesiredState, fleet: FleetState, *, changes: bool) -> tuple[Step, ...]:
     """Every host's ledger says the same: where one lacks the record or anything else is done, all get it."""
-    name, release = wanted.service.name, wanted.release
-    known = [verified(host.ledger, name) for host in observed]
+    name, release = desired.service.name, desired.release
+    known = [verified(host.ledger, name) for host in fleet]
     same = all(entries and entries[-1].release == release.id for entries in known)
-    if same and not changes and last_verified(observed, name) == release.id:
+    if same and not changes and fleet.last_verified(name) == release.id:
         return ()
     because = "the way back is to what answered from outside"
-    return tuple(RecordLive(host.host, release, because) for host in observed)
+    return tuple(RecordLive(host.host, release, because) for host in fleet)

@@ -4,54 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deploy.core.planning.plan import Wanted
+from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.steps import (
     RemoveStack,
-    RetirePart,
-    StartPart,
+    StartStack,
     Step,
+    StopStack,
 )
-from deploy.core.state.observed import Observed, turns_of
+from deploy.core.state.fleet import FleetState
+from deploy.core.state.host import HostState
 from deploy.core.state.release import Release
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 
-def start(wanted: Wanted, host: Observed) -> Iterator[Step]:
+def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """Starts the stacks of which none runs, and first removes those of earlier versions that they replace.
 
-    A replaced stack is removed whenever it is found: the tool's earlier version, too, may have started it.
+    A replaced stack is removed whenever it is found, because an earlier version of the tool may have started it again.
     """
-    for part in wanted.parts:
-        for name in part.replaces:
-            if host.other_parts(name, ""):
-                yield RemoveStack(host.host, name, f"replaced by the {part.name}")
-        if not host.part_keys(part.name):
-            yield StartPart(host.host, part, "it doesn't run")
+    for stack in desired.stacks:
+        for name in stack.replaces:
+            if host.other_stacks(name, ""):
+                yield RemoveStack(host.host, name, f"replaced by the {stack.name}")
+        if not host.stack_keys(stack.name):
+            yield StartStack(host.host, stack, "it doesn't run")
 
 
-def renew(wanted: Wanted, host: Observed) -> Iterator[Step]:
+def renew(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """A new edge serves beside the old one until the release is verified; host by host, lest it is a bad one."""
-    for part in wanted.parts:
-        running = host.part_keys(part.name)
-        if running and part.key not in running:
-            yield StartPart(host.host, part, "its image or configuration changed")
+    for stack in desired.stacks:
+        running = host.stack_keys(stack.name)
+        if running and stack.key not in running:
+            yield StartStack(host.host, stack, "its image or configuration changed")
 
 
-def renewed(wanted: Wanted, host: Observed) -> bool:
+def renewed(desired: DesiredState, host: HostState) -> bool:
     """True if a part is to be started, so that what answers from outside must be seen anew."""
-    return any(part.key not in host.part_keys(part.name) for part in wanted.parts)
+    return any(stack.key not in host.stack_keys(stack.name) for stack in desired.stacks)
 
 
-def retire(wanted: Wanted, host: Observed) -> Iterator[Step]:
+def retire(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """What runs beside an edge that was seen serving is of no use any more."""
-    for part in wanted.parts:
-        if part.beside and (others := host.other_parts(part.name, part.key)):
-            yield RetirePart(host.host, part.name, others, f"{part.key} serves in its place")
+    for stack in desired.stacks:
+        if stack.beside and (others := host.other_stacks(stack.name, stack.key)):
+            yield StopStack(host.host, stack.name, others, f"{stack.key} serves in its place")
 
 
-def edge_back(
-    release: Release, live: Release | None, seen: tuple[Observed, ...]
-) -> tuple[Part, ...]:
+def edge_back(release: Release, live: Release | None, seen: FleetState) -> tuple[Stack, ...]:
     """Returns the edge that a release was served through, to go back to with it.
 
     Not one on other ports: those are the environment's. And not where another service that is live came with another
@@ -60,30 +59,30 @@ def edge_back(
     edge = release.edge
     if edge is None or live is None or live.edge is None or live.edge.seeds != edge.seeds:
         return ()
-    first, _ = turns_of(seen, release)
+    first, _ = seen.turns_of(release)
     for host in seen:
         for other in host.releases:
             is_live = host.edge.live(other.service) == other.id
             if is_live and other.service != release.service and other.edge not in (None, edge):
-                _, last = turns_of(seen, other)
+                _, last = seen.turns_of(other)
                 if not 0 < last < first:
                     return ()
     return (edge,)
 
 
-def lost(wanted: Wanted, was: Observed, now: Observed) -> tuple[Part, ...]:
+def lost(desired: DesiredState, was: HostState, now: HostState) -> tuple[Stack, ...]:
     """Returns the stacks that ran before the attempt and don't now, neither themselves nor what they replace."""
-    return tuple(part for part in wanted.parts if _runs(part, was) and not _runs(part, now))
+    return tuple(stack for stack in desired.stacks if _runs(stack, was) and not _runs(stack, now))
 
 
-def _runs(part: Part, host: Observed) -> bool:
-    return any(host.part_keys(name) for name in (part.name, *part.replaces))
+def _runs(stack: Stack, host: HostState) -> bool:
+    return any(host.stack_keys(name) for name in (stack.name, *stack.replaces))
 
 
-def take_back(wanted: Wanted, was: Observed, now: Observed) -> Iterator[Step]:
+def take_back(desired: DesiredState, was: HostState, now: HostState) -> Iterator[Step]:
     """An edge that the attempt started goes, where one of before serves."""
-    for part in wanted.parts:
-        before = was.part_keys(part.name)
-        new = tuple(key for key in now.other_parts(part.name, "") if key not in before)
-        if part.beside and new and set(before) & set(now.part_keys(part.name)):
-            yield RetirePart(now.host, part.name, new, "it belongs to the attempt")
+    for stack in desired.stacks:
+        before = was.stack_keys(stack.name)
+        new = tuple(key for key in now.other_stacks(stack.name, "") if key not in before)
+        if stack.beside and new and set(before) & set(now.stack_keys(stack.name)):
+            yield StopStack(now.host, stack.name, new, "it belongs to the attempt")

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from deploy.core.planning.steps import (
+    AnalyseRelease,
     AwaitHealthy,
     DropHold,
-    JudgeRelease,
     OfferCandidate,
     PointTraffic,
     Prune,
     PullImages,
     RecordLive,
-    RemoveReplicas,
     RemoveStack,
-    RetirePart,
-    RetireReplicas,
+    ReplaceUnhealthy,
     RunTask,
+    ScaleDown,
     SetMaintenance,
     ShareTraffic,
-    StartPart,
     StartReplicas,
+    StartStack,
     Step,
-    StopReplicas,
+    StopRelease,
+    StopStack,
     VerifyOutside,
     VerifyPreview,
     WatchRelease,
@@ -40,11 +40,11 @@ def describe(step: Step) -> str:
             what = " ".join(_short(image) for image in images)
         case RemoveStack(name=name):
             what = name
-        case StartPart(part=part):
-            what = part.name
+        case StartStack(stack=stack):
+            what = stack.name
         case SetMaintenance(route=route):
             what = f"{route.service} {'on' if route.maintenance else 'off'}"
-        case RetirePart(name=name, keys=keys):
+        case StopStack(name=name, keys=keys):
             what = " ".join([name, *keys])
         case (
             WriteRelease(release=release)
@@ -66,10 +66,10 @@ def describe(step: Step) -> str:
             what = f"{release.service} {release.id}"
         case ShareTraffic(release=release, percent=percent):
             what = f"{release.service} {release.id} {percent}%"
-        case JudgeRelease(release=release, previous=previous, stage=stage):
+        case AnalyseRelease(release=release, previous=previous, stage=stage):
             against = f" against {previous.id}" if previous else ""
             what = f"{release.service} {release.id}{against}, {stage}"
-        case StopReplicas(service=service, release=identity):
+        case StopRelease(service=service, release=identity):
             what = f"{service} {identity}"
         case WriteHold(hold=hold):
             what = f"{hold.service} {hold.release}"
@@ -77,7 +77,7 @@ def describe(step: Step) -> str:
             what = service
         case RunTask(release=release, name=task):
             what = f"{task} of {release.service} {release.id}"
-        case RemoveReplicas(names=names) | RetireReplicas(names=names):
+        case ReplaceUnhealthy(names=names) | ScaleDown(names=names):
             what = " ".join(names)
         case WriteTargets(service=service, targets=targets):
             what = " ".join([service, *(f"{release.id}={track}" for release, track in targets)])

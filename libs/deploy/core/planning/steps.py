@@ -8,7 +8,7 @@ from deploy.core.config import Task
 from deploy.core.state.edge import EdgeRoute
 from deploy.core.state.hold import Hold
 from deploy.core.state.release import Release
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,16 @@ class WriteSecrets:
 
 
 @dataclass(frozen=True)
-class StartPart:
+class StartStack:
     """Starts the edge or the host's Prometheus with these files; an edge beside the one that runs."""
 
     host: str
-    part: Part
+    stack: Stack
     because: str
 
 
 @dataclass(frozen=True)
-class RetirePart:
+class StopStack:
     """Stops and removes parts of these keys, gracefully: another one serves beside them."""
 
     host: str
@@ -67,7 +67,7 @@ class RetirePart:
 
 @dataclass(frozen=True)
 class RemoveStack:
-    """Stops and removes a stack that this version doesn't run any more, with its files."""
+    """Stops and removes a stack of an earlier version, with its files."""
 
     host: str
     name: str
@@ -75,7 +75,7 @@ class RemoveStack:
 
 
 @dataclass(frozen=True)
-class RemoveReplicas:
+class ReplaceUnhealthy:
     """Ends and removes replicas that are of no use, so that they are started anew."""
 
     host: str
@@ -216,7 +216,7 @@ class ShareTraffic:
 
 
 @dataclass(frozen=True)
-class JudgeRelease:
+class AnalyseRelease:
     """Judges a release on all of `hosts` together against `previous` (None: nothing to compare with).
 
     `stage` says who has met it: "trial" nobody, "canary" a share of the users for `watch_s`, "users" all of them.
@@ -268,7 +268,7 @@ class AwaitDrained:
 
 
 @dataclass(frozen=True)
-class StopReplicas:
+class StopRelease:
     """Stops and removes a release's replicas, gracefully; its folder stays."""
 
     host: str
@@ -278,7 +278,7 @@ class StopReplicas:
 
 
 @dataclass(frozen=True)
-class RetireReplicas:
+class ScaleDown:
     """Stops and removes replicas that a release has no more, gracefully; the others go on."""
 
     host: str
@@ -302,10 +302,10 @@ Step = (
     | PullImages
     | WriteRelease
     | WriteSecrets
-    | StartPart
-    | RetirePart
+    | StartStack
+    | StopStack
     | RemoveStack
-    | RemoveReplicas
+    | ReplaceUnhealthy
     | StartReplicas
     | AwaitHealthy
     | WriteTargets
@@ -315,7 +315,7 @@ Step = (
     | VerifyOutside
     | WatchRelease
     | ShareTraffic
-    | JudgeRelease
+    | AnalyseRelease
     | WriteHold
     | DropHold
     | RunTask
@@ -323,8 +323,8 @@ Step = (
     | SettleEdge
     | SetMaintenance
     | AwaitDrained
-    | StopReplicas
-    | RetireReplicas
+    | StopRelease
+    | ScaleDown
     | Prune
 )
 

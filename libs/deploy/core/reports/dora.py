@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
-from deploy.core.reports.rollout_log import Chronicle
+from deploy.core.reports.rollout_log import RolloutLog
 from deploy.core.state.ledger import Entry
 
 CHANGES = ("deploy", "promote")
@@ -89,7 +89,7 @@ def _ended(entry: Entry) -> float:
     return datetime.fromisoformat(entry.when).timestamp() + entry.seconds
 
 
-def deploy_metrics(chronicle: Chronicle) -> str:
+def deploy_metrics(chronicle: RolloutLog) -> str:
     """Writes a deploy's duration, outcome and phases in Prometheus' text format."""
     labels = {
         "service": chronicle.service,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
-from deploy.core.analysis.samples import Tally
+from deploy.core.analysis.samples import RequestStats
 from deploy.core.analysis.verdict import Verdict
 from deploy.core.reports.charts import (
     Bar,
@@ -17,9 +17,9 @@ from deploy.core.reports.charts import (
 )
 from deploy.core.reports.release_diff import Change, Commit
 from deploy.core.reports.report_style import STYLE
-from deploy.core.reports.rollout_log import Chronicle
+from deploy.core.reports.rollout_log import RolloutLog
 
-type Traffic = Mapping[str, Sequence[tuple[float, Tally]]]
+type Traffic = Mapping[str, Sequence[tuple[float, RequestStats]]]
 """By release: (seconds after the deploy began, the requests of that moment), `EVERY_S` apart."""
 EVERY_S = 2.0
 _WORDS = {"pass": "passed", "fail": "refused", "inconclusive": "unclear"}
@@ -29,7 +29,7 @@ _WORDS = {"pass": "passed", "fail": "refused", "inconclusive": "unclear"}
 class Report:
     """All that the page shows; what isn't known is empty, and its section says so or is left out."""
 
-    chronicle: Chronicle
+    chronicle: RolloutLog
     made_at: str
     tool_version: str
     image: str = ""
@@ -137,7 +137,7 @@ def _gate(verdicts: Sequence[tuple[str, Verdict]]) -> str:
     return _section("The gate", f'<div class="cards">{"".join(cards)}</div>')
 
 
-def _timeline(told: Chronicle) -> str:
+def _timeline(told: RolloutLog) -> str:
     bars = [
         Bar("phases", name, begun, ended, "phase", f"{name}: {ended - begun:.1f} s")
         for name, begun, ended in told.phases
@@ -193,7 +193,7 @@ def _traffic(report: Report) -> str:
     )
 
 
-def _points(series: tuple[str, str, Sequence[tuple[float, Tally]]], value: object) -> Line:
+def _points(series: tuple[str, str, Sequence[tuple[float, RequestStats]]], value: object) -> Line:
     name, kind, moments = series
     assert callable(value)
     return Line(name, kind, [(at, float(value(tally))) for at, tally in moments if tally.requests])
@@ -252,7 +252,7 @@ def _shots(shots: Sequence[tuple[str, str]]) -> str:
     return _section("In the browser", f'<div class="shots">{pictures}</div>')
 
 
-def _steps(told: Chronicle) -> str:
+def _steps(told: RolloutLog) -> str:
     rows = [
         (
             f"{span.begun_s:.1f} s",
@@ -271,8 +271,8 @@ def _steps(told: Chronicle) -> str:
     )
 
 
-def _all(traffic: Traffic | None, release: str) -> Tally:
-    return sum((tally for _, tally in (traffic or {}).get(release, ())), Tally())
+def _all(traffic: Traffic | None, release: str) -> RequestStats:
+    return sum((tally for _, tally in (traffic or {}).get(release, ())), RequestStats())
 
 
 def _seconds(value: float) -> str:

@@ -22,7 +22,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Chronicle:
+class RolloutLog:
     """One deploy. `begun` is UTC in ISO 8601; `outcome` is live, reverted, held, aborted or stuck, `why` its cause."""
 
     service: str
@@ -53,15 +53,15 @@ class Chronicle:
         return tuple((name, begun, ended) for name, (begun, ended) in found.items())
 
 
-def dump_chronicle(chronicle: Chronicle) -> str:
+def dump_rollout_log(chronicle: RolloutLog) -> str:
     """Writes it as one line of JSON."""
     return json.dumps(asdict(chronicle), sort_keys=True)
 
 
-def parse_chronicle(text: str) -> Chronicle:
+def parse_rollout_log(text: str) -> RolloutLog:
     """Reads one. Raises ValueError if it isn't one."""
     try:
         data: dict[str, Any] = json.loads(text)
-        return Chronicle(**{**data, "spans": tuple(Span(**each) for each in data["spans"])})
+        return RolloutLog(**{**data, "spans": tuple(Span(**each) for each in data["spans"])})
     except (TypeError, KeyError) as error:
         raise ValueError(f"no chronicle: {error}") from error

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from deploy.core.reports.rollout_log import Chronicle, Span
+from deploy.core.reports.rollout_log import RolloutLog, Span
 
 type Attributes = Mapping[str, str | int | float]
 _INTERNAL, _OK, _ERROR = 1, 1, 2
 
 
-def trace_id(chronicle: Chronicle) -> str:
+def trace_id(chronicle: RolloutLog) -> str:
     """Names a deploy's trace: the same for the same deploy, whoever asks."""
     text = f"{chronicle.environment} {chronicle.service} {chronicle.turn} {chronicle.begun}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def trace_of(chronicle: Chronicle) -> dict[str, Any]:
+def trace_of(chronicle: RolloutLog) -> dict[str, Any]:
     """Returns the whole trace: the deploy, a span a phase below it, a span a step below that, with host and cause."""
     root, failed = _id(chronicle, "deploy"), chronicle.outcome in ("reverted", "stuck")
     facts: Attributes = {
@@ -55,7 +55,7 @@ def trace_of(chronicle: Chronicle) -> dict[str, Any]:
     }
 
 
-def _step(chronicle: Chronicle, above: str, number: int, span: Span) -> dict[str, Any]:
+def _step(chronicle: RolloutLog, above: str, number: int, span: Span) -> dict[str, Any]:
     facts: Attributes = {
         "host.name": span.host,
         "ship.because": span.because,
@@ -66,7 +66,7 @@ def _step(chronicle: Chronicle, above: str, number: int, span: Span) -> dict[str
 
 
 def _span(
-    chronicle: Chronicle,
+    chronicle: RolloutLog,
     name: str,
     above: str,
     title: str,
@@ -89,7 +89,7 @@ def _span(
     }
 
 
-def _id(chronicle: Chronicle, name: str) -> str:
+def _id(chronicle: RolloutLog, name: str) -> str:
     return hashlib.sha256(f"{trace_id(chronicle)} {name}".encode()).hexdigest()[:16]
 
 

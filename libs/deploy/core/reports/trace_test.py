@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from deploy.core.reports.rollout_log import (
-    Chronicle,
+    RolloutLog,
     Span,
-    dump_chronicle,
-    parse_chronicle,
+    dump_rollout_log,
+    parse_rollout_log,
 )
 from deploy.core.reports.trace import trace_id, trace_of
 
@@ -20,7 +20,7 @@ SPANS = (
     Span("prepare", "PullImages", "host-2", "not on the host", "line 2", 0.5, 3.0),
     Span("switch", "PointTraffic", "host-1", "r1 is live", "line 3", 4.0, 0.5, "nginx refuses"),
 )
-CHRONICLE = Chronicle(
+CHRONICLE = RolloutLog(
     service="app",
     release="r000002-abc",
     previous="r000001-abc",
@@ -38,7 +38,7 @@ CHRONICLE = Chronicle(
 )
 
 
-def spans(chronicle: Chronicle = CHRONICLE) -> list[dict[str, Any]]:
+def spans(chronicle: RolloutLog = CHRONICLE) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = trace_of(chronicle)["resourceSpans"][0]["scopeSpans"][0]["spans"]
     return found
 
@@ -85,11 +85,11 @@ def test_what_failed_is_an_error_all_the_way_up() -> None:
 
 
 def test_the_same_deploy_is_the_same_trace_and_another_another() -> None:
-    assert trace_of(CHRONICLE) == trace_of(parse_chronicle(dump_chronicle(CHRONICLE)))
+    assert trace_of(CHRONICLE) == trace_of(parse_rollout_log(dump_rollout_log(CHRONICLE)))
     assert trace_id(CHRONICLE) != trace_id(replace(CHRONICLE, turn=3))
 
 
 def test_what_is_no_chronicle_is_refused() -> None:
     for text in ("", "{}", "[]", '{"spans": [1]}'):
         with pytest.raises(ValueError, match=r"."):
-            parse_chronicle(text)
+            parse_rollout_log(text)

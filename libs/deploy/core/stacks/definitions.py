@@ -15,14 +15,14 @@ from deploy.core.stacks.prometheus import (
     render_web,
 )
 from deploy.core.state.edge import EdgeState
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 WATCHDOG_PACKAGES = ("watchdog", "engine_api")
 EXPORTER_PACKAGES = ("exporter", "engine_api")
 """The packages under libs/ that are copied to hosts for a stack: its own, and all that it imports."""
 
 
-def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Part:
+def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Stack:
     """Makes the edge from deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf as they stand.
 
     Each edge has files of its own under its key, nginx.conf included, so that two run side by side and the way back
@@ -38,7 +38,7 @@ def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge
     )
     # What is routed belongs to the services; a new edge answers 503 until the first release is live.
     routes = render_edge(EdgeState(), http_port=http_port, preview_port=preview_port)
-    return Part(
+    return Stack(
         "edge",
         image,
         key,
@@ -51,17 +51,17 @@ def edge_part(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge
     )
 
 
-def watchdog_part(image: str, watchdog_yml: str, modules: Mapping[str, str]) -> Part:
+def watchdog_stack(image: str, watchdog_yml: str, modules: Mapping[str, str]) -> Stack:
     """Returns the watchdog's stack from deploy/watchdog.yml and the texts of its modules.
 
     `modules` are those of WATCHDOG_PACKAGES by path (`watchdog/record.py`); `image` is the Python base image.
     """
     code = tuple((f"code/{path}", text, 0o644) for path, text in sorted(modules.items()))
     files = (("compose.yml", watchdog_yml, 0o644), *code)
-    return Part("watchdog", image, _key(image, files), files)
+    return Stack("watchdog", image, _key(image, files), files)
 
 
-def metrics_part(
+def metrics_stack(
     image: str,
     metrics: Metrics,
     *,
@@ -70,7 +70,7 @@ def metrics_part(
     password: str,
     password_hash: str,
     interval_s: int,
-) -> Part:
+) -> Stack:
     """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
     config = render_prometheus(interval_s=interval_s)
     told = (cert, key, password, metrics.user, metrics.port, config, node_flags())
@@ -82,17 +82,17 @@ def metrics_part(
         ("conf/tls.crt", cert, 0o644),
         ("conf/tls.key", key, 0o600),
     )
-    return Part("metrics", image, identity, files)
+    return Stack("metrics", image, identity, files)
 
 
-def exporter_part(image: str, modules: Mapping[str, str], edge: Edge) -> Part:
+def exporter_stack(image: str, modules: Mapping[str, str], edge: Edge) -> Stack:
     """Returns the stack of our own exporter from the texts of EXPORTER_PACKAGES, on the Python base image."""
     url = f"http://127.0.0.1:{edge.preview_port}/-/nginx"
     identity = _key(image, (sorted(modules.items()), url))
     compose = render_exporter_compose(image, edge_status_url=url, key=identity)
     code = ((f"conf/{path}", text, 0o644) for path, text in sorted(modules.items()))
     files = (("compose.yml", compose, 0o644), *code)
-    return Part("exporter", image, identity, files)
+    return Stack("exporter", image, identity, files)
 
 
 def _key(image: str, what: object) -> str:

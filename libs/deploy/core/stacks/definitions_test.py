@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from deploy.core.config import Edge, Metrics
 from deploy.core.stacks.definitions import (
-    edge_part,
-    exporter_part,
-    metrics_part,
+    edge_stack,
+    exporter_stack,
+    metrics_stack,
 )
 from deploy.core.state.edge import EdgeState, parse_edge
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 METRICS = Metrics("http://127.0.0.1:9090", "ca", "cert", "key", "password")
 
 
-def edge(nginx_conf: str = "events {}\n", *, port: int = 80, image: str = "edge@sha256:1") -> Part:
-    return edge_part(image, "services: {}\n", "services: {}\n", nginx_conf, Edge(http_port=port))
+def edge(nginx_conf: str = "events {}\n", *, port: int = 80, image: str = "edge@sha256:1") -> Stack:
+    return edge_stack(image, "services: {}\n", "services: {}\n", nginx_conf, Edge(http_port=port))
 
 
-def metrics(**changed: str) -> Part:
+def metrics(**changed: str) -> Stack:
     told = {"cert": "CERT", "key": "KEY", "password": "made-up", "password_hash": "$2b$one"}
-    return metrics_part("prometheus@sha256:1", METRICS, **{**told, **changed}, interval_s=15)
+    return metrics_stack("prometheus@sha256:1", METRICS, **{**told, **changed}, interval_s=15)
 
 
 def test_an_edge_is_started_anew_for_another_image_text_or_port() -> None:
@@ -35,10 +35,10 @@ def test_an_edge_is_started_anew_for_another_image_text_or_port() -> None:
 
 
 def test_what_is_routed_is_only_seeded() -> None:
-    part = edge()
-    assert [path for path, _, _ in part.seeds] == ["conf/routes.conf"]
-    assert parse_edge(part.seeds[0][1]) == EdgeState()
-    assert "conf/routes.conf" not in [path for path, _, _ in part.files]
+    stack = edge()
+    assert [path for path, _, _ in stack.seeds] == ["conf/routes.conf"]
+    assert parse_edge(stack.seeds[0][1]) == EdgeState()
+    assert "conf/routes.conf" not in [path for path, _, _ in stack.files]
 
 
 def test_another_salt_of_the_same_password_starts_nothing_anew() -> None:
@@ -55,11 +55,11 @@ def test_no_file_holds_the_password_and_secrets_are_the_owners_alone() -> None:
 
 
 def test_an_exporter_of_other_code_is_started_anew() -> None:
-    one = exporter_part("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge())
-    other = exporter_part("python@sha256:1", {"exporter/__main__.py": "...\n"}, Edge())
+    one = exporter_stack("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge())
+    other = exporter_stack("python@sha256:1", {"exporter/__main__.py": "...\n"}, Edge())
     assert one.key != other.key
     assert (
-        exporter_part("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge()).key == one.key
+        exporter_stack("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge()).key == one.key
     )
     assert ("conf/exporter/__main__.py", "pass\n", 0o644) in one.files
-    assert exporter_part("python@sha256:1", {}, Edge(preview_port=9)).key != one.key
+    assert exporter_stack("python@sha256:1", {}, Edge(preview_port=9)).key != one.key

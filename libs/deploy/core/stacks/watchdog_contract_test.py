@@ -22,15 +22,15 @@ from deploy.core.config import Edge, Metrics
 from deploy.core.stacks.definitions import (
     EXPORTER_PACKAGES,
     WATCHDOG_PACKAGES,
-    exporter_part,
-    metrics_part,
-    watchdog_part,
+    exporter_stack,
+    metrics_stack,
+    watchdog_stack,
 )
 from deploy.core.stacks.nginx_conf import render_edge
 from deploy.core.state.edge import EdgeRoute, EdgeState
 from deploy.core.state.ledger import broken_links, head_of, parse_ledger
 from deploy.core.state.release import Release, make_release
-from deploy.core.state.stack import REPLACED, Part
+from deploy.core.state.stack import REPLACED, Stack
 from deploy.testing import factories
 from deploy.testing.local_root import Machine
 from engine_api.client import EngineClient
@@ -101,8 +101,8 @@ def test_the_watchdog_supervises_every_container_of_a_stack_but_itself() -> None
     tls = {"cert": "", "key": "", "password": "", "password_hash": ""}
     metrics = Metrics("http://127.0.0.1:9090", "ca", "cert", "key", "password")
     stacks = (
-        metrics_part("prometheus", metrics, interval_s=15, **tls),
-        exporter_part("p", {}, Edge()),
+        metrics_stack("prometheus", metrics, interval_s=15, **tls),
+        exporter_stack("p", {}, Edge()),
     )
     texts = [text for stack in stacks for path, text, _ in stack.files if path == "compose.yml"]
     services = [service for text in texts for service in json.loads(text)["services"].values()]
@@ -193,7 +193,7 @@ def test_a_stack_contains_every_module_that_its_program_imports(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def packed(program: str) -> tuple[Part, str]:
+def packed(program: str) -> tuple[Stack, str]:
     """The stack of a program with its real modules, and the folder of these within it."""
     folders = {
         module.__name__: Path(module.__file__).parent
@@ -207,5 +207,5 @@ def packed(program: str) -> tuple[Part, str]:
         for file, text in read_package(folders[name]).items()
     }
     if program == "watchdog":
-        return watchdog_part("python", "services: {}\n", modules), "code"
-    return exporter_part("python", modules, Edge()), "conf"
+        return watchdog_stack("python", "services: {}\n", modules), "code"
+    return exporter_stack("python", modules, Edge()), "conf"

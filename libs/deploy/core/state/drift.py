@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from deploy.core.config import Service
-from deploy.core.state.observed import Observed
+from deploy.core.state.fleet import FleetState
+from deploy.core.state.host import HostState
 from deploy.core.state.stack import REPLACED
 
 
-def phase(service: Service, seen: Observed) -> str:
+def phase(service: Service, seen: HostState) -> str:
     """Returns where a host stands: empty, starting, candidate, live, draining or unreachable."""
     if seen.problem:
         return "unreachable"
@@ -25,7 +26,7 @@ def phase(service: Service, seen: Observed) -> str:
     return "starting" if others else "empty"
 
 
-def mixed(service: Service, seen: Sequence[Observed]) -> list[str]:
+def mixed(service: Service, seen: FleetState) -> list[str]:
     """Returns a line where hosts serve different releases, none where they don't; who can't be asked is told apart."""
     live = {each.host: each.edge.live(service.name) for each in seen if not each.problem}
     if len(set(live.values())) < 2:
@@ -34,7 +35,7 @@ def mixed(service: Service, seen: Sequence[Observed]) -> list[str]:
     return [f"the fleet is mixed: {told}"]
 
 
-def drift(service: Service, seen: Observed) -> list[str]:
+def drift(service: Service, seen: HostState) -> list[str]:
     """Returns what a host runs that no release of ours says, and what is missing."""
     if seen.problem:
         return [seen.problem]
@@ -53,12 +54,12 @@ def drift(service: Service, seen: Observed) -> list[str]:
     ]
 
 
-def _stacks(seen: Observed) -> Iterator[str]:
+def _stacks(seen: HostState) -> Iterator[str]:
     for name in ("edge", "watchdog"):
-        replaced = [each for each in REPLACED.get(name, ()) if seen.part_keys(each)]
-        if not seen.part_keys(name) and not replaced:
+        replaced = [each for each in REPLACED.get(name, ()) if seen.stack_keys(each)]
+        if not seen.stack_keys(name) and not replaced:
             yield f"{seen.host}: no {name} runs"
-        elif seen.part_keys(name):
+        elif seen.stack_keys(name):
             yield from (
                 f"{seen.host}: the {each} runs beside the {name} that replaces it"
                 for each in replaced

@@ -12,7 +12,7 @@ from typing import Any
 from deploy.core.config import Route, Service, Tasks
 from deploy.core.state.edge import Upstream
 from deploy.core.state.secrets import Pinned
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
@@ -59,7 +59,7 @@ class Release:
     why: str = ""
     dirty: bool = False
     secrets: tuple[Pinned, ...] = ()
-    edge: Part | None = None
+    edge: Stack | None = None
 
     @property
     def project(self) -> str:
@@ -145,7 +145,7 @@ def make_release(
     *,
     subnet: str,
     secrets: tuple[Pinned, ...] = (),
-    edge: Part | None = None,
+    edge: Stack | None = None,
 ) -> Release:
     """Makes the record of a new release of `service` from an image digest."""
     addresses = replica_addresses(subnet, sequence, service.replicas)
@@ -298,7 +298,7 @@ def parse_release(line: str) -> Release:
             "addresses": tuple(data["addresses"]),
             "route": Route(**data["route"]),
             "secrets": tuple(Pinned(**pin) for pin in data.get("secrets", ())),
-            "edge": _part(data["edge"]) if data.get("edge") else None,
+            "edge": _stack(data["edge"]) if data.get("edge") else None,
         }
         known = {field.name for field in fields(Release)}  # a newer tool may have written more
         return Release(**{name: each for name, each in {**data, **read}.items() if name in known})
@@ -306,12 +306,12 @@ def parse_release(line: str) -> Release:
         raise ValueError(f"not a release record: {error}") from error
 
 
-def _part(data: dict[str, Any]) -> Part:
+def _stack(data: dict[str, Any]) -> Stack:
     tuples = {
         "files": tuple((path, text, mode) for path, text, mode in data["files"]),
         "seeds": tuple((path, text, mode) for path, text, mode in data["seeds"]),
         "check": tuple(data["check"]),
         "check_at": tuple(data["check_at"]),
     }
-    known = {field.name for field in fields(Part)}
-    return Part(**{name: each for name, each in {**data, **tuples}.items() if name in known})
+    known = {field.name for field in fields(Stack)}
+    return Stack(**{name: each for name, each in {**data, **tuples}.items() if name in known})

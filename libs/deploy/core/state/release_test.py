@@ -86,13 +86,13 @@ def test_a_record_is_read_back() -> None:
     release = made(path="/shop", host="www.example", color="green")
     assert parse_release(dump_release(release)) == release
     assert "\n" not in dump_release(release)
-    edge = factories.parts()[0]
+    edge = factories.stacks()[0]
     release = replace(release, edge=edge)
     assert parse_release(dump_release(release)) == release
 
 
 def test_a_record_of_a_newer_tool_is_read_without_what_is_not_known() -> None:
-    release = replace(made(), edge=factories.parts()[0])
+    release = replace(made(), edge=factories.stacks()[0])
     newer = json.loads(dump_release(release)) | {"of_later": {"a": 1}}
     newer["edge"] |= {"of_later": 1}
     assert parse_release(json.dumps(newer)) == release

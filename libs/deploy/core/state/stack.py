@@ -10,7 +10,7 @@ REPLACED: Mapping[str, tuple[str, ...]] = {"watchdog": ("keeper",)}
 
 
 @dataclass(frozen=True)
-class Part:
+class Stack:
     """A stack that each host runs beside its services (the edge, its Prometheus).
 
     `files` are (path under the part's folder, text, mode); `seeds` the same, but only written where they are

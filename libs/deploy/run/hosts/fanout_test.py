@@ -16,12 +16,12 @@ from deploy.errors import CommandError, HostAuthError, HostUnreachableError, Shi
 from deploy.run.hosts.fanout import on_every, reach
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import (
-    Abort,
-    Promotion,
-    Request,
-    Rollback,
-    Scale,
-    World,
+    AbortCommand,
+    DeployCommand,
+    DeployContext,
+    PromoteCommand,
+    RollbackCommand,
+    ScaleCommand,
     abort,
     confirm,
     deploy,
@@ -108,26 +108,28 @@ def test_every_host_at_which_nobody_listens_is_named(server: SshServer, tmp_path
 # The verbs.
 
 
-def _request(fleet: Fleet, label: str) -> Request:
+def _request(fleet: Fleet, label: str) -> DeployCommand:
     image = factories.image(label)
-    request = Request(
-        factories.service(), image, factories.REPLICA, factories.parts(), factories.ORIGIN
+    request = DeployCommand(
+        factories.service(), image, factories.REPLICA, factories.stacks(), factories.ORIGIN
     )
-    fleet.images.update([image, *(part.image for part in request.parts)])
+    fleet.images.update([image, *(stack.image for stack in request.stacks)])
     return request
 
 
 SERVICE, ORIGIN = factories.service(), factories.ORIGIN
-VERBS: dict[str, Callable[[Fleet, World], object]] = {
-    "plan": lambda fleet, world: plan(_request(fleet, "two"), world),
-    "deploy": lambda fleet, world: deploy(_request(fleet, "two"), world, print),
-    "confirm": lambda fleet, world: confirm(_request(fleet, "one"), world, print),
-    "rollback": lambda _, world: rollback(Rollback(SERVICE, ORIGIN), world, print),
-    "scale": lambda _, world: scale(Scale(SERVICE, ORIGIN, 5), world, print),
-    "promote": lambda _, world: promote(Promotion(SERVICE, ORIGIN, "r000002-3f"), world, print),
-    "abort": lambda _, world: abort(Abort(SERVICE, ORIGIN, "r000002-3f"), world, print),
-    "maintenance": lambda _, world: set_maintenance(
-        Maintenance(SERVICE, True, ORIGIN), world, print
+VERBS: dict[str, Callable[[Fleet, DeployContext], object]] = {
+    "plan": lambda fleet, context: plan(_request(fleet, "two"), context),
+    "deploy": lambda fleet, context: deploy(_request(fleet, "two"), context, print),
+    "confirm": lambda fleet, context: confirm(_request(fleet, "one"), context, print),
+    "rollback": lambda _, context: rollback(RollbackCommand(SERVICE, ORIGIN), context, print),
+    "scale": lambda _, context: scale(ScaleCommand(SERVICE, ORIGIN, 5), context, print),
+    "promote": lambda _, context: promote(
+        PromoteCommand(SERVICE, ORIGIN, "r000002-3f"), context, print
+    ),
+    "abort": lambda _, context: abort(AbortCommand(SERVICE, ORIGIN, "r000002-3f"), context, print),
+    "maintenance": lambda _, context: set_maintenance(
+        Maintenance(SERVICE, True, ORIGIN), context, print
     ),
     "history": lambda fleet, _: history(fleet.hosts, "app"),
 }
@@ -136,12 +138,12 @@ VERBS: dict[str, Callable[[Fleet, World], object]] = {
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_names_every_host_out_of_reach_and_changes_nothing(verb: str) -> None:
     fleet = Fleet.of(*NAMES)
-    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    deploy(_request(fleet, "one"), world, lambda _: None)
+    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    deploy(_request(fleet, "one"), context, lambda _: None)
     fleet.gone.update(("host-1", "host-3"))
     before = {host.name: dict(host.files) for host in fleet.hosts}
     with pytest.raises(HostUnreachableError) as caught:
-        VERBS[verb](fleet, world)
+        VERBS[verb](fleet, context)
     assert caught.value.message == (
         "2 of 3 hosts can't be reached, nothing was changed: "
         "host-1: the connection was lost; host-3: the connection was lost"

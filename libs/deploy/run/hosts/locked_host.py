@@ -16,8 +16,8 @@ from deploy.core.state.ledger import Entry, head_of
 from deploy.errors import CommandError, LockedError
 
 
-class HeldHost:
-    """A host under the lock. `effect` returns any outcome, `must` raises CommandError for a failure.
+class LockedHost:
+    """A host under the lock. `run` returns any outcome, `run_checked` raises CommandError for a failure.
 
     `entry` is the operation that the effects belong to; `redact` takes secrets out of what the ledger is told.
     """
@@ -35,25 +35,25 @@ class HeldHost:
         """The host's name."""
         return self.host.name
 
-    def under(self, entry: Entry) -> HeldHost:
+    def under(self, entry: Entry) -> LockedHost:
         """Returns the same host, its effects belonging to another operation."""
-        return HeldHost(self.host, self._token, entry, self._redact)
+        return LockedHost(self.host, self._token, entry, self._redact)
 
-    def effect(
+    def run(
         self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
     ) -> Completed:
         """Runs a command that changes something. Raises LockedError if the lock was lost."""
         head = self._head_of(replace(self._entry, event="effect", what=what))
         return self._guarded(locks.effect(self._token, head, argv, timeout_s), stdin, timeout_s)
 
-    def must(
+    def run_checked(
         self, argv: Sequence[str], what: str, *, stdin: bytes = b"", timeout_s: float = 60.0
     ) -> str:
         """Runs a command that must succeed; returns what it printed."""
-        done = self.effect(argv, what, stdin=stdin, timeout_s=timeout_s)
+        done = self.run(argv, what, stdin=stdin, timeout_s=timeout_s)
         return _whole(done, f"{self.name}: {what}")
 
-    def note(self, entry: Entry) -> None:
+    def record(self, entry: Entry) -> None:
         """Adds an entry to the host's ledger. Raises CommandError, and LockedError if the lock was lost."""
         done = self._guarded(locks.note(self._token, self._head_of(entry)), b"", 30.0)
         _whole(done, f"{self.name}: writing the ledger")

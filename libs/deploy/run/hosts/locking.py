@@ -18,7 +18,7 @@ from deploy.core.ports import Clock, Host
 from deploy.core.state.ledger import Entry
 from deploy.errors import CommandError, LockedError
 from deploy.run.hosts.fanout import reach
-from deploy.run.hosts.locked_host import HeldHost, last_line
+from deploy.run.hosts.locked_host import LockedHost, last_line
 
 QUEUE_EVERY_S = 1.0
 SLACK_S = 60.0
@@ -45,7 +45,7 @@ def locked(
     wait: bool = False,
     longest_s: float = 0.0,
     redact: Callable[[str], str] = str,
-) -> Iterator[dict[str, HeldHost]]:
+) -> Iterator[dict[str, LockedHost]]:
     """Holds all hosts' locks for as long as the context lives; yields them by name.
 
     Raises LockedError with who holds it and since when; with `wait` it waits instead, and `say` is told for whom.
@@ -67,7 +67,7 @@ def locked(
             refused = _take_all(held, hosts, token, holder)
             if refused is None:
                 entry = Entry(0, since, who, verb, "", "", 0, "begun", pipeline=pipeline)
-                yield {host.name: HeldHost(host, token, entry, redact) for host in hosts}
+                yield {host.name: LockedHost(host, token, entry, redact) for host in hosts}
                 return
         error = refused.error
         if not refused.ends_by_itself:

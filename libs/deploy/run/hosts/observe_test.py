@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deploy.core.commands.snapshot import parse_look
+from deploy.core.commands.snapshot import parse_snapshot
 from deploy.core.state.ledger import (
     Entry,
     head_of,
@@ -68,15 +68,15 @@ def test_every_line_is_a_fact() -> None:
         f"ledger {sealed(head_of(entry), '')}",
         "ledger {torn",
     ]
-    seen = parse_look("a", "\n".join(lines) + "\n")
+    seen = parse_snapshot("a", "\n".join(lines) + "\n")
     assert (seen.host, seen.engine_version, seen.compose_version) == ("a", "28.5.2", "2.40.3")
     assert (seen.disk_free_bytes, seen.network, seen.problem) == (1234567, True, "")
     assert seen.images == {"app@sha256:1234"}
     assert seen.releases == (RELEASE,)
     assert seen.ledger == (entry,)
     assert (seen.target("app"), seen.target("other")) == ("8f3a", "")
-    assert (seen.part_keys("edge"), seen.part_keys("metrics")) == (("k1",), ())
-    assert (seen.other_parts("edge", "k1"), seen.other_parts("metrics", "")) == ((), ("k2",))
+    assert (seen.stack_keys("edge"), seen.stack_keys("metrics")) == (("k1",), ())
+    assert (seen.other_stacks("edge", "k1"), seen.other_stacks("metrics", "")) == ((), ("k2",))
     replica = seen.replicas("app", RELEASE.id)[0]
     assert (replica.name, replica.address, replica.restarts) == ("app-r000001-1", "10.213.0.65", 2)
     assert replica.ready
@@ -84,7 +84,7 @@ def test_every_line_is_a_fact() -> None:
 
 
 def test_a_bare_host_is_no_trouble() -> None:
-    seen = parse_look("a", "engine 28.5.2\ncompose \ndisk 5\n")
+    seen = parse_snapshot("a", "engine 28.5.2\ncompose \ndisk 5\n")
     assert (seen.network, seen.containers, seen.releases, seen.ledger) == (False, (), (), ())
     assert seen.edge.routes == ()
 
@@ -97,14 +97,14 @@ def test_what_is_not_ours_or_not_readable_is_passed_over() -> None:
         "release not even json",
         "routes # by hand",
     ]
-    seen = parse_look("a", "\n".join(lines))
+    seen = parse_snapshot("a", "\n".join(lines))
     assert (seen.containers, seen.releases, seen.edge.routes) == ((), (), ())
 
 
 @pytest.mark.parametrize("character", ["\x85", "\u2028", "\x0c", "\x1c"])
 def test_odd_characters_end_no_line(character: str) -> None:
     environment = {"Labels": REPLICA, "Env": [f"TEXT=a{character}b"]}
-    seen = parse_look("a", inspected("app-r000001-1", {}, Config=environment))
+    seen = parse_snapshot("a", inspected("app-r000001-1", {}, Config=environment))
     assert len(seen.containers) == 1
 
 

@@ -5,8 +5,8 @@ import pytest
 from deploy.errors import LockedError, UsageError
 from deploy.run.queries.candidate import require_candidate
 from deploy.run.rollout.deploy import (
-    Request,
-    World,
+    DeployCommand,
+    DeployContext,
     deploy,
 )
 from deploy.testing import factories
@@ -18,12 +18,12 @@ SERVICE = factories.service(replicas=1)
 
 def _deployed() -> tuple[Fleet, str]:
     fleet = Fleet.of("host-1", "host-2")
-    request = Request(
-        SERVICE, factories.image("one"), factories.REPLICA, factories.parts(), factories.ORIGIN
+    request = DeployCommand(
+        SERVICE, factories.image("one"), factories.REPLICA, factories.stacks(), factories.ORIGIN
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
-    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    return fleet, deploy(request, world, lambda event: None).release
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
+    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    return fleet, deploy(request, context, lambda event: None).release
 
 
 def test_the_release_that_answers_on_the_preview_route_may_be_tried() -> None:

@@ -12,10 +12,10 @@ from deploy.run.queries.history import (
     history,
     verify,
 )
-from deploy.run.queries.logs import Command, execute
+from deploy.run.queries.logs import ExecCommand, execute
 from deploy.run.rollout.deploy import (
-    Request,
-    World,
+    DeployCommand,
+    DeployContext,
     deploy,
 )
 from deploy.testing import factories
@@ -25,16 +25,16 @@ from deploy.testing.fleet.fleet import Fleet
 
 def deployed() -> Fleet:
     fleet = Fleet.of("host-1", "host-2")
-    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    request = Request(
+    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    request = DeployCommand(
         factories.service(),
         factories.image("one"),
         factories.REPLICA,
-        factories.parts(),
+        factories.stacks(),
         factories.ORIGIN,
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
-    deploy(request, world, lambda event: None)
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
+    deploy(request, context, lambda event: None)
     return fleet
 
 
@@ -73,7 +73,7 @@ def test_a_changed_or_missing_line_is_found(line: int, how: str) -> None:
 
 def run(fleet: Fleet, *argv: str, replica: str = "") -> None:
     when, who = "2026-11-02T10:00:00+00:00", "grace"
-    list(execute(fleet.hosts, Command("app", argv, " ".join(argv), who, when, replica, "p/7")))
+    list(execute(fleet.hosts, ExecCommand("app", argv, " ".join(argv), who, when, replica, "p/7")))
 
 
 def test_a_command_in_the_replicas_leaves_one_line_on_each_host() -> None:

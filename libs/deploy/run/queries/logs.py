@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from deploy.core.commands import output_mux
 from deploy.core.ports import Host
+from deploy.core.state.host import Container, HostState
 from deploy.core.state.ledger import (
     EXEC,
     Entry,
     head_of,
 )
-from deploy.core.state.observed import Container, Observed
 from deploy.errors import ShipError, UsageError
 from deploy.run.hosts.observe import observe
 
@@ -42,7 +42,7 @@ class ExitCode:
 
 
 @dataclass(frozen=True)
-class Command:
+class ExecCommand:
     """What is to run in every live replica of a service, or in the one that is named, and who asks for it.
 
     `told` is the command as the ledgers have it, without secrets; `when` is UTC in ISO 8601.
@@ -73,7 +73,7 @@ def logs(hosts: Sequence[Host], service: str, *, since: str, follow: bool) -> It
             yield heard
 
 
-def execute(hosts: Sequence[Host], command: Command) -> Iterator[Heard]:
+def execute(hosts: Sequence[Host], command: ExecCommand) -> Iterator[Heard]:
     """Runs a command; yields lines and ends as they come.
 
     Raises UsageError where there is no replica to run it in, CommandError where a host can't write it down.
@@ -96,7 +96,7 @@ def execute(hosts: Sequence[Host], command: Command) -> Iterator[Heard]:
     )
 
 
-def _chosen(seen: Observed, service: str, replica: str) -> list[Container]:
+def _chosen(seen: HostState, service: str, replica: str) -> list[Container]:
     running = [c for c in seen.containers if c.service == service and c.state == "running"]
     if replica:
         return [c for c in running if replica in (c.name, c.replica)]
@@ -104,7 +104,7 @@ def _chosen(seen: Observed, service: str, replica: str) -> list[Container]:
     return sorted(live, key=lambda c: c.name)
 
 
-def _in_each(replicas: Sequence[Container], command: Command) -> list[str]:
+def _in_each(replicas: Sequence[Container], command: ExecCommand) -> list[str]:
     entry = Entry(
         turn=0,  # it belongs to no operation
         when=command.when,
@@ -144,12 +144,12 @@ def _pump(host: Host, argv: list[str], heard: _Queue) -> None:
 
 
 def _hear(host: Host, argv: list[str], take: Callable[[Heard], None]) -> None:
-    together = output_mux.Chorus()
+    together = output_mux.OutputMux()
     for line in host.stream(argv):
         match together.take(line):
-            case output_mux.Spoken(replica, text):
+            case output_mux.OutputLine(replica, text):
                 take(LogLine(host.name, replica, text))
-            case output_mux.Ended(replica, code):
+            case output_mux.Exited(replica, code):
                 take(ExitCode(host.name, replica, code))
             case None:
                 pass

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from deploy.core.analysis import access_log
-from deploy.core.analysis.samples import Tally, counted
+from deploy.core.analysis.samples import RequestStats, counted
 from deploy.core.analysis.verdict import Verdict, parse_verdict
 from deploy.core.commands import locks, paths
 from deploy.core.ports import Host
 from deploy.core.reports.page import EVERY_S, Report
 from deploy.core.reports.release_diff import changes, replica_diff
-from deploy.core.reports.rollout_log import Chronicle, parse_chronicle
+from deploy.core.reports.rollout_log import RolloutLog, parse_rollout_log
 from deploy.core.state.edge import upstream_name
+from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, parse_ledger
-from deploy.core.state.observed import Observed, release_named
 from deploy.core.state.release import Release
 from deploy.errors import CommandError, UsageError
 from deploy.run.hosts.observe import observe
@@ -44,8 +44,8 @@ def gather(
     seen = observe(hosts)
     entries = _entries(hosts, service)
     chronicle = _chronicle(hosts, service, release, entries)
-    old = release_named(service, chronicle.previous, seen) if chronicle.previous else None
-    new = release_named(service, chronicle.release, seen)
+    old = seen.release(service, chronicle.previous) if chronicle.previous else None
+    new = seen.release(service, chronicle.release)
     report = Report(
         chronicle=chronicle,
         made_at=made_at,
@@ -73,14 +73,14 @@ def _entries(hosts: Sequence[Host], service: str) -> tuple[Entry, ...]:
 
 def _chronicle(
     hosts: Sequence[Host], service: str, release: str, entries: Sequence[Entry]
-) -> Chronicle:
+) -> RolloutLog:
     turns = [each.turn for each in entries if release in ("", each.release)]
     for turn in sorted(set(turns), reverse=True):
         for host in hosts:
             text = host.read(f"{paths.chronicles(service)}/{turn:06d}.json")
             try:
                 if text is not None:
-                    return parse_chronicle(text.decode())
+                    return parse_rollout_log(text.decode())
             except ValueError:
                 continue  # of a newer tool
     what = f"of {release}" if release else "of any deploy"
@@ -106,7 +106,7 @@ def _size(hosts: Sequence[Host], release: Release | None) -> int:
     return 0
 
 
-def _replicas(seen: Sequence[Observed], told: Chronicle) -> list[tuple[str, str, str, str]]:
+def _replicas(seen: FleetState, told: RolloutLog) -> list[tuple[str, str, str, str]]:
     return [
         (host.host, each.name, each.release, each.condition)
         for host in seen
@@ -115,7 +115,9 @@ def _replicas(seen: Sequence[Observed], told: Chronicle) -> list[tuple[str, str,
     ]
 
 
-def _traffic(hosts: Sequence[Host], told: Chronicle) -> Mapping[str, list[tuple[float, Tally]]]:
+def _traffic(
+    hosts: Sequence[Host], told: RolloutLog
+) -> Mapping[str, list[tuple[float, RequestStats]]]:
     """Both releases' requests, `EVERY_S` together; times are the hosts' own, the deploy's its deployer's."""
     begun = datetime.fromisoformat(told.begun).timestamp()
     argv = access_log.by_second(begun - BEFORE_S, begun + told.seconds + AFTER_S)
@@ -139,7 +141,7 @@ def _traffic(hosts: Sequence[Host], told: Chronicle) -> Mapping[str, list[tuple[
         moment = (second - begun) // EVERY_S * EVERY_S
         found = rows.setdefault((names[words[1]], moment), [])
         found.append((milliseconds / 1000, status >= 500, count))
-    traffic: dict[str, list[tuple[float, Tally]]] = {name: [] for name in names.values()}
+    traffic: dict[str, list[tuple[float, RequestStats]]] = {name: [] for name in names.values()}
     for (name, moment), found in sorted(rows.items()):
         traffic[name].append((moment, counted(found)))
     return traffic

@@ -67,7 +67,7 @@ def test_a_live_release_with_its_phases_verdicts_traffic_and_changes() -> None:
     assert [change.name for change in found.changes] == ["image"]
     assert found.image_bytes == (65_000_000, 65_000_000)
     text = page(scene)
-    for words in ("before any user", "under all users", "JudgeRelease", "PointTraffic", "<svg"):
+    for words in ("before any user", "under all users", "AnalyseRelease", "PointTraffic", "<svg"):
         assert words in text
 
 

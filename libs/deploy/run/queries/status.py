@@ -9,7 +9,8 @@ from typing import Any
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.ports import Host
 from deploy.core.state.drift import drift, mixed, phase
-from deploy.core.state.observed import Container, Observed
+from deploy.core.state.fleet import FleetState
+from deploy.core.state.host import Container, HostState
 from deploy.errors import ShipError
 from deploy.run.hosts.locking import holder_of
 from deploy.run.hosts.observe import observe_what_answers
@@ -24,7 +25,7 @@ def status(
     return [_service(environment, service, seen, lock) for service in services]
 
 
-def _lock(hosts: Sequence[Host], seen: Sequence[Observed]) -> dict[str, str] | None:
+def _lock(hosts: Sequence[Host], seen: FleetState) -> dict[str, str] | None:
     answering = [host for host, each in zip(hosts, seen, strict=True) if not each.problem]
     with ThreadPoolExecutor(max_workers=16) as pool:
         return next((found for found in pool.map(_holder, answering) if found is not None), None)
@@ -40,7 +41,7 @@ def _holder(host: Host) -> dict[str, str] | None:
 def _service(
     environment: Environment,
     service: Service,
-    seen: Sequence[Observed],
+    seen: FleetState,
     lock: dict[str, str] | None,
 ) -> dict[str, Any]:
     pairs = list(zip(environment.hosts, seen, strict=True))
@@ -66,7 +67,7 @@ def _service(
         "url": environment.hosts[0].url,
         "candidate": next(iter(sorted(candidates)), None),
         "drift": [
-            *mixed(service, [each for _, each in pairs]),
+            *mixed(service, FleetState(tuple(each for _, each in pairs))),
             *(line for _, each in pairs for line in drift(service, each)),
         ],
         "lock": lock,
@@ -74,7 +75,7 @@ def _service(
     }
 
 
-def _host(config: HostConfig, service: Service, seen: Observed) -> dict[str, Any]:
+def _host(config: HostConfig, service: Service, seen: HostState) -> dict[str, Any]:
     live = seen.edge.live(service.name)
     record = seen.live(service.name)
     replicas = seen.replicas(service.name, live)

@@ -11,7 +11,7 @@ from deploy.core.commands import locks
 from deploy.errors import ShipError, UsageError
 from deploy.run.queries.history import history
 from deploy.run.queries.logs import (
-    Command,
+    ExecCommand,
     ExitCode,
     LogLine,
     execute,
@@ -19,8 +19,8 @@ from deploy.run.queries.logs import (
 )
 from deploy.run.queries.status import status
 from deploy.run.rollout.deploy import (
-    Request,
-    World,
+    DeployCommand,
+    DeployContext,
     deploy,
 )
 from deploy.run.rollout.events import Event, StepBegun
@@ -36,25 +36,25 @@ from deploy.testing.fleet.fleet import Fleet
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
 
-def request(fleet: Fleet, label: str) -> Request:
-    found = Request(
+def request(fleet: Fleet, label: str) -> DeployCommand:
+    found = DeployCommand(
         factories.service(),
         factories.image(label),
         factories.REPLICA,
-        factories.parts(),
+        factories.stacks(),
         factories.ORIGIN,
     )
-    fleet.images.update([found.image, *(part.image for part in found.parts)])
+    fleet.images.update([found.image, *(stack.image for stack in found.stacks)])
     return found
 
 
-def world(fleet: Fleet) -> World:
-    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+def context(fleet: Fleet) -> DeployContext:
+    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
 def live_fleet() -> Fleet:
     fleet = Fleet.of("host-1", "host-2")
-    deploy(request(fleet, "one"), world(fleet), lambda event: None)
+    deploy(request(fleet, "one"), context(fleet), lambda event: None)
     return fleet
 
 
@@ -70,7 +70,7 @@ def killed_at(fleet: Fleet, step: str, host: str) -> None:
             fleet.faults.append(Fault(host, 1, How.KILLED))
 
     with pytest.raises(Killed):
-        deploy(request(fleet, "two"), world(fleet), tell)
+        deploy(request(fleet, "two"), context(fleet), tell)
     fleet.revive()
 
 
@@ -126,8 +126,8 @@ def test_what_drifted_is_named() -> None:
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
     containers["app-r000001-2"].behaviour = Behaviour(dies_after_s=0)
-    for part in ("edge", "watchdog"):
-        (found,) = (name for name in containers if part in name)
+    for stack in ("edge", "watchdog"):
+        (found,) = (name for name in containers if stack in name)
         del containers[found]
     files = fleet["host-2"].files
     (record,) = (name for name in files if name.endswith(f"/{ONE}/release.json"))
@@ -159,7 +159,7 @@ def test_history_tells_how_each_operation_ended() -> None:
     for host in fleet.hosts:
         host.engine.behaviours[factories.image("three")] = Behaviour(healthy_after_s=None)
     with suppress(ShipError):
-        deploy(request(fleet, "three"), world(fleet), lambda event: None)
+        deploy(request(fleet, "three"), context(fleet), lambda event: None)
     told = [(each.entry.release, each.entry.outcome) for each in history(fleet.hosts, "app")]
     assert told == [(ONE, "live"), (TWO, "interrupted"), ("r000003-3f9c2ab", "reverted")]
     assert all(each.hosts == ("host-1", "host-2") for each in history(fleet.hosts, "app"))
@@ -172,9 +172,9 @@ def test_logs_come_from_every_replica() -> None:
     assert all(line.text == f"{line.replica} said something" for line in found)
 
 
-def command(*argv: str, replica: str = "") -> Command:
+def command(*argv: str, replica: str = "") -> ExecCommand:
     who, when = factories.ORIGIN.who, factories.ORIGIN.when
-    return Command("app", argv, " ".join(argv), who, when, replica)
+    return ExecCommand("app", argv, " ".join(argv), who, when, replica)
 
 
 def test_a_command_runs_in_every_live_replica_with_its_own_end() -> None:

@@ -9,29 +9,29 @@ from dataclasses import dataclass, replace
 
 from deploy.core.commands import files
 from deploy.core.planning.plan import (
+    DesiredState,
     Holder,
     Plan,
-    Wanted,
 )
 from deploy.core.planning.requests import (
-    Asked,
-    Promotion,
+    Command,
+    PromoteCommand,
     again,
 )
-from deploy.core.planning.revert import plan_back, release_before
+from deploy.core.planning.revert import plan_revert, release_before
 from deploy.core.planning.rollout import plan_hold
-from deploy.core.reports.rollout_log import dump_chronicle, parse_chronicle
+from deploy.core.reports.rollout_log import dump_rollout_log, parse_rollout_log
+from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry
-from deploy.core.state.observed import Observed, next_turn
 from deploy.core.state.release import Release
 from deploy.errors import GateError, ShipError
 from deploy.run.hosts.fanout import MOST_HOSTS
-from deploy.run.hosts.locked_host import HeldHost
+from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.rollout.context import (
+    DeployContext,
     Outcome,
     RevertedError,
     StuckError,
-    World,
 )
 from deploy.run.rollout.events import Listener
 from deploy.run.rollout.executor import PhaseFailedError
@@ -40,29 +40,29 @@ from deploy.run.rollout.operation import (
     Seen,
     reason_of,
 )
-from deploy.run.rollout.recording import Recorder
+from deploy.run.rollout.recording import RolloutRecorder
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One deploy under the lock, from how the hosts were `before` it; it ends as `outcome` unless it fails."""
 
-    request: Asked
-    world: World
-    held: Mapping[str, HeldHost]
+    request: Command
+    context: DeployContext
+    held: Mapping[str, LockedHost]
     tell: Listener
     begun: float
-    wanted: Wanted
-    before: tuple[Observed, ...]
+    desired: DesiredState
+    before: FleetState
     outcome: str = "live"
 
     def run(self, plan: Plan) -> Outcome:
         """Carries it out, or takes every host back, and keeps its chronicle however it ends."""
-        clock, release = self.world.clock, self.wanted.release
-        recorder = Recorder(clock, self.tell, self.begun, clock.now())
-        entry = entry_of(self.request, release, next_turn(self.before), clock.now())
+        clock, release = self.context.clock, self.desired.release
+        recorder = RolloutRecorder(clock, self.tell, self.begun, clock.now())
+        entry = entry_of(self.request, release, self.before.next_turn(), clock.now())
         operation = Operation(
-            self.world,
+            self.context,
             self.request.service,
             self.held,
             replace(entry, previous=plan.previous),
@@ -72,7 +72,7 @@ class Attempt:
             recorder.end,
         )
         try:
-            operation.run(plan, _Aim(operation, self.request, self.wanted))
+            operation.run(plan, _Aim(operation, self.request, self.desired))
             if self.outcome == "live":
                 recorder.end(operation.last_entry("live"))  # each ledger has it: RecordLive
             else:
@@ -81,23 +81,23 @@ class Attempt:
             self._keep(recorder)
         return operation.ended_as(self.outcome)
 
-    def _keep(self, recorder: Recorder) -> None:
+    def _keep(self, recorder: RolloutRecorder) -> None:
         """A chronicle that can't be kept or published changes no outcome."""
         if (last := recorder.ended) is None:
             return
-        told = recorder.chronicle(last, self.world.environment.name)
-        text = self.world.vault.redact(dump_chronicle(told))  # hosts' own words are in it
-        chronicle = parse_chronicle(text)
-        argv = files.keep_chronicle(chronicle.service, chronicle.turn)
+        told = recorder.chronicle(last, self.context.environment.name)
+        text = self.context.vault.redact(dump_rollout_log(told))  # hosts' own words are in it
+        chronicle = parse_rollout_log(text)
+        argv = files.keep_rollout_log(chronicle.service, chronicle.turn)
 
-        def keep(held: HeldHost) -> None:
+        def keep(held: LockedHost) -> None:
             with suppress(ShipError):
-                held.under(last).must(argv, "keeping the chronicle", stdin=text.encode())
+                held.under(last).run_checked(argv, "keeping the chronicle", stdin=text.encode())
 
         with ThreadPoolExecutor(max_workers=MOST_HOSTS) as pool:
             for _ in pool.map(keep, self.held.values()):
                 pass
-        self.world.publish(chronicle)
+        self.context.publish(chronicle)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class _Aim:
     """A release on every host, or the one before it."""
 
     operation: Operation
-    request: Asked
-    wanted: Wanted
+    request: Command
+    desired: DesiredState
 
     def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
         """A gate may want a person's look first; what failed after the last way back is done by the next deploy."""
@@ -115,7 +115,7 @@ class _Aim:
         if failure.phase.reversible:
             return None
         return StuckError(
-            f"{self.wanted.release.id} is live everywhere, but {failure.phase.name} did not end: {reason_of(failure)}",
+            f"{self.desired.release.id} is live everywhere, but {failure.phase.name} did not end: {reason_of(failure)}",
             end=self.operation.ended_as("stuck"),
             hint=f"{self._again} does what is left",
         )
@@ -123,19 +123,19 @@ class _Aim:
     def way_back(self, before: Seen, now: Seen) -> Plan:
         """To the release that all hosts were at, from the records of all, also of those that don't answer."""
         target = self._target
-        found = (host.release(self.wanted.service.name, target) for host in self.operation.before)
+        found = (host.release(self.desired.service.name, target) for host in self.operation.before)
         record = next((each for each in found if each), None)
         if target and record is None:
             raise ShipError(f"no host holds the record of {target}, which is to be live again")
-        return plan_back(self.wanted, record, before, now)
+        return plan_revert(self.desired, record, before, now)
 
     def taken_back(self, why: str, end: Outcome) -> RevertedError:
         """Says what serves now."""
-        request, release, target = self.request, self.wanted.release, self._target
+        request, release, target = self.request, self.desired.release, self._target
         state = f"{target} serves as before" if target else "nothing is live, the edge answers 503"
         was = "could not be mended" if target == release.id else "was taken back"
         once_more = self._again
-        if isinstance(request, Promotion):  # the candidate is gone with its hold
+        if isinstance(request, PromoteCommand):  # the candidate is gone with its hold
             once_more = f"./ship deploy {release.service} --image {release.image}"
         return RevertedError(
             f"{release.id} {was}, {state}: {why}",
@@ -156,10 +156,10 @@ class _Aim:
         """Leaves the candidate where no user meets it, for a person to promote or abort."""
         operation, entry = self.operation, self.operation.entry
         name, release = entry.service, entry.release
-        who = Holder(entry.who, operation.world.clock.now(), entry.pipeline)
-        wanted = replace(self.wanted, judged=False, canary=0)
+        who = Holder(entry.who, operation.context.clock.now(), entry.pipeline)
+        desired = replace(self.desired, judged=False, canary=0)
         try:
-            operation.execute(plan_hold(wanted, operation.look(), who))
+            operation.execute(plan_hold(desired, operation.look(), who))
         except (ShipError, PhaseFailedError) as second:
             reason = reason_of(second)
             operation.conclude("stuck", f"{refused.message}; {reason}")
@@ -177,14 +177,14 @@ class _Aim:
 
     @property
     def _target(self) -> str:
-        return release_before(self.wanted.service.name, self.operation.before)
+        return release_before(self.desired.service.name, self.operation.before)
 
     @property
     def _again(self) -> str:
-        return again(self.request, self.wanted.release.id)
+        return again(self.request, self.desired.release.id)
 
 
-def entry_of(request: Asked, release: Release, turn: int, now: str) -> Entry:
+def entry_of(request: Command, release: Release, turn: int, now: str) -> Entry:
     """Makes the entry of a deploy's begin."""
     return Entry(
         turn=turn,

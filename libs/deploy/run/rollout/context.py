@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from deploy.core.config import Environment
 from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
-from deploy.core.reports.rollout_log import Chronicle
+from deploy.core.reports.rollout_log import RolloutLog
 from deploy.errors import ShipError
-from deploy.run.steps.secrets import Vault
+from deploy.run.steps.secrets import SecretResolver
 from deploy.run.steps.watch import EdgeJudge
 
 
 @dataclass(frozen=True)
-class World:
+class DeployContext:
     """Everything outside that a deploy touches."""
 
     environment: Environment
@@ -24,8 +24,8 @@ class World:
     clock: Clock
     judge: Judge = field(default_factory=EdgeJudge)
     metrics: MetricsQuery | None = None
-    publish: Callable[[Chronicle], None] = lambda chronicle: None
-    vault: Vault = field(default_factory=Vault)
+    publish: Callable[[RolloutLog], None] = lambda chronicle: None
+    vault: SecretResolver = field(default_factory=SecretResolver)
 
 
 @dataclass(frozen=True)

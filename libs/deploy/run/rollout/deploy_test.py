@@ -24,18 +24,18 @@ from deploy.errors import (
 )
 from deploy.run.hosts.locking import refuse_if_taken
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Request,
     RevertedError,
     StuckError,
-    World,
     deploy,
     plan,
 )
 from deploy.run.rollout.events import (
     Event,
+    Message,
     PlanMade,
-    Said,
     StepBegun,
     StepDone,
     StepFailed,
@@ -50,29 +50,31 @@ from deploy.testing.fleet.nginx import Nginx
 ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
 
 
-def world(fleet: Fleet, *, keep: int = 5) -> World:
+def context(fleet: Fleet, *, keep: int = 5) -> DeployContext:
     environment = fleet.environment(keep_releases=keep)
-    return World(environment, fleet.hosts, fleet.registry, fleet, fleet.clock)
+    return DeployContext(environment, fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def asking(fleet: Fleet, label: str, **wish: object) -> Request:
+def asking(fleet: Fleet, label: str, **wish: object) -> DeployCommand:
     """Asks for the image of this label, and makes it pullable with what runs beside it."""
     service = factories.service(**wish)  # type: ignore[arg-type]
     reference = factories.image(label, service.name)
-    request = Request(service, reference, factories.REPLICA, factories.parts(), factories.ORIGIN)
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
+    request = DeployCommand(
+        service, reference, factories.REPLICA, factories.stacks(), factories.ORIGIN
+    )
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
     return request
 
 
 def go(
     fleet: Fleet,
-    request: Request,
+    request: DeployCommand,
     tell: Callable[[Event], None] = lambda event: None,
     *,
     keep: int = 5,
 ) -> Outcome:
     try:
-        return deploy(request, world(fleet, keep=keep), tell)
+        return deploy(request, context(fleet, keep=keep), tell)
     finally:
         assert fleet.wrongs == []
         assert not any(host.locked_by == "ours" for host in fleet.hosts)
@@ -181,7 +183,7 @@ def test_two_services_at_one_place_are_refused_by_nginx_and_the_first_serves_on(
 def test_a_new_host_gets_what_is_live_and_the_old_one_only_the_record() -> None:
     fleet = live_fleet("host-1")
     fleet.add("host-2")
-    steps = plan(asking(fleet, "one"), world(fleet)).steps
+    steps = plan(asking(fleet, "one"), context(fleet)).steps
     assert {name_of(step) for step in steps if step.host == "host-1"} == {"RecordLive"}
     assert go(fleet, asking(fleet, "one")).release == ONE
     assert fleet.served() == [ONE, ONE]
@@ -291,9 +293,9 @@ def test_a_replica_that_will_not_recover_by_itself_is_replaced() -> None:
     host.engine.containers["app-r000001-2"].behaviour = Behaviour(dies_after_s=0)
     host.engine.containers["app-r000001-3"].behaviour = Behaviour(healthy_after_s=None)
     fleet.clock.sleep(60)
-    steps = plan(asking(fleet, "one"), world(fleet)).lines()
+    steps = plan(asking(fleet, "one"), context(fleet)).lines()
     assert (
-        "  host-1: RemoveReplicas app-r000001-2 app-r000001-3 (exited, unhealthy: started anew)"
+        "  host-1: ReplaceUnhealthy app-r000001-2 app-r000001-3 (exited, unhealthy: started anew)"
         in steps
     )
     go(fleet, asking(fleet, "one"))
@@ -474,7 +476,7 @@ def test_what_a_dead_deployer_left_running_is_waited_for() -> None:
     begun, said = fleet.clock.monotonic(), list[str]()
 
     def tell(event: Event) -> None:
-        if isinstance(event, Said) and event.text.startswith("waits: "):
+        if isinstance(event, Message) and event.text.startswith("waits: "):
             said.append(event.text)
 
     def end_in_time(host: MemoryHost) -> None:
@@ -497,7 +499,7 @@ def test_what_never_ends_is_told_and_somebody_who_came_first_is_not_waited_for()
     assert fleet.clock.monotonic() - begun > PULL_DEADLINE_S
 
     def come_first(event: Event) -> None:
-        if isinstance(event, Said):
+        if isinstance(event, Message):
             fleet["host-1"].locked_by = "another"
 
     with pytest.raises(LockedError, match="locked by"):
@@ -576,7 +578,7 @@ def test_a_ledger_that_can_not_be_written_at_the_end_is_told_and_changes_no_outc
 
     with pytest.raises(RevertedError):
         go(fleet, asking(fleet, "two"), tell)
-    assert [event.host for event in told if isinstance(event, Said)] == ["host-2"]
+    assert [event.host for event in told if isinstance(event, Message)] == ["host-2"]
 
 
 # An interrupt.

@@ -10,7 +10,7 @@ from deploy.core.planning.steps import Step
 
 
 @dataclass(frozen=True)
-class Said:
+class Message:
     """Something worth a line, on one host or ("") everywhere."""
 
     host: str
@@ -59,5 +59,5 @@ class StepFailed:
     error: Exception
 
 
-Event = Said | PlanMade | PhaseBegun | StepBegun | StepDone | StepFailed
+Event = Message | PlanMade | PhaseBegun | StepBegun | StepDone | StepFailed
 Listener = Callable[[Event], None]

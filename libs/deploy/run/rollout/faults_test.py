@@ -21,11 +21,11 @@ from deploy.core.planning.steps import Step, name_of
 from deploy.core.state.edge import parse_edge
 from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Request,
     RevertedError,
     StuckError,
-    World,
     deploy,
     plan,
 )
@@ -62,43 +62,43 @@ MORE_WAYS = (
 )
 
 
-def world(fleet: Fleet) -> World:
-    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+def context(fleet: Fleet) -> DeployContext:
+    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
 def go(
-    fleet: Fleet, request: Request, tell: Callable[[Event], None] = lambda event: None
+    fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None] = lambda event: None
 ) -> Outcome:
-    return deploy(request, world(fleet), tell)
+    return deploy(request, context(fleet), tell)
 
 
-def asking(fleet: Fleet, label: str, *, parts: str = "1", color: str = "") -> Request:
+def asking(fleet: Fleet, label: str, *, stacks: str = "1", color: str = "") -> DeployCommand:
     """Asks for the image of this label, and makes it pullable with what runs beside it."""
-    request = Request(
+    request = DeployCommand(
         factories.service(replicas=2, color=color),
         factories.image(label),
         factories.REPLICA,
-        factories.parts(parts),
+        factories.stacks(stacks),
         factories.ORIGIN,
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
     return request
 
 
 @dataclass(frozen=True)
-class Case:
+class Comparison:
     """A fleet, what runs on it, and what is asked for. `old` is what serves before, "" for nothing."""
 
     name: str
-    build: Callable[[], tuple[Fleet, Request]]
+    build: Callable[[], tuple[Fleet, DeployCommand]]
     old: str = ""
     ways: tuple[tuple[How, int, bool], ...] = WAYS
 
     @cached_property
-    def built(self) -> tuple[Fleet, Request]:
+    def built(self) -> tuple[Fleet, DeployCommand]:
         return self.build()
 
-    def make(self) -> tuple[Fleet, Request]:
+    def make(self) -> tuple[Fleet, DeployCommand]:
         return copy.deepcopy(self.built)
 
 
@@ -123,19 +123,19 @@ def _edges(host: MemoryHost) -> frozenset[str]:
     return frozenset(labels["py-cicd.key"] for labels in found if labels["py-cicd.name"] == "edge")
 
 
-def _first() -> tuple[Fleet, Request]:
+def _first() -> tuple[Fleet, DeployCommand]:
     fleet = Fleet.of(*NAMES)
     return fleet, asking(fleet, "one")
 
 
-def _upgrade() -> tuple[Fleet, Request]:
+def _upgrade() -> tuple[Fleet, DeployCommand]:
     fleet = Fleet.of(*NAMES)
     go(fleet, asking(fleet, "one"))
     fleet.must_serve.update(NAMES)
     return fleet, asking(fleet, "two")
 
 
-def _one_more_host() -> tuple[Fleet, Request]:
+def _one_more_host() -> tuple[Fleet, DeployCommand]:
     fleet = Fleet.of(NAMES[0])
     go(fleet, asking(fleet, "one"))
     fleet.must_serve.add(NAMES[0])
@@ -143,7 +143,7 @@ def _one_more_host() -> tuple[Fleet, Request]:
     return fleet, asking(fleet, "two")
 
 
-def _after_a_kill() -> tuple[Fleet, Request]:
+def _after_a_kill() -> tuple[Fleet, DeployCommand]:
     """The deploy before was killed when host-1 had switched and host-2 had not."""
     fleet, request = _upgrade()
     with pytest.raises(Killed):
@@ -152,26 +152,26 @@ def _after_a_kill() -> tuple[Fleet, Request]:
     return fleet, asking(fleet, "three")
 
 
-def _renewal() -> tuple[Fleet, Request]:
+def _renewal() -> tuple[Fleet, DeployCommand]:
     """A release that comes with another edge."""
     fleet, _ = _upgrade()
-    return fleet, asking(fleet, "two", parts="2")
+    return fleet, asking(fleet, "two", stacks="2")
 
 
-def _two_edges() -> tuple[Fleet, Request]:
+def _two_edges() -> tuple[Fleet, DeployCommand]:
     """The deploy before was killed when both edges served on host-1; now a third comes with yet another release."""
     fleet, request = _renewal()
     with pytest.raises(Killed):
-        go(fleet, request, _kill_at(fleet, "StartPart", "host-2"))
+        go(fleet, request, _kill_at(fleet, "StartStack", "host-2"))
     assert len(_edges(fleet["host-1"])) == 2
     fleet.revive()
-    return fleet, asking(fleet, "three", parts="3")
+    return fleet, asking(fleet, "three", stacks="3")
 
 
-def _replaced_stack() -> tuple[Fleet, Request]:
+def _replaced_stack() -> tuple[Fleet, DeployCommand]:
     """An upgrade of hosts that an earlier version of the tool set up, with a keeper in the watchdog's place."""
     fleet = Fleet.of(*NAMES)
-    go(fleet, replace(asking(fleet, "one"), parts=factories.parts_of_earlier_version()))
+    go(fleet, replace(asking(fleet, "one"), stacks=factories.stacks_of_earlier_version()))
     assert [_supervisors(host) for host in fleet.hosts] == [["keeper"], ["keeper"]]
     fleet.must_serve.update(NAMES)
     return fleet, asking(fleet, "two")
@@ -189,13 +189,13 @@ def _supervisors(host: MemoryHost) -> list[str]:
 
 
 CASES = (
-    Case("first", _first, "", MORE_WAYS),
-    Case("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
-    Case("one-more-host", _one_more_host, "r000001-3f9c2ab"),
-    Case("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
-    Case("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
-    Case("two-edges", _two_edges, "r000001-3f9c2ab"),
-    Case("replaced-stack", _replaced_stack, "r000001-3f9c2ab", MORE_WAYS),
+    Comparison("first", _first, "", MORE_WAYS),
+    Comparison("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
+    Comparison("one-more-host", _one_more_host, "r000001-3f9c2ab"),
+    Comparison("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
+    Comparison("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
+    Comparison("two-edges", _two_edges, "r000001-3f9c2ab"),
+    Comparison("replaced-stack", _replaced_stack, "r000001-3f9c2ab", MORE_WAYS),
 )
 
 
@@ -222,7 +222,7 @@ def _arming(fault: Fault, step: Step) -> Callable[[Event], None]:
     return tell
 
 
-def _touches(case: Case) -> list[tuple[Step, int]]:
+def _touches(case: Comparison) -> list[tuple[Step, int]]:
     """Each step of the case's plan, with how often it touches its host when all goes well."""
     fleet, request = case.make()
     found: list[tuple[Step, int]] = []
@@ -233,7 +233,7 @@ def _touches(case: Case) -> list[tuple[Step, int]]:
         if isinstance(event, StepDone):
             found.append((event.step, max(1, fleet.touches[event.step.host])))
 
-    steps = plan(request, world(fleet)).steps
+    steps = plan(request, context(fleet)).steps
     go(fleet, request, tell)
     assert {step for step, _ in found} == set(steps)
     return found
@@ -247,7 +247,9 @@ def _points() -> Iterator[object]:
 
 
 @pytest.mark.parametrize(("case", "step", "touches"), list(_points()))
-def test_a_step_that_breaks_leaves_one_whole_release(case: Case, step: Step, touches: int) -> None:
+def test_a_step_that_breaks_leaves_one_whole_release(
+    case: Comparison, step: Step, touches: int
+) -> None:
     for how, which, after in case.ways:
         fleet, request = case.make()
         before = Before.of(fleet)
@@ -263,16 +265,16 @@ def test_a_step_that_breaks_leaves_one_whole_release(case: Case, step: Step, tou
 
 
 def _try(
-    fleet: Fleet, request: Request, tell: Callable[[Event], None]
+    fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None]
 ) -> tuple[str, BaseException | None]:
     """Returns the release that was tried, and what the deploy ended with if it didn't end well."""
-    wanted = plan(request, world(fleet)).release
-    assert wanted is not None
+    desired = plan(request, context(fleet)).release
+    assert desired is not None
     try:
         go(fleet, request, tell)
     except (ShipError, Killed) as error:
-        return wanted.id, error
-    return wanted.id, None
+        return desired.id, error
+    return desired.id, None
 
 
 def _ended_truthfully(
@@ -315,17 +317,17 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
         assert host.name not in before.used or len(_supervisors(host)) == 1, where
 
 
-def _rerun_ends_well(fleet: Fleet, request: Request, where: str) -> None:
+def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
     fleet.revive()
     outcome = go(fleet, request)
     assert outcome.outcome in ("live", "unchanged"), where
     assert set(fleet.served()) == {outcome.release}, where
     assert fleet.wrongs == [], where
-    assert plan(request, world(fleet)).steps == (), where
+    assert plan(request, context(fleet)).steps == (), where
     for host in fleet.hosts:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {outcome.release}, where
-        assert _edges(host) == {request.parts[0].key}, where
+        assert _edges(host) == {request.stacks[0].key}, where
         assert _supervisors(host) == ["watchdog"], where
         assert not any(path.startswith(f"{paths.ROOT}/keeper/") for path in host.files), where
         targets = json.loads(host.files[f"{paths.TARGETS}/app.json"])
@@ -344,7 +346,7 @@ def _rerun_ends_well(fleet: Fleet, request: Request, where: str) -> None:
     killed_after=st.integers(1, 60),
 )
 def test_a_kill_on_the_way_back_is_made_good_by_a_rerun(
-    case: Case, host: str, nth: int, how: How, killed_after: int
+    case: Comparison, host: str, nth: int, how: How, killed_after: int
 ) -> None:
     fleet, request = case.make()
     fault = Fault(host, nth, how, after=True)
@@ -357,14 +359,14 @@ def test_a_kill_on_the_way_back_is_made_good_by_a_rerun(
 
 def test_a_broken_new_edge_leaves_the_old_one() -> None:
     fleet, request = _upgrade()
-    renewed = replace(request, parts=factories.parts("2"))
-    fleet.images.update(part.image for part in renewed.parts)
+    renewed = replace(request, stacks=factories.stacks("2"))
+    fleet.images.update(stack.image for stack in renewed.stacks)
     fault = Fault("host-2", 1, How.FAILS, armed=False)
     fleet.faults.append(fault)
     step = next(
         step
-        for step in plan(renewed, world(fleet)).steps
-        if (name_of(step), step.host) == ("StartPart", "host-2")
+        for step in plan(renewed, context(fleet)).steps
+        if (name_of(step), step.host) == ("StartStack", "host-2")
     )
     with pytest.raises(RevertedError):
         go(fleet, renewed, _arming(fault, step))

@@ -10,7 +10,7 @@ import pytest
 from deploy.core.analysis.verdict import parse_verdict
 from deploy.core.commands import locks, paths
 from deploy.core.config import Condition, Gate
-from deploy.core.reports.rollout_log import parse_chronicle
+from deploy.core.reports.rollout_log import parse_rollout_log
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.deploy import (
     Outcome,
@@ -18,10 +18,10 @@ from deploy.run.rollout.deploy import (
     StuckError,
     deploy,
 )
-from deploy.run.rollout.deploy_test import asking, world
+from deploy.run.rollout.deploy_test import asking, context
 from deploy.run.rollout.events import (
     Event,
-    Said,
+    Message,
     StepDone,
 )
 from deploy.testing.fleet.docker import Behaviour
@@ -54,7 +54,7 @@ class Scene:
             for host in self.fleet.hosts:
                 host.engine.behaviours[request.image] = bad
         request = replace(request, service=service, canary=canary)
-        where = replace(world(self.fleet), metrics=self.metrics)
+        where = replace(context(self.fleet), metrics=self.metrics)
         try:
             return deploy(request, where, self.told.append)
         finally:
@@ -73,7 +73,7 @@ class Scene:
 
     @property
     def said(self) -> str:
-        return "\n".join(each.text for each in self.told if isinstance(each, Said))
+        return "\n".join(each.text for each in self.told if isinstance(each, Message))
 
 
 def verdicts(host: MemoryHost) -> list[tuple[str, str, str]]:
@@ -87,7 +87,7 @@ def test_a_healthy_release_passes_both_judgements_and_goes_live() -> None:
     scene = Scene("host-1", "host-2")
     assert scene.go("two").outcome == "live"
     assert scene.fleet.served() == [TWO, TWO]
-    assert scene.steps.count("JudgeRelease") == 2
+    assert scene.steps.count("AnalyseRelease") == 2
     assert verdicts(scene.fleet["host-1"]) == [
         (ONE, "trial", "pass"),
         (ONE, "users", "pass"),
@@ -265,6 +265,6 @@ def test_a_slower_candidate_is_held_where_its_policy_says_so_and_a_person_decide
     assert any(name.startswith("app-r000002") for name in host.engine.containers)
     entries = parse_ledger(host.files[locks.LEDGER].decode())
     assert [each.outcome for each in entries if each.event == "ended"][-1] == "held"
-    kept = parse_chronicle(host.files[f"{paths.chronicles('app')}/000002.json"].decode())
+    kept = parse_rollout_log(host.files[f"{paths.chronicles('app')}/000002.json"].decode())
     assert (kept.outcome, kept.release) == ("held", TWO)
-    assert [span.step for span in kept.spans if span.error] == ["JudgeRelease"]
+    assert [span.step for span in kept.spans if span.error] == ["AnalyseRelease"]

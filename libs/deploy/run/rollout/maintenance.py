@@ -12,19 +12,18 @@ from deploy.core.planning.maintenance import (
 )
 from deploy.core.planning.plan import Plan
 from deploy.core.state.ledger import Entry
-from deploy.core.state.observed import next_turn
 from deploy.core.state.release import Origin
 from deploy.errors import ShipError, UsageError
 from deploy.run.hosts.locking import locked
 from deploy.run.hosts.observe import observe
 from deploy.run.rollout.context import (
+    DeployContext,
     Outcome,
     RevertedError,
     StuckError,
-    World,
     since,
 )
-from deploy.run.rollout.events import Listener, Said
+from deploy.run.rollout.events import Listener, Message
 from deploy.run.rollout.executor import PhaseFailedError
 from deploy.run.rollout.operation import Operation, Seen
 
@@ -42,26 +41,26 @@ class Maintenance:
 
 
 def set_maintenance(
-    request: Maintenance, world: World, tell: Listener, *, wait: bool = False
+    request: Maintenance, context: DeployContext, tell: Listener, *, wait: bool = False
 ) -> Outcome:
     """Closes or opens the service on every host; `outcome` is closed, open or unchanged. `wait` queues for the lock.
 
     Raises UsageError where it is live nowhere, RevertedError when it failed and every host is as it was, StuckError
     when that failed too, LockedError before anything was changed.
     """
-    begun = world.clock.monotonic()
+    begun = context.clock.monotonic()
     name = request.service.name
     with locked(
-        world.hosts,
+        context.hosts,
         who=request.origin.who,
         verb=VERB,
         pipeline=request.pipeline,
-        clock=world.clock,
-        say=lambda text: tell(Said("", text)),
+        clock=context.clock,
+        say=lambda text: tell(Message("", text)),
         wait=wait,
         longest_s=request.service.tasks.longest_s,
     ) as held:
-        seen = observe(world.hosts)
+        seen = observe(context.hosts)
         if not live_somewhere(name, seen):
             raise UsageError(
                 f"{name} is live nowhere, so there is nothing to close",
@@ -72,11 +71,11 @@ def set_maintenance(
         outcome = "unchanged"
         if plan.phases:
             outcome = _called(request.on)
-            entry = _entry(request, plan, live, next_turn(seen), world.clock.now())
-            operation = Operation(world, request.service, held, entry, seen, begun, tell)
+            entry = _entry(request, plan, live, seen.next_turn(), context.clock.now())
+            operation = Operation(context, request.service, held, entry, seen, begun, tell)
             operation.run(plan, _Aim(request, live))
             operation.conclude(outcome)
-    return Outcome(name, live, "", outcome, since(world.clock, begun))
+    return Outcome(name, live, "", outcome, since(context.clock, begun))
 
 
 def _called(on: bool) -> str:

@@ -15,11 +15,11 @@ from deploy.core.state.ledger import parse_ledger
 from deploy.errors import ShipError, UsageError
 from deploy.run.queries.status import status
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Request,
     RevertedError,
     StuckError,
-    World,
     deploy,
 )
 from deploy.run.rollout.events import (
@@ -36,20 +36,20 @@ from deploy.testing.fleet.fleet import Fleet
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
 
-def world(fleet: Fleet) -> World:
-    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+def context(fleet: Fleet) -> DeployContext:
+    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
 def go(fleet: Fleet, label: str) -> Outcome:
-    request = Request(
+    request = DeployCommand(
         factories.service(replicas=2),
         factories.image(label),
         factories.REPLICA,
-        factories.parts(),
+        factories.stacks(),
         factories.ORIGIN,
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
-    return deploy(request, world(fleet), lambda event: None)
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
+    return deploy(request, context(fleet), lambda event: None)
 
 
 @cache
@@ -66,7 +66,7 @@ def fleet() -> Fleet:
 
 def turn(fleet: Fleet, on: bool, tell: Callable[[Event], None] = lambda event: None) -> Outcome:
     request = Maintenance(factories.service(replicas=2), on, factories.ORIGIN)
-    return set_maintenance(request, world(fleet), tell)
+    return set_maintenance(request, context(fleet), tell)
 
 
 def closed(fleet: Fleet) -> list[bool]:

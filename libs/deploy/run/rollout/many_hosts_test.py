@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from deploy.core.planning.steps import name_of
 from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Request,
     RevertedError,
     StuckError,
-    World,
     deploy,
     plan,
 )
@@ -40,21 +40,21 @@ SEED = os.environ.get("MANY_HOSTS_SEED", "")
 NAMES = tuple(f"host-{number:03d}" for number in range(1, HOSTS + 1))
 
 
-def _world(fleet: Fleet) -> World:
-    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+def _world(fleet: Fleet) -> DeployContext:
+    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
-def _ask(fleet: Fleet, label: str) -> Request:
+def _ask(fleet: Fleet, label: str) -> DeployCommand:
     service = factories.service(replicas=1)
-    request = Request(
-        service, factories.image(label), factories.REPLICA, factories.parts("1"), factories.ORIGIN
+    request = DeployCommand(
+        service, factories.image(label), factories.REPLICA, factories.stacks("1"), factories.ORIGIN
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
     return request
 
 
 @cache
-def _built() -> tuple[Fleet, Request, str, tuple[str, ...]]:
+def _built() -> tuple[Fleet, DeployCommand, str, tuple[str, ...]]:
     """Two hundred hosts that serve one release, what is asked of them next, and the steps of each."""
     fleet = Fleet.of(*NAMES)
     fleet.wide = False
@@ -79,7 +79,7 @@ def _arming(fault: Fault, step: str) -> Callable[[Event], None]:
 
 
 def _try(
-    fleet: Fleet, request: Request, tell: Callable[[Event], None]
+    fleet: Fleet, request: DeployCommand, tell: Callable[[Event], None]
 ) -> Outcome | ShipError | Killed:
     try:
         return deploy(request, _world(fleet), tell)
@@ -134,4 +134,4 @@ def test_any_host_fails_at_any_step(host: str, turn: int, how: How, after: bool)
 def test_every_kind_of_step_is_in_a_plan_that_is_broken() -> None:
     """What a deploy of an upgrade does is what is chosen from."""
     _, _, _, steps = _built()
-    assert {"PullImages", "WriteRelease", "PointTraffic", "RecordLive", "StopReplicas"} <= {*steps}
+    assert {"PullImages", "WriteRelease", "PointTraffic", "RecordLive", "StopRelease"} <= {*steps}

@@ -15,29 +15,29 @@ from deploy.core.config import Service
 from deploy.core.planning.plan import Plan
 from deploy.core.planning.steps import Step
 from deploy.core.ports import Clock
+from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry
-from deploy.core.state.observed import Observed
 from deploy.errors import LockedError, ShipError
-from deploy.run.hosts.locked_host import HeldHost
+from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.hosts.observe import observe_what_answers
 from deploy.run.rollout.context import (
+    DeployContext,
     Outcome,
     RevertedError,
     StuckError,
-    World,
     since,
 )
 from deploy.run.rollout.events import (
     Event,
     Listener,
+    Message,
     PlanMade,
-    Said,
 )
 from deploy.run.rollout.executor import PhaseFailedError, execute
-from deploy.run.rollout.serving import LastKnown
-from deploy.run.steps.perform import Outside, perform
+from deploy.run.rollout.serving import ServingState
+from deploy.run.steps.perform import StepContext, perform
 
-type Seen = tuple[Observed, ...]
+type Seen = FleetState
 
 
 class Aim(Protocol):
@@ -67,9 +67,9 @@ class Operation:
     `ended` hears its last entry, also where no ledger could be reached to write it.
     """
 
-    world: World
+    context: DeployContext
     service: Service
-    held: Mapping[str, HeldHost]
+    held: Mapping[str, LockedHost]
     entry: Entry
     before: Seen
     begun: float
@@ -77,14 +77,14 @@ class Operation:
     ended: Callable[[Entry], None] = lambda entry: None
 
     @cached_property
-    def known(self) -> LastKnown:
+    def known(self) -> ServingState:
         """What each host was last known to serve."""
-        return LastKnown(self.service.name, self.before)
+        return ServingState(self.service.name, self.before)
 
     def run(self, plan: Plan, aim: Aim) -> None:
         """Carries the plan out. Raises what the aim makes of a failure, LockedError where the lock was lost."""
         for held in self.held.values():
-            held.note(self.entry)
+            held.record(self.entry)
         try:
             self.execute(plan)
         except PhaseFailedError as failure:
@@ -92,49 +92,49 @@ class Operation:
 
     def execute(self, plan: Plan, *, reverting: bool = False) -> None:
         """Does a plan's steps in this operation's name. Raises PhaseFailedError."""
-        world = self.world
-        outside = Outside(
-            world.environment,
+        deploy = self.context
+        context = StepContext(
+            deploy.environment,
             self.service,
-            world.registry,
-            world.probe,
-            world.clock,
-            world.judge,
-            {host.name: host for host in world.hosts},
-            world.metrics,
+            deploy.registry,
+            deploy.probe,
+            deploy.clock,
+            deploy.judge,
+            {host.name: host for host in deploy.hosts},
+            deploy.metrics,
             lambda: self.last_entry("live"),
-            lambda host, text: self.tell(Said(host, text)),
-            world.vault,
+            lambda host, text: self.tell(Message(host, text)),
+            deploy.vault,
         )
 
         def do(step: Step, clock: Clock) -> None:
-            perform(step, self.held[step.host].under(self.entry), replace(outside, clock=clock))
+            perform(step, self.held[step.host].under(self.entry), replace(context, clock=clock))
 
         def tell(event: Event) -> None:
             self.known.hear(event)
             self.tell(event)
 
         tell(PlanMade(plan, reverting=reverting))
-        execute(plan, do, world.clock, tell)
+        execute(plan, do, context.clock, tell)
 
     def look(self) -> Seen:
         """Returns how the hosts are now; one that can't be looked at has a problem."""
-        return observe_what_answers(self.world.hosts)
+        return observe_what_answers(self.context.hosts)
 
     def last_entry(self, outcome: str, why: str = "") -> Entry:
         """Returns the entry of an end now; without a `why` it keeps the reason that was given for the operation."""
         return replace(
             self.entry,
-            when=self.world.clock.now(),
+            when=self.context.clock.now(),
             event="ended",
             outcome=outcome,
             why=why.partition("\n")[0] or self.entry.why,
-            seconds=since(self.world.clock, self.begun),
+            seconds=since(self.context.clock, self.begun),
         )
 
     def ended_as(self, outcome: str) -> Outcome:
         """Returns how it ends now."""
-        entry, seconds = self.entry, since(self.world.clock, self.begun)
+        entry, seconds = self.entry, since(self.context.clock, self.begun)
         return Outcome(entry.service, entry.release, entry.previous, outcome, seconds)
 
     def conclude(self, outcome: str, why: str = "") -> None:
@@ -143,9 +143,9 @@ class Operation:
         self.ended(last)
         for held in self.held.values():
             try:
-                held.note(last)
+                held.record(last)
             except ShipError as error:
-                self.tell(Said(held.name, f"the ledger lacks the end of this: {error.message}"))
+                self.tell(Message(held.name, f"the ledger lacks the end of this: {error.message}"))
 
     def _ending(self, failure: PhaseFailedError, aim: Aim) -> ShipError:
         lost = next((error for error in failure.errors if isinstance(error, LockedError)), None)
@@ -170,7 +170,10 @@ class Operation:
         reasons: list[str] = []
         failed: Mapping[str, BaseException] = {}
         try:
-            back = aim.way_back(tuple(was for was, _ in pairs), tuple(is_ for _, is_ in pairs))
+            back = aim.way_back(
+                FleetState(tuple(was for was, _ in pairs)),
+                FleetState(tuple(is_ for _, is_ in pairs)),
+            )
             self.execute(back, reverting=True)
         except PhaseFailedError as failure:
             failed = failure.by_host

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.core.planning.plan import Wanted
+from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.preflight import (
     missing_images,
     needed_bytes,
@@ -10,31 +10,33 @@ from deploy.core.planning.preflight import (
     skew,
     unfit,
 )
-from deploy.core.state.observed import Observed
+from deploy.core.state.fleet import FleetState
 from deploy.errors import PreflightError, RegistryError
-from deploy.run.rollout.context import World
-from deploy.run.rollout.events import Listener, Said
+from deploy.run.rollout.context import DeployContext
+from deploy.run.rollout.events import Listener, Message
 
 
-def preflight(world: World, wanted: Wanted, seen: tuple[Observed, ...], tell: Listener) -> None:
+def preflight(
+    context: DeployContext, desired: DesiredState, seen: FleetState, tell: Listener
+) -> None:
     """Raises PreflightError with every problem of every host; tells of what misleads but stops nothing."""
-    now = world.clock.now()
+    now = context.clock.now()
     for host in seen:
         if warning := skew(host, now):
-            tell(Said(host.host, warning))
-    missing = {host.host: missing_images(wanted, host) for host in seen}
+            tell(Message(host.host, warning))
+    missing = {host.host: missing_images(desired, host) for host in seen}
     problems: list[str] = []
     try:
         # A registry that refuses us would refuse the hosts, which pull with this login. Where nothing is to be
         # pulled it isn't asked.
-        asked = dict.fromkeys(image for images in missing.values() for image in images)
-        sizes = {image: world.registry.size_of(image) for image in asked}
+        command = dict.fromkeys(image for images in missing.values() for image in images)
+        sizes = {image: context.registry.size_of(image) for image in command}
     except RegistryError as error:
         sizes, problems = {}, [error.message]
     for host in seen:
         images = missing[host.host]
         room = needed_bytes(images, sizes) if images else None
-        ports = ports_to_take(world.environment, wanted, host)
+        ports = ports_to_take(context.environment, desired, host)
         problems += unfit(host, needed_bytes=room, ports=ports)
     if problems:
         raise PreflightError(

@@ -6,35 +6,35 @@ import pytest
 
 from deploy.errors import PreflightError
 from deploy.run.rollout.deploy import (
-    Request,
-    World,
+    DeployCommand,
+    DeployContext,
     deploy,
 )
-from deploy.run.rollout.events import Event, Said
+from deploy.run.rollout.events import Event, Message
 from deploy.testing import factories
 from deploy.testing.fleet.fleet import Fleet
 
 
-def ask(fleet: Fleet, label: str = "one") -> Request:
-    found = Request(
+def ask(fleet: Fleet, label: str = "one") -> DeployCommand:
+    found = DeployCommand(
         factories.service(),
         factories.image(label),
         factories.REPLICA,
-        factories.parts(),
+        factories.stacks(),
         factories.ORIGIN,
     )
-    fleet.images.update([found.image, *(part.image for part in found.parts)])
+    fleet.images.update([found.image, *(stack.image for stack in found.stacks)])
     return found
 
 
-def go(fleet: Fleet, request: Request) -> list[Event]:
+def go(fleet: Fleet, request: DeployCommand) -> list[Event]:
     events: list[Event] = []
-    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    deploy(request, world, events.append)
+    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    deploy(request, context, events.append)
     return events
 
 
-def refusal(fleet: Fleet, request: Request) -> str:
+def refusal(fleet: Fleet, request: DeployCommand) -> str:
     with pytest.raises(PreflightError) as caught:
         go(fleet, request)
     assert not any(host.engine.containers for host in fleet.hosts)
@@ -73,7 +73,7 @@ def test_a_clock_an_hour_off_is_told_and_breaks_nothing() -> None:
     fleet = Fleet.of("host-1", "host-2")
     fleet["host-2"].log.clock_off_s = -3600
     for label in ("one", "two", "three"):
-        said = [each for each in go(fleet, ask(fleet, label)) if isinstance(each, Said)]
+        said = [each for each in go(fleet, ask(fleet, label)) if isinstance(each, Message)]
         warned = [each.host for each in said if "behind this machine's" in each.text]
         assert warned == ["host-2"]
     assert fleet.served() == ["r000003-3f9c2ab"] * 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deploy.core.planning.step_lines import describe
 from deploy.core.planning.steps import Step, name_of
 from deploy.core.ports import Clock
-from deploy.core.reports.rollout_log import Chronicle, Span
+from deploy.core.reports.rollout_log import RolloutLog, Span
 from deploy.core.state.ledger import Entry
 from deploy.run.rollout.events import (
     Event,
@@ -21,7 +21,7 @@ from deploy.run.rollout.events import (
 
 
 @dataclass
-class Recorder:
+class RolloutRecorder:
     """A listener that passes every event on to `also`.
 
     `begun` is on the monotonic clock, `begun_at` the same moment in UTC; `ended` is the operation's last entry.
@@ -56,11 +56,11 @@ class Recorder:
         """Hears the operation's last entry."""
         self.ended = entry
 
-    def chronicle(self, entry: Entry, environment: str) -> Chronicle:
+    def chronicle(self, entry: Entry, environment: str) -> RolloutLog:
         """Returns all of it; `entry` is the operation's last word."""
         with self._lock:
             spans = tuple(self.spans)
-        return Chronicle(
+        return RolloutLog(
             service=entry.service,
             release=entry.release,
             previous=entry.previous,

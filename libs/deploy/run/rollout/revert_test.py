@@ -6,10 +6,10 @@ from deploy.core.commands import paths
 from deploy.core.planning.steps import name_of
 from deploy.errors import LockedError
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Promotion,
-    Request,
-    World,
+    PromoteCommand,
     deploy,
     promote,
 )
@@ -27,8 +27,8 @@ ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 SERVICE = factories.service(replicas=2)
 
 
-def world(fleet: Fleet) -> World:
-    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+def context(fleet: Fleet) -> DeployContext:
+    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
 def quiet(event: Event) -> None:
@@ -37,15 +37,15 @@ def quiet(event: Event) -> None:
 
 def go(fleet: Fleet, label: str, *, hold: bool = False) -> Outcome:
     image = factories.image(label)
-    request = Request(
-        SERVICE, image, factories.REPLICA, factories.parts(), factories.ORIGIN, hold=hold
+    request = DeployCommand(
+        SERVICE, image, factories.REPLICA, factories.stacks(), factories.ORIGIN, hold=hold
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
-    return deploy(request, world(fleet), quiet)
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
+    return deploy(request, context(fleet), quiet)
 
 
 def back(fleet: Fleet, release: str = TWO) -> Outcome:
-    return take_back(SERVICE, factories.ORIGIN, release, world(fleet), quiet)
+    return take_back(SERVICE, factories.ORIGIN, release, context(fleet), quiet)
 
 
 def assert_whole(fleet: Fleet, release: str) -> None:
@@ -70,7 +70,7 @@ def test_a_candidate_goes(held: Fleet) -> None:
 
 
 def test_what_was_promoted_gives_way_to_what_was_before(held: Fleet) -> None:
-    promote(Promotion(SERVICE, factories.ORIGIN, TWO), world(held), quiet)
+    promote(PromoteCommand(SERVICE, factories.ORIGIN, TWO), context(held), quiet)
     outcome = back(held)
     assert (outcome.outcome, outcome.release) == ("live", ONE)
     assert_whole(held, ONE)
@@ -85,7 +85,7 @@ def test_a_promotion_that_was_killed_half_way_is_taken_back_on_every_host(held: 
                 pass
 
     with pytest.raises(Killed):
-        promote(Promotion(SERVICE, factories.ORIGIN, TWO), world(held), kill)
+        promote(PromoteCommand(SERVICE, factories.ORIGIN, TWO), context(held), kill)
     held.revive()
     assert held.served() == [TWO, ONE]
     assert back(held).release == ONE
@@ -103,8 +103,8 @@ def test_what_another_pipeline_holds_or_serves_stays(held: Fleet) -> None:
 
 
 def test_to_promote_what_is_live_already_is_nothing_to_do(held: Fleet) -> None:
-    promotion = Promotion(SERVICE, factories.ORIGIN, TWO)
-    promote(promotion, world(held), quiet)
-    assert promote(promotion, world(held), quiet).outcome == "unchanged"
+    promotion = PromoteCommand(SERVICE, factories.ORIGIN, TWO)
+    promote(promotion, context(held), quiet)
+    assert promote(promotion, context(held), quiet).outcome == "unchanged"
     with pytest.raises(LockedError, match="nothing is held"):
-        promote(Promotion(SERVICE, factories.ORIGIN, ONE), world(held), quiet)
+        promote(PromoteCommand(SERVICE, factories.ORIGIN, ONE), context(held), quiet)

@@ -15,12 +15,12 @@ from deploy.core.state.ledger import parse_ledger
 from deploy.errors import UsageError
 from deploy.run.hosts.observe import observe_what_answers
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Request,
     RevertedError,
-    Rollback,
+    RollbackCommand,
     StuckError,
-    World,
     deploy,
     rollback,
 )
@@ -42,8 +42,8 @@ from deploy.testing.fleet.fleet import Fleet
 ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
 
 
-def world(fleet: Fleet) -> World:
-    return World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+def context(fleet: Fleet) -> DeployContext:
+    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
 def go(
@@ -55,20 +55,22 @@ def go(
     path: str = "/",
     edge: str = "1",
 ) -> Outcome:
-    service, parts = (
+    service, stacks = (
         factories.service(name, replicas=2, color=color, path=path),
-        factories.parts(edge),
+        factories.stacks(edge),
     )
-    request = Request(
-        service, factories.image(label, name), factories.REPLICA, parts, factories.ORIGIN
+    request = DeployCommand(
+        service, factories.image(label, name), factories.REPLICA, stacks, factories.ORIGIN
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
-    return deploy(request, world(fleet), lambda event: None)
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
+    return deploy(request, context(fleet), lambda event: None)
 
 
 def back(fleet: Fleet, to: str = "", tell: Callable[[Event], None] = lambda event: None) -> Outcome:
     try:
-        return rollback(Rollback(factories.service(), factories.ORIGIN, to), world(fleet), tell)
+        return rollback(
+            RollbackCommand(factories.service(), factories.ORIGIN, to), context(fleet), tell
+        )
     finally:
         assert fleet.wrongs == []
 
@@ -116,31 +118,31 @@ def test_a_rollback_needs_no_registry_and_renews_no_part() -> None:
     told: list[Event] = []
     back(fleet, tell=told.append)
     names = {name_of(event.step) for event in told if isinstance(event, StepDone)}
-    assert not names & {"PullImages", "StartPart", "WriteRelease"}
+    assert not names & {"PullImages", "StartStack", "WriteRelease"}
 
 
 def edges(fleet: Fleet) -> set[str]:
     """The keys of the edges that run."""
-    return {key for host in observe_what_answers(fleet.hosts) for key in host.part_keys("edge")}
+    return {key for host in observe_what_answers(fleet.hosts) for key in host.stack_keys("edge")}
 
 
 def test_the_edge_goes_back_with_the_release_that_came_with_it() -> None:
     fleet = fleet_of("one")
     go(fleet, "two", color="two", edge="2")
-    assert edges(fleet) == {factories.parts("2")[0].key}
+    assert edges(fleet) == {factories.stacks("2")[0].key}
     assert back(fleet).release == ONE
-    assert edges(fleet) == {factories.parts("1")[0].key}
+    assert edges(fleet) == {factories.stacks("1")[0].key}
     assert back(fleet, TWO).release == TWO
-    assert edges(fleet) == {factories.parts("2")[0].key}
+    assert edges(fleet) == {factories.stacks("2")[0].key}
 
 
 def test_an_edge_alone_is_no_new_release_and_its_record_says_so() -> None:
     fleet = fleet_of("one two")
     assert go(fleet, "two", color="two", edge="2").release == TWO
     assert back(fleet, ONE).release == ONE
-    assert edges(fleet) == {factories.parts("1")[0].key}
+    assert edges(fleet) == {factories.stacks("1")[0].key}
     assert back(fleet, TWO).release == TWO
-    assert edges(fleet) == {factories.parts("2")[0].key}
+    assert edges(fleet) == {factories.stacks("2")[0].key}
 
 
 def test_an_edge_that_is_refused_stands_in_no_record() -> None:
@@ -149,15 +151,17 @@ def test_an_edge_that_is_refused_stands_in_no_record() -> None:
     tell_of: list[str] = []
 
     def refuse(event: Event) -> None:
-        if isinstance(event, StepBegun) and name_of(event.step) == "StartPart":
+        if isinstance(event, StepBegun) and name_of(event.step) == "StartStack":
             tell_of.append(event.step.host)
             fleet.faults.append(Fault(event.step.host, 1, How.FAILS_ONCE))
 
-    service, parts = factories.service(replicas=2, color="two"), factories.parts("2")
-    fleet.images.update(part.image for part in parts)
-    request = Request(service, factories.image("two"), factories.REPLICA, parts, factories.ORIGIN)
+    service, stacks = factories.service(replicas=2, color="two"), factories.stacks("2")
+    fleet.images.update(stack.image for stack in stacks)
+    request = DeployCommand(
+        service, factories.image("two"), factories.REPLICA, stacks, factories.ORIGIN
+    )
     with pytest.raises(RevertedError):
-        deploy(request, world(fleet), refuse)
+        deploy(request, context(fleet), refuse)
     assert tell_of
     assert [host.releases for host in observe_what_answers(fleet.hosts)] == before
 
@@ -167,7 +171,7 @@ def test_an_edge_that_another_service_came_with_stays() -> None:
     go(fleet, "three", name="shop", path="/shop", edge="2")
     go(fleet, "two", color="two", edge="2")
     assert back(fleet).release == ONE
-    assert edges(fleet) == {factories.parts("2")[0].key}
+    assert edges(fleet) == {factories.stacks("2")[0].key}
 
 
 def test_an_edge_goes_back_past_a_service_that_was_there_before_it() -> None:
@@ -176,7 +180,7 @@ def test_an_edge_goes_back_past_a_service_that_was_there_before_it() -> None:
     go(fleet, "two", color="two", edge="2")
     go(fleet, "three", color="three", edge="3")
     assert back(fleet).release == THREE
-    assert edges(fleet) == {factories.parts("2")[0].key}
+    assert edges(fleet) == {factories.stacks("2")[0].key}
 
 
 def test_an_edge_that_another_service_came_with_later_stays_though_a_third_serves() -> None:
@@ -186,7 +190,7 @@ def test_an_edge_that_another_service_came_with_later_stays_though_a_third_serve
     go(fleet, "other", name="shop", path="/shop", edge="3")
     go(fleet, "three", color="three", edge="4")
     assert back(fleet).release == THREE
-    assert edges(fleet) == {factories.parts("4")[0].key}
+    assert edges(fleet) == {factories.stacks("4")[0].key}
 
 
 def test_any_release_on_the_hosts_can_be_named() -> None:

@@ -11,7 +11,7 @@ from deploy.core.planning.steps import (
     Step,
 )
 from deploy.core.state.edge import EdgeRoute
-from deploy.core.state.observed import Observed
+from deploy.core.state.host import HostState
 from deploy.run.rollout.events import (
     Event,
     StepBegun,
@@ -19,17 +19,17 @@ from deploy.run.rollout.events import (
 )
 
 
-class LastKnown:
+class ServingState:
     """By the looks at the hosts, and by the switches that began and ended since."""
 
-    def __init__(self, service: str, seen: Iterable[Observed]) -> None:
+    def __init__(self, service: str, seen: Iterable[HostState]) -> None:
         self._service = service
         self._serves: dict[str, str] = {}
         self._begun: dict[str, str] = {}
         self._ended: set[str] = set()
         self.saw(seen)
 
-    def saw(self, seen: Iterable[Observed]) -> None:
+    def saw(self, seen: Iterable[HostState]) -> None:
         """Takes a look for what is so; one that failed tells nothing."""
         for host in seen:
             if not host.problem:

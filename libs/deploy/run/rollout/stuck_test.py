@@ -11,7 +11,7 @@ from deploy.core.planning.steps import name_of
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.context import StuckError
 from deploy.run.rollout.deploy import deploy
-from deploy.run.rollout.deploy_test import asking, world
+from deploy.run.rollout.deploy_test import asking, context
 from deploy.run.rollout.events import (
     Event,
     PlanMade,
@@ -25,7 +25,7 @@ ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
 def live_fleet(*names: str) -> Fleet:
     fleet = Fleet.of(*names)
-    deploy(asking(fleet, "one"), world(fleet), lambda event: None)
+    deploy(asking(fleet, "one"), context(fleet), lambda event: None)
     return fleet
 
 
@@ -39,7 +39,7 @@ def gone_at(fleet: Fleet, step: str, host: str) -> Callable[[Event], None]:
 
 def stuck(fleet: Fleet, tell: Callable[[Event], None]) -> StuckError:
     with pytest.raises(StuckError) as caught:
-        deploy(asking(fleet, "two"), world(fleet), tell)
+        deploy(asking(fleet, "two"), context(fleet), tell)
     assert caught.value.exit_code == 4
     return caught.value
 

@@ -42,7 +42,7 @@ WRITTEN_WITHIN_S = 3.0
 
 
 @dataclass(frozen=True)
-class Case:
+class Comparison:
     """What is judged: `release` against `previous`, on all these hosts. `watch_s` are waited before the first look.
 
     `before_switch`: no user or only a share of them has met it. `conditions`: the service's own are asked too.
@@ -59,7 +59,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Bench:
+class AnalysisContext:
     """Who a judge works with: the environment's Prometheus (None: it has none), a clock, who hears and records."""
 
     metrics: MetricsQuery | None
@@ -68,7 +68,7 @@ class Bench:
     record: Callable[[Verdict], None] = lambda verdict: None
 
 
-def judge_release(case: Case, bench: Bench) -> Verdict:
+def judge_release(case: Comparison, bench: AnalysisContext) -> Verdict:
     """Looks at most as often as the gate says; returns the verdict that let the release go on.
 
     Raises GateError, with the verdict, for a release that is refused or to be held.
@@ -77,7 +77,7 @@ def judge_release(case: Case, bench: Bench) -> Verdict:
 
 
 class _Session:
-    def __init__(self, case: Case, bench: Bench) -> None:
+    def __init__(self, case: Comparison, bench: AnalysisContext) -> None:
         self._case = case
         self._bench = bench
         self._warm = False

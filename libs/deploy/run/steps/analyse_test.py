@@ -15,8 +15,8 @@ from deploy.core.state.edge import EdgeRoute, EdgeState
 from deploy.core.state.release import Release, make_release
 from deploy.errors import GateError
 from deploy.run.steps.analyse import (
-    Bench,
-    Case,
+    AnalysisContext,
+    Comparison,
     judge_release,
 )
 from deploy.testing.factories import (
@@ -80,7 +80,7 @@ class Scene:
         previous: Release | None = OLD,
         metrics: bool = True,
     ) -> Verdict:
-        case = Case(
+        case = Comparison(
             hosts=self.fleet.hosts,
             service=replace(service(), gate=gate or Gate()),
             release=NEW,
@@ -89,7 +89,7 @@ class Scene:
             before_switch=not self.switched,
         )
         told = self.metrics if metrics else None
-        return judge_release(case, Bench(told, self.fleet.clock, self.said.append))
+        return judge_release(case, AnalysisContext(told, self.fleet.clock, self.said.append))
 
     def refused(self, gate: Gate | None = None, *, metrics: bool = True) -> GateError:
         with pytest.raises(GateError) as caught:

@@ -10,7 +10,7 @@ from deploy.core.ports import Clock, Host
 from deploy.core.stacks.nginx_conf import render_edge
 from deploy.core.state.edge import EdgeRoute, EdgeState, generation_of, parse_edge
 from deploy.errors import CommandError, VerifyError
-from deploy.run.hosts.locked_host import HeldHost, last_line
+from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
 
 RELOAD_DEADLINE_S = 15.0
@@ -19,7 +19,7 @@ ANSWERS_IN_A_ROW = 3
 ASKED_AN_EDGE = 10
 
 
-def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> None:
+def set_route(held: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) -> None:
     """Gives all edges of a host one service's route, leaving the others; returns when fresh connections get it.
 
     Raises VerifyError if nginx refuses the text (nothing changed then) or doesn't take it up in time.
@@ -32,7 +32,7 @@ def set_route(held: HeldHost, clock: Clock, route: EdgeRoute, edge: Edge) -> Non
         text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
         size, left = len(text.encode()), generation_of(before)
         argv = stacks.replace_routes(size, left, generation)
-        done = held.effect(argv, _routing(route), stdin=text.encode())
+        done = held.run(argv, _routing(route), stdin=text.encode())
         if done.code == stacks.NGINX_REFUSED:
             raise VerifyError(
                 f"{host.name}: nginx refuses the edge's new text, nothing changed: {last_line(done)}"

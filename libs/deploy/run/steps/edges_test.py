@@ -8,7 +8,7 @@ from deploy.core.commands import locks, paths
 from deploy.core.state.edge import EdgeRoute, Upstream
 from deploy.core.state.release import make_release
 from deploy.errors import VerifyError
-from deploy.run.hosts.locked_host import HeldHost
+from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.steps import edges
 from deploy.testing import factories
 from deploy.testing.fleet.faults import Fault, How
@@ -29,15 +29,15 @@ ROUTE = EdgeRoute("app", "/", "").offer(Upstream(RELEASE.id, ("10.213.0.65:8080"
 
 def host_with_an_edge() -> tuple[Fleet, MemoryHost, Nginx]:
     fleet = Fleet.of("a")
-    host, part = fleet["a"], factories.parts()[0]
+    host, stack = fleet["a"], factories.stacks()[0]
     host.files[locks.TOKEN] = b"mine"
-    host.files[paths.ROUTES] = part.seeds[0][1].encode()
-    host.edges.append(Nginx.started(part.seeds[0][1], "one"))
+    host.files[paths.ROUTES] = stack.seeds[0][1].encode()
+    host.edges.append(Nginx.started(stack.seeds[0][1], "one"))
     return fleet, host, host.nginx
 
 
 def set_route(fleet: Fleet, host: MemoryHost, route: EdgeRoute) -> None:
-    edges.set_route(HeldHost(host, "mine", factories.ENTRY), fleet.clock, route, factories.EDGE)
+    edges.set_route(LockedHost(host, "mine", factories.ENTRY), fleet.clock, route, factories.EDGE)
 
 
 def test_a_route_is_set_when_fresh_connections_get_it() -> None:
@@ -58,7 +58,7 @@ def test_a_route_that_is_set_already_reloads_nothing() -> None:
 def test_a_text_in_place_that_nginx_never_took_up_is_taken_up() -> None:
     fleet, host, nginx = host_with_an_edge()
     set_route(fleet, host, ROUTE)
-    nginx.conf = Nginx.started(factories.parts()[0].seeds[0][1]).conf
+    nginx.conf = Nginx.started(factories.stacks()[0].seeds[0][1]).conf
     set_route(fleet, host, ROUTE)
     assert nginx.conf.find(PREVIEW_PORT, "", "/") is not None
 

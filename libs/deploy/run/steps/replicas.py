@@ -11,7 +11,7 @@ from deploy.core.commands import docker
 from deploy.core.commands.snapshot import container_of
 from deploy.core.planning.steps import AwaitHealthy
 from deploy.core.ports import Clock, Host
-from deploy.core.state.observed import Container
+from deploy.core.state.host import Container
 from deploy.core.state.release import Release
 from deploy.errors import ShipError, UnhealthyError, VerifyError
 from deploy.run.hosts.locked_host import last_line

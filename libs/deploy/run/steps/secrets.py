@@ -26,10 +26,10 @@ from deploy.core.state.secrets import (
     version_of,
 )
 from deploy.errors import CommandError, MissingSecretsError, SecretStoreError
-from deploy.run.hosts.locked_host import HeldHost, last_line
+from deploy.run.hosts.locked_host import LockedHost, last_line
 
 
-class Vault:
+class SecretResolver:
     """Stores by name, and what was found in them. `redact` takes every value that it found out of a text."""
 
     def __init__(
@@ -91,7 +91,7 @@ class Vault:
         found = self.find(f"{release.service} {release.id}", refs)
         return {name: each.value for name, each in found.items()}
 
-    def deliver(self, held: HeldHost, release: Release) -> None:
+    def deliver(self, held: LockedHost, release: Release) -> None:
         """Writes today's values into the release's folder on a host, for its replicas alone."""
         done = held.host.run(secret_files.group())
         if done.code != 0:
@@ -103,7 +103,7 @@ class Vault:
             salt=secrets.token_hex(16),
         )
         key = (("key", self._key.reveal(), 0o600),) if self._key else ()
-        held.must(
+        held.run_checked(
             secret_files.place_secrets(paths.release_folder(release.service, release.id)),
             "writing secrets",
             stdin=tar_of((*key, *files)),
@@ -113,11 +113,11 @@ class Vault:
         held = self._held.get((ref.store, ref.key), Missing("is in a store that nobody knows"))
         if isinstance(held, Missing):
             return held
-        part = field_of(held, ref.field)
-        if isinstance(part, Missing):
-            return part
-        self.redact.know(part.value)
-        return Missing("holds a NUL character") if "\0" in part.value.reveal() else part
+        stack = field_of(held, ref.field)
+        if isinstance(stack, Missing):
+            return stack
+        self.redact.know(stack.value)
+        return Missing("holds a NUL character") if "\0" in stack.value.reveal() else stack
 
     def _fetch(self, refs: Iterable[SecretRef]) -> None:
         wanted: dict[str, list[str]] = {}

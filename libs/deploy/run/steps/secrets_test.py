@@ -16,18 +16,18 @@ from deploy.core.planning.step_lines import describe
 from deploy.core.state.redaction import Redaction
 from deploy.errors import MissingSecretsError, SecretStoreError
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Request,
     RevertedError,
-    Rollback,
-    World,
+    RollbackCommand,
     confirm,
     deploy,
     plan,
     rollback,
 )
 from deploy.run.rollout.events import Event
-from deploy.run.steps.secrets import Vault
+from deploy.run.steps.secrets import SecretResolver
 from deploy.testing import factories
 from deploy.testing.fleet.docker import Behaviour
 from deploy.testing.fleet.faults import (
@@ -68,35 +68,37 @@ class Field:
                     self.env.put(key, value)
                 case SecretRef(store="ssm", key=key):
                     self.ssm.put(key, value)
-                case SecretRef(key=key, field=part):
-                    self.manager.put(key, json.dumps({part: value, "other": "thing"}))
+                case SecretRef(key=key, field=stack):
+                    self.manager.put(key, json.dumps({stack: value, "other": "thing"}))
 
-    def world(self) -> World:
+    def context(self) -> DeployContext:
         """The world of a new process, which has asked for nothing yet."""
         stores = {"env": self.env, "ssm": self.ssm, "secretsmanager": self.manager}
         fleet = self.fleet
-        vault = Vault(stores, Redaction())
+        vault = SecretResolver(stores, Redaction())
         environment = fleet.environment()
-        return World(environment, fleet.hosts, fleet.registry, fleet, fleet.clock, vault=vault)
+        return DeployContext(
+            environment, fleet.hosts, fleet.registry, fleet, fleet.clock, vault=vault
+        )
 
-    def request(self, label: str = "one", *, why: str = "") -> Request:
+    def request(self, label: str = "one", *, why: str = "") -> DeployCommand:
         service = replace(factories.service(replicas=2), secrets=self.refs)
         origin = replace(factories.ORIGIN, why=why)
-        request = Request(
-            service, factories.image(label), factories.REPLICA, factories.parts(), origin
+        request = DeployCommand(
+            service, factories.image(label), factories.REPLICA, factories.stacks(), origin
         )
-        self.fleet.images.update([request.image, *(part.image for part in request.parts)])
+        self.fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
         return request
 
     def deploy(self, label: str = "one", *, why: str = "") -> Outcome:
         try:
-            return deploy(self.request(label, why=why), self.world(), self.told.append)
+            return deploy(self.request(label, why=why), self.context(), self.told.append)
         finally:
             assert self.fleet.wrongs == []
 
     def back(self, to: str = "") -> Outcome:
-        request = Rollback(self.request().service, factories.ORIGIN, to)
-        return rollback(request, self.world(), self.told.append)
+        request = RollbackCommand(self.request().service, factories.ORIGIN, to)
+        return rollback(request, self.context(), self.told.append)
 
     def seen(self) -> list[dict[str, str]]:
         """What each replica sees, where all of them see the same: once a distinct view."""
@@ -144,7 +146,7 @@ def test_to_confirm_looks_at_the_names_of_secrets_and_not_at_their_versions(ther
     there.deploy("two")
 
     def confirmed(label: str) -> tuple[str, str]:
-        outcome = confirm(there.request(label), there.world(), there.told.append)
+        outcome = confirm(there.request(label), there.context(), there.told.append)
         return outcome.release, outcome.outcome
 
     assert confirmed("two") == (THREE, "unchanged")
@@ -166,7 +168,7 @@ def test_a_plan_shows_names_and_versions_only_and_keeps_nothing(there: Field) ->
     there.deploy()
     there.keep(PASSWORD=SECOND["PASSWORD"])
     before = [dict(host.files) for host in there.fleet.hosts]
-    lines = plan(there.request(), there.world()).lines()
+    lines = plan(there.request(), there.context()).lines()
     (first, _) = [line for line in lines if "WriteSecrets" in line]
     assert "PASSWORD@2" in first
     assert "TOKEN@hmac-" in first
@@ -232,15 +234,15 @@ def test_a_store_that_refuses_touches_nothing(there: Field) -> None:
 
 
 def test_values_are_learned_to_be_taken_out_of_a_text_or_it_is_told_why_not(there: Field) -> None:
-    vault = there.world().vault
+    vault = there.context().vault
     assert vault.learn("app", REFS) == ""
     assert vault.redact("-p token-of-the-first") == "-p ***"
     del there.env.values["CI_TOKEN"]
-    vault = there.world().vault
+    vault = there.context().vault
     assert vault.learn("app", REFS) == "app.secrets.TOKEN: env CI_TOKEN is not there"
     assert vault.redact("pa$$word 1") == "***"
     there.ssm.refuses = True
-    assert "told to refuse" in there.world().vault.learn("app", REFS)
+    assert "told to refuse" in there.context().vault.learn("app", REFS)
 
 
 def test_a_store_is_asked_once_a_key_and_only_for_what_is_named(there: Field) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from deploy.core.commands import docker, files, paths, stacks
 from deploy.core.ports import Clock
-from deploy.core.state.stack import Part
+from deploy.core.state.stack import Stack
 from deploy.errors import CommandError, ShipError, VerifyError
-from deploy.run.hosts.locked_host import HeldHost, last_line
+from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
 from deploy.run.steps import edges
 
@@ -19,82 +19,82 @@ START_DEADLINE_S = 20.0
 RETIRE_LIMIT_S = 100.0
 
 
-def start(held: HeldHost, clock: Clock, part: Part, *, preview_port: int) -> None:
+def start(held: LockedHost, clock: Clock, stack: Stack, *, preview_port: int) -> None:
     """Writes a part's files and starts it, once compose and its own image find nothing wrong with them.
 
     Raises VerifyError for files that are refused (nothing runs by them then) and for an edge that doesn't answer.
     """
-    _write(held, part)
-    _judge(held, part)
+    _write(held, stack)
+    _analyse(held, stack)
     try:
-        held.must(stacks.start(part), f"starting {part.name}", timeout_s=90)
-        if part.beside:
-            _await_edge(held, clock, part, preview_port)
+        held.run_checked(stacks.start(stack), f"starting {stack.name}", timeout_s=90)
+        if stack.beside:
+            _await_edge(held, clock, stack, preview_port)
     except (CommandError, VerifyError) as error:
-        error.message += _last_words(held, part)
-        _take_back(held, part)
+        error.message += _last_words(held, stack)
+        _take_back(held, stack)
         raise
 
 
-def retire(held: HeldHost, name: str, keys: tuple[str, ...]) -> None:
+def retire(held: LockedHost, name: str, keys: tuple[str, ...]) -> None:
     """Stops parts of these keys, with all that they are at finished, and removes them."""
     what = f"retiring {name} {' '.join(keys)}"
-    held.must(stacks.retire(name, keys), what, timeout_s=RETIRE_LIMIT_S)
+    held.run_checked(stacks.retire(name, keys), what, timeout_s=RETIRE_LIMIT_S)
 
 
-def remove(held: HeldHost, name: str) -> None:
+def remove(held: LockedHost, name: str) -> None:
     """Stops and removes a whole stack with its files. Raises CommandError."""
-    held.must(stacks.remove(name), f"removing {name}", timeout_s=RETIRE_LIMIT_S)
+    held.run_checked(stacks.remove(name), f"removing {name}", timeout_s=RETIRE_LIMIT_S)
 
 
-def _write(held: HeldHost, part: Part) -> None:
-    folder = f"{paths.ROOT}/{part.name}"
-    told = f"PART_IMAGE={part.image}\nPART_KEY={part.key}\n{part.settings}"
-    tar = files.tar_of((*part.files, (f"{part.home}.env", told, 0o644)))
-    held.must(files.overlay(folder), f"writing {part.name}'s files", stdin=tar)
-    if part.seeds:
-        seeds = files.tar_of(part.seeds)
-        held.must(files.seed(folder), f"writing what {part.name} begins with", stdin=seeds)
+def _write(held: LockedHost, stack: Stack) -> None:
+    folder = f"{paths.ROOT}/{stack.name}"
+    told = f"PART_IMAGE={stack.image}\nPART_KEY={stack.key}\n{stack.settings}"
+    tar = files.tar_of((*stack.files, (f"{stack.home}.env", told, 0o644)))
+    held.run_checked(files.overlay(folder), f"writing {stack.name}'s files", stdin=tar)
+    if stack.seeds:
+        seeds = files.tar_of(stack.seeds)
+        held.run_checked(files.seed(folder), f"writing what {stack.name} begins with", stdin=seeds)
 
 
-def _judge(held: HeldHost, part: Part) -> None:
-    for argv in (stacks.check_compose(part), *_checks(part)):
+def _analyse(held: LockedHost, stack: Stack) -> None:
+    for argv in (stacks.check_compose(stack), *_checks(stack)):
         done = held.host.run(argv)
         if done.code != 0:
             raise VerifyError(
-                f"{held.name}: the files of {part.name} are refused, nothing runs by them: {last_line(done)}",
+                f"{held.name}: the files of {stack.name} are refused, nothing runs by them: {last_line(done)}",
                 hint="mend them under deploy/ and run this again",
             )
 
 
-def _checks(part: Part) -> list[list[str]]:
-    return [stacks.check_files(part)] if part.check else []
+def _checks(stack: Stack) -> list[list[str]]:
+    return [stacks.check_files(stack)] if stack.check else []
 
 
-def _await_edge(held: HeldHost, clock: Clock, part: Part, preview_port: int) -> None:
+def _await_edge(held: LockedHost, clock: Clock, stack: Stack, preview_port: int) -> None:
     if not wait_until(
-        lambda: part.key in edges.answering(held.host, preview_port),
+        lambda: stack.key in edges.answering(held.host, preview_port),
         clock,
         deadline_s=START_DEADLINE_S,
     ):
-        raise VerifyError(f"{held.name}: the new {part.name} doesn't answer")
+        raise VerifyError(f"{held.name}: the new {stack.name} doesn't answer")
 
 
-def _last_words(held: HeldHost, part: Part) -> str:
+def _last_words(held: LockedHost, stack: Stack) -> str:
     """What the container said last, "" if that can't be told."""
     try:
-        said = held.host.run(docker.logs(f"{part.project}", tail=3)) if part.beside else None
+        said = held.host.run(docker.logs(f"{stack.project}", tail=3)) if stack.beside else None
     except ShipError:
         return ""
     return f": {last_line(said)}" if said and said.code == 0 else ""
 
 
-def _take_back(held: HeldHost, part: Part) -> None:
+def _take_back(held: LockedHost, stack: Stack) -> None:
     """A new edge that doesn't serve goes, if another one does; what fails here is told by the next look."""
-    if not part.beside:
+    if not stack.beside:
         return
     try:
-        if set(edges.accepting(held.host) or ()) - {part.key}:
-            retire(held, part.name, (part.key,))
+        if set(edges.accepting(held.host) or ()) - {stack.key}:
+            retire(held, stack.name, (stack.key,))
     except ShipError:
         return

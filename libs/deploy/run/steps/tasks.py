@@ -9,16 +9,16 @@ from deploy.core.planning.steps import RunTask
 from deploy.core.ports import Clock
 from deploy.core.state.ledger import Entry
 from deploy.errors import TaskError
-from deploy.run.hosts.locked_host import HeldHost
+from deploy.run.hosts.locked_host import LockedHost
 
 MOST_LINES, MOST_CHARACTERS = 20, 2000
 TIMED_OUT = (124, 137)
 
 
-def run_task(held: HeldHost, step: RunTask, entry: Entry, clock: Clock) -> None:
+def run_task(held: LockedHost, step: RunTask, entry: Entry, clock: Clock) -> None:
     """Runs it to its end. Raises TaskError, with its last lines, if it fails or takes too long."""
     begun, limit_s = clock.monotonic(), step.task.timeout_s
-    done = held.effect(
+    done = held.run(
         docker.run_task(step.release, step.name, step.task.command),
         f"{step.name} of {step.release.id}",
         timeout_s=limit_s,
@@ -27,7 +27,7 @@ def run_task(held: HeldHost, step: RunTask, entry: Entry, clock: Clock) -> None:
     outcome = "done" if done.code == 0 else "failed"
     seconds = round(clock.monotonic() - begun, 3)
     ended = replace(entry, event="task", what=step.name, outcome=outcome, why=said)
-    held.note(replace(ended, seconds=seconds))
+    held.record(replace(ended, seconds=seconds))
     if done.code != 0:
         how = f"ran longer than {limit_s:g} s" if done.code in TIMED_OUT else f"exited {done.code}"
         lines = "".join(f"\n  {line[:300]}" for line in said.splitlines())

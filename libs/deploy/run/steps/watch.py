@@ -12,7 +12,6 @@ from deploy.core.commands import docker
 from deploy.core.config import Service
 from deploy.core.planning.steps import WatchRelease
 from deploy.core.ports import Clock, Host, Judge, Verdict
-from deploy.core.state.observed import live_release
 from deploy.core.state.release import Release
 from deploy.errors import CommandError, JudgedError, UnhealthyError
 from deploy.run.hosts.locked_host import last_line
@@ -112,7 +111,7 @@ def watch_live(
 
     Raises UsageError where not one release is live everywhere, and what `watch` raises.
     """
-    release = live_release(service.name, observe(hosts))
+    release = observe(hosts).live_release(service.name)
 
     def one(host: Host) -> Verdict:
         step = WatchRelease(host.name, release, service.rollout.watch_s, "it was asked for")

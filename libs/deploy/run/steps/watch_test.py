@@ -7,13 +7,13 @@ import pytest
 from deploy.core.commands import locks
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.deploy import (
+    DeployCommand,
+    DeployContext,
     Outcome,
-    Request,
     RevertedError,
-    World,
     deploy,
 )
-from deploy.run.rollout.events import Event, Said
+from deploy.run.rollout.events import Event, Message
 from deploy.testing import factories
 from deploy.testing.fleet.docker import Behaviour
 from deploy.testing.fleet.fleet import Fleet
@@ -22,16 +22,16 @@ ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
 
 def go(fleet: Fleet, label: str, told: list[Event]) -> Outcome:
-    request = Request(
+    request = DeployCommand(
         factories.service(),
         factories.image(label),
         factories.REPLICA,
-        factories.parts(),
+        factories.stacks(),
         factories.ORIGIN,
     )
-    fleet.images.update([request.image, *(part.image for part in request.parts)])
-    world = World(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    return deploy(request, world, told.append)
+    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
+    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
+    return deploy(request, context, told.append)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_release_that_answers_well_stays_and_the_evidence_is_told(fleet: Fleet
     told: list[Event] = []
     fleet["host-2"].answers[TWO] = (200, 4)  # 2 %, which is allowed
     assert go(fleet, "two", told).outcome == "live"
-    said = [event.text for event in told if isinstance(event, Said)]
+    said = [event.text for event in told if isinstance(event, Message)]
     assert "host-2: 4 of 200 answers failed in 1 s (2.0%, at most 2.0%)" in said
 
 
@@ -82,7 +82,7 @@ def test_a_release_that_nobody_asks_stays_and_that_is_told(fleet: Fleet) -> None
     fleet["host-1"].answers[TWO] = fleet["host-2"].answers[TWO] = (0, 0)
     assert go(fleet, "two", told).outcome == "live"
     assert fleet.served() == [TWO, TWO]
-    said = [event.text for event in told if isinstance(event, Said)]
+    said = [event.text for event in told if isinstance(event, Message)]
     assert "host-2: no request in 1 s, so that nothing can be said" in said
 
 

@@ -136,13 +136,13 @@ class CommandLine:
                 same(argv, stacks.edge_processes())
                 return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
             case "start", [project, folder]:
-                return self._up_part(project, folder)
-            case "retire-part", [_, part, *keys]:
-                same(argv, stacks.retire(part, keys))
-                self._retire(part, keys)
+                return self._up_stack(project, folder)
+            case "retire-part", [_, stack, *keys]:
+                same(argv, stacks.retire(stack, keys))
+                self._retire(stack, keys)
             case "remove-stack", [folder, name]:
                 same(argv, stacks.remove(name))
-                self._host.engine.stop_stack(name)
+                self._host.engine.halt_stack(name)
                 if not half:
                     remove(self._host.files, folder)
                     self._host.engine.remove_stack(name)
@@ -211,25 +211,25 @@ class CommandLine:
         self._host.tasks.append(" ".join(ran))
         return Completed(137) if half else self._host.task_ends
 
-    def _up_part(self, project: str, folder: str) -> Completed:
+    def _up_stack(self, project: str, folder: str) -> Completed:
         told, now_s = environment_of(self._host.files, folder), self._host.clock.monotonic()
         image, key = told["PART_IMAGE"], told["PART_KEY"]
         edge = folder.startswith(f"{paths.ROOT}/edge/")
-        part = "edge" if edge else folder.rstrip("/").rpartition("/")[2]
-        if self._host.engine.up_part(part, image, key, project, now_s) and edge:
+        stack = "edge" if edge else folder.rstrip("/").rpartition("/")[2]
+        if self._host.engine.up_stack(stack, image, key, project, now_s) and edge:
             pids = 9 + 100 * len(self._host.edges)
             text = self._host.files[paths.ROUTES].decode()
             self._host.edges.append(Nginx.started(text, key, first_pid=pids))
             self._host.nginx.lingers_s = self._host.edge_lingers_s
         return Completed(0)
 
-    def _retire(self, part: str, keys: list[str]) -> None:
+    def _retire(self, stack: str, keys: list[str]) -> None:
         for key in keys:
-            self._host.engine.retire_part(part, key)
-            remove(self._host.files, f"{paths.ROOT}/{part}/{key}")
-            remove(self._host.files, f"{paths.ROOT}/{part}/conf/{key}")
+            self._host.engine.stop_stack(stack, key)
+            remove(self._host.files, f"{paths.ROOT}/{stack}/{key}")
+            remove(self._host.files, f"{paths.ROOT}/{stack}/conf/{key}")
             for nginx in self._host.running_edges():
-                if (part, nginx.key) == ("edge", key):
+                if (stack, nginx.key) == ("edge", key):
                     nginx.quit(self._host.clock.monotonic())
 
     def _pull(self, images: list[str]) -> Completed:

@@ -137,7 +137,7 @@ class SimulatedEngine:
                 environment=environment,
             )
 
-    def up_part(self, name: str, image: str, key: str, project: str, now_s: float) -> bool:
+    def up_stack(self, name: str, image: str, key: str, project: str, now_s: float) -> bool:
         """Starts a project's one part anew if its image or key changed; returns whether it did."""
         self._check(image)
         container = project
@@ -161,13 +161,13 @@ class SimulatedEngine:
         for name in names:
             self.containers.pop(name, None)
 
-    def retire_part(self, name: str, key: str) -> None:
+    def stop_stack(self, name: str, key: str) -> None:
         """Stops and removes the containers of a part that bear this key."""
         labels = {"py-cicd.name": name, "py-cicd.key": key}
         found = [n for n, c in self.containers.items() if dict(c.labels) == labels]
         self.remove(found)
 
-    def stop_stack(self, name: str) -> None:
+    def halt_stack(self, name: str) -> None:
         """Stops the containers of a stack, whatever their key."""
         for container in self._stack(name):
             container.behaviour = Behaviour(dies_after_s=0)
