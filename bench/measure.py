@@ -1,4 +1,4 @@
-"""Measures one running stack from outside, the same for every way; it knows neither of them."""
+"""Measures a service from outside, in the same way for this project and for plain Compose."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from e2e.loadgen.load import (
 from e2e.ship import until
 
 STARTS = 3
-RATE = 50.0
+RATE = 50.0  # requests a second during a redeploy
 
 
 def first_answer(start: Callable[[], Container]) -> float:
-    """Returns the median time, over some starts, until a container just started answers /version, in seconds."""
+    """Returns the seconds from the start of a container to its first answer to /version, the median of `STARTS`."""
     return statistics.median(_one_start(start) for _ in range(STARTS))
 
 
 def _one_start(start: Callable[[], Container]) -> float:
-    begun = time.monotonic()
+    started = time.monotonic()
     container = start()
     try:
         until(lambda: _answers(_address(container)), within_s=60, every_s=0.01)
-        return time.monotonic() - begun
+        return time.monotonic() - started
     finally:
         container.remove(force=True)
 
@@ -55,40 +55,41 @@ def _answers(address: str) -> bool:
 
 
 def requests_per_second(url: str, *, seconds: float = 8.0) -> float:
-    """Returns how many GETs of /api/monitor are answered well, with eight clients that ask on."""
+    """Returns how many GETs of /api/monitor succeed in a second, with eight clients that never pause."""
     saturate(url, "/api/monitor", seconds=1)
-    begun = time.monotonic()
+    started = time.monotonic()
     report = saturate(url, "/api/monitor", seconds=seconds)
-    return (len(report.answers) - len(report.lost)) / (time.monotonic() - begun)
+    return (len(report.answers) - len(report.lost)) / (time.monotonic() - started)
 
 
 @dataclass(frozen=True)
 class Redeploy:
-    """A redeploy under load, begun at `begun` on the monotonic clock: its own time, and what users met."""
+    """A redeploy under load: its start on the monotonic clock, its duration and the report of the load."""
 
-    begun: float
+    started: float
     seconds: float
     report: Report
 
     @property
-    def live_after(self) -> float:
-        """Seconds until the last request was due that failed or met the release before."""
-        last = self.report.answers[-1].release
-        others = [each.due for each in self.report.answers if each.lost or each.release != last]
-        return max(others, default=self.begun) - self.begun
+    def live_after_s(self) -> float:
+        """Seconds from the start to the last request that failed or reached the old release."""
+        answers = self.report.answers
+        new = answers[-1].release
+        not_yet = [answer.due for answer in answers if answer.lost or answer.release != new]
+        return max(not_yet, default=self.started) - self.started
 
 
 def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
-    """Redeploys while `RATE` requests a second go on, fresh and keep-alive, until they are all well again."""
+    """Redeploys under a load of `RATE` requests a second, on new and kept connections, until none fails any more."""
     with Load(url, rate=RATE) as load:
         until(lambda: len(load.report.answers) > RATE, within_s=10)
-        begun = time.monotonic()
+        started = time.monotonic()
         redeploy()
-        seconds = time.monotonic() - begun
-        until(lambda: _well_for(load, 2.0), within_s=90)
-    return Redeploy(begun, seconds, load.report)
+        seconds = time.monotonic() - started
+        until(lambda: _no_loss_for(load, 2.0), within_s=90)
+    return Redeploy(started, seconds, load.report)
 
 
-def _well_for(load: Load, seconds: float) -> bool:
+def _no_loss_for(load: Load, seconds: float) -> bool:
     recent = load.report.since(time.monotonic() - seconds)
     return len(recent.answers) > RATE * seconds / 2 and not recent.lost

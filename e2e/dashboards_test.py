@@ -10,15 +10,15 @@ import pytest
 from e2e.loadgen.load import Load
 from e2e.ship import until
 from e2e.stack import Stack
-from observability.dashboard_definitions import BOARDS
+from observability.dashboard_definitions import DASHBOARDS
 
 RATE = 20.0
 WINDOW_S = 45
 SHOWN_WITHIN_S = 60.0
 PANELS = {
-    (board.uid.removeprefix("py-cicd-"), panel.title): panel
-    for board in BOARDS
-    for panel in board.panels
+    (dashboard.uid.removeprefix("py-cicd-"), panel.title): panel
+    for dashboard in DASHBOARDS
+    for panel in dashboard.panels
 }
 REPLICAS = 5
 
@@ -75,12 +75,12 @@ def test_panels_count_replicas_hosts_and_what_runs_on_them(stack: Stack) -> None
         for labels, value in shown(stack, "rollout", "Replicas by release")
     }
     assert up[(release, "stable")] == REPLICAS
-    runs = [labels for labels, _ in shown(stack, "rollout", "What runs")]
+    runs = [labels for labels, _ in shown(stack, "rollout", "Running replicas")]
     assert len([each for each in runs if each["release"] == release]) == REPLICAS
     for title in ("Hosts", "Engines", "Edges"):
         assert values(stack, "fleet", title) == [hosts], title
     running = {
-        labels["kind"]: value for labels, value in shown(stack, "fleet", "Containers that run")
+        labels["kind"]: value for labels, value in shown(stack, "fleet", "Running containers")
     }
     assert running["replica"] >= REPLICAS
 

@@ -32,7 +32,7 @@ from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
 from deploy.run.images import BuildContext, build, publish, smoke_test
 from e2e.stack import Clone, checkout
-from toolchain.paths import find_places
+from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
 ACCOUNT = "123456789012"
@@ -49,7 +49,7 @@ def engine() -> Engine:
 @pytest.fixture(scope="module")
 def bases(engine: Engine) -> Bases:
     """The bases of the checkout under test, from the tool cache where they are there."""
-    cache = find_places(os.environ).cache
+    cache = find_paths(os.environ).cache
     recipes = checkout() / "deploy" / "base"
     return Bases(recipes, cache, engine, print, mirror=mirror(os.environ))
 

@@ -46,7 +46,7 @@ def test_a_killed_replica_fires_an_alert_that_its_runbook_mends(stack: Stack) ->
         assert alert["labels"]["host"] == "host-1"
         assert "1 of its replicas" in alert["annotations"]["summary"]
         book = alert["annotations"]["runbook"]
-        _run(stack, _commands(stack, book, "Mend")[0], SERVICE="app", HOST="host-1")
+        _run(stack, _commands(stack, book, "Fix")[0], SERVICE="app", HOST="host-1")
         until(lambda: not _alert(stack, "ReplicasMissing"), within_s=ENDS_WITHIN_S)
     finally:
         host.run("docker", "start", watchdog)

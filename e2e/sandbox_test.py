@@ -24,7 +24,7 @@ from deploy.adapters.docker import Engine
 from e2e.stack import checkout, terminated_as_interrupt
 from sandbox import lifecycle, state
 from sandbox.ports import PortTakenError
-from toolchain.paths import find_places
+from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -39,7 +39,7 @@ class Sandbox:
     said: list[str] = field(default_factory=list)
 
     def base(self, name: str) -> str:
-        recipes, cache = checkout() / "deploy" / "base", find_places(os.environ).cache
+        recipes, cache = checkout() / "deploy" / "base", find_paths(os.environ).cache
         said, archive = self.said.append, mirror(os.environ)
         return Bases(recipes, cache, Engine(), said, mirror=archive).ensure(name)
 

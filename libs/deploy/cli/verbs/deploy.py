@@ -20,18 +20,18 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         metavar="REF@DIGEST",
-        help="an image that is published (default: build this checkout)",
+        help="a published image (default: build this checkout)",
     )
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas on each host")
     parser.add_argument(
         "--dotenv",
         metavar="FILE",
-        help="write the release that it ended with, for later jobs of a GitLab pipeline",
+        help="write the resulting release to FILE, for later jobs of a GitLab pipeline",
     )
     parser.add_argument(
         "--hold",
         action="store_true",
-        help="stop before the switch, the candidate answering on the preview route only",
+        help="stop before the switch: the candidate answers on the preview route only",
     )
     add_wait(parser)
     parser.add_argument(
@@ -44,7 +44,7 @@ def _add(parser: ArgumentParser) -> None:
         type=_percent,
         default=0,
         metavar="P%",
-        help="send this share of the users to it first, judge, then go on",
+        help="send this share of the requests to it first, and continue if the gate passes",
     )
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
@@ -64,12 +64,12 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     context = wiring.context()
     if not arguments.image and not arguments.wait:
         refuse_if_taken(context.hosts)  # before a build that takes minutes
-    request = wiring.requests.deploy(
+    command = wiring.commands.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
-    request = replace(request, options=_options(arguments))
-    request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
-    return document_of(deploy(request, context, console.tell, wait=arguments.wait), console)
+    command = replace(command, options=_options(arguments))
+    command = _with_canary(replace(command, hold=arguments.hold), arguments.canary)
+    return document_of(deploy(command, context, console.tell, wait=arguments.wait), console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:
@@ -86,17 +86,17 @@ def _options(arguments: Namespace) -> tuple[str, ...]:
 def _percent(text: str) -> int:
     number = text.removesuffix("%")
     if not number.isdigit() or not 1 <= int(number) <= 99:
-        raise ArgumentTypeError("a canary's share should be from 1% to 99%")
+        raise ArgumentTypeError("must be from 1% to 99%")
     return int(number)
 
 
-def _with_canary(request: DeployCommand, percent: int) -> DeployCommand:
-    if percent and not request.service.gate.enabled:
+def _with_canary(command: DeployCommand, percent: int) -> DeployCommand:
+    if percent and not command.service.gate.enabled:
         raise UsageError(
-            f"{request.service.name} has no gate that could judge a canary; nothing was touched",
+            f"{command.service.name} has no gate, so a canary could not be evaluated; nothing was changed",
             hint="enable [gate] in its service.toml, or deploy without --canary",
         )
-    return replace(request, canary=percent)
+    return replace(command, canary=percent)
 
 
 VERB = Verb(

@@ -1,4 +1,4 @@
-"""Facts about the host, platform, CPU, memory and network for the system page; never a rate."""
+"""Reads facts about host, platform, CPU, memory and network for the system page."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ import psutil
 
 from app.readings import ROOT
 
-# The limit of the container's control group, version 2 or 1.
+# The container's memory limit in control groups version 2 and 1.
 _MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -30,11 +30,11 @@ class Interface:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Sizes in bytes, times in seconds. `memory_limit` is the container's, None without one."""
+class SystemInfo:
+    """Facts about the machine, sizes in bytes. `memory_limit` is the container's, None if it has none."""
 
-    host: str
-    system: str
+    hostname: str
+    os_name: str
     kernel: str
     architecture: str
     python: str
@@ -53,11 +53,11 @@ class Machine:
     interfaces: tuple[Interface, ...]
 
 
-def inspect() -> Machine:
+def read_system_info() -> SystemInfo:
     memory, swap, disk = psutil.virtual_memory(), psutil.swap_memory(), psutil.disk_usage(ROOT)
-    return Machine(
-        host=socket.gethostname(),
-        system=_system_name(),
+    return SystemInfo(
+        hostname=socket.gethostname(),
+        os_name=_os_name(),
         kernel=f"{platform.system()} {platform.release()}",
         architecture=platform.machine(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
@@ -78,7 +78,7 @@ def inspect() -> Machine:
 
 
 def memory_limit(files: Iterable[Path], memory_total: int) -> int | None:
-    """The first file that holds a number; one above the machine's memory means "no limit"."""
+    """Returns the first limit found in `files`. None if there is none below the machine's memory."""
     for file in files:
         try:
             text = file.read_text().strip()
@@ -90,6 +90,7 @@ def memory_limit(files: Iterable[Path], memory_total: int) -> int | None:
 
 
 def cpu_model(cpuinfo: str) -> str:
+    """Returns the model name in the text of /proc/cpuinfo."""
     for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name":
@@ -106,7 +107,7 @@ def _cpu_model() -> str:
 
 
 @cache
-def _system_name() -> str:
+def _os_name() -> str:
     try:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):

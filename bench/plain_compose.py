@@ -1,4 +1,4 @@
-"""The plain way: docker build, docker push, docker compose up -d --scale app=5 and a classic upstream."""
+"""Deploys with plain Docker Compose: docker build, docker push, docker compose up --scale app=5, an nginx upstream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container
 
-from bench.registry import Account
+from bench.registry import RegistryAccount
 from e2e.loadgen.load import replicas_seen
 from e2e.stack import HostContainer
 
@@ -22,11 +22,11 @@ REPLICAS = 5
 
 
 @dataclass(frozen=True)
-class PlainWay:
-    """One host of a sandbox, used as a person at its shell would; all it makes is named `plain`."""
+class PlainCompose:
+    """Deploys the app on a host of a sandbox as a person at its shell would. All that it creates is named `plain`."""
 
     engine: docker.DockerClient
-    account: Account
+    account: RegistryAccount
     host: HostContainer
     registry: str
     nginx: str
@@ -36,7 +36,7 @@ class PlainWay:
         return f"http://{self.host.address}:{PORT}"
 
     def build(self, sources: Path, tag: str, base: str, index: str, pip: str) -> str:
-        """Builds the sources with pip; returns the image's name on this machine."""
+        """Builds the image with pip from `index`. Returns its name on this machine."""
         name = f"{self.account.address}/plain:{tag}"
         self.engine.images.build(
             path=str(sources),
@@ -48,7 +48,7 @@ class PlainWay:
         return name
 
     def push(self, name: str) -> dict[str, int]:
-        """Pushes an image; returns what it consists of in the registry."""
+        """Pushes an image. Returns the size of each of its blobs in the registry, by digest."""
         login = {"username": self.account.user, "password": self.account.password}
         for line in self.engine.images.push(name, auth_config=login, stream=True, decode=True):
             if "error" in line:
@@ -56,21 +56,21 @@ class PlainWay:
         return self.account.blobs("plain", name.rpartition(":")[2])
 
     def install(self) -> None:
-        """Puts the compose file and nginx's on the host, and logs its engine in as people do."""
+        """Copies the compose file and nginx.conf to the host and logs its Docker in to the registry."""
         self.host.put(FOLDER, _packed(HERE, ("compose.yml", "nginx.conf")))
         self.host.put(FOLDER, _packed_text("password", self.account.password))
         login = f"docker login -u {self.account.user} --password-stdin {self.registry} < {FOLDER}/password"
         self.host.run("sh", "-c", login)
 
     def up(self, tag: str) -> None:
-        """Pulls and starts five replicas and nginx, or replaces them."""
+        """Pulls the image and starts, or replaces, five replicas and nginx."""
         image = f"{self.registry}/plain:{tag}"
-        told = [f"IMAGE={image}", f"NGINX={self.nginx}", f"RELEASE={tag}", f"PORT={PORT}"]
-        compose = ["env", "-C", FOLDER, *told, "docker", "compose", "-p", "plain"]
+        variables = [f"IMAGE={image}", f"NGINX={self.nginx}", f"RELEASE={tag}", f"PORT={PORT}"]
+        compose = ["env", "-C", FOLDER, *variables, "docker", "compose", "-p", "plain"]
         self.host.run(*compose, "up", "-d", "--quiet-pull", "--scale", f"app={REPLICAS}")
 
     def await_up(self) -> None:
-        """Waits until nginx answers at all."""
+        """Waits until the app answers through nginx."""
         if not replicas_seen(self.url, wanted=1, within_s=60):
             raise RuntimeError(f"{self.url} doesn't answer")
 
@@ -79,17 +79,17 @@ class PlainWay:
         return self.engine.containers.run(name, detach=True, labels={"py-cicd.bench": "plain"})
 
     def remove(self) -> None:
-        """Removes what it made on the host."""
-        told = ["IMAGE=none", "NGINX=none"]
+        """Removes everything that it created on the host."""
+        variables = ["IMAGE=none", "NGINX=none"]
         self.host.run(
-            "env", "-C", FOLDER, *told, "docker", "compose", "-p", "plain", "down", "-t", "1"
+            "env", "-C", FOLDER, *variables, "docker", "compose", "-p", "plain", "down", "-t", "1"
         )
         self.host.run("docker", "logout", self.registry)
         self.host.run("rm", "-rf", FOLDER)
 
 
 def lay_out(checkout: Path, folder: Path) -> Path:
-    """Makes the folder that a plain Dockerfile is built in: the same sources as ours, copied in."""
+    """Copies the Dockerfile and the sources of the app into a new build folder, which it returns."""
     unwanted = shutil.ignore_patterns(
         "*_test.py", "*_fixture.py", "BUILD", "__pycache__", "Dockerfile"
     )

@@ -1,4 +1,4 @@
-"""What is asked for in this call: of which service, by whom, from which revision; never carries it out."""
+"""Makes the commands of this call: for which service, by whom, from which revision."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from deploy.run.rollout.deploy import (
 from deploy.run.steps.secrets import SecretResolver
 
 
-class Requests:
-    """Makes the requests that `deploy.run` takes; the vault needs an environment, so it is made when it is used."""
+class Commands:
+    """Makes the commands that `deploy.run` carries out."""
 
     def __init__(
         self,
         settings: Settings,
         images: Images,
-        vault: Callable[[], SecretResolver],
+        secrets: Callable[[], SecretResolver],  # a function, since making it needs an environment
         checkout: Checkout,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._images = images
-        self._vault = vault
+        self._secrets = secrets
         self._checkout = checkout
         self._clock = clock
 
@@ -49,19 +49,19 @@ class Requests:
         why: str = "",
         push: bool = True,
     ) -> DeployCommand:
-        """What a deploy of this service asks for; builds and publishes the image unless one is named.
+        """Returns the command to deploy a service. Builds and publishes its image unless `image` is given.
 
-        Without `push` nothing is published: an image that the registry lacks stands as its local id.
+        Without `push` nothing is published, and an image that the registry lacks is named by its local id.
         """
         service = self._settings.service(name)
         if replicas is not None:
             service = replace(service, replicas=replicas)
         environment = self._settings.environment()
-        # Before anything is built: what is missing shows at once, and no child process inherits one.
-        self._vault().find(name, service.secrets)
+        # Before anything is built: a missing secret fails at once, and no child process inherits a value.
+        self._secrets().find(name, service.secrets)
         if image is None and self._checkout.dirty and not environment.allow_dirty:
             raise UsageError(
-                f"the checkout has changes that are not committed; {environment.name} takes committed source only",
+                f"the checkout has uncommitted changes, and {environment.name} accepts only committed source",
                 hint="commit them, or deploy to the sandbox",
             )
         if image is not None:
@@ -84,36 +84,36 @@ class Requests:
         )
 
     def rollback(self, name: str, to: str, *, why: str = "") -> RollbackCommand:
-        """What a rollback of this service asks for."""
+        """Returns the command to roll back to `to`, or to the previous release if it is empty."""
         return RollbackCommand(
             self._settings.service(name), self.origin(why), to, pipeline=invoker.pipeline()
         )
 
-    def promotion(self, name: str, release: str, *, why: str = "") -> PromoteCommand:
-        """What a promotion of this service's candidate asks for."""
+    def promote(self, name: str, release: str, *, why: str = "") -> PromoteCommand:
+        """Returns the command to switch to a held candidate."""
         return PromoteCommand(
             self._settings.service(name), self.origin(why), release, pipeline=invoker.pipeline()
         )
 
     def abort(self, name: str, release: str, *, why: str = "") -> AbortCommand:
-        """What the end of this service's candidate asks for."""
+        """Returns the command to remove a held candidate."""
         return AbortCommand(
             self._settings.service(name), self.origin(why), release, pipeline=invoker.pipeline()
         )
 
     def scale(self, name: str, replicas: int, *, why: str = "") -> ScaleCommand:
-        """What another scale of this service asks for."""
+        """Returns the command to run so many replicas on each host."""
         return ScaleCommand(
             self._settings.service(name), self.origin(why), replicas, pipeline=invoker.pipeline()
         )
 
     @property
     def pipeline(self) -> str:
-        """The address of the pipeline that runs this, "" outside of one."""
+        """The URL of the pipeline that runs this, "" outside a pipeline."""
         return invoker.pipeline()
 
     def origin(self, why: str) -> Origin:
-        """Who acts now, and why, from what revision."""
+        """Returns who acts, when, why and from which revision."""
         return self._origin(why, dirty=False)
 
     def _origin(self, why: str, *, dirty: bool) -> Origin:

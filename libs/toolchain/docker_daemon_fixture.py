@@ -1,4 +1,4 @@
-"""An HTTP server on a Unix socket that answers as a Docker engine does; for tests alone."""
+"""A fake Docker daemon for tests: an HTTP server on a Unix socket."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from toolchain.engine import Engine
+from toolchain.docker_daemon import DockerDaemon
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        answers = {
+        bodies = {
             "/_ping": b"OK",
             "/containers/json": b'[{"Id": "a"}]',
             "/images/py-cicd/base-python:0a/json": b"{}",
         }
-        body = answers.get(self.path)
+        body = bodies.get(self.path)
         self.send_response(200 if body else 404)
         self.end_headers()
         self.wfile.write(body or b"")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is inherited
-        """Keep the test's output clean."""
+        """Prints nothing, to keep the test's output clean."""
 
     def address_string(self) -> str:
         return "unix"
 
 
-class ServedEngine:
-    """The server, running while it is entered."""
+class FakeDockerDaemon:
+    """The server. It runs inside the `with` block."""
 
     def __init__(self, path: Path) -> None:
-        self.engine = Engine(f"unix://{path}")
+        self.daemon = DockerDaemon(f"unix://{path}")
         self._server = socketserver.UnixStreamServer(str(path), _Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -54,6 +54,6 @@ class ServedEngine:
         self._thread.join()
 
     @staticmethod
-    def nobody(folder: Path) -> Engine:
-        """An engine whose socket isn't there."""
-        return Engine(f"unix://{folder}/no-docker.sock")
+    def absent(folder: Path) -> DockerDaemon:
+        """Returns a daemon whose socket doesn't exist."""
+        return DockerDaemon(f"unix://{folder}/no-docker.sock")
