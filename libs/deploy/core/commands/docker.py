@@ -28,14 +28,14 @@ trap 'exit 143' HUP INT TERM
 
 # $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull;
 # when it was last accepted stays, for an alert.
-_PULL = """
+_PULL = f"""
 rm -rf "$1".*
 login=$(mktemp -d "$1.XXXXXX") || exit 1
 trap 'rm -rf "$login"' EXIT
 trap 'exit 1' HUP INT TERM
 export DOCKER_CONFIG="$login"
-docker login --username "$2" --password-stdin "$3" >/dev/null || exit 66
-touch "${1%/*}/registry-login"
+docker login --username "$2" --password-stdin "$3" >/dev/null || exit {LOGIN_REFUSED}
+touch "${{1%/*}}/registry-login"
 shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
 """

@@ -98,7 +98,9 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
         files.tar_of((("routes.conf", "# 1\n# 2\n", 0o644),)),
     )
     machine.run(files.overlay(paths.TARGETS), files.tar_of((("app.json", "[]\n", 0o644),)))
-    (machine.root / "ledger.jsonl").write_text('first\n{"event": "effect"}\ntor')
+    (machine.root / "ledger.jsonl").write_text(
+        'first\n{"event": "effect"}\n{"event":"judged"}\ntor'
+    )
     (machine.root / "services/app/hold.json").write_text('{"release": "r000002-b"}\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         printed = machine.run(snapshot.look()).stdout.decode().splitlines()
@@ -123,6 +125,14 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
         "ledger tor",
         'hold {"release": "r000002-b"}',
     ]
+
+
+def test_old_rollout_logs_are_removed(machine: Machine) -> None:
+    for number in range(1, files.KEPT_ROLLOUT_LOGS + 3):
+        assert machine.run(files.keep_rollout_log("app", number), b"{}").returncode == 0
+    folder = machine.root / "services/app/rollouts"
+    kept = sorted(file.name for file in folder.iterdir())
+    assert (kept[0], len(kept)) == ("000003.json", files.KEPT_ROLLOUT_LOGS)
 
 
 def test_a_look_at_a_bare_host_is_no_failure(machine: Machine) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from deploy.core.commands.paths import chronicles
 
+KEPT_ROLLOUT_LOGS = 100
+
 # $1 folder. A tar on stdin becomes the folder, whole or not at all. Secrets that replicas in it read are moved, not
 # copied: a replica's mount is of that very folder. A kill may have left them where they were moved to.
 _PLACE = """
@@ -31,7 +33,7 @@ _SEED = 'mkdir -p "$1" && tar -x --skip-old-files -C "$1"'
 # $1 folder, $2 file, $3 how many are kept; the text on stdin.
 _KEEP = """
 mkdir -p "$1" && cd "$1" && cat > "$2.new" && mv "$2.new" "$2" || exit 1
-ls | grep '[.]json$' | head -n "-$3" | xargs -r rm -f --
+find . -maxdepth 1 -name '*.json' | sort | head -n "-$3" | xargs -r rm -f --
 """
 
 
@@ -51,8 +53,16 @@ def seed(folder: str) -> list[str]:
 
 
 def keep_rollout_log(service: str, turn: int) -> list[str]:
-    """Keeps a deploy's chronicle (stdin) with the hundred before it."""
-    return ["sh", "-c", _KEEP, "keep", chronicles(service), f"{turn:06d}.json", "100"]
+    """Writes a rollout log (stdin) and removes all but the last KEPT_ROLLOUT_LOGS."""
+    return [
+        "sh",
+        "-c",
+        _KEEP,
+        "keep",
+        chronicles(service),
+        f"{turn:06d}.json",
+        str(KEPT_ROLLOUT_LOGS),
+    ]
 
 
 def remove_folders(folders: Iterable[str]) -> list[str]:

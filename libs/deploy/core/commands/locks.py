@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploy.core.commands.paths import ROOT
+from deploy.core.commands.shell import KILL_AFTER_S
 
 LOCK, EFFECTS, TOKEN, HOLDER = (
     f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json")
@@ -20,18 +21,27 @@ LOCK_TAKEN = 75
 STRAGGLERS = 76
 FENCED = 77
 
-# $1 lock, $2 effects, $3 token file, $4 holder file, $5 token, $6 who holds it (JSON).
-# Whoever has the lock waits a little for what a dead deployer's last effect still does, then writes its own token, so
-# that an effect of anybody else is refused from here on. `cat` ends with the connection, and the lock with it.
-# Who asks `is_held` shares the lock for some milliseconds: that must refuse nobody.
-_HOLD = """
-mkdir -p "${1%/*}" || exit 1
-exec flock --exclusive --timeout 0.3 --conflict-exit-code 75 "$1" sh -c '
-flock --exclusive --timeout 5 --conflict-exit-code 76 "$2" \\
-  sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
-printf "%s\\n" "$6" > "$4"
+LOCK_WAIT_S = 0.3
+"""`is_held` shares the lock for some milliseconds, which must not refuse a deploy."""
+
+EFFECTS_WAIT_S = 5.0
+"""How long a new holder waits for the last effect of a deployer that is gone."""
+
+# $1 lock, $2 how long to wait for it, $3 effects, $4 how long to wait for these, $5 token file, $6 holder file,
+# $7 token, $8 who holds the lock (JSON); times in seconds.
+# The new holder waits until no effect runs, then writes its own token, so that effects of anybody else are refused
+# from here on. `cat` ends with the connection, and the lock with it.
+_HOLD = f"""
+mkdir -p "${{1%/*}}" || exit 1
+exec 8>> "$1"
+flock --exclusive --timeout "$2" --conflict-exit-code {LOCK_TAKEN} 8 || exit
+exec 9>> "$3"
+flock --exclusive --timeout "$4" --conflict-exit-code {STRAGGLERS} 9 || exit
+printf %s "$7" > "$5" || exit 1
+exec 9>&-
+printf '%s\\n' "$8" > "$6"
 echo held
-exec cat > /dev/null' hold "$@"
+exec cat > /dev/null
 """
 
 # record LEDGER HEAD: adds the line HEAD (JSON without its end) with this host's time, sealed by the hash of the line
@@ -57,10 +67,10 @@ record() (
 # $1 token file, $2 token, $3 ledger, $4 head of the entry, $5 limit in seconds, then the command. The shared lock on
 # `effects` is this effect's mark of being alive. An effect that can't be recorded is told, its own end is kept.
 _EFFECT = f"""{RECORD}
-[ "$(cat "$1")" = "$2" ] || exit 77
+[ "$(cat "$1")" = "$2" ] || exit {FENCED}
 ledger=$3 head=$4 limit=$5
 shift 5
-timeout --kill-after=5 "$limit" "$@"
+timeout --kill-after={KILL_AFTER_S:g} "$limit" "$@"
 code=$?
 record "$ledger" "$head, \\"code\\": $code" </dev/null || echo "the ledger can't be written" >&2
 exit "$code"
@@ -68,14 +78,20 @@ exit "$code"
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry.
 _NOTE = f"""{RECORD}
-[ "$(cat "$1")" = "$2" ] || exit 77
+[ "$(cat "$1")" = "$2" ] || exit {FENCED}
 record "$3" "$4"
+"""
+
+# $1 ledger, $2 head of the entry.
+_RECORD = f"""{RECORD}
+record "$1" "$2"
 """
 
 
 def hold(token: str, holder: str) -> list[str]:
     """Takes the host's lock and keeps it until stdin ends; prints `held`. 75: taken, 76: effects still run."""
-    return ["sh", "-c", _HOLD, "hold", LOCK, EFFECTS, TOKEN, HOLDER, token, holder]
+    locks = [LOCK, f"{LOCK_WAIT_S:g}", EFFECTS, f"{EFFECTS_WAIT_S:g}"]
+    return ["sh", "-c", _HOLD, "hold", *locks, TOKEN, HOLDER, token, holder]
 
 
 def effect(token: str, head: str, argv: Sequence[str], timeout_s: float) -> list[str]:
@@ -95,9 +111,17 @@ def note(token: str, head: str) -> list[str]:
 
 def record(head: str) -> list[str]:
     """Adds one entry to the ledger, of what was done without the lock."""
-    return ["sh", "-c", f'{RECORD}\nrecord "$1" "$2"', "record", LEDGER, head]
+    return ["sh", "-c", _RECORD, "record", LEDGER, head]
 
 
 def is_held() -> list[str]:
     """Ends with 75 if somebody holds the lock."""
-    return ["flock", "--shared", "--nonblock", "--conflict-exit-code", "75", LOCK, "true"]
+    return [
+        "flock",
+        "--shared",
+        "--nonblock",
+        "--conflict-exit-code",
+        str(LOCK_TAKEN),
+        LOCK,
+        "true",
+    ]

@@ -14,6 +14,9 @@ from deploy.core.commands.locks import LEDGER, RECORD
 AT_ONCE = 8
 """Commands that run at once in replicas of one host."""
 
+PIECE_BYTES = 3000
+"""The longest piece of a line, well below PIPE_BUF with its name and mark."""
+
 INTERRUPTED = 143
 """What the ledger has of a command that was ended with whoever asked for it: as a shell has it of SIGTERM."""
 
@@ -24,9 +27,10 @@ INTERRUPTED = 143
 _SPEAK = r"""
 export LC_ALL=C
 case $(awk -W version 2>&1 </dev/null) in mawk*) at_once="-W interactive" ;; *) at_once= ;; esac
+# shellcheck disable=SC2016 # these are variables of awk
 mark='{
-  while (length($0) > 3000) {
-    for (n = 3000; n > 2990 && substr($0, n + 1, 1) ~ /[\200-\277]/;) n--
+  while (length($0) > most) {
+    for (n = most; n > most - 10 && substr($0, n + 1, 1) ~ /[\200-\277]/;) n--
     print name " - " substr($0, 1, n) "\n"
     $0 = substr($0, n + 1)
   }
@@ -34,7 +38,8 @@ mark='{
   fflush()
 }'
 speak() {
-  code=$({ { "$@" 2>&1 </dev/null; echo $? >&4; } | awk $at_once -v ORS= -v name="$name" "$mark" >&3; } 4>&1)
+  # shellcheck disable=SC2086 # at_once is two words or none
+  code=$({ { "$@" 2>&1 </dev/null; echo $? >&4; } | awk $at_once -v ORS= -v most="$piece" -v name="$name" "$mark" >&3; } 4>&1)
   echo "$name = $code" >&3
   return "$code"
 } 3>&1
@@ -42,6 +47,7 @@ speak() {
 
 # $1 names, then options of docker logs.
 _FOLLOW = f"""{_SPEAK}
+piece={PIECE_BYTES}
 names=$1
 shift
 for name in $names; do speak docker logs "$@" "$name" & done
@@ -51,7 +57,8 @@ wait
 # $1 ledger, $2 head of the entry, $3 names, $4 how many at once, then the command. The ledger gets one line, with the
 # worst of the exit codes: also when whoever asked is gone and the command is ended with them (shell.watched).
 _EXECUTE = f"""{_SPEAK}{RECORD}
-ledger=$1 head=$2 names=$3 most=$4 running= worst=0
+piece={PIECE_BYTES}
+ledger=$1 head=$2 names=$3 most=$4 running='' worst=0
 shift 4
 end() {{
   trap '' HUP INT TERM
@@ -63,7 +70,7 @@ settle() {{
   for one in $running; do
     wait "$one" || {{ code=$?; [ "$code" -le "$worst" ] || worst=$code; }}
   done
-  running=
+  running=''
 }}
 for name in $names; do
   speak docker exec "$name" "$@" &

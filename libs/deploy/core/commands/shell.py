@@ -15,6 +15,9 @@ MISSING = 44
 KILL_AFTER_S = 5.0
 """How long a command that ran into its limit may take to end after SIGTERM, until SIGKILL."""
 
+WATCHED_KILL_AFTER_S = 2.0
+"""The same for a command whose reader is gone (`watched`)."""
+
 # The temporary file is 0600 from its first byte. stdin that ends early (a lost connection) is told
 # from a whole file by the expected size, so that a torn file is never renamed into place.
 _PUT = """set -eu
@@ -49,14 +52,14 @@ sync -- "$1"
 # The command gets a process group of its own; a watcher that reads our stdin ends it at EOF, which
 # is what sshd makes of a closed channel. Without it a command that prints nothing would outlive its
 # reader. `kill -TERM -- -1` is no valid form in dash, `kill -s TERM -- -1` is in every sh.
-_WATCHED = """exec 3<&0
+_WATCHED = f"""exec 3<&0
 setsid -- "$@" 3<&- </dev/null 2>&1 &
 child=$!
 (
   exec >/dev/null 2>&1
   while read -r _ <&3; do :; done
   kill -s TERM -- "-$child"
-  sleep 2
+  sleep {WATCHED_KILL_AFTER_S:g}
   kill -s KILL -- "-$child"
 ) &
 watcher=$!

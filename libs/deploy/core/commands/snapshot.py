@@ -30,7 +30,12 @@ _ENGINE = (
 )
 
 
-# $1 root, $2 what of a container, $3 of the engine. A line a fact, each with its kind in front.
+# Most of a ledger, and of no use to a plan: effects, and the results of analyses.
+_LEFT_OUT_EVENTS = ("effect", "judged")
+_LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
+
+# $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out.
+# Prints one fact per line, each after its kind.
 _LOOK = """
 engine=$(docker info --format "$3") || exit 1
 printf '%s\\n' "$engine"
@@ -45,7 +50,7 @@ cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
 cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
 (cd "$1/metrics/conf/targets" 2>/dev/null && sha256sum -- *.json 2>/dev/null) | sed 's/^/targets /'
 printf 'now %s\n' "$(date +%s)"
-grep -v -e '"event": "effect"' -e '"event": "judged"' "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
+grep -v -E -e "$4" "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
 for hold in "$1"/services/*/hold.json; do
   [ -e "$hold" ] && printf 'hold %s\n' "$(cat "$hold")"
 done
@@ -55,7 +60,7 @@ true
 
 def look() -> list[str]:
     """Prints all that a plan is made from; never changes anything."""
-    return ["sh", "-c", _LOOK, "look", ROOT, _CONTAINER, _ENGINE]
+    return ["sh", "-c", _LOOK, "look", ROOT, _CONTAINER, _ENGINE, _LEFT_OUT]
 
 
 def parse_snapshot(name: str, text: str) -> HostState:

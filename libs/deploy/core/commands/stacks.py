@@ -12,7 +12,14 @@ from deploy.core.state.stack import Stack
 
 NGINX_REFUSED = 65
 
-# $1 conf folder, $2 size in bytes, $3 generation that is left, $4 one that comes; routes.conf on stdin. Each edge that
+LEFT_KEPT_MIN = 10
+"""How long the files of left generations are kept: longer than any old worker lives (worker_shutdown_timeout)."""
+
+START_WAIT_S = 60
+"""How long compose waits for a stack to run."""
+
+# $1 conf folder, $2 size in bytes, $3 generation that is left, $4 one that comes, $5 minutes for which the files of
+# generations that were left are kept; routes.conf on stdin. Each edge that
 # runs judges the text, by its own nginx.conf, before it replaces what runs; the size tells a text that a lost
 # connection cut off, which nginx might take for a whole one. Workers of the generation that is left see its file and
 # hand over what still comes to them (docs/adr/0024); a disk that is too full for it leaves them as they were.
@@ -26,7 +33,7 @@ printf '%s\\n' "$edges" | while read -r id key; do
   docker exec "$id" nginx -t -q -c "/etc/nginx/py-cicd/$key/nginx.next.conf" </dev/null || exit 65
   rm "$key/nginx.next.conf"
 done || exit
-mkdir -p left; find left -type f -mmin +10 -delete; rm -f "left/$4"
+mkdir -p left; find left -type f -mmin "+$5" -delete; rm -f "left/$4"
 sync routes.next.conf && mv routes.next.conf routes.conf || exit 1
 printf '%s\\n' "$edges" | while read -r id key; do docker kill --signal HUP "$id" >/dev/null || exit 1; done || exit
 [ "$3" = "$4" ] || touch "left/$3"
@@ -45,13 +52,13 @@ done
 
 # $1 project, $2 folder. An edge of an older tool has a published port, which nobody can share: it goes first.
 # A part that needs the engine's socket has the rights of whoever deploys, not root's.
-_START = """
+_START = f"""
 case "$1" in py-cicd-edge-*)
   docker ps --all --quiet --filter label=com.docker.compose.project=py-cicd-edge | xargs -r docker rm --force >/dev/null
 esac
 HOST_USER="$(id -u):$(id -g)" SOCKET_GROUP="$(stat -c %g /var/run/docker.sock)"
 export HOST_USER SOCKET_GROUP
-exec docker compose --project-name "$1" --project-directory "$2" up --detach --wait --wait-timeout 60
+exec docker compose --project-name "$1" --project-directory "$2" up --detach --wait --wait-timeout {START_WAIT_S}
 """
 
 # $1 the parts' folder, $2 their name, then keys. What stops of its own accord does so within its grace period.
@@ -60,17 +67,18 @@ folder=$1 name=$2
 shift 2
 for key in "$@"; do
   found=$(docker ps --all --quiet --filter "label=py-cicd.name=$name" --filter "label=py-cicd.key=$key") || exit 1
-  if [ -n "$found" ]; then docker stop $found >/dev/null && docker rm --force $found >/dev/null || exit 1; fi
-  rm -rf "$folder/$key" "$folder/conf/$key"
+  printf '%s\\n' "$found" | xargs -r docker stop >/dev/null || exit 1
+  printf '%s\\n' "$found" | xargs -r docker rm --force >/dev/null || exit 1
+  rm -rf "${folder:?}/${key:?}" "${folder:?}/conf/${key:?}"
 done
 """
 
 # $1 folder of the stack, $2 its name. The containers go last: while one is left, the next deploy repeats this.
 _REMOVE = """
 found=$(docker ps --all --quiet --filter "label=py-cicd.name=$2") || exit 1
-[ -z "$found" ] || docker stop $found >/dev/null || exit 1
+printf '%s\\n' "$found" | xargs -r docker stop >/dev/null || exit 1
 rm -rf "$1" || exit 1
-[ -z "$found" ] || docker rm --force $found >/dev/null
+printf '%s\\n' "$found" | xargs -r docker rm --force >/dev/null
 """
 
 
@@ -79,7 +87,7 @@ def replace_routes(size: int, left: str, taken: str) -> list[str]:
 
     65: one refused it and nothing changed.
     """
-    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size), left, taken]
+    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size), left, taken, str(LEFT_KEPT_MIN)]
 
 
 def edge_processes() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,17 @@ def test_a_generation_that_comes_back_is_no_longer_left(machine: Machine) -> Non
         assert machine.run(argv, b"new\n").returncode == 0
     assert "left/two" in files(machine)
     assert "left/one" not in files(machine)
+
+
+def test_files_of_generations_that_were_left_long_ago_are_removed(machine: Machine) -> None:
+    left = machine.root / "edge/conf/left"
+    left.mkdir()
+    for name, minutes in (("old", stacks.LEFT_KEPT_MIN + 2), ("recent", stacks.LEFT_KEPT_MIN - 2)):
+        (left / name).touch()
+        then = time.time() - 60 * minutes
+        os.utime(left / name, (then, then))
+    assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
+    assert sorted(file.name for file in left.iterdir()) == ["one", "recent"]
 
 
 def test_routes_that_an_edge_refuses_change_nothing(machine: Machine) -> None:

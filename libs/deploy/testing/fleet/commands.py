@@ -129,7 +129,7 @@ class CommandLine:
             case "pull", [_, user, registry, *images]:
                 same(argv, docker.pull(user, registry, images))
                 return self._pull(images)
-            case "routes", [_, _, left, taken]:
+            case "routes", [_, _, left, taken, _]:
                 same(argv, stacks.replace_routes(len(stdin), left, taken))
                 return self._routes(stdin.decode())
             case "processes", []:
