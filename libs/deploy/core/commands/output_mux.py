@@ -39,7 +39,10 @@ mark='{
 }'
 speak() {
   # shellcheck disable=SC2086 # at_once is two words or none
-  code=$({ { "$@" 2>&1 </dev/null; echo $? >&4; } | awk $at_once -v ORS= -v most="$piece" -v name="$name" "$mark" >&3; } 4>&1)
+  code=$({
+    { "$@" 2>&1 </dev/null; echo $? >&4; } |
+      awk $at_once -v ORS= -v most="$piece" -v name="$name" "$mark" >&3
+  } 4>&1)
   echo "$name = $code" >&3
   return "$code"
 } 3>&1
