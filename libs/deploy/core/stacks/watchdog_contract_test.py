@@ -32,7 +32,7 @@ from deploy.core.state.ledger import broken_links, head_of, parse_ledger
 from deploy.core.state.release import Release, make_release
 from deploy.core.state.stack import REPLACED, Stack
 from deploy.testing import factories
-from deploy.testing.local_root import Machine
+from deploy.testing.local_root import LocalRoot
 from engine_api.client import EngineClient
 from watchdog.__main__ import ROOT, Watchdog
 from watchdog.containers import Container
@@ -147,7 +147,7 @@ class FakeEngine(EngineClient):
 
 
 def test_both_write_one_chain_into_the_ledger(tmp_path: Path) -> None:
-    machine = Machine.at(tmp_path / "root")
+    machine = LocalRoot.at(tmp_path / "root")
     ledger, seal = (machine.root / Path(name).name for name in (LEDGER, SEAL))
     (machine.root / Path(TOKEN).name).write_text("token")
     head = head_of(replace(factories.ENTRY, event="effect", what="a line of the tool's"))
