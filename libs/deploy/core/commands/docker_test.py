@@ -103,7 +103,7 @@ def test_a_look_prints_a_line_a_fact(machine: LocalRoot) -> None:
     )
     (machine.root / "services/app/hold.json").write_text('{"release": "r000002-b"}\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        printed = machine.run(snapshot.look()).stdout.decode().splitlines()
+        printed = machine.run(snapshot.take()).stdout.decode().splitlines()
         port = f"0100007F:{taken.getsockname()[1]:04X}"
     assert [line for line in printed if line.startswith("socket ") and port in line]
     lines = [line for line in printed if not line.startswith("socket ")]
@@ -136,11 +136,11 @@ def test_old_rollout_logs_are_removed(machine: LocalRoot) -> None:
 
 
 def test_a_look_at_a_bare_host_is_no_failure(machine: LocalRoot) -> None:
-    done = machine.run(snapshot.look())
+    done = machine.run(snapshot.take())
     assert done.returncode == 0
     assert b"release" not in done.stdout
 
 
 def test_a_look_at_an_engine_that_is_down_is_a_failure(machine: LocalRoot) -> None:
     (machine.fake / "down").touch()
-    assert machine.run(snapshot.look()).returncode == 1
+    assert machine.run(snapshot.take()).returncode == 1

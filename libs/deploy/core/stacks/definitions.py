@@ -1,4 +1,4 @@
-"""The stacks that every host runs beside its services, as parts; never starts one."""
+"""Defines the stacks that every host runs beside its services."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ EXPORTER_PACKAGES = ("exporter", "engine_api")
 
 
 def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Stack:
-    """Makes the edge from deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf as they stand.
+    """Returns the edge's stack from the texts of deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf.
 
-    Each edge has files of its own under its key, nginx.conf included, so that two run side by side and the way back
-    is to the one that ran; what is routed is one file of all (docs/adr/0012).
+    Each edge has its own files under its key, including nginx.conf, so that two can run side by side and a revert
+    finds the old one. All edges share one file of routes (docs/adr/0012).
     """
     http_port, preview_port = edge.http_port, edge.preview_port
     key = _key(image, (edge_yml, on_host_yml, nginx_conf, http_port, preview_port))
@@ -36,7 +36,7 @@ def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edg
         (f"{key}/edge.yml", edge_yml, 0o644),
         (f"conf/{conf}", nginx_conf, 0o644),
     )
-    # What is routed belongs to the services; a new edge answers 503 until the first release is live.
+    # Routes belong to the services. The first edge of a host answers 503 until a release is live.
     routes = render_edge(EdgeState(), http_port=http_port, preview_port=preview_port)
     return Stack(
         "edge",
@@ -71,10 +71,14 @@ def metrics_stack(
     password_hash: str,
     interval_s: int,
 ) -> Stack:
-    """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
+    """Returns the stack of a host's Prometheus.
+
+    `cert` and `key` are PEM texts, `password_hash` is the bcrypt hash of `password`.
+    """
     config = render_prometheus(interval_s=interval_s)
-    told = (cert, key, password, metrics.user, metrics.port, config, node_flags())
-    identity = _key(image, told)
+    # The password, since its hash has a new salt each time.
+    settings = (cert, key, password, metrics.user, metrics.port, config, node_flags())
+    identity = _key(image, settings)
     files = (
         ("compose.yml", render_compose(image, port=metrics.port, key=identity), 0o644),
         ("conf/prometheus.yml", config, 0o644),

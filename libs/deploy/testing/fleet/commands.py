@@ -88,8 +88,8 @@ class CommandLine:
         self, argv: list[str], name: str, values: list[str], stdin: bytes, *, half: bool
     ) -> Completed:
         match name, values:
-            case "look", _:
-                same(argv, snapshot.look())
+            case "snapshot", _:
+                same(argv, snapshot.take())
                 return Completed(0, self._look())
             case "requests", [since, until, _, _, mark]:
                 same(argv, access_log.count_requests(float(since), float(until), mark))
