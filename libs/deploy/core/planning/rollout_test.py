@@ -121,7 +121,7 @@ def test_first_deploy_prepares_a_bare_host() -> None:
         "  a: pull app edge python prometheus (not on the host)\n"
         "  a: write release app r1 with 2 replicas (not on the host)\n"
         "  a: start stack edge (not running)\n"
-        "  a: start stack keeper (not running)\n"
+        "  a: start stack watchdog (not running)\n"
         "  a: start stack metrics (not running)\n"
         "start:\n"
         "  a: start 2 replicas of app r1 (new release)\n"
@@ -140,6 +140,37 @@ def test_first_deploy_prepares_a_bare_host() -> None:
         "tidy:\n"
         "  a: remove unused upstreams of app (only r1 is live)\n"
         "  a: scrape app r1 as stable (live now)"
+    )
+
+
+def test_stack_that_the_watchdog_replaces_is_removed_before_the_watchdog_starts() -> None:
+    before = live("a", 1)
+    others = tuple(stack for stack in before.stacks if stack[0] != "watchdog")
+    keeper = ("keeper", "some key")
+    for host in (
+        replace(before, stacks=(*others, keeper)),
+        replace(before, stacks=others, stopped_stacks=(keeper,)),
+    ):
+        assert text(plan_deploy(desired(1), FleetState((host,)))) == (
+            "prepare:\n"
+            "  a: remove stack keeper (replaced by the watchdog)\n"
+            "  a: start stack watchdog (not running)\n"
+            "verify:\n"
+            "  a: check that all 2 replicas answer through the edge\n"
+            "record:\n"
+            "  a: record app r1 as live (rollback target: verified from outside)"
+        )
+
+
+def test_replaced_stack_that_an_earlier_version_started_again_is_removed() -> None:
+    host = live("a", 1)
+    host = replace(host, stacks=(*host.stacks, ("keeper", "some key")))
+    plan = plan_deploy(desired(1), FleetState((host,)))
+    assert text(plan) == (
+        "prepare:\n"
+        "  a: remove stack keeper (replaced by the watchdog)\n"
+        "record:\n"
+        "  a: record app r1 as live (rollback target: verified from outside)"
     )
 
 
@@ -548,6 +579,21 @@ def test_revert_starts_a_stack_that_ran_before_and_no_other() -> None:
         "revert:\n"
         "  a: start stack edge (not running)\n"
         "  a: check that all 2 replicas answer through the edge"
+    )
+
+
+def test_revert_starts_the_watchdog_only_if_neither_it_nor_what_it_replaces_runs() -> None:
+    before = replace(live("a", 1), stacks=(("edge", "old"), ("keeper", "old")))
+    neither = replace(before, stacks=(("edge", "old"),))
+    stopped = replace(neither, stopped_stacks=(("keeper", "old"),))
+    start = (
+        "  a: start stack watchdog (not running)\n"
+        "  a: check that all 2 replicas answer through the edge"
+    )
+    assert reverted(1, (before,), (before,)) == ""
+    assert reverted(1, (before,), (neither,)) == f"revert:\n{start}"
+    assert reverted(1, (before,), (stopped,)) == (
+        f"revert:\n  a: remove stack keeper (replaced by the watchdog)\n{start}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deploy.core.planning.plan import DesiredState
-from deploy.core.planning.steps import StartStack, Step, StopStack
+from deploy.core.planning.steps import RemoveStack, StartStack, Step, StopStack
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
 from deploy.core.state.release import Release
@@ -13,8 +13,14 @@ from deploy.core.state.stack import Stack
 
 
 def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Yields the start of every stack of which none runs."""
+    """Yields the start of every stack of which none runs, and before it the removal of the stacks that it replaces.
+
+    A replaced stack is removed whenever it is found, because an earlier version of the tool may have started it again.
+    """
     for stack in desired.stacks:
+        for name in stack.replaces:
+            if host.other_stacks(name, None):
+                yield RemoveStack(host.host, name, f"replaced by the {stack.name}")
         if not host.stack_keys(stack.name):
             yield StartStack(host.host, stack, "not running")
 
@@ -66,12 +72,14 @@ def edge_to_restore(release: Release, live: Release | None, fleet: FleetState) -
 
 
 def lost(desired: DesiredState, before: HostState, now: HostState) -> tuple[Stack, ...]:
-    """Returns the stacks that ran before the attempt and don't run now."""
+    """Returns the stacks that ran before the attempt, themselves or what they replace, and don't run now."""
     return tuple(
-        stack
-        for stack in desired.stacks
-        if before.stack_keys(stack.name) and not now.stack_keys(stack.name)
+        stack for stack in desired.stacks if _runs(stack, before) and not _runs(stack, now)
     )
+
+
+def _runs(stack: Stack, host: HostState) -> bool:
+    return any(host.stack_keys(name) for name in (stack.name, *stack.replaces))
 
 
 def revert(desired: DesiredState, before: HostState, now: HostState) -> Iterator[Step]:

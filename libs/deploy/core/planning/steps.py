@@ -111,6 +111,19 @@ class StopStack:
 
 
 @dataclass(frozen=True)
+class RemoveStack:
+    """Stops and removes a stack of an earlier version, with its files."""
+
+    host: str
+    name: str
+    because: str
+
+    @property
+    def subject(self) -> str:
+        return f"remove stack {self.name}"
+
+
+@dataclass(frozen=True)
 class ReplaceUnhealthy:
     """Removes replicas that won't become healthy, so that StartReplicas starts them anew."""
 
@@ -433,6 +446,7 @@ Step = (
     | WriteSecrets
     | StartStack
     | StopStack
+    | RemoveStack
     | ReplaceUnhealthy
     | StartReplicas
     | AwaitHealthy

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from deploy.core.config import Service
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
 from deploy.core.state.release import sequence_of
+from deploy.core.state.stack import REPLACED
 
 
 class ServicePhase(StrEnum):
@@ -59,12 +61,20 @@ def drift(service: Service, host: HostState) -> list[str]:
     found = {container.name: container for container in host.replicas(service.name, live.id)}
     others = [release for release in host.running_releases(service.name) if release != live.id]
     return [
-        *(
-            f"{host.host}: no {stack} runs"
-            for stack in ("edge", "keeper")
-            if not host.stack_keys(stack)
-        ),
+        *_stacks(host),
         *(f"{host.host}: {name} is missing" for name in live.names if name not in found),
         *(f"{host.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready),
         *(f"{host.host}: {release} runs beside {live.id}" for release in others),
     ]
+
+
+def _stacks(host: HostState) -> Iterator[str]:
+    for name in ("edge", "watchdog"):
+        replaced = [other for other in REPLACED.get(name, ()) if host.stack_keys(other)]
+        if not host.stack_keys(name) and not replaced:
+            yield f"{host.host}: no {name} runs"
+        elif host.stack_keys(name):
+            yield from (
+                f"{host.host}: the {other} runs beside the {name} that replaces it"
+                for other in replaced
+            )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+REPLACED: Mapping[str, tuple[str, ...]] = {"watchdog": ("keeper",)}
+"""Stacks of earlier versions, by the stack that does their work now. A host must not run both."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class Stack:
     def folder(self) -> str:
         """The folder of its compose.yml, below the stack's own: "" or, side by side with others, `KEY/`."""
         return f"{self.key}/" if self.side_by_side else ""
+
+    @property
+    def replaces(self) -> tuple[str, ...]:
+        """The names of the stacks of earlier versions whose work this one does."""
+        return REPLACED.get(self.name, ())
 
     @property
     def project(self) -> str:

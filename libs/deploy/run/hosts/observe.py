@@ -33,7 +33,7 @@ def _observe_or_problem(host: Host) -> HostState:
 
 def observe_host(host: Host) -> HostState:
     """Returns one host's snapshot. Raises CommandError if its Docker engine doesn't answer."""
-    done = host.run(snapshot.look(), timeout_s=60)
+    done = host.run(snapshot.take(), timeout_s=60)
     if done.code != 0:
         raise CommandError(
             f"{host.name}: its Docker engine doesn't answer: {last_line(done)}",

@@ -170,6 +170,27 @@ def _two_edges() -> tuple[Fleet, DeployCommand]:
     return fleet, deploy_command(fleet, "three", stacks="3")
 
 
+def _replaced_stack() -> tuple[Fleet, DeployCommand]:
+    """An upgrade of hosts that an earlier version of the tool set up, with a keeper in the watchdog's place."""
+    fleet = Fleet.of(*NAMES)
+    earlier = replace(deploy_command(fleet, "one"), stacks=factories.stacks_of_earlier_version())
+    run_deploy(fleet, earlier)
+    assert [_supervisors(host) for host in fleet.hosts] == [["keeper"], ["keeper"]]
+    fleet.must_serve.update(NAMES)
+    return fleet, deploy_command(fleet, "two")
+
+
+def _supervisors(host: MemoryHost) -> list[str]:
+    """Returns the names of the running stacks that restart containers: there must be exactly one."""
+    now_s = host.clock.monotonic()
+    return [
+        container.labels["py-cicd.name"]
+        for container in host.engine.containers.values()
+        if container.labels["py-cicd.name"] in ("keeper", "watchdog")
+        if container.status(now_s) == "running"
+    ]
+
+
 CASES = (
     Case("first", _first, "", MORE_WAYS),
     Case("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
@@ -177,6 +198,7 @@ CASES = (
     Case("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
     Case("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
     Case("two-edges", _two_edges, "r000001-3f9c2ab"),
+    Case("replaced-stack", _replaced_stack, "r000001-3f9c2ab", MORE_WAYS),
 )
 
 
@@ -293,6 +315,7 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
         assert host.folders("app") == {old} - {""}, where
         assert route is None or (route.candidate, len(route.upstreams)) == (None, 1 if old else 0)
         assert host.locked_by == "", where
+        assert host.name not in before.used or len(_supervisors(host)) == 1, where
 
 
 def _rerun_ends_well(fleet: Fleet, command: DeployCommand, where: str) -> None:
@@ -306,6 +329,8 @@ def _rerun_ends_well(fleet: Fleet, command: DeployCommand, where: str) -> None:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {result.release}, where
         assert _edges(host) == {command.stacks[0].key}, where
+        assert _supervisors(host) == ["watchdog"], where
+        assert not any(path.startswith(f"{paths.ROOT}/keeper/") for path in host.files), where
         targets = json.loads(host.files[f"{paths.TARGETS}/app.json"])
         labels = {(target["labels"]["release"], target["labels"]["track"]) for target in targets}
         assert labels == {(result.release, "stable")}, where

@@ -23,6 +23,7 @@ from deploy.core.planning.steps import (
     Prune,
     PullImages,
     RecordLive,
+    RemoveStack,
     ReplaceUnhealthy,
     RunTask,
     ScaleDown,
@@ -114,6 +115,8 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
             stacks.start(locked, clock, stack, preview_port=edge.preview_port)
         case StopStack(name=name, keys=keys):
             stacks.stop(locked, name, keys)
+        case RemoveStack(name=name):
+            stacks.remove(locked, name)
         case ReplaceUnhealthy(names=names):
             locked.run_checked(docker.remove_containers(names), f"removing {' '.join(names)}")
         case StartReplicas(release=release):

@@ -42,6 +42,11 @@ def stop(locked: LockedHost, name: str, keys: tuple[str, ...]) -> None:
     locked.run_checked(stacks.retire(name, keys), what, timeout_s=STOP_LIMIT_S)
 
 
+def remove(locked: LockedHost, name: str) -> None:
+    """Stops and removes a whole stack with its files. Raises CommandError."""
+    locked.run_checked(stacks.remove(name), f"removing {name}", timeout_s=STOP_LIMIT_S)
+
+
 def _write(locked: LockedHost, stack: Stack) -> None:
     folder = f"{paths.ROOT}/{stack.name}"
     settings = f"PART_IMAGE={stack.image}\nPART_KEY={stack.key}\n{stack.settings}"
