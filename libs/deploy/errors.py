@@ -135,10 +135,6 @@ class TaskError(ShipError):
     """A task of a release failed or took too long; the message has its last lines."""
 
 
-class JudgedError(ShipError):
-    """A release that went live was judged and refused; the message says on what evidence."""
-
-
 class VerifyError(ShipError):
     """What answers from outside is not what was deployed."""
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
-from deploy.core.config import Service
-from deploy.core.state.release import Release
 from deploy.core.state.secrets import Found, Missing
 
 
@@ -104,20 +102,6 @@ class ImageRegistry(Protocol):
     def size_of(self, image: str) -> int:
         """Returns how many bytes a pull of `name@sha256:...` moves, 0 if the registry doesn't say."""
         ...
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a judge says of a release: "pass", "fail" or "inconclusive", and what it saw, a line a fact."""
-
-    outcome: Literal["pass", "fail", "inconclusive"]
-    evidence: tuple[str, ...] = ()
-
-
-class Judge(Protocol):
-    """Says how a release does on a host, from what was seen there in the last `since_s` seconds."""
-
-    def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict: ...
 
 
 class SecretStore(Protocol):

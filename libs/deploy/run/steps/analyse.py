@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from deploy.core.analysis import access_log
-from deploy.core.analysis.access_log import MARK, SYNTHETIC, parse_counts
+from deploy.core.analysis.access_log import MARK, SYNTHETIC
 from deploy.core.analysis.evidence import (
     Counts,
     Requests,
@@ -27,10 +26,10 @@ from deploy.core.analysis.verdict import (
 from deploy.core.config import Condition, Service
 from deploy.core.ports import Clock, Host, MetricsQuery
 from deploy.core.state.release import Release
-from deploy.errors import CommandError, GateError, MetricsError
-from deploy.run.hosts.locked_host import last_line
+from deploy.errors import GateError, MetricsError
 from deploy.run.hosts.waiting import wait_until
 from deploy.run.steps.replicas import with_last_words
+from deploy.run.steps.request_counts import count_since, host_time
 from deploy.run.steps.synthetic import (
     Course,
     send,
@@ -82,7 +81,7 @@ class _Session:
         self._bench = bench
         self._warm = False
         gate = case.service.gate
-        now = {host.name: _now(host) for host in case.hosts}
+        now = {host.name: host_time(host) for host in case.hosts}
         self._since = {name: begun - gate.baseline_s for name, begun in now.items()}
         # Both sides' synthetic requests are of this moment: what an earlier verdict sent met another load.
         self._mark = f"{MARK}{int(next(iter(now.values())) * 1000):x}-"
@@ -160,12 +159,7 @@ class _Session:
         return requests_of(counts, self._case.release, self._case.previous)
 
     def _count_of(self, host: Host) -> tuple[str, Counts]:
-        # Until a second hence: what was written in this very moment is part of it.
-        argv = access_log.count_requests(self._since[host.name], _now(host) + 1, self._mark)
-        done = host.run(argv, timeout_s=60)
-        if done.code != 0:
-            raise CommandError(f"{host.name}: the edge's log can't be read: {last_line(done)}")
-        return host.name, parse_counts(done.stdout)
+        return host.name, count_since(host, self._since[host.name], self._mark)
 
     def _readings(self) -> tuple[Finding, ...]:
         conditions = self._case.service.gate.conditions if self._case.conditions else ()
@@ -185,11 +179,3 @@ class _Session:
             return read(condition, metrics.query(query))
         except MetricsError as error:
             return unread(condition, error.message)
-
-
-def _now(host: Host) -> float:
-    done = host.run(access_log.host_time())
-    try:
-        return float(done.stdout)
-    except ValueError as error:
-        raise CommandError(f"{host.name}: its clock can't be read: {last_line(done)}") from error

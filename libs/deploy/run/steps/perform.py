@@ -41,7 +41,7 @@ from deploy.core.planning.steps import (
     WriteSecrets,
     WriteTargets,
 )
-from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, MetricsQuery, Probe
 from deploy.core.stacks.prometheus import render_targets
 from deploy.core.state.hold import Hold, dump_hold
 from deploy.core.state.ledger import Entry
@@ -78,7 +78,6 @@ class StepContext:
     registry: ImageRegistry
     probe: Probe
     clock: Clock
-    judge: Judge
     hosts: Mapping[str, Host]
     metrics: MetricsQuery | None
     entry: Callable[[], Entry]
@@ -140,9 +139,7 @@ def perform(step: Step, held: LockedHost, context: StepContext) -> None:
             url = context.host(host.name).url
             verify_outside(host, clock, step, context.probe, url, edge.preview_port)
         case WatchRelease():
-            verdict = watch(host, clock, context.judge, context.service, step)
-            for line in verdict.evidence:
-                context.tell(host.name, line)
+            context.tell(host.name, watch(host, clock, context.service, step).text)
         case WriteHold(hold=hold):
             _write_hold(held, hold)
         case DropHold(service=service):

@@ -139,7 +139,8 @@ class Fleet:
                 raise Killed
             if fault is not None:
                 return Answer(0, b"told to fail")
-            return host.answer(_PUBLIC, (headers or {}).get("Host", ""), f"/{path}")
+            name, request_id = ((headers or {}).get(each, "") for each in ("Host", "X-Request-Id"))
+            return host.answer(_PUBLIC, name, f"/{path}", request_id)
 
     def _fault(self, host: MemoryHost) -> Fault | None:
         return next((each for each in self.faults if each.count(host.name)), None)
