@@ -169,8 +169,8 @@ class SelectionMissedError(ShipError):
     """A full run failed where the selection for the change would not have looked; all was tested."""
 
 
-class GateError(ShipError):
-    """A release was judged and refused, or (`holds`) a person is to look at it; `verdict` is what it rests on."""
+class ReleaseRefusedError(ShipError):
+    """The watch or the analysis refused a release, as `verdict` says. With `holds` a person is to decide about it."""
 
     def __init__(
         self, message: str, *, verdict: object, holds: bool = False, hint: str = ""

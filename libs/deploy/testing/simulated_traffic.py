@@ -1,4 +1,4 @@
-"""Simulated requests to a release, from a seed: how often a gate is wrong, and how often right; never a clock."""
+"""Simulates requests to two releases from a seed, to measure how often the analysis is right."""
 
 from __future__ import annotations
 
@@ -6,23 +6,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.core.analysis.samples import (
-    ReleaseStats,
-    RequestStats,
-    tally,
-)
-from deploy.core.analysis.verdict import (
-    INCONCLUSIVE,
-    Evidence,
-    Verdict,
-    judge,
-)
+from deploy.core.analysis.samples import ReleaseStats, RequestStats
+from deploy.core.analysis.verdict import Evidence, Outcome, Verdict, evaluate
 from deploy.core.config import Gate
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a release answers: a log-normal time of this median, replicas that differ by a share, failures."""
+    """How a release answers: log-normal latency with this median, replicas that differ by a share, failures."""
 
     median_s: float = 0.015
     sigma: float = 0.5
@@ -36,7 +27,7 @@ class Behaviour:
 
 
 class SimulatedRelease:
-    """Replicas with speeds of their own, which stay the same over all looks."""
+    """Replicas with different speeds that stay the same in all attempts."""
 
     def __init__(self, behaviour: Behaviour, chance: random.Random) -> None:
         self._behaviour = behaviour
@@ -46,7 +37,7 @@ class SimulatedRelease:
         self._total = ReleaseStats()
 
     def after(self, more: int) -> ReleaseStats:
-        """Returns all requests so far, once so many more were answered."""
+        """Returns all requests so far, after this many more."""
         counts = [more // len(self._speeds)] * len(self._speeds)
         for number in range(more % len(self._speeds)):
             counts[number] += 1
@@ -56,45 +47,51 @@ class SimulatedRelease:
         return self._total
 
     def _answers(self, replica: int, count: int) -> RequestStats:
-        told, chance = self._behaviour, self._chance
+        behaviour, chance = self._behaviour, self._chance
         errors = (
-            told.sick_replica_errors if replica == 0 and told.sick_replica_errors else told.errors
+            behaviour.sick_replica_errors
+            if replica == 0 and behaviour.sick_replica_errors
+            else behaviour.errors
         )
 
         def one() -> tuple[float, bool]:
-            seconds = told.median_s * self._speeds[replica] * chance.lognormvariate(0, told.sigma)
-            seconds += told.added_s
-            if chance.random() < told.slow_share:
-                seconds += told.slow_s
+            seconds = (
+                behaviour.median_s
+                * self._speeds[replica]
+                * chance.lognormvariate(0, behaviour.sigma)
+            )
+            seconds += behaviour.added_s
+            if chance.random() < behaviour.slow_share:
+                seconds += behaviour.slow_s
             return seconds, chance.random() < errors
 
-        return tally(one() for _ in range(count))
+        return RequestStats.from_requests(one() for _ in range(count))
 
 
 def simulate(
     old: Behaviour,
     new: Behaviour,
     gate: Gate,
-    each_look: int,
+    each_attempt: int,
     seed: int,
     *,
     max_error_share: float = 0.02,
 ) -> Verdict:
-    """Judges one simulated rollout, look by look, until the gate is sure or out of looks."""
+    """Returns the verdict on one simulated rollout: of the first conclusive attempt, or of the last one."""
     chance = random.Random(seed)  # noqa: S311 - a simulation is repeatable
-    old_side, new_side = SimulatedRelease(old, chance), SimulatedRelease(new, chance)
+    old_release, new_release = SimulatedRelease(old, chance), SimulatedRelease(new, chance)
     verdict = Verdict(())
-    for look in range(1, gate.looks + 1):
-        evidence = Evidence(new_side.after(each_look), old_side.after(each_look))
-        verdict = judge(evidence, gate, max_error_share, look)
-        if verdict.outcome != INCONCLUSIVE:
+    for attempt in range(1, gate.looks + 1):
+        evidence = Evidence(new_release.after(each_attempt), old_release.after(each_attempt))
+        verdict = evaluate(evidence, gate, max_error_share, attempt)
+        if verdict.outcome is not Outcome.INCONCLUSIVE:
             break
     return verdict
 
 
 def rates(run: Callable[[int], Verdict], rollouts: int) -> dict[str, float]:
-    """Returns the share of each outcome over so many seeds."""
-    found = {"pass": 0, "fail": 0, "inconclusive": 0}
+    """Returns the share of each outcome over this many seeds."""
+    counts = dict.fromkeys(Outcome, 0)
     for seed in range(rollouts):
-        found[run(seed).outcome] += 1
-    return {outcome: count / rollouts for outcome, count in found.items()}
+        counts[run(seed).outcome] += 1
+    return {outcome: count / rollouts for outcome, count in counts.items()}

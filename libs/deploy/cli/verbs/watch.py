@@ -37,7 +37,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "service": service.name,
         "release": release,
         "verdict": verdict.outcome,
-        "evidence": [finding.text for finding in verdict.findings],
+        "evidence": [result.text for result in verdict.results],
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.core.analysis.samples import RequestStats
-from deploy.core.analysis.verdict import FAIL, GOOD, INCONCLUSIVE, Finding
+from deploy.core.analysis.verdict import Outcome, RuleResult, percent
 
 FEWEST_FAILURES = 2
 """A single failed request may be chance, however few requests there were."""
@@ -11,15 +11,15 @@ FEWEST_FAILURES = 2
 
 def evaluate_watch(
     host: str, users: RequestStats, max_error_share: float, watched_s: float
-) -> Finding:
+) -> RuleResult:
     """Returns "fail" if more users' requests failed than allowed, "inconclusive" if there were none."""
     figures = {"requests": float(users.requests), "errors": float(users.errors)}
     if not users.requests:
         text = f"{host}: no user requests in {watched_s:.0f} s"
-        return Finding("watch", INCONCLUSIVE, text, figures)
+        return RuleResult("watch", Outcome.INCONCLUSIVE, text, figures)
     text = (
         f"{host}: {users.errors} of {users.requests} requests failed in {watched_s:.0f} s "
-        f"(limit {max_error_share * 100:.1f} %)"
+        f"(limit {percent(max_error_share)})"
     )
     failed = users.errors >= FEWEST_FAILURES and users.error_share > max_error_share
-    return Finding("watch", FAIL if failed else GOOD, text, figures)
+    return RuleResult("watch", Outcome.FAIL if failed else Outcome.PASS, text, figures)

@@ -22,7 +22,7 @@ from deploy.core.analysis.watch import evaluate_watch
         (200, 5, "fail"),
     ],
 )
-def test_watch_fails_above_the_limit_and_with_two_failures_or_more(
+def test_watch_fails_with_two_failures_or_more_above_the_limit(
     requests: int, errors: int, outcome: str
 ) -> None:
     found = evaluate_watch("host-1", RequestStats(requests, errors), 0.02, 5.0)

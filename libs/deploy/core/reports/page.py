@@ -126,13 +126,13 @@ def _gate(verdicts: Sequence[tuple[str, Verdict]]) -> str:
                 _WORDS[each.outcome],
                 escape(each.text),
             )
-            for each in verdict.findings
+            for each in verdict.results
         ]
         basis = "users' requests" if verdict.basis == "users" else "synthetic requests"
         cards.append(
             f'<div class="card"><h3>{escape(names.get(stage, stage))} '
             f'<span class="pill {verdict.outcome}">{_WORDS[verdict.outcome]}</span></h3>'
-            f'<p class="note">look {verdict.look}, by {basis}</p>{_table(("rule", "", "evidence"), rows)}</div>'
+            f'<p class="note">look {verdict.attempt}, by {basis}</p>{_table(("rule", "", "evidence"), rows)}</div>'
         )
     return _section("The gate", f'<div class="cards">{"".join(cards)}</div>')
 
@@ -171,10 +171,10 @@ def _traffic(report: Report) -> str:
     charts = (
         ("requests a second", [_points(s, lambda t: t.requests / EVERY_S) for s in series], True),
         ("errors, %", [_points(s, lambda t: 100 * t.error_share) for s in series], False),
-        ("median, ms", [_points(s, lambda t: 1000 * t.slowest(0.5)) for s in series], False),
+        ("median, ms", [_points(s, lambda t: 1000 * t.quantile_s(0.5)) for s in series], False),
         (
             "95th percentile, ms",
-            [_points(s, lambda t: 1000 * t.slowest(0.95)) for s in series],
+            [_points(s, lambda t: 1000 * t.quantile_s(0.95)) for s in series],
             False,
         ),
     )

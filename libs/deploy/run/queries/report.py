@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from deploy.core.analysis import access_log
-from deploy.core.analysis.samples import RequestStats, counted
+from deploy.core.analysis.samples import RequestStats
 from deploy.core.analysis.verdict import Verdict, parse_verdict
 from deploy.core.commands import locks, paths
 from deploy.core.ports import Host
@@ -143,5 +143,5 @@ def _traffic(
         found.append((milliseconds / 1000, status >= 500, count))
     traffic: dict[str, list[tuple[float, RequestStats]]] = {name: [] for name in names.values()}
     for (name, moment), found in sorted(rows.items()):
-        traffic[name].append((moment, counted(found)))
+        traffic[name].append((moment, RequestStats.from_counts(found)))
     return traffic

@@ -78,7 +78,7 @@ def test_a_release_that_was_taken_back_says_why() -> None:
     assert (found.chronicle.outcome, found.chronicle.release) == ("reverted", TWO)
     assert found.verdicts[0][1].outcome == "fail"
     text = page(scene)
-    assert "the gate refuses" in text
+    assert "the release gate refused" in text
     assert "way back" in text
     assert 'class="pill fail"' in text
 

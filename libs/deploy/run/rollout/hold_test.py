@@ -13,7 +13,7 @@ from deploy.core.planning.steps import name_of
 from deploy.core.ports import Completed
 from deploy.core.state.edge import parse_edge
 from deploy.core.state.ledger import parse_ledger
-from deploy.errors import GateError, LockedError, ShipError, UsageError
+from deploy.errors import LockedError, ReleaseRefusedError, ShipError, UsageError
 from deploy.run.hosts.observe import observe
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import (
@@ -390,10 +390,10 @@ def test_the_live_release_is_watched_and_judged(fleet: Fleet) -> None:
     for host in fleet.hosts:
         host.visits = (Visits(100),)
     release, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock)
-    assert (release, verdict.outcome, len(verdict.findings)) == (ONE, "pass", 2)
+    assert (release, verdict.outcome, len(verdict.results)) == (ONE, "pass", 2)
     break_a_path(fleet)
     fleet["host-2"].visits = (Visits(100, broken=50),)
-    with pytest.raises(GateError, match="50 of 100"):
+    with pytest.raises(ReleaseRefusedError, match="50 of 100"):
         watch_live(SERVICE, fleet.hosts, fleet.clock)
 
 
@@ -402,7 +402,7 @@ def test_a_live_release_is_not_passed_without_a_request_on_each_host(fleet: Flee
         fleet[silent].visits, fleet[busy].visits = (), (Visits(100),)
         _, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock)
         assert verdict.outcome == "inconclusive"
-        texts = [finding.text for finding in verdict.findings]
+        texts = [result.text for result in verdict.results]
         assert any(f"{silent}: no user requests" in text for text in texts)
         assert any(f"{busy}: 0 of 100 requests failed" in text for text in texts)
 

@@ -53,11 +53,7 @@ from deploy.run.steps import (
     replicas,
     stacks,
 )
-from deploy.run.steps.analyse import (
-    AnalysisContext,
-    Comparison,
-    judge_release,
-)
+from deploy.run.steps.analyse import AnalysisContext, AnalysisScope, analyse_release
 from deploy.run.steps.closed import await_closed
 from deploy.run.steps.secrets import SecretResolver
 from deploy.run.steps.tasks import run_task
@@ -171,26 +167,25 @@ def perform(step: Step, held: LockedHost, context: StepContext) -> None:
 
 
 def _analyse(held: LockedHost, context: StepContext, step: AnalyseRelease) -> None:
-    """Judges, and writes the last verdict into the ledger, whichever it is: it is what a report shows."""
-    case = Comparison(
+    """Analyses a release and records the last verdict in the ledger, where reports find it."""
+    scope = AnalysisScope(
         hosts=tuple(context.hosts[name] for name in step.hosts),
         service=context.service,
         release=step.release,
         previous=step.previous,
         preview_port=context.environment.edge.preview_port,
-        before_switch=step.stage != "users",
+        stage=step.stage,
         watch_s=step.watch_s,
-        conditions=step.stage != "trial",
     )
 
     def record(verdict: Verdict) -> None:
         what = dump_verdict(verdict, step.stage)
         held.record(replace(context.entry(), event="judged", outcome="", what=what))
 
-    bench = AnalysisContext(
+    ports = AnalysisContext(
         context.metrics, context.clock, lambda text: context.tell("", text), record
     )
-    judge_release(case, bench)
+    analyse_release(scope, ports)
 
 
 def _pull(held: LockedHost, registry: ImageRegistry, images: tuple[str, ...]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from deploy.core.analysis import access_log
-from deploy.core.analysis.access_log import MARK, parse_counts
-from deploy.core.analysis.evidence import Counts
+from deploy.core.analysis.access_log import SYNTHETIC_PREFIX, Counts, parse_counts
 from deploy.core.ports import Host
 from deploy.errors import CommandError
 from deploy.run.hosts.locked_host import last_line
@@ -22,12 +21,12 @@ def host_time(host: Host) -> float:
         raise CommandError(f"{host.name}: can't read its clock: {last_line(done)}") from error
 
 
-def count_since(host: Host, since: float, mark: str = MARK) -> Counts:
-    """Counts the requests that a host's edge logged since `since` (its own clock).
+def count_since(host: Host, since: float, prefix: str = SYNTHETIC_PREFIX) -> Counts:
+    """Returns the counts of the requests that a host's edge logged from `since` on, by that host's clock.
 
-    Synthetic requests count if their id begins with `mark`. Raises CommandError if the log can't be read.
+    Synthetic requests count only if their id begins with `prefix`. Raises CommandError if the log can't be read.
     """
-    argv = access_log.count_requests(since, host_time(host) + _LATER_S, mark)
+    argv = access_log.count_requests(since, host_time(host) + _LATER_S, prefix)
     done = host.run(argv, timeout_s=60)
     if done.code != 0:
         raise CommandError(f"{host.name}: can't read the edge's access log: {last_line(done)}")

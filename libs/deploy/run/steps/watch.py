@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.core.analysis.access_log import USERS
-from deploy.core.analysis.evidence import requests_of
-from deploy.core.analysis.verdict import FAIL, Finding, Verdict
+from deploy.core.analysis.access_log import Origin
+from deploy.core.analysis.evidence import combine
+from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
 from deploy.core.analysis.watch import evaluate_watch
 from deploy.core.commands import docker
 from deploy.core.config import Service
 from deploy.core.planning.steps import WatchRelease
 from deploy.core.ports import Clock, Host
 from deploy.core.state.release import Release
-from deploy.errors import GateError, UnhealthyError
+from deploy.errors import ReleaseRefusedError, UnhealthyError
 from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.observe import observe
 from deploy.run.steps.replicas import diagnosis, with_last_words
@@ -60,28 +60,28 @@ def _has_ended(state: Mapping[str, Any]) -> bool:
 
 def watch(
     host: Host, clock: Clock, service: Service, step: WatchRelease, *, fresh: bool = True
-) -> Finding:
-    """Watches for `step.watch_s`; returns the last finding. `fresh`: this rollout started the release.
+) -> RuleResult:
+    """Watches for `step.watch_s`; returns the last result. `fresh`: this rollout started the release.
 
-    Raises UnhealthyError for a replica that ended and GateError for a release that fails its users, as soon as
-    either shows. Without any request the finding is inconclusive, which is no reason to revert: the analysis that
-    follows sends requests of its own.
+    Raises UnhealthyError as soon as a replica ended, ReleaseRefusedError as soon as too many users' requests failed.
+    Without requests the result is inconclusive, which is no reason to revert: the analysis that follows sends its own.
     """
     begun, since = clock.monotonic(), host_time(host)
     replicas = _Replicas(host, step.release, fresh)
     while True:
         replicas.check()
         passed_s = clock.monotonic() - begun
-        requests = requests_of({host.name: count_since(host, since)}, step.release, None)
-        users = requests.new[USERS].all
-        finding = evaluate_watch(host.name, users, service.rollout.max_error_share, passed_s)
-        if finding.outcome == FAIL:
-            reason = with_last_words(
-                f"{step.release.id} failed: {finding.text}", host, step.release.names
+        counts = combine({host.name: count_since(host, since)}, step.release, None)
+        users = counts.new[Origin.USERS].total
+        result = evaluate_watch(host.name, users, service.rollout.max_error_share, passed_s)
+        if result.outcome is Outcome.FAIL:
+            reason = f"{step.release.id} failed: {result.text}"
+            raise ReleaseRefusedError(
+                with_last_words(reason, host, step.release.names),
+                verdict=Verdict((result,), basis=Origin.USERS),
             )
-            raise GateError(reason, verdict=Verdict((finding,), basis=USERS))
         if passed_s >= step.watch_s:
-            return finding
+            return result
         clock.sleep(min(INTERVAL_S, max(step.watch_s - passed_s, SHORTEST_PAUSE_S)))
 
 
@@ -94,10 +94,10 @@ def watch_live(service: Service, hosts: Sequence[Host], clock: Clock) -> tuple[s
     """
     release = observe(hosts).live_release(service.name)
 
-    def one(host: Host) -> Finding:
+    def one(host: Host) -> RuleResult:
         step = WatchRelease(host.name, release, service.rollout.watch_s, "requested")
         return watch(host, clock, service, step, fresh=False)
 
     with ThreadPoolExecutor(max_workers=MOST_HOSTS) as pool:
-        findings = tuple(pool.map(one, hosts))
-    return release.id, Verdict(findings, basis=USERS)
+        results = tuple(pool.map(one, hosts))
+    return release.id, Verdict(results, basis=Origin.USERS)

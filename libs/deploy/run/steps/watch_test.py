@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deploy.core.analysis.access_log import MARK, VERIFYING
+from deploy.core.analysis.access_log import SYNTHETIC_PREFIX, VERIFICATION_ID
 from deploy.core.commands import locks
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.deploy import (
@@ -98,7 +98,9 @@ def test_a_release_without_user_requests_stays_live_and_the_log_says_so(fleet: F
 
 
 OURS = pytest.mark.parametrize(
-    "request_id", [VERIFYING, f"{MARK}19a-00000001"], ids=["verification", "synthetic"]
+    "request_id",
+    [VERIFICATION_ID, f"{SYNTHETIC_PREFIX}19a-00000001"],
+    ids=["verification", "synthetic"],
 )
 
 

@@ -91,10 +91,10 @@ class CommandLine:
             case "look", _:
                 same(argv, snapshot.look())
                 return Completed(0, self._look())
-            case "requests", [since, until, _, _, mark]:
-                same(argv, access_log.count_requests(float(since), float(until), mark))
+            case "requests", [since, until, _, _, prefix]:
+                same(argv, access_log.count_requests(float(since), float(until), prefix))
                 self._host.receive_visits(float(since))
-                return Completed(0, self._host.log.count(float(since), float(until), mark))
+                return Completed(0, self._host.log.count(float(since), float(until), prefix))
             case "seconds", [since, until, _]:
                 same(argv, access_log.by_second(float(since), float(until)))
                 return Completed(0, self._host.log.by_second(float(since), float(until)))
