@@ -30,6 +30,7 @@ LIBRARY_OF = {
     "deploy.adapters.aws": {"boto3", "botocore", "mypy_boto3_ecr"},
     "deploy.adapters.config": {"pydantic", "pydantic_core"},
     "deploy.adapters.docker": {"docker", "requests.exceptions"},
+    "deploy.adapters.report_page": {"jinja2"},
     "deploy.adapters.ssh": {"paramiko"},
     "deploy.testing.servers": {"paramiko"},
 }

@@ -40,6 +40,7 @@ HEAVY = {
     "pydantic",
     "cryptography",
     "bcrypt",
+    "jinja2",
 }
 LOADED = """\
 import sys

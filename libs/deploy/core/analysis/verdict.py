@@ -32,6 +32,7 @@ GROSS_ERRORS = 5
 SHIFTED, SHIFTED_FROM_WORST = 0.33, 0.147
 # How many more errors or slow requests, as a share of all, are worth a rollback.
 MORE_ERRORS, MORE_SLOW = 0.005, 0.05
+_STATISTICS = ("p", "level", "delta", "delta_from_worst", "bound")
 # A p value between the level of the test and this one calls for another attempt.
 SUSPICIOUS = 0.05
 
@@ -64,8 +65,9 @@ class RuleResult:
 
     @property
     def statistics(self) -> str:
-        """The figures in one line, such as `p 1.9e-43, delta 0.64`."""
-        return ", ".join(f"{name} {value:.3g}" for name, value in self.figures.items())
+        """The statistics among the figures in one line, such as `p 1.9e-43, delta 0.64`; "" if there are none."""
+        found = {name: self.figures[name] for name in _STATISTICS if name in self.figures}
+        return ", ".join(f"{name} {value:.3g}" for name, value in found.items())
 
 
 @dataclass(frozen=True)

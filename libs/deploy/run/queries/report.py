@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 
 from deploy.core.analysis import access_log
 from deploy.core.analysis.samples import RequestStats
+from deploy.core.analysis.stage import Stage
 from deploy.core.analysis.verdict import Verdict, parse_verdict
 from deploy.core.commands import locks, paths
 from deploy.core.ports import Host
-from deploy.core.reports.page import EVERY_S, Report
+from deploy.core.reports.page import INTERVAL_S, Moment, Report
 from deploy.core.reports.release_diff import changes, replica_diff
 from deploy.core.reports.rollout_log import RolloutLog, parse_rollout_log
 from deploy.core.state.edge import upstream_name
@@ -43,18 +44,17 @@ def gather(
     """
     seen = observe(hosts)
     entries = _entries(hosts, service)
-    chronicle = _chronicle(hosts, service, release, entries)
-    old = seen.release(service, chronicle.previous) if chronicle.previous else None
-    new = seen.release(service, chronicle.release)
+    log = _log(hosts, service, release, entries)
+    old = seen.release(service, log.previous) if log.previous else None
+    new = seen.release(service, log.release)
     report = Report(
-        chronicle=chronicle,
+        log=log,
         made_at=made_at,
         tool_version=tool_version,
-        image=new.image if new else "",
         image_bytes=(_size(hosts, old), _size(hosts, new)),
-        verdicts=tuple(_verdicts(entries, chronicle.turn)),
-        traffic=_traffic(hosts, chronicle),
-        replicas=tuple(_replicas(seen, chronicle)),
+        verdicts=tuple(_verdicts(entries, log.turn)),
+        traffic=_traffic(hosts, log),
+        replicas=tuple(_replicas(seen, log)),
         changes=changes(old, new) if old and new else (),
         replica_diff=replica_diff(old, new) if old and new else (),
     )
@@ -71,9 +71,7 @@ def _entries(hosts: Sequence[Host], service: str) -> tuple[Entry, ...]:
     return tuple(sorted(found.values(), key=lambda each: each.turn))
 
 
-def _chronicle(
-    hosts: Sequence[Host], service: str, release: str, entries: Sequence[Entry]
-) -> RolloutLog:
+def _log(hosts: Sequence[Host], service: str, release: str, entries: Sequence[Entry]) -> RolloutLog:
     turns = [each.turn for each in entries if release in ("", each.release)]
     for turn in sorted(set(turns), reverse=True):
         for host in hosts:
@@ -90,7 +88,7 @@ def _chronicle(
     )
 
 
-def _verdicts(entries: Sequence[Entry], turn: int) -> list[tuple[str, Verdict]]:
+def _verdicts(entries: Sequence[Entry], turn: int) -> list[tuple[Stage, Verdict]]:
     return [
         parse_verdict(each.what) for each in entries if (each.turn, each.event) == (turn, "judged")
     ]
@@ -115,10 +113,8 @@ def _replicas(seen: FleetState, told: RolloutLog) -> list[tuple[str, str, str, s
     ]
 
 
-def _traffic(
-    hosts: Sequence[Host], told: RolloutLog
-) -> Mapping[str, list[tuple[float, RequestStats]]]:
-    """Both releases' requests, `EVERY_S` together; times are the hosts' own, the deploy's its deployer's."""
+def _traffic(hosts: Sequence[Host], told: RolloutLog) -> Mapping[str, list[Moment]]:
+    """Both releases' requests, `INTERVAL_S` together; times are the hosts' own, the deploy's its deployer's."""
     begun = datetime.fromisoformat(told.begun).timestamp()
     argv = access_log.by_second(begun - BEFORE_S, begun + told.seconds + AFTER_S)
     with ThreadPoolExecutor(max_workers=16) as pool:
@@ -138,10 +134,10 @@ def _traffic(
         except ValueError:
             continue
         status, milliseconds, count = (int(word) for word in words[2:])
-        moment = (second - begun) // EVERY_S * EVERY_S
+        moment = (second - begun) // INTERVAL_S * INTERVAL_S
         found = rows.setdefault((names[words[1]], moment), [])
         found.append((milliseconds / 1000, status >= 500, count))
-    traffic: dict[str, list[tuple[float, RequestStats]]] = {name: [] for name in names.values()}
+    traffic: dict[str, list[Moment]] = {name: [] for name in names.values()}
     for (name, moment), found in sorted(rows.items()):
         traffic[name].append((moment, RequestStats.from_counts(found)))
     return traffic

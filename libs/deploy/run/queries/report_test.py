@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from deploy.adapters.report_page import render_page
 from deploy.core.commands import paths
-from deploy.core.reports.page import render_report
+from deploy.core.reports.page import page_of
 from deploy.errors import UsageError
 from deploy.run.queries.report import Known, gather
 from deploy.run.rollout.gated_deploy_test import (
@@ -46,7 +47,7 @@ class _Tags(HTMLParser):
 
 
 def page(scene: Scene, release: str = "") -> str:
-    text = render_report(known(scene, release).report)
+    text = render_page(page_of(known(scene, release).report))
     tags = _Tags()
     tags.feed(text)
     assert tags.open == []
@@ -58,7 +59,7 @@ def test_a_live_release_with_its_phases_verdicts_traffic_and_changes() -> None:
     scene = Scene("host-1", "host-2")
     scene.go("two")
     found = known(scene).report
-    assert (found.chronicle.release, found.chronicle.outcome) == (TWO, "live")
+    assert (found.log.release, found.log.outcome) == (TWO, "live")
     assert [stage for stage, _ in found.verdicts] == ["trial", "users"]
     assert found.traffic is not None
     assert sum(tally.requests for _, tally in found.traffic[TWO]) >= 600
@@ -75,7 +76,7 @@ def test_a_release_that_was_taken_back_says_why() -> None:
     scene = Scene()
     scene.refused(bad=FAILS)
     found = known(scene).report
-    assert (found.chronicle.outcome, found.chronicle.release) == ("reverted", TWO)
+    assert (found.log.outcome, found.log.release) == ("reverted", TWO)
     assert found.verdicts[0][1].outcome == "fail"
     text = page(scene)
     assert "the release gate refused" in text
@@ -86,7 +87,7 @@ def test_a_release_that_was_taken_back_says_why() -> None:
 def test_an_older_release_is_found_by_its_id() -> None:
     scene = Scene()
     scene.go("two")
-    assert known(scene, ONE).report.chronicle.release == ONE
+    assert known(scene, ONE).report.log.release == ONE
 
 
 def test_what_nobody_deployed_is_a_usage_error() -> None:
@@ -98,7 +99,7 @@ def test_what_nobody_deployed_is_a_usage_error() -> None:
 def test_a_torn_chronicle_is_passed_over_for_another_hosts() -> None:
     scene = Scene("host-1", "host-2")
     scene.fleet["host-1"].files[f"{paths.chronicles('app')}/000001.json"] = b"{"
-    assert known(scene).report.chronicle.release == ONE
+    assert known(scene).report.log.release == ONE
 
 
 def test_what_a_stranger_wrote_is_text_and_never_markup() -> None:
