@@ -1,5 +1,5 @@
-# The stages of the pipeline, one line each; ./ship and ./pants are what they call.
-.PHONY: help test lint image push deploy e2e up down bench gate-rates
+# Shortcuts for the stages of the pipeline: each target is one command of ./ship or ./pants.
+.PHONY: docs help test lint image push deploy e2e up down bench gate-rates
 
 SERVICE ?= app
 ENV ?= sandbox
@@ -13,5 +13,6 @@ deploy:  ; ./ship deploy $(SERVICE) --env $(ENV)
 e2e:     ; ./ship test e2e::
 up:      ; ./ship up
 down:    ; ./ship down
+docs:    ; ./ship --reference > docs/cli.md
 bench:   ; python3 -m bench
 gate-rates: ; python3 -m bench gate

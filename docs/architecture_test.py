@@ -265,7 +265,7 @@ def test_a_forbidden_import_is_found(module: str, source: str) -> None:
         ("deploy.cli.wiring.settings", "import sandbox\nfrom deploy.adapters.config import loader"),
         (
             "deploy.cli.wiring",
-            "from deploy.adapters.ssh.host import SshHost\nimport toolchain.engine",
+            "from deploy.adapters.ssh.host import SshHost\nimport toolchain.docker_daemon",
         ),
         ("app.web", "import flask\nfrom telemetry import instrument\nfrom app import pages"),
     ],

@@ -1,12 +1,12 @@
-"""The command line: finds the verb, runs it, and turns its end into one document and one exit code."""
+"""Parses a command line, runs its verb, and prints one document and returns one exit code."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,9 +14,11 @@ from typing import Any, NoReturn
 from deploy.cli.output.console import Console
 from deploy.cli.output.event_file import EventFile
 from deploy.cli.output.hints import complete
+from deploy.cli.reference import Entry, overview, render
 from deploy.cli.verb import Verb
 from deploy.cli.verbs import (
     affected,
+    confirm,
     deploy,
     down,
     e2e,
@@ -31,6 +33,7 @@ from deploy.cli.verbs import (
     plan,
     promote,
     report,
+    revert,
     rollback,
     scale,
     status,
@@ -38,7 +41,7 @@ from deploy.cli.verbs import (
     watch,
 )
 from deploy.cli.verbs.outcome import document_of
-from deploy.cli.wiring import Wiring, files
+from deploy.cli.wiring import Wiring, files, set_up
 from deploy.core.ci.child_pipeline import variables_of
 from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
@@ -47,28 +50,38 @@ from deploy.run.rollout.deploy import RolloutError
 VERBS: tuple[Verb, ...] = (
     up.VERB,
     down.VERB,
-    affected.VERB,
-    pipeline.VERB,
-    e2e.VERB,
     images.BUILD,
     images.PUBLISH,
+    affected.VERB,
     plan.VERB,
     deploy.VERB,
-    rollback.VERB,
     promote.PROMOTE,
     promote.ABORT,
+    confirm.VERB,
+    rollback.VERB,
+    revert.VERB,
     scale.VERB,
-    watch.VERB,
     maintenance.VERB,
     status.VERB,
     history.VERB,
+    logs.VERB,
+    exec_.VERB,
+    watch.VERB,
+    monitor.VERB,
     report.VERB,
     report.DORA,
-    logs.VERB,
-    monitor.VERB,
-    exec_.VERB,
     host.VERB,
+    pipeline.VERB,
+    e2e.VERB,
 )
+
+
+class _PrintReference(Action):
+    """Prints docs/cli.md and ends, as --help does."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
+        print(render(entries()), end="")
+        parser.exit()
 
 
 class _Parser(ArgumentParser):
@@ -78,17 +91,40 @@ class _Parser(ArgumentParser):
 
 def parser() -> ArgumentParser:
     """Makes the parser of all verbs."""
-    top = _Parser(
-        prog="ship", description="Builds, publishes and rolls out the services of this repository."
+    top, parsers = _parsers()
+    top.epilog = overview(_entries(parsers))
+    return top
+
+
+def entries() -> tuple[Entry, ...]:
+    """Returns all verbs, those of the toolchain too, as the reference shows them."""
+    return _entries(_parsers()[1])
+
+
+def _entries(parsers: Mapping[str, ArgumentParser]) -> tuple[Entry, ...]:
+    own = (
+        Entry(verb.group, verb.name, verb.help, verb.example, parsers[verb.name]) for verb in VERBS
     )
-    found = top.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    return (*set_up.entries(), *own)
+
+
+def _parsers() -> tuple[ArgumentParser, Mapping[str, ArgumentParser]]:
+    top = _Parser(
+        prog="ship",
+        usage="ship VERB ... (ship VERB --help explains one)",
+        description="Builds, publishes and rolls out the services of this repository.",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--reference", action=_PrintReference, nargs=0, help=SUPPRESS)
+    found = top.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=_Parser, help=SUPPRESS
+    )
+    parsers = {}
     for verb in VERBS:
-        epilog = f"example:\n  {verb.example}"
         one = found.add_parser(
             verb.name,
-            help=verb.help,
             description=verb.help,
-            epilog=epilog,
+            epilog=f"example:\n  {verb.example}",
             formatter_class=RawDescriptionHelpFormatter,
         )
         one.add_argument(
@@ -101,18 +137,19 @@ def parser() -> ArgumentParser:
             "--sandbox",
             default="sandbox",
             metavar="NAME",
-            help="another sandbox than your usual one",
+            help="another sandbox than the default one",
         )
         one.add_argument(
             "--events", metavar="FILE", help="append each step to FILE as it happens, as JSON lines"
         )
         verb.add(one)
         one.set_defaults(found=verb)
-    return top
+        parsers[verb.name] = one
+    return top, parsers
 
 
 def main(argv: Sequence[str], redaction: Redaction) -> int:
-    """Runs one command line; returns its exit code. `redaction` is told of every secret that it learns."""
+    """Runs one command line; returns its exit code. Every secret that the verb reads is added to `redaction`."""
     console = Console.for_stream(os.environ, redaction)
     as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
     arguments: Namespace | None = None
@@ -122,7 +159,9 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
             document = _run(arguments, console, redaction)
     except KeyboardInterrupt:
         return _fail(
-            ShipError("interrupted", hint="run the same command again: it does what is left"),
+            ShipError(
+                "interrupted", hint="run the same command again: it does the remaining steps"
+            ),
             arguments,
             as_json,
             console,
@@ -141,7 +180,7 @@ def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[s
         try:
             document = verb.run(arguments, wiring, console)
         except RolloutError as error:
-            # What failed was taken back, or waits for a person: it is not the pipeline's to take back.
+            # The release was reverted, or a person has to look at it: the pipeline must not revert it.
             _note(arguments, error.end.service, error.end.release, "failed")
             raise
         if hasattr(arguments, "dotenv"):
@@ -178,15 +217,15 @@ def _fail(error: ShipError, arguments: Namespace | None, as_json: bool, console:
 
 
 def failed(error: ShipError, hint: str, console: Console) -> dict[str, Any]:
-    """Returns the document that a failed call answers with."""
-    said: dict[str, Any] = {
+    """Returns the JSON document of a failed command."""
+    described: dict[str, Any] = {
         "type": type(error).__name__,
         "message": error.message,
         "hint": hint,
     }
     if isinstance(error, ConfigError) and error.problems:
-        said["problems"] = list(error.problems)
-    document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": said}
+        described["problems"] = list(error.problems)
+    document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": described}
     if isinstance(error, RolloutError):
         return {**document, **document_of(error.end, console)}
     return document | ({"steps": console.steps} if console.steps else {})

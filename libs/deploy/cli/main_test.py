@@ -1,7 +1,4 @@
-"""The command line starts quickly: what talks to hosts, clouds and engines is imported by the verbs that need it.
-
-And a rollout that failed is told as one document, as one that didn't.
-"""
+"""The command line imports heavy libraries only in the verbs that need them, and reports failures as one document."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ import pytest
 
 from deploy.cli.main import _run, failed
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
 from deploy.core.state.redaction import Redaction
 from deploy.run.rollout.deploy import (
     DeployCommand,
@@ -50,7 +47,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
 """
 
 
-def test_help_imports_no_library_of_a_host_a_cloud_or_an_engine() -> None:
+def test_help_imports_no_heavy_library() -> None:
     argv = [sys.executable, "-c", LOADED]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -58,7 +55,7 @@ def test_help_imports_no_library_of_a_host_a_cloud_or_an_engine() -> None:
     assert not HEAVY & loaded
 
 
-# What a failed call answers with.
+# The document of a failed command.
 
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
@@ -86,7 +83,7 @@ def asking(fleet: Fleet, label: str) -> DeployCommand:
 
 
 @pytest.mark.parametrize("outcome", ["held", "reverted", "stuck"])
-def test_later_jobs_hear_of_a_release_that_failed_and_not_to_take_it_back(
+def test_later_jobs_learn_the_failed_release_and_do_not_revert_it(
     outcome: str, tmp_path: Path
 ) -> None:
     """A candidate that is held for a person to look at must still be there then."""
@@ -94,14 +91,17 @@ def test_later_jobs_hear_of_a_release_that_failed_and_not_to_take_it_back(
     def fail(*_: object) -> Document:
         raise StuckError("why", end=Outcome("app", TWO, ONE, outcome, 1.0), hint="")
 
-    verb, note = Verb("deploy", "", "", fail, lambda _: None, str), tmp_path / "app.env"
+    verb, note = (
+        Verb(Group.DEPLOY, "deploy", "", "", fail, lambda _: None, str),
+        tmp_path / "app.env",
+    )
     arguments = Namespace(found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note))
     with pytest.raises(StuckError):
         _run(arguments, Console(stream=StringIO()), Redaction())
     assert note.read_text() == f"APP_RELEASE={TWO}\nAPP_HELD=\n"
 
 
-def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Fleet) -> None:
+def test_a_reverted_deploy_reports_its_release_and_steps(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     fleet["host-2"].pull_refused = True
     request = asking(fleet, "two")
@@ -118,7 +118,7 @@ def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Flee
     assert "failed" in {step["outcome"] for step in document["steps"]}
 
 
-def test_a_deploy_that_could_not_be_taken_back_says_that_it_is_stuck(fleet: Fleet) -> None:
+def test_a_deploy_that_cannot_be_reverted_is_stuck(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     request = replace(asking(fleet, "two"), hold=True)
     deploy(request, context(fleet), Console(stream=StringIO()).tell)

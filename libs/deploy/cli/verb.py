@@ -1,16 +1,28 @@
-"""What a verb is: its words, its arguments and what it does; never the doing itself."""
+"""The type of a verb: its name, its arguments, what it runs and how it is shown."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from deploy.cli.output.console import Console
 from deploy.cli.wiring import Wiring
 
 Document = Mapping[str, Any]
+
+
+class Group(Enum):
+    """The task that a verb belongs to, in the order in which `ship --help` and docs/cli.md list them."""
+
+    LOCAL = "this machine"
+    BUILD = "build"
+    DEPLOY = "deploy"
+    OBSERVE = "observe"
+    HOSTS = "hosts"
+    PIPELINE = "pipeline"
 
 
 def _no_arguments(parser: ArgumentParser) -> None:
@@ -26,10 +38,11 @@ def _nothing(document: Document) -> str:
 class Verb:
     """One verb of the command line.
 
-    `run` returns the verb's JSON document (`ok`, `exit_code` and `error` are added by main); `show` writes it
-    for a person.
+    `run` returns the verb's JSON document (`main` adds `ok`, `exit_code` and `error`); `show` formats it for a
+    terminal.
     """
 
+    group: Group
     name: str
     help: str
     example: str

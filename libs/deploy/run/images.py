@@ -1,8 +1,8 @@
 """Builds, tries and publishes images; what a rollout runs is the reference that this returns.
 
-An image's id depends on its content alone (docs/adr/0002-reproducible-images.md), so its first twelve digits are its
+An image's id depends on its content alone (docs/adr/0002), so its first twelve digits are its
 tag, and whatever the registry has under that tag is not pushed again. A second tag names what it was made of, so that a
-machine that never built it need not (docs/adr/0025-an-image-is-known-before-it-is-built.md).
+machine that never built it need not (docs/adr/0025).
 """
 
 from __future__ import annotations

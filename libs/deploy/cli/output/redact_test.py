@@ -13,8 +13,8 @@ SENTINEL = "sentinel-7f3a9c"
 PROGRAM = """
 import json, logging, sys, warnings
 from deploy.cli.output.redact import redact_output
-from deploy.core.redaction import Redaction
-from deploy.core.secret import Secret
+from deploy.core.state.redaction import Redaction
+from deploy.core.state.secrets import Secret
 redaction = Redaction()
 redact_output(redaction)
 value = "sentinel" + "-7f3a9c"

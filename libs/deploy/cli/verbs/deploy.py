@@ -1,21 +1,18 @@
-"""`ship deploy SERVICE`: rolls a release out, or back."""
+"""`ship deploy SERVICE`: rolls out a release to all hosts."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verbs import confirm
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.hosts.locking import refuse_if_taken
-from deploy.run.rollout.deploy import (
-    DeployCommand,
-    confirm,
-    deploy,
-)
+from deploy.run.rollout.deploy import DeployCommand, deploy
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -23,86 +20,89 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         metavar="REF@DIGEST",
-        help="an image that is published (default: build this checkout)",
+        help="a published image (default: build this checkout)",
     )
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas on each host")
     parser.add_argument(
         "--dotenv",
         metavar="FILE",
-        help="write the release that it ended with, for later jobs of a GitLab pipeline",
+        help="write the resulting release to FILE, for later jobs of a GitLab pipeline",
     )
     parser.add_argument(
         "--hold",
         action="store_true",
-        help="stop before the switch, the candidate answering on the preview route only",
+        help="stop before the switch: the candidate answers on the preview route only",
     )
     add_wait(parser)
     parser.add_argument(
         "--confirm",
         action="store_true",
-        help="record the image as verified if it is live, else bring its release back",
+        help=SUPPRESS,  # the former spelling of `ship confirm`
     )
     parser.add_argument(
         "--canary",
         type=_percent,
         default=0,
         metavar="P%",
-        help="send this share of the users to it first, judge, then go on",
+        help="send this share of the requests to it first, and continue if the gate passes",
     )
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    if arguments.confirm and (arguments.hold or not arguments.image):
-        raise UsageError(
-            "--confirm needs --image and excludes --hold; nothing was changed",
-            hint=f"./ship deploy {arguments.service} --image REF@DIGEST --confirm",
+    if arguments.confirm:
+        if arguments.hold or not arguments.image:
+            raise UsageError(
+                "--confirm needs --image and excludes --hold; nothing was changed",
+                hint=f"./ship confirm {arguments.service} --image REF@DIGEST",
+            )
+        console.say(
+            "`ship deploy --confirm` is now `ship confirm`; this form ends with the next version"
         )
-    wiring.settings.service(arguments.service)  # a wrong name is told before anybody is asked
+        return confirm.run(arguments, wiring, console)
+    wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
     context = wiring.context()
     if not arguments.image and not arguments.wait:
-        refuse_if_taken(context.hosts)  # or a build of minutes ends in a refusal
-    request = wiring.requests.deploy(
+        refuse_if_taken(context.hosts)  # before a build that takes minutes
+    command = wiring.commands.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
-    request = replace(request, options=_options(arguments))
-    if arguments.confirm:
-        return document_of(confirm(request, context, console.tell, wait=arguments.wait), console)
-    request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
-    return document_of(deploy(request, context, console.tell, wait=arguments.wait), console)
+    command = replace(command, options=_options(arguments))
+    command = _with_canary(replace(command, hold=arguments.hold), arguments.canary)
+    return document_of(deploy(command, context, console.tell, wait=arguments.wait), console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:
-    """What the command for the same once more has to say, too."""
+    """Returns the options that a repetition of this command needs."""
     given = {
         "--image": arguments.image,
         "--replicas": arguments.replicas,
         "--canary": f"{arguments.canary}%" if arguments.canary else None,
     }
     words = [word for name, value in given.items() if value for word in (name, str(value))]
-    flags = {"--hold": arguments.hold, "--confirm": arguments.confirm}
-    return (*words, *(name for name, said in flags.items() if said))
+    return (*words, *(["--hold"] if arguments.hold else []))
 
 
 def _percent(text: str) -> int:
     number = text.removesuffix("%")
     if not number.isdigit() or not 1 <= int(number) <= 99:
-        raise ArgumentTypeError("a canary's share should be from 1% to 99%")
+        raise ArgumentTypeError("must be from 1% to 99%")
     return int(number)
 
 
-def _with_canary(request: DeployCommand, percent: int) -> DeployCommand:
-    if percent and not request.service.gate.enabled:
+def _with_canary(command: DeployCommand, percent: int) -> DeployCommand:
+    if percent and not command.service.gate.enabled:
         raise UsageError(
-            f"{request.service.name} has no gate that could judge a canary; nothing was touched",
+            f"{command.service.name} has no gate, so a canary could not be evaluated; nothing was changed",
             hint="enable [gate] in its service.toml, or deploy without --canary",
         )
-    return replace(request, canary=percent)
+    return replace(command, canary=percent)
 
 
 VERB = Verb(
+    Group.DEPLOY,
     "deploy",
-    "rolls a release out to every host, or takes all of them back",
+    "rolls a release out to every host; if it fails, reverts all of them",
     "ship deploy app",
     _run,
     _add,

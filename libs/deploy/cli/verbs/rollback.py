@@ -1,27 +1,30 @@
-"""`ship rollback SERVICE`: back to the release before, or to a named one."""
+"""`ship rollback SERVICE`: returns to the previous release, or to a named one."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Verb
+from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verbs import revert
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.rollout.deploy import rollback
-from deploy.run.rollout.revert import take_back
 
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
     parser.add_argument(
-        "--to", default="", metavar="RELEASE", help="a release (default: the one before)"
+        "--to",
+        default="",
+        metavar="RELEASE",
+        help="the release to return to (default: the previous one)",
     )
     parser.add_argument(
         "--release",
         metavar="ID",
-        help="take back this release alone, held or live; nothing where it is neither, or empty",
+        help=SUPPRESS,  # the former spelling of `ship revert`
     )
     add_wait(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
@@ -31,24 +34,20 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if arguments.release is not None:
         if arguments.to:
             raise UsageError("--to and --release exclude each other", hint="leave one out")
-        outcome = take_back(
-            wiring.settings.service(arguments.service),
-            wiring.requests.origin(arguments.why),
-            arguments.release,
-            wiring.context(),
-            console.tell,
-            wiring.requests.pipeline,
+        console.say(
+            "`ship rollback --release` is now `ship revert`; this form ends with the next version"
         )
-        return document_of(outcome, console)
-    request = wiring.requests.rollback(arguments.service, arguments.to, why=arguments.why)
+        return revert.run(arguments, wiring, console)
+    command = wiring.commands.rollback(arguments.service, arguments.to, why=arguments.why)
     return document_of(
-        rollback(request, wiring.context(), console.tell, wait=arguments.wait), console
+        rollback(command, wiring.context(), console.tell, wait=arguments.wait), console
     )
 
 
 VERB = Verb(
+    Group.DEPLOY,
     "rollback",
-    "brings back an older release: image, config, env, route and edge together",
+    "returns to an earlier release: image, config, env, route and edge together",
     "ship rollback app --to r000041-3f9c2ab",
     _run,
     _add,

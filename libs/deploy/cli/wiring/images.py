@@ -1,6 +1,6 @@
-"""The images of this checkout, built and published, and the parts that are made of them; never deploys one.
+"""Builds and publishes the images of this checkout, and makes the stacks that hosts run.
 
-The adapters of ECR and Docker are imported at first use: their libraries take longer to import than most verbs take.
+The adapters of ECR and Docker are imported at first use: importing their libraries takes longer than most verbs do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from deploy.core.state.stack import Stack
 from deploy.errors import ConfigError
 from deploy.run import images
 from toolchain.errors import ToolchainError
-from toolchain.paths import find_places
+from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ class Images:
 
     @property
     def _cache(self) -> Path:
-        return find_places(os.environ).cache
+        return find_paths(os.environ).cache
 
     def build(self, name: str) -> BuiltImage:
-        """The service's image of this checkout, built unless nothing changed."""
+        """Returns the image of a service in this checkout; builds it unless nothing changed."""
         return images.build(*self._to_build(name))
 
     def publish(self, name: str) -> str:
-        """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
+        """Returns a service's image as `name@sha256:...`; builds and pushes it if the registry lacks it."""
         return images.ensure_published(*self._to_build(name), self.registry)
 
     def _to_build(self, name: str) -> tuple[Service, images.BuildContext]:
@@ -100,21 +100,21 @@ class Images:
         return image.service, workshop
 
     def publish_stacks(self) -> None:
-        """Pushes the images of what hosts run beside the services, so that a deploy needs no right to push.
+        """Pushes the images of the stacks, so that a deploy needs no right to push.
 
-        None of the environment's secret files is read: they are the deploying jobs' alone.
+        Reads none of the environment's secret files, which only deploying jobs have.
         """
         metrics = self._settings.environment().metrics
         for name in ("edge", "python", *(("prometheus",) if metrics else ())):
             self._base_digest(name, push=True)
 
     def known(self, name: str, image_id: str) -> str:
-        """An image's reference by digest if the registry has it, else by its local id."""
+        """Returns an image's reference: by digest if the registry has it, else by its local id."""
         digest = self.registry.digest_of(name, short_id(image_id))
         return f"{self.registry.name}/{name}@{digest or image_id}"
 
     def stacks(self, environment: Environment, *, push: bool) -> tuple[Stack, ...]:
-        """What hosts run beside the services; without `push` nothing of it is published."""
+        """Returns the stacks that hosts run beside the services. Without `push` no image is published."""
         deploy = ROOT / "deploy"
         edge = edge_stack(
             self._base_digest("edge", push=push),
@@ -174,9 +174,7 @@ class Images:
     def _base_digest(self, name: str, *, push: bool) -> str:
         key = read_recipe(RECIPES / name).key
         if not push:
-            if (
-                name not in self._published
-            ):  # two parts share a base, and each question costs a round trip
+            if name not in self._published:  # two stacks share a base; save a round trip
                 digest = self.registry.digest_of(name, key)
                 self._published[name] = f"{self.registry.name}/{name}@{digest or key}"
             return self._published[name]

@@ -176,13 +176,13 @@ def _watch(child: Child, each: Deployable) -> Mapping[str, Plain]:
 
 def _confirm(child: Child, each: Deployable) -> Mapping[str, Plain]:
     """GitLab records this job alone as a deployment, and its Rollback button runs it again."""
-    script = f"./ship deploy {each.service} --image {each.image} --confirm --wait"
+    script = f"./ship confirm {each.service} --image {each.image} --wait"
     return _job(child, each, "confirm", "start", script)
 
 
 def _rollback(child: Child, each: Deployable) -> Mapping[str, Plain]:
     held = variable_of(each.service, "HELD")
-    script = f'./ship rollback {each.service} --release "${held}"'
+    script = f'./ship revert {each.service} --release "${held}"'
     job = _job(child, each, "rollback", "prepare", script)
     rules: Sequence[Mapping[str, Plain]] = [{"when": "on_failure"}]
     if child.freezes:

@@ -88,7 +88,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback", "report"]
     name: "staging/shop"
     url: "https://staging.example.com"
     action: "start"
-  script: ["./ship deploy shop --image {SHOP} --confirm --wait --env staging"]
+  script: ["./ship confirm shop --image {SHOP} --wait --env staging"]
   cache: []
 "rollback shop":
   extends: ".deploys"
@@ -98,7 +98,7 @@ stages: ["hold", "e2e", "promote", "watch", "confirm", "rollback", "report"]
     name: "staging/shop"
     url: "https://staging.example.com"
     action: "prepare"
-  script: ["./ship rollback shop --release \\"$SHOP_HELD\\" --env staging"]
+  script: ["./ship revert shop --release \\"$SHOP_HELD\\" --env staging"]
   cache: []
   rules:
     - when: "on_failure"

@@ -173,7 +173,7 @@ def test_a_kind_that_is_not_known_belongs_to_every_goal(kind: str, goals: tuple[
         ".ci/run",
         "ship",
         "pants",
-        "libs/toolchain/build.py",
+        "libs/toolchain/pants.py",
         "macros/services.py",
         "plugins/a/b.py",
         ".gitattributes",

@@ -23,7 +23,7 @@ from deploy.core.state.ledger import (
     parse_ledger,
 )
 from deploy.testing import factories
-from deploy.testing.local_root import Machine
+from deploy.testing.local_root import LocalRoot
 
 EFFECT = Effect(
     "2026-11-02T09:00:00+00:00", "app", "r000001-aaaaaaa", "start app-1: it had ended", 0
@@ -31,7 +31,7 @@ EFFECT = Effect(
 
 
 def test_both_write_one_chain(tmp_path: Path) -> None:
-    machine = Machine.at(tmp_path / "root")
+    machine = LocalRoot.at(tmp_path / "root")
     ledger, seal = (machine.root / Path(name).name for name in (LEDGER, SEAL))
     (machine.root / Path(TOKEN).name).write_text("mine")
     head = head_of(replace(factories.ENTRY, event="effect", what="a line of the tool's"))

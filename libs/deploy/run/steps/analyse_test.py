@@ -21,7 +21,7 @@ from deploy.testing.factories import (
     image,
     service,
 )
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import PREVIEW_PORT, MemoryHost
 from deploy.testing.fleet.nginx import Nginx
@@ -39,7 +39,7 @@ class Scene:
     """Hosts that run both releases. The old one is live, or the new one if `switched`."""
 
     def __init__(
-        self, *, bad: Behaviour | None = None, switched: bool = False, hosts: int = 1
+        self, *, bad: ContainerBehaviour | None = None, switched: bool = False, hosts: int = 1
     ) -> None:
         names = [f"host-{number}" for number in range(1, hosts + 1)]
         self.fleet = Fleet.of(*names)
@@ -49,7 +49,7 @@ class Scene:
         for host in self.fleet.hosts:
             host.engine.network = True
             host.engine.images |= {OLD.image, NEW.image}
-            host.engine.behaviours[NEW.image] = bad or Behaviour()
+            host.engine.behaviours[NEW.image] = bad or ContainerBehaviour()
             route = EdgeRoute("app", "/", "", OLD.id, "", (OLD.upstream,)).offer(NEW.upstream)
             route = route.point(NEW.id) if switched else route
             for release in (OLD, NEW):
@@ -132,13 +132,13 @@ def test_synthetic_requests_are_shared_among_hosts() -> None:
 
 
 def test_five_percent_errors_are_refused_without_any_user() -> None:
-    scene = Scene(bad=Behaviour(fails_every=20))
+    scene = Scene(bad=ContainerBehaviour(fails_every=20))
     error = scene.refused()
     assert not error.holds
     assert error.message.startswith(f"the release gate refused {NEW.id}: ")
     assert "errors:" in error.message
     assert "was 0 of 300" in error.message
-    assert f"\n  log: {NEW.names[0]} said its last words" in error.message
+    assert f"\n  log: {NEW.names[0]} printed its last line" in error.message
     assert error.hint == f"./ship report app {NEW.id} shows the evidence"
     assert requests(scene)["synthetic"] >= 600
 
@@ -150,14 +150,14 @@ def test_five_percent_errors_are_refused_without_any_user() -> None:
 def test_sixty_milliseconds_slower_ends_as_the_policy_says(
     policy: str, switched: bool, holds: bool
 ) -> None:
-    scene = Scene(bad=Behaviour(answers_in_s=0.08), switched=switched)
+    scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08), switched=switched)
     error = scene.refused(Gate(on_slower=policy))
     assert "latency: median " in error.message
     assert error.holds is holds
 
 
 def test_a_slower_release_proceeds_if_the_policy_is_continue() -> None:
-    scene = Scene(bad=Behaviour(answers_in_s=0.08))
+    scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08))
     assert scene.analyse(Gate(on_slower="continue")).outcome is Outcome.FAIL
 
 
@@ -183,7 +183,7 @@ def test_only_the_old_releases_last_minutes_count() -> None:
 
 
 def test_gross_errors_for_a_few_users_refuse_a_release_that_passes_synthetic_requests() -> None:
-    scene = Scene(bad=Behaviour(fails_every=2), switched=True)
+    scene = Scene(bad=ContainerBehaviour(fails_every=2), switched=True)
     scene.users(40)
     assert "gross errors" in scene.refused().message
 
@@ -258,14 +258,14 @@ def test_a_condition_that_holds_passes_and_its_query_names_the_release() -> None
     scene = Scene()
     _answers(5)(scene.metrics)
     assert scene.analyse(Gate(conditions=(QUEUE,))).outcome is Outcome.PASS
-    assert scene.metrics.asked == [QUERY]
+    assert scene.metrics.queries == [QUERY]
 
 
 def test_conditions_are_not_checked_before_the_release_has_users() -> None:
     scene = Scene()
     verdict = scene.analyse(Gate(conditions=(QUEUE,)), stage=Stage.PREVIEW)
     assert verdict.outcome is Outcome.PASS
-    assert scene.metrics.asked == []
+    assert scene.metrics.queries == []
 
 
 def test_an_environment_without_prometheus_refuses_only_conditions() -> None:

@@ -18,7 +18,7 @@ from deploy.run.rollout.deploy import (
 )
 from deploy.run.rollout.events import Event, Message
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.simulated_host import BROKEN, Visits
 
@@ -34,7 +34,7 @@ def go(fleet: Fleet, label: str, events: list[Event]) -> Outcome:
         factories.ORIGIN,
     )
     for host in fleet.hosts:
-        host.engine.behaviours.setdefault(request.image, Behaviour(fails_at=BROKEN))
+        host.engine.behaviours.setdefault(request.image, ContainerBehaviour(fails_at=BROKEN))
     fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
     context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
     return deploy(request, context, events.append)
@@ -57,7 +57,7 @@ def fleet() -> Fleet:
 def reverted(fleet: Fleet, label: str = "two") -> str:
     with pytest.raises(RevertedError) as error:
         go(fleet, label, [])
-    assert fleet.wrongs == []
+    assert fleet.violations == []
     assert fleet.served() == [ONE, ONE]
     assert error.value.exit_code == 1
     entries = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
@@ -78,7 +78,7 @@ def test_a_release_that_fails_users_on_one_host_is_reverted_on_all(fleet: Fleet)
     fleet["host-2"].visits = (Visits(200, broken=5),)
     message = reverted(fleet)
     assert f"{TWO} failed: host-2: 5 of 200 requests failed in " in message
-    assert "\n  log: app-r000002-1 said its last words" in message
+    assert "\n  log: app-r000002-1 printed its last line" in message
 
 
 def test_a_single_failed_request_does_not_fail_the_watch(fleet: Fleet) -> None:
@@ -129,7 +129,7 @@ def test_successful_verification_and_synthetic_requests_do_not_hide_failed_users
 def test_a_replica_that_ends_after_its_health_check_reverts_the_release(fleet: Fleet) -> None:
     fleet.watched = False  # a dead replica behind an edge is the point of this test
     image = factories.image("two")
-    fleet["host-2"].engine.behaviours[image] = Behaviour(dies_after_s=3.0)
+    fleet["host-2"].engine.behaviours[image] = ContainerBehaviour(dies_after_s=3.0)
     message = reverted(fleet)
     assert "ended while it was watched" in message
-    assert "said its last words" in message
+    assert "printed its last line" in message

@@ -1,0 +1,41 @@
+"""`ship confirm SERVICE --image REF@DIGEST`: records the live image as verified, or brings its release back."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+
+from deploy.cli.output.console import Console
+from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verbs.outcome import add_wait, document_of, show
+from deploy.cli.wiring import Wiring
+from deploy.run.rollout.deploy import confirm
+
+
+def _add(parser: ArgumentParser) -> None:
+    parser.add_argument("service")
+    parser.add_argument(
+        "--image", required=True, metavar="REF@DIGEST", help="the image that should be live"
+    )
+    add_wait(parser)
+    parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
+
+
+def run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    """Does nothing if the image is live and verified; rolls back to its release if another one is live."""
+    wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
+    command = wiring.commands.deploy(arguments.service, arguments.image, None, why=arguments.why)
+    command = replace(command, options=("--image", arguments.image))
+    outcome = confirm(command, wiring.context(), console.tell, wait=arguments.wait)
+    return document_of(outcome, console)
+
+
+VERB = Verb(
+    Group.DEPLOY,
+    "confirm",
+    "records the live image as verified, or brings its release back if another one is live",
+    "ship confirm app --image REF@DIGEST",
+    run,
+    _add,
+    show,
+)
