@@ -54,7 +54,9 @@ BAD_RELEASES = {
         ("never healthy in 5 s", "health check: "),
         QUICK,
     ),
-    "answers 500": BadRelease({"FIXTURE_ERROR_SHARE": "0.3"}, "AnalyseRelease", ("errors",), WATCHED),
+    "answers 500": BadRelease(
+        {"FIXTURE_ERROR_SHARE": "0.3"}, "AnalyseRelease", ("errors",), WATCHED
+    ),
     "crashes after its health check": BadRelease(
         {"FIXTURE_CRASH_AFTER_S": "9"}, "WatchRelease", ("ended", "log"), WATCHED, served=True
     ),

@@ -12,12 +12,12 @@ from deploy.core.analysis.stage import Stage
 from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
 from deploy.core.reports.page import Report, page_of
 from deploy.core.reports.release_diff import Change, Commit
-from deploy.core.reports.trace_test import CHRONICLE
+from deploy.core.reports.trace_test import LOG
 
 HOSTILE = "<script>alert('x')</script>"
 RESULT = RuleResult("errors", Outcome.FAIL, "9 of 9 requests failed", {"p": 1e-9, "new": 1.0})
 REPORT = Report(
-    log=CHRONICLE,
+    log=LOG,
     made_at="2026-11-24T06:00:00+00:00",
     tool_version="1.2.3",
     image_bytes=(60_000_000, 65_000_000),
@@ -90,7 +90,7 @@ def test_the_page_shows_every_section() -> None:
 
 
 def test_a_page_without_optional_facts_is_complete() -> None:
-    empty = Report(log=replace(CHRONICLE, previous="", spans=()), made_at="", tool_version="")
+    empty = Report(log=replace(LOG, previous="", spans=()), made_at="", tool_version="")
     found = document(empty)
     assert "0 steps" in found.text
     assert found.tags.count("svg") == 1
@@ -101,14 +101,13 @@ def test_text_from_elsewhere_is_escaped() -> None:
     hostile = replace(
         REPORT,
         log=replace(
-            CHRONICLE,
+            LOG,
             service=HOSTILE,
             who=HOSTILE,
             why=HOSTILE,
             outcome=f'"{HOSTILE}',
             spans=tuple(
-                replace(span, step=HOSTILE, error=HOSTILE, because=HOSTILE)
-                for span in CHRONICLE.spans
+                replace(span, step=HOSTILE, error=HOSTILE, because=HOSTILE) for span in LOG.spans
             ),
         ),
         verdicts=((Stage.USERS, Verdict((replace(RESULT, rule=HOSTILE, text=HOSTILE),))),),
@@ -131,5 +130,5 @@ def test_only_web_addresses_become_links() -> None:
         ("javascript:alert(1)", []),
         ("", []),
     ):
-        report = replace(REPORT, log=replace(CHRONICLE, pipeline=url))
+        report = replace(REPORT, log=replace(LOG, pipeline=url))
         assert document(report).links == links
