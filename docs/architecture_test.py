@@ -82,7 +82,7 @@ INSIDE_CORE = {
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
     "images": ("config", "ports"),
     "ci": ("config",),
-    "reports": ("state", "analysis"),
+    "reports": ("config", "state", "analysis"),
     "bootstrap": ("config", "commands"),
 }
 """What each part of `deploy.core` may import of the others."""

@@ -26,7 +26,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     known = gather(
         wiring.connections.hosts(),
         arguments.service,
-        arguments.release,
+        arguments.release or None,
         made_at=wiring.clock.now(),
         tool_version=__version__,
     )

@@ -6,7 +6,9 @@ rounded time. All times are from the host's own clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from deploy.core.analysis.samples import FIRST_FAILURE, ReleaseStats, RequestStats
@@ -23,6 +25,18 @@ SYNTHETIC_PREFIX = "ship-gate-"
 """What the ids of synthetic requests begin with."""
 VERIFICATION_ID = "ship-verify"
 """The id of the requests with which the tool checks that a release answers."""
+
+
+@dataclass(frozen=True)
+class SecondCount:
+    """Equal requests within one second. `at` is in seconds since 1970, `seconds` is how long each took."""
+
+    at: float
+    upstream: str
+    seconds: float
+    failed: bool
+    requests: int
+
 
 type Counts = Mapping[tuple[Origin, str], ReleaseStats]
 """The requests that one host counted, by (origin, upstream), with replicas by address."""
@@ -119,3 +133,17 @@ def parse_counts(text: str) -> Counts:
         key: ReleaseStats({a: RequestStats.from_counts(found) for a, found in by_address.items()})
         for key, by_address in rows.items()
     }
+
+
+def parse_seconds(text: str) -> Iterator[SecondCount]:
+    """Parses the output of `by_second`; skips lines of any other form."""
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) != 5 or not all(word.isdecimal() for word in words[2:]):
+            continue
+        try:
+            at = datetime.fromisoformat(words[0]).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            continue
+        status, milliseconds, count = (int(word) for word in words[2:])
+        yield SecondCount(at, words[1], milliseconds / 1000, status >= FIRST_FAILURE, count)

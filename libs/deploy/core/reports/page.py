@@ -16,16 +16,13 @@ from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
 from deploy.core.reports.charts import Bar, Line, line_chart, timeline_chart
 from deploy.core.reports.release_diff import Change, Commit
 from deploy.core.reports.rollout_log import RolloutLog
+from deploy.core.reports.traffic import INTERVAL_S, Moment
 
-type Moment = tuple[float, RequestStats]
-"""Seconds after the rollout began, and the requests within `INTERVAL_S` from then on."""
-INTERVAL_S = 2.0
-
-_OUTCOMES = {Outcome.PASS: "passed", Outcome.FAIL: "refused", Outcome.INCONCLUSIVE: "unclear"}
+_OUTCOMES = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.INCONCLUSIVE: "inconclusive"}
 _STAGES = {
     Stage.PREVIEW: "before any user",
-    Stage.CANARY: "by a share of the users",
-    Stage.USERS: "under all users",
+    Stage.CANARY: "with a share of the users",
+    Stage.USERS: "with all users",
 }
 _ORIGINS = {Origin.USERS: "users' requests", Origin.SYNTHETIC: "synthetic requests"}
 
@@ -111,13 +108,13 @@ class HostReplicas:
 class StepRow:
     """One step of the rollout."""
 
-    at: str
+    start: str
     phase: str
     host: str
     name: str
-    because: str
+    reason: str
     error: str
-    took: str
+    duration: str
 
 
 @dataclass(frozen=True)
@@ -154,9 +151,9 @@ def page_of(report: Report) -> Page:
     """Returns the page model of a report."""
     log = report.log
     charts = _charts(report)
-    note = "As the edges logged it, synthetic requests included; seconds after the deploy began."
+    note = "As logged by the edges, synthetic requests included. Times are from the start of the rollout."
     if not charts:
-        note = "The edges hold no line of that time any more, or nobody asked."
+        note = "The edges have no log lines of that time: removed, or there were no requests."
     return Page(
         title=f"{log.service} {log.release}: {log.outcome}",
         service=log.service,
@@ -193,22 +190,22 @@ def _tiles(report: Report) -> tuple[tuple[str, str], ...]:
     stats = _total((report.traffic or {}).get(log.release, ()))
     requests = f"{stats.requests:,}".replace(",", " ") if stats.requests else "?"
     return (
-        ("took", _duration(log.seconds)),
+        ("duration", _duration(log.seconds)),
         ("hosts", str(len({span.host for span in log.spans}))),
         ("steps", str(len(log.spans))),
         ("image", size + growth),
-        ("requests to it", requests),
-        ("errors of it", f"{stats.error_share:.2%}" if stats.requests else "?"),
+        ("requests", requests),
+        ("failed", f"{stats.error_share:.2%}" if stats.requests else "?"),
     )
 
 
 def _card(stage: Stage, verdict: Verdict) -> VerdictCard:
-    basis = f", by {_ORIGINS[verdict.basis]}" if verdict.basis else ""
+    basis = f", {_ORIGINS[verdict.basis]}" if verdict.basis else ""
     return VerdictCard(
         title=_STAGES[stage],
         outcome=verdict.outcome,
         word=_OUTCOMES[verdict.outcome],
-        note=f"look {verdict.attempt}{basis}",
+        note=f"attempt {verdict.attempt}{basis}",
         rules=tuple(_rule(result) for result in verdict.results),
     )
 
@@ -255,9 +252,13 @@ def _charts(report: Report) -> tuple[Chart, ...]:
     if not times:
         return ()
     span = (min(times), max(*times, log.seconds))
-    marks = {name: begun for name, begun, _ in log.phases if name.startswith(("switch", "canary"))}
+    marks = {
+        name: begun
+        for name, begun, _ in log.phases
+        if name.startswith("switch") or name == "canary"
+    }
     reverts = [begun for name, begun, _ in log.phases if name.startswith(("way back", "revert"))]
-    marks |= {"taken back": reverts[0]} if reverts else {}
+    marks |= {"reverted": reverts[0]} if reverts else {}
 
     def chart(title: str, value: Callable[[RequestStats], float], *, area: bool = False) -> Chart:
         series = [
@@ -296,13 +297,13 @@ def _hosts(replicas: Sequence[tuple[str, str, str, str]]) -> tuple[HostReplicas,
 def _steps(log: RolloutLog) -> tuple[StepRow, ...]:
     return tuple(
         StepRow(
-            at=f"{span.begun_s:.1f} s",
+            start=f"{span.begun_s:.1f} s",
             phase=span.phase,
             host=span.host,
             name=span.step,
-            because=span.because,
+            reason=span.because,
             error=span.error,
-            took=f"{span.seconds:.1f} s",
+            duration=f"{span.seconds:.1f} s",
         )
         for span in log.spans
     )
