@@ -13,27 +13,27 @@ from pathlib import Path
 class Journeys:
     """The journeys in `file` of a checkout.
 
-    Screenshots, traces and the JUnit report are written to `keep`. The outcome is pushed to `pushgateway` ("": none)
-    under the name of the environment.
+    Screenshots, traces and the JUnit report are written to `keep`. If `pushgateway` is given, the outcome
+    is pushed to it under the name of the environment.
     """
 
     root: Path
     file: str
     keep: Path
-    pushgateway: str = ""
+    pushgateway: str | None = None
     environment: str = ""
 
-    def run(self, url: str, *, release: str = "", replicas: int = 0) -> bool:
-        """Returns whether all journeys pass at a URL. Answers must come from `release` ("": any)."""
+    def run(self, url: str, *, release: str | None = None, replicas: int | None = None) -> bool:
+        """Returns whether all journeys pass at a URL, with answers of `release` from `replicas` replicas if given."""
         argv = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
         argv += [f"--junit-xml={self.keep / 'journeys.xml'}", self.file]
         paths = (self.root, self.root / "libs", self.root / "services")
         variables = {
             "SHIP_E2E_URL": url,
-            "SHIP_E2E_RELEASE": release,
+            "SHIP_E2E_RELEASE": release or "",
             "SHIP_E2E_REPLICAS": str(replicas or ""),
             "SHIP_E2E_KEEP": str(self.keep),
-            "SHIP_E2E_PUSHGATEWAY": self.pushgateway,
+            "SHIP_E2E_PUSHGATEWAY": self.pushgateway or "",
             "SHIP_E2E_ENVIRONMENT": self.environment,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
         }

@@ -28,15 +28,15 @@ TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Receivers:
-    """The addresses of the receivers, "" for none. `grafana_token` belongs to a service account."""
+    """The addresses of the receivers, None for those that aren't configured. `grafana_token` is a service account's."""
 
-    traces: str = ""
-    pushgateway: str = ""
-    grafana: str = ""
-    grafana_token: str = ""
+    traces: str | None = None
+    pushgateway: str | None = None
+    grafana: str | None = None
+    grafana_token: str | None = None
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], *, pushgateway: str = "") -> Receivers:
+    def of(cls, environ: Mapping[str, str], *, pushgateway: str | None = None) -> Receivers:
         """Reads OpenTelemetry's standard variables, PY_CICD_PUSHGATEWAY_URL, GRAFANA_URL and GRAFANA_TOKEN.
 
         https://opentelemetry.io/docs/specs/otel/protocol/exporter/
@@ -46,10 +46,11 @@ class Receivers:
             f"{base}/v1/traces" if base else ""
         )
         return cls(
-            traces=traces,
-            pushgateway=environ.get("PY_CICD_PUSHGATEWAY_URL", pushgateway).rstrip("/"),
-            grafana=environ.get("GRAFANA_URL", "").rstrip("/"),
-            grafana_token=environ.get("GRAFANA_TOKEN", ""),
+            traces=traces or None,
+            pushgateway=environ.get("PY_CICD_PUSHGATEWAY_URL", pushgateway or "").rstrip("/")
+            or None,
+            grafana=environ.get("GRAFANA_URL", "").rstrip("/") or None,
+            grafana_token=environ.get("GRAFANA_TOKEN") or None,
         )
 
 

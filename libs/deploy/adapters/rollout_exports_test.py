@@ -85,7 +85,7 @@ def test_keys_that_cannot_be_computed_are_reported_and_the_rest_is_sent(
         raise HostUnreachableError("host-1 is gone", hint="")
 
     messages: list[str] = []
-    Exports(Receivers("", server[0], server[0]), tmp_path, messages.append, unreachable)(LOG)
+    Exports(Receivers(None, server[0], server[0]), tmp_path, messages.append, unreachable)(LOG)
     assert messages == ["the four keys of app can't be computed: host-1 is gone"]
     assert [request[0] for request in server[1]] == ["PUT", "POST", "POST", "POST"]
 
@@ -101,6 +101,7 @@ def test_without_receivers_only_the_folder_is_used(tmp_path: Path) -> None:
 def test_opentelemetrys_standard_variables_are_read() -> None:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"}
     assert Receivers.of(environ).traces == "http://collector:4318/v1/traces"
+    assert Receivers.of({}) == Receivers.of({"GRAFANA_URL": "", "GRAFANA_TOKEN": ""}) == Receivers()
     environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = "http://t/x"
     assert Receivers.of(environ, pushgateway="http://p/").traces == "http://t/x"
     assert Receivers.of(environ, pushgateway="http://p/").pushgateway == "http://p"

@@ -36,7 +36,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         told_command(arguments.command, wiring.redaction, whole=not unknown),
         caller.who,
         caller.when,
-        arguments.replica,
+        arguments.replica or None,
         wiring.commands.pipeline,
     )
     codes: list[ExitCode] = []

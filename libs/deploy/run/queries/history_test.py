@@ -71,7 +71,7 @@ def test_a_changed_or_missing_line_is_reported(line: int, how: str) -> None:
     assert "host-1" not in found.value.message
 
 
-def run(fleet: Fleet, *argv: str, replica: str = "") -> None:
+def run(fleet: Fleet, *argv: str, replica: str | None = None) -> None:
     when, who = "2026-11-02T10:00:00+00:00", "grace"
     list(execute(fleet.hosts, ExecCommand("app", argv, " ".join(argv), who, when, replica, "p/7")))
 

@@ -46,7 +46,7 @@ class ExecCommand:
     """A command to run in every live replica of a service, or in one replica, and who runs it.
 
     `recorded` is the command as the ledgers record it, without secrets. `when` is UTC in ISO 8601. `replica` is a name,
-    "" for all.
+    or None for all.
     """
 
     service: str
@@ -54,7 +54,7 @@ class ExecCommand:
     recorded: str
     who: str
     when: str
-    replica: str = ""
+    replica: str | None = None
     pipeline: str = ""
 
 
@@ -99,7 +99,7 @@ def execute(hosts: Sequence[Host], command: ExecCommand) -> Iterator[Output]:
     )
 
 
-def _chosen(host: HostState, service: str, replica: str) -> list[Container]:
+def _chosen(host: HostState, service: str, replica: str | None) -> list[Container]:
     running = [c for c in host.containers if c.service == service and c.state == "running"]
     if replica:
         return [c for c in running if replica in (c.name, c.replica)]

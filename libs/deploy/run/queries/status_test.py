@@ -159,7 +159,7 @@ def test_logs_come_from_every_replica() -> None:
     assert all(line.text == f"{line.replica} printed a line" for line in found)
 
 
-def command(*argv: str, replica: str = "") -> ExecCommand:
+def command(*argv: str, replica: str | None = None) -> ExecCommand:
     who, when = factories.ORIGIN.who, factories.ORIGIN.when
     return ExecCommand("app", argv, " ".join(argv), who, when, replica)
 
