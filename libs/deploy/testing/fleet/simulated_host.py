@@ -13,7 +13,7 @@ from deploy.testing.fleet.files import extended
 from deploy.testing.fleet.nginx import Nginx
 
 BROKEN = "/broken"
-"""The path on which an image with `Behaviour(fails_at=BROKEN)` answers 500."""
+"""The path on which an image with `ContainerBehaviour(fails_at=BROKEN)` answers 500."""
 
 
 @dataclass(frozen=True)
