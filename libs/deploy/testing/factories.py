@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
 from deploy.core.stacks.definitions import edge_stack
@@ -40,12 +41,18 @@ def service(
     )
 
 
+def stacks_of_earlier_version() -> tuple[Stack, ...]:
+    """What hosts ran before the watchdog replaced the keeper."""
+    edge, watchdog, metrics = stacks()
+    return edge, replace(watchdog, name="keeper", key="keeper-1"), metrics
+
+
 def stacks(version: str = "1") -> tuple[Stack, ...]:
     """Returns the stacks of a host: edge, watchdog and metrics."""
     edge = edge_stack(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
     files = (("compose.yml", '{"services": {}}', 0o644),)
     return (
         edge,
-        Stack("keeper", image("python", "python"), "keeper-1", files),
+        Stack("watchdog", image("python", "python"), "watchdog-1", files),
         Stack("metrics", image("prometheus", "prometheus"), "metrics-1", files),
     )

@@ -24,6 +24,7 @@ case "$1" in
   image) echo "image app@sha256:1234";;
   ps) case "$*" in
     *"label=py-cicd.key="*) cat "$FAKE/found" 2>/dev/null || :;;
+    *label=py-cicd.name=keeper*) cat "$FAKE/found-keeper" 2>/dev/null || :;;
     *label=py-cicd.name=edge*) cat "$FAKE/edges" 2>/dev/null || :;;
     *com.docker.compose.project*) cat "$FAKE/older" 2>/dev/null || :;;
     *) echo 0c1d;;

@@ -98,10 +98,12 @@ def test_a_look_prints_a_line_a_fact(machine: LocalRoot) -> None:
         files.tar_of((("routes.conf", "# 1\n# 2\n", 0o644),)),
     )
     machine.run(files.overlay(paths.TARGETS), files.tar_of((("app.json", "[]\n", 0o644),)))
-    (machine.root / "ledger.jsonl").write_text('first\n{"event": "effect"}\ntor')
+    (machine.root / "ledger.jsonl").write_text(
+        'first\n{"event": "effect"}\n{"event":"judged"}\ntor'
+    )
     (machine.root / "services/app/hold.json").write_text('{"release": "r000002-b"}\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        printed = machine.run(snapshot.look()).stdout.decode().splitlines()
+        printed = machine.run(snapshot.take()).stdout.decode().splitlines()
         port = f"0100007F:{taken.getsockname()[1]:04X}"
     assert [line for line in printed if line.startswith("socket ") and port in line]
     lines = [line for line in printed if not line.startswith("socket ")]
@@ -125,12 +127,20 @@ def test_a_look_prints_a_line_a_fact(machine: LocalRoot) -> None:
     ]
 
 
+def test_old_rollout_logs_are_removed(machine: LocalRoot) -> None:
+    for number in range(1, files.KEPT_ROLLOUT_LOGS + 3):
+        assert machine.run(files.keep_rollout_log("app", number), b"{}").returncode == 0
+    folder = machine.root / "services/app/rollouts"
+    kept = sorted(file.name for file in folder.iterdir())
+    assert (kept[0], len(kept)) == ("000003.json", files.KEPT_ROLLOUT_LOGS)
+
+
 def test_a_look_at_a_bare_host_is_no_failure(machine: LocalRoot) -> None:
-    done = machine.run(snapshot.look())
+    done = machine.run(snapshot.take())
     assert done.returncode == 0
     assert b"release" not in done.stdout
 
 
 def test_a_look_at_an_engine_that_is_down_is_a_failure(machine: LocalRoot) -> None:
     (machine.fake / "down").touch()
-    assert machine.run(snapshot.look()).returncode == 1
+    assert machine.run(snapshot.take()).returncode == 1

@@ -42,7 +42,7 @@ def made(*pins: Pinned) -> Release:
 
 
 def files(*pins: Pinned) -> dict[str, tuple[str, int]]:
-    rendered = secret_files.render_delivery(pins, VALUES, group="1000", salt="s")
+    rendered = secret_files.render_secret_files(pins, VALUES, group="1000", salt="s")
     return {path: (text, mode) for path, text, mode in rendered}
 
 
@@ -104,7 +104,7 @@ def machine(tmp_path: Path) -> LocalRoot:
 
 
 def place(machine: LocalRoot, *pins: Pinned, key: str = "", cut: int | None = None) -> int:
-    rendered = secret_files.render_delivery(pins, VALUES, group="1000", salt="s")
+    rendered = secret_files.render_secret_files(pins, VALUES, group="1000", salt="s")
     keyed = (("key", key, 0o600),) if key else ()
     tar = host_files.tar_of((*keyed, *rendered))[:cut]
     return machine.run(secret_files.place_secrets(f"{paths.ROOT}/{FOLDER}"), tar).returncode

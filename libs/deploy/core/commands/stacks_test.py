@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,17 @@ def test_a_generation_that_comes_back_is_no_longer_left(machine: LocalRoot) -> N
         assert machine.run(argv, b"new\n").returncode == 0
     assert "left/two" in files(machine)
     assert "left/one" not in files(machine)
+
+
+def test_files_of_generations_that_were_left_long_ago_are_removed(machine: LocalRoot) -> None:
+    left = machine.root / "edge/conf/left"
+    left.mkdir()
+    for name, minutes in (("old", stacks.LEFT_KEPT_MIN + 2), ("recent", stacks.LEFT_KEPT_MIN - 2)):
+        (left / name).touch()
+        then = time.time() - 60 * minutes
+        os.utime(left / name, (then, then))
+    assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
+    assert sorted(file.name for file in left.iterdir()) == ["one", "recent"]
 
 
 def test_routes_that_an_edge_refuses_change_nothing(machine: LocalRoot) -> None:
@@ -124,6 +137,22 @@ def test_a_retired_edge_is_stopped_then_removed_with_its_files(machine: LocalRoo
     assert machine.calls()[1:] == ["stop 0c1d", "rm --force 0c1d"]
     assert not (machine.root / "edge/old").exists()
     assert files(machine) == ["new/nginx.conf", "routes.conf"]
+
+
+def test_a_removed_stack_is_stopped_and_its_containers_go_after_its_folder(
+    machine: LocalRoot,
+) -> None:
+    (machine.fake / "found-keeper").write_text("0c1d\n")
+    (machine.root / "keeper/code").mkdir(parents=True)
+    assert machine.run(stacks.remove("keeper")).returncode == 0
+    assert machine.calls()[1:] == ["stop 0c1d", "rm --force 0c1d"]
+    assert not (machine.root / "keeper").exists()
+    assert (machine.root / "edge/conf/routes.conf").exists()
+
+
+def test_removing_a_stack_that_is_not_there_is_no_failure(machine: LocalRoot) -> None:
+    assert machine.run(stacks.remove("keeper")).returncode == 0
+    assert len(machine.calls()) == 1
 
 
 def test_a_retired_edge_that_is_gone_already_is_no_failure(machine: LocalRoot) -> None:

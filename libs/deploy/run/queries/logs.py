@@ -150,7 +150,7 @@ def _pump(host: Host, argv: list[str], outputs: _Queue) -> None:
 def _read(host: Host, argv: list[str], put: Callable[[Output], None]) -> None:
     mux = output_mux.OutputMux()
     for line in host.stream(argv):
-        match mux.take(line):
+        match mux.feed(line):
             case output_mux.OutputLine(replica, text):
                 put(LogLine(host.name, replica, text))
             case output_mux.Exited(replica, code):

@@ -98,13 +98,13 @@ def test_an_unknown_release_is_a_usage_error() -> None:
 
 def test_a_damaged_log_on_one_host_is_replaced_by_another_hosts() -> None:
     scene = Scene("host-1", "host-2")
-    scene.fleet["host-1"].files[f"{paths.chronicles('app')}/000001.json"] = b"{"
+    scene.fleet["host-1"].files[f"{paths.rollout_logs('app')}/000001.json"] = b"{"
     assert known(scene).report.log.release == ONE
 
 
 def test_text_from_hosts_is_never_markup() -> None:
     scene = Scene()
     host = scene.fleet["host-1"]
-    name = f"{paths.chronicles('app')}/000001.json"
+    name = f"{paths.rollout_logs('app')}/000001.json"
     host.files[name] = host.files[name].replace(b'"who": "ada"', b'"who": "<script>x</script>"')
     assert "<script>" not in page(scene)

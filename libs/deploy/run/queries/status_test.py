@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_status_names_all_drift() -> None:
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
     containers["app-r000001-2"].behaviour = ContainerBehaviour(dies_after_s=0)
-    for stack in ("edge", "keeper"):
+    for stack in ("edge", "watchdog"):
         (found,) = (name for name in containers if stack in name)
         del containers[found]
     files = fleet["host-2"].files
@@ -133,11 +134,23 @@ def test_status_names_all_drift() -> None:
     del files[record]
     assert app(fleet)["drift"] == [
         "host-1: no edge runs",
-        "host-1: no keeper runs",
+        "host-1: no watchdog runs",
         "host-1: app-r000001-1 is missing",
         "host-1: app-r000001-2 is exited",
         f"host-2: {ONE} is live and its record is missing",
     ]
+
+
+def test_a_stack_that_the_watchdog_replaces_is_drift_only_beside_it() -> None:
+    fleet = live_fleet()
+    host = fleet["host-1"]
+    (watchdog,) = (c for c in host.engine.containers.values() if "watchdog" in c.name)
+    labels = {**watchdog.labels, "py-cicd.name": "keeper"}
+    keeper = replace(watchdog, name="keeper", labels=labels)
+    host.engine.containers["keeper"] = keeper
+    assert app(fleet)["drift"] == ["host-1: the keeper runs beside the watchdog that replaces it"]
+    host.engine.remove([watchdog.name])
+    assert app(fleet)["drift"] == []
 
 
 def test_history_has_the_outcome_of_each_operation() -> None:

@@ -168,6 +168,26 @@ def _two_edges() -> tuple[Fleet, DeployCommand]:
     return fleet, asking(fleet, "three", stacks="3")
 
 
+def _replaced_stack() -> tuple[Fleet, DeployCommand]:
+    """An upgrade of hosts that an earlier version of the tool set up, with a keeper in the watchdog's place."""
+    fleet = Fleet.of(*NAMES)
+    go(fleet, replace(asking(fleet, "one"), stacks=factories.stacks_of_earlier_version()))
+    assert [_supervisors(host) for host in fleet.hosts] == [["keeper"], ["keeper"]]
+    fleet.must_serve.update(NAMES)
+    return fleet, asking(fleet, "two")
+
+
+def _supervisors(host: MemoryHost) -> list[str]:
+    """The names of what restarts containers on a host: exactly one of these must run."""
+    now_s = host.clock.monotonic()
+    return [
+        container.labels["py-cicd.name"]
+        for container in host.engine.containers.values()
+        if container.labels["py-cicd.name"] in ("keeper", "watchdog")
+        if container.status(now_s) == "running"
+    ]
+
+
 CASES = (
     Comparison("first", _first, "", MORE_WAYS),
     Comparison("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
@@ -175,6 +195,7 @@ CASES = (
     Comparison("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
     Comparison("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
     Comparison("two-edges", _two_edges, "r000001-3f9c2ab"),
+    Comparison("replaced-stack", _replaced_stack, "r000001-3f9c2ab", MORE_WAYS),
 )
 
 
@@ -293,6 +314,7 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
         assert host.folders("app") == {old} - {""}, where
         assert route is None or (route.candidate, len(route.upstreams)) == ("", 1 if old else 0)
         assert host.locked_by == "", where
+        assert host.name not in before.used or len(_supervisors(host)) == 1, where
 
 
 def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
@@ -306,6 +328,8 @@ def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {outcome.release}, where
         assert _edges(host) == {request.stacks[0].key}, where
+        assert _supervisors(host) == ["watchdog"], where
+        assert not any(path.startswith(f"{paths.ROOT}/keeper/") for path in host.files), where
         targets = json.loads(host.files[f"{paths.TARGETS}/app.json"])
         labels = {(each["labels"]["release"], each["labels"]["track"]) for each in targets}
         assert labels == {(outcome.release, "stable")}, where

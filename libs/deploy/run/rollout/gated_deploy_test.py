@@ -270,6 +270,6 @@ def test_a_slower_candidate_is_held_where_its_policy_says_so_and_a_person_decide
     assert any(name.startswith("app-r000002") for name in host.engine.containers)
     entries = parse_ledger(host.files[locks.LEDGER].decode())
     assert [each.outcome for each in entries if each.event == "ended"][-1] == "held"
-    kept = parse_rollout_log(host.files[f"{paths.chronicles('app')}/000002.json"].decode())
+    kept = parse_rollout_log(host.files[f"{paths.rollout_logs('app')}/000002.json"].decode())
     assert (kept.outcome, kept.release) == ("held", TWO)
     assert [span.step for span in kept.spans if span.error] == ["AnalyseRelease"]

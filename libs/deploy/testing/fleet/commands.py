@@ -88,8 +88,8 @@ class CommandLine:
         self, argv: list[str], name: str, values: list[str], stdin: bytes, *, half: bool
     ) -> Completed:
         match name, values:
-            case "look", _:
-                same(argv, snapshot.look())
+            case "snapshot", _:
+                same(argv, snapshot.take())
                 return Completed(0, self._look())
             case "requests", [since, until, _, _, prefix]:
                 same(argv, access_log.count_requests(float(since), float(until), prefix))
@@ -127,7 +127,7 @@ class CommandLine:
             case "pull", [_, user, registry, *images]:
                 same(argv, docker.pull(user, registry, images))
                 return self._pull(images)
-            case "routes", [_, _, left, taken]:
+            case "routes", [_, _, left, taken, _]:
                 same(argv, stacks.replace_routes(len(stdin), left, taken))
                 return self._routes(stdin.decode())
             case "processes", []:
@@ -138,6 +138,12 @@ class CommandLine:
             case "retire-part", [_, stack, *keys]:
                 same(argv, stacks.retire(stack, keys))
                 self._retire(stack, keys)
+            case "remove-stack", [folder, name]:
+                same(argv, stacks.remove(name))
+                self._host.engine.halt_stack(name)
+                if not half:
+                    remove(self._host.files, folder)
+                    self._host.engine.remove_stack(name)
             case _:
                 raise AssertionError(f"{self._host.name}: unknown script: {name} {values}")
         return Completed(0)

@@ -167,6 +167,18 @@ class SimulatedEngine:
         found = [n for n, c in self.containers.items() if dict(c.labels) == labels]
         self.remove(found)
 
+    def halt_stack(self, name: str) -> None:
+        """Stops the containers of a stack, whatever their key."""
+        for container in self._stack(name):
+            container.behaviour = ContainerBehaviour(dies_after_s=0)
+
+    def remove_stack(self, name: str) -> None:
+        """Removes the containers of a stack, whatever their key."""
+        self.remove([container.name for container in self._stack(name)])
+
+    def _stack(self, name: str) -> list[SimulatedContainer]:
+        return [c for c in self.containers.values() if c.labels["py-cicd.name"] == name]
+
     def remove_images(self, images: list[str]) -> None:
         """Removes unused images. Raises EngineRefusedError if a container uses one of them."""
         used = {container.image for container in self.containers.values()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from deploy.core.config import Edge, Environment, HostConfig, Registry
 from deploy.core.ports import Answer, Clock
+from deploy.core.state.stack import REPLACED
 from deploy.errors import HostUnreachableError, RegistryAuthError
 from deploy.testing.fleet.clock import OwnLock, SimulatedClock
 from deploy.testing.fleet.faults import (
@@ -49,8 +50,8 @@ class Fleet:
     """Hosts behind one wire, under one clock.
 
     `violations` collects broken invariants: a host that serves two releases or an unhealthy one, old workers whose
-    replicas are gone, an unknown command. `must_serve` are the names of hosts that must have a live release. Unless
-    `wide`, only the called host is checked, which makes fleets of hundreds affordable.
+    replicas are gone, a stack beside one that it replaces, an unknown command. `must_serve` are the names of hosts that
+    must have a live release. Unless `wide`, only the called host is checked, which makes fleets of hundreds affordable.
     """
 
     hosts: tuple[MemoryHost, ...] = ()
@@ -199,6 +200,17 @@ def _violations(fleet: Fleet, host: MemoryHost) -> list[str]:
         releases = {c.labels["py-cicd.release"] for s in servers if (c := host.engine.at(s))}
         if len(releases) > 1:
             violations.append(f"{host.name} serves {' and '.join(sorted(releases))}")
+    running = {
+        container.labels["py-cicd.name"]
+        for container in host.engine.containers.values()
+        if container.status(fleet.clock.monotonic()) == "running"
+    }
+    violations += [
+        f"{host.name} runs the {name} beside the {old} that it replaces"
+        for name, replaced in REPLACED.items()
+        for old in replaced
+        if {name, old} <= running
+    ]
     for nginx in edges:
         for pid, _, conf in nginx.leaving:
             for servers in _upstreams(conf):
