@@ -38,6 +38,7 @@ HEAVY = {
     "pydantic",
     "cryptography",
     "bcrypt",
+    "jinja2",
 }
 LOADED = """\
 import sys

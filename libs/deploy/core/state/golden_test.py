@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.core.analysis.verdict import Finding, Verdict, dump_verdict, parse_verdict
+from deploy.core.analysis.access_log import Origin as RequestOrigin
+from deploy.core.analysis.stage import Stage
+from deploy.core.analysis.verdict import (
+    Outcome,
+    RuleResult,
+    Verdict,
+    dump_verdict,
+    parse_verdict,
+)
 from deploy.core.config import (
     Condition,
     Gate,
@@ -146,11 +154,11 @@ LOG = RolloutLog(
 STAMP = Stamp("3f9c2ab1d2e3", 1793610000)
 VERDICT = Verdict(
     (
-        Finding("data", "pass", "300 requests", {"new_requests": 300.0}),
-        Finding("errors", "fail", "5 of 9"),
+        RuleResult("data", Outcome.PASS, "300 requests", {"new_requests": 300.0}),
+        RuleResult("errors", Outcome.FAIL, "5 of 9"),
     ),
     2,
-    "users",
+    RequestOrigin.USERS,
 )
 
 
@@ -173,7 +181,7 @@ def written() -> dict[str, str]:
         "edge generation": generation_of(STATE),
         "edge without routes": render_edge(EdgeState()).partition("\n")[0],
         "rollout log": dump_rollout_log(LOG),
-        "verdict": dump_verdict(VERDICT, "trial"),
+        "verdict": dump_verdict(VERDICT, Stage.PREVIEW),
         "inputs_tag": inputs_tag(CONFIGURED, STAMP, "0f" * 20),
     }
 
@@ -197,7 +205,7 @@ READERS: dict[str, tuple[Callable[[str], object], object]] = {
     "edge header": (parse_edge, STATE),
     "edge without routes": (parse_edge, EdgeState()),
     "rollout log": (parse_rollout_log, LOG),
-    "verdict": (parse_verdict, ("trial", VERDICT)),
+    "verdict": (parse_verdict, (Stage.PREVIEW, VERDICT)),
 }
 
 

@@ -15,7 +15,7 @@ from deploy.core.reports.rollout_log import dump_rollout_log, parse_rollout_log
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, Outcome
 from deploy.core.state.release import Release
-from deploy.errors import GateError, ShipError
+from deploy.errors import ReleaseRefusedError, ShipError
 from deploy.run.hosts.fanout import side_by_side
 from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.rollout.context import DeployContext, Result, RevertedError, StuckError
@@ -95,7 +95,7 @@ class _RolloutRecovery:
 
     def without_revert(self, failure: PhaseFailedError) -> ShipError | None:
         """Nothing is reverted if the gate holds the candidate, or if the release is live and recorded already."""
-        if isinstance(refused := failure.errors[0], GateError) and refused.holds:
+        if isinstance(refused := failure.errors[0], ReleaseRefusedError) and refused.holds:
             return self._hold(refused)
         if failure.phase.reversible:
             return None
@@ -138,7 +138,7 @@ class _RolloutRecovery:
             hint=f"./ship status {entry.service} shows each host; {self._retry} then brings all to one release",
         )
 
-    def _hold(self, refused: GateError) -> ShipError:
+    def _hold(self, refused: ReleaseRefusedError) -> ShipError:
         """Keeps the candidate where no user reaches it, until a person promotes or aborts it."""
         operation, entry = self.operation, self.operation.entry
         name, release = entry.service, entry.release

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.core.config import Environment
-from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, MetricsQuery, Probe
 from deploy.core.reports.rollout_log import RolloutLog
 from deploy.core.state.ledger import Outcome
 from deploy.errors import ShipError
 from deploy.run.steps.secrets import SecretResolver
-from deploy.run.steps.watch import EdgeJudge
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class DeployContext:
     registry: ImageRegistry
     probe: Probe
     clock: Clock
-    judge: Judge = field(default_factory=EdgeJudge)
     metrics: MetricsQuery | None = None
     publish: Callable[[RolloutLog], None] = lambda log: None
     secrets: SecretResolver = field(default_factory=SecretResolver)

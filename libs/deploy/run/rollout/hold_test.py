@@ -13,7 +13,7 @@ from deploy.core.planning.steps import name_of
 from deploy.core.ports import Completed
 from deploy.core.state.edge import parse_edge
 from deploy.core.state.ledger import parse_ledger
-from deploy.errors import JudgedError, LockedError, ShipError, UsageError
+from deploy.errors import LockedError, ReleaseRefusedError, ShipError, UsageError
 from deploy.run.hosts.observe import observe
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import (
@@ -39,8 +39,9 @@ from deploy.run.rollout.events import (
     Message,
     StepBegun,
 )
-from deploy.run.steps.watch import EdgeJudge, watch_live
+from deploy.run.steps.watch import watch_live
 from deploy.testing import factories
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
     Fault,
     FaultKind,
@@ -48,6 +49,7 @@ from deploy.testing.fleet.faults import (
 )
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import PREVIEW_PORT
+from deploy.testing.fleet.simulated_host import BROKEN, Visits
 
 ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
 SERVICE = factories.service(replicas=2)
@@ -100,6 +102,13 @@ def promoted(fleet: Fleet, listen: Callable[[Event], None] = quiet, release: str
 
 def aborted(fleet: Fleet, release: str = TWO) -> Result:
     return abort(AbortCommand(SERVICE, factories.ORIGIN, release), context(fleet), quiet)
+
+
+def break_a_path(fleet: Fleet) -> None:
+    """Makes all replicas answer 500 on one path."""
+    for host in fleet.hosts:
+        for container in host.engine.containers.values():
+            container.behaviour = ContainerBehaviour(fails_at=BROKEN)
 
 
 def is_whole(fleet: Fleet, release: str) -> bool:
@@ -233,7 +242,8 @@ def test_promote_is_refused_if_another_release_went_live(held: Fleet) -> None:
 
 
 def test_failed_promote_is_reverted_and_ends_the_hold(held: Fleet) -> None:
-    held["host-2"].answers[TWO] = (100, 50)
+    break_a_path(held)
+    held["host-2"].visits = (Visits(100, broken=50),)
     with pytest.raises(RevertedError) as caught:
         promoted(held)
     assert is_whole(held, ONE)
@@ -394,19 +404,24 @@ def test_waiting_deploy_says_for_whom_and_continues_when_the_lock_is_free(fleet:
 
 
 def test_watch_of_the_live_release_passes_or_refuses_it(fleet: Fleet) -> None:
-    release, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
-    assert (release, verdict.outcome, len(verdict.evidence)) == (ONE, "pass", 2)
-    fleet["host-2"].answers[ONE] = (100, 50)
-    with pytest.raises(JudgedError, match="50 of 100"):
-        watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
+    for host in fleet.hosts:
+        host.visits = (Visits(100),)
+    release, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock)
+    assert (release, verdict.outcome, len(verdict.results)) == (ONE, "pass", 2)
+    break_a_path(fleet)
+    fleet["host-2"].visits = (Visits(100, broken=50),)
+    with pytest.raises(ReleaseRefusedError, match="50 of 100"):
+        watch_live(SERVICE, fleet.hosts, fleet.clock)
 
 
 def test_watch_is_inconclusive_without_requests_on_every_host(fleet: Fleet) -> None:
-    for command in ("host-1", "host-2"):
-        fleet[command].answers[ONE] = (0, 0)
-        _, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
+    for silent, busy in (("host-1", "host-2"), ("host-2", "host-1")):
+        fleet[silent].visits, fleet[busy].visits = (), (Visits(100),)
+        _, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock)
         assert verdict.outcome == "inconclusive"
-        assert any("host-1: no request" in line for line in verdict.evidence)
+        texts = [result.text for result in verdict.results]
+        assert any(f"{silent}: no user requests" in text for text in texts)
+        assert any(f"{busy}: 0 of 100 requests failed" in text for text in texts)
 
 
 def test_confirm_of_the_live_release_only_records_it(fleet: Fleet) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from deploy.core.analysis.stage import Stage
 from deploy.core.analysis.verdict import Verdict, dump_verdict
 from deploy.core.commands import docker, paths
 from deploy.core.commands.docker import PULL_DEADLINE_S
@@ -43,7 +42,7 @@ from deploy.core.planning.steps import (
     WriteSecrets,
     WriteTargets,
 )
-from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, MetricsQuery, Probe
 from deploy.core.stacks.prometheus import render_targets
 from deploy.core.state.hold import Hold, dump_hold
 from deploy.core.state.ledger import Entry
@@ -55,11 +54,7 @@ from deploy.run.steps import (
     replicas,
     stacks,
 )
-from deploy.run.steps.analyse import (
-    AnalysisContext,
-    Comparison,
-    judge_release,
-)
+from deploy.run.steps.analyse import AnalysisContext, AnalysisScope, analyse_release
 from deploy.run.steps.closed import await_closed
 from deploy.run.steps.secrets import SecretResolver
 from deploy.run.steps.tasks import run_task
@@ -84,7 +79,6 @@ class StepContext:
     registry: ImageRegistry
     probe: Probe
     clock: Clock
-    judge: Judge
     hosts: Mapping[str, Host]
     metrics: MetricsQuery | None
     entry: Callable[[], Entry]
@@ -148,9 +142,7 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
             url = context.host(host.name).url
             verify_outside(host, clock, step, context.probe, url, edge.preview_port)
         case WatchRelease():
-            verdict = watch(host, clock, context.judge, context.service, step)
-            for line in verdict.evidence:
-                context.say(host.name, line)
+            context.say(host.name, watch(host, clock, context.service, step).text)
         case WriteHold(hold=hold):
             _write_hold(locked, hold)
         case DropHold(service=service):
@@ -183,25 +175,24 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
 
 def _analyse(locked: LockedHost, context: StepContext, step: AnalyseRelease) -> None:
     """Analyses a release and records the last verdict in the ledger, where reports find it."""
-    case = Comparison(
+    scope = AnalysisScope(
         hosts=tuple(context.hosts[name] for name in step.hosts),
         service=context.service,
         release=step.release,
         previous=step.previous,
         preview_port=context.environment.edge.preview_port,
-        before_switch=step.stage is not Stage.USERS,
+        stage=step.stage,
         watch_s=step.watch_s,
-        conditions=step.stage is not Stage.PREVIEW,
     )
 
     def record(verdict: Verdict) -> None:
         what = dump_verdict(verdict, step.stage)
         locked.record(replace(context.entry(), event="judged", outcome="", what=what))
 
-    bench = AnalysisContext(
+    ports = AnalysisContext(
         context.metrics, context.clock, lambda text: context.say(None, text), record
     )
-    judge_release(case, bench)
+    analyse_release(scope, ports)
 
 
 def _pull(locked: LockedHost, registry: ImageRegistry, images: tuple[str, ...]) -> None:
