@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deploy.core.config import Service
 from deploy.core.state.hold import Hold
 from deploy.core.state.host import HostState
-from deploy.core.state.ledger import Entry, last_sequence, last_turn, verified
+from deploy.core.state.ledger import Entry, EntryEvent, last_sequence, last_turn, verified
 from deploy.core.state.release import ADDRESS_SLOTS, Release, is_made_of, sequence_of
 from deploy.errors import UsageError
 
@@ -136,11 +136,17 @@ class FleetState:
     def last_operation(self, service: str) -> Entry | None:
         """Returns the latest ledger entry about the last operation on a service, None if there was none."""
         entries = [entry for host in self for entry in host.ledger if entry.service == service]
-        return max(entries, key=lambda entry: (entry.turn, entry.event == "ended"), default=None)
+        return max(
+            entries,
+            key=lambda entry: (entry.turn, entry.event == EntryEvent.ENDED),
+            default=None,
+        )
 
     def task_done(self, release: str, task: str) -> bool:
         """Returns whether some host's ledger records that the release's task succeeded."""
-        entries = (entry for host in self for entry in host.ledger if entry.event == "task")
+        entries = (
+            entry for host in self for entry in host.ledger if entry.event == EntryEvent.TASK
+        )
         recorded = {(entry.release, entry.what, entry.outcome) for entry in entries}
         return (release, task, "done") in recorded
 

@@ -20,6 +20,21 @@ BOOTSTRAP = "host bootstrap"
 """The verb of the set-up of a server as a host. It belongs to no operation and no service."""
 
 
+class EntryEvent(StrEnum):
+    """What a ledger line is about."""
+
+    BEGUN = "begun"
+    """An operation began."""
+    ENDED = "ended"
+    """An operation ended with `outcome`."""
+    EFFECT = "effect"
+    """A command of an operation ran: `what`, with its exit `code`."""
+    TASK = "task"
+    """The task `what` of a release ran to its end; `outcome` is "done" or "failed", `why` the end of its output."""
+    JUDGED = "judged"
+    """The analysis reached a verdict: `what`, as JSON."""
+
+
 class Outcome(StrEnum):
     """How an operation ends, as ledgers, rollout logs and `--json` documents write it."""
 
@@ -38,11 +53,10 @@ class Outcome(StrEnum):
 class Entry:
     """One line: when (UTC, ISO 8601), who did what to which release of which service, and how it ended.
 
-    `event` is "begun" or "ended" for an operation, "effect" for one command of it (`what`, with its exit `code`),
-    "task" for a finished task, "judged" for a verdict of the analysis. `outcome` is an `Outcome` for "ended", "done" or
-    "failed" for a task, else "". `sequence` is the release's. `turn` numbers the operations of the whole fleet, so that
-    the ledgers of two hosts can be compared without a clock. `when` is the time of the operation (for an effect the
-    time at which its operation began), `at` is when the host wrote the line, by its own clock (UTC).
+    `event` is an `EntryEvent` or, from a newer version, another word. `outcome` is an `Outcome` if an operation ended.
+    `sequence` is the release's. `turn` numbers the operations of the whole fleet, so that the ledgers of two hosts can
+    be compared without a clock. `when` is the time of the operation (for an effect the time at which its operation
+    began), `at` is when the host wrote the line, by its own clock (UTC).
     """
 
     turn: int
@@ -114,7 +128,7 @@ def verified(entries: Iterable[Entry], service: str) -> tuple[Entry, ...]:
     found = [
         entry
         for entry in entries
-        if (entry.service, entry.event, entry.outcome) == (service, "ended", Outcome.LIVE)
+        if (entry.service, entry.event, entry.outcome) == (service, EntryEvent.ENDED, Outcome.LIVE)
     ]
     return tuple(sorted(found, key=lambda entry: entry.turn))
 

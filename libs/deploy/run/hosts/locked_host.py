@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from deploy.core.commands import locks
 from deploy.core.ports import Completed, Host
-from deploy.core.state.ledger import Entry, head_of
+from deploy.core.state.ledger import Entry, EntryEvent, head_of
 from deploy.errors import CommandError, LockedError
 
 
@@ -45,7 +45,7 @@ class LockedHost:
 
         Raises LockedError if the lock was lost.
         """
-        head = self._head_of(replace(self._entry, event="effect", what=what))
+        head = self._head_of(replace(self._entry, event=EntryEvent.EFFECT, what=what))
         return self._guarded(locks.effect(self._token, head, argv, timeout_s), stdin, timeout_s)
 
     def run_checked(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from deploy.core.commands import locks
 from deploy.core.commands.docker import PULL_DEADLINE_S
 from deploy.core.ports import Clock, Host
-from deploy.core.state.ledger import Entry
+from deploy.core.state.ledger import Entry, EntryEvent
 from deploy.errors import CommandError, LockedError
 from deploy.run.hosts.fanout import reach
 from deploy.run.hosts.locked_host import LockedHost, last_line
@@ -66,7 +66,7 @@ def lock_hosts(
         with ExitStack() as taken:
             refusal = _take_all(taken, hosts, token, holder)
             if refusal is None:
-                entry = Entry(0, since, who, verb, "", "", 0, "begun", pipeline=pipeline)
+                entry = Entry(0, since, who, verb, "", "", 0, EntryEvent.BEGUN, pipeline=pipeline)
                 yield {host.name: LockedHost(host, token, entry, redact) for host in hosts}
                 return
         error = refusal.error

@@ -13,7 +13,7 @@ from deploy.core.planning.revert import plan_revert, release_before
 from deploy.core.planning.rollout import plan_hold
 from deploy.core.reports.rollout_log import dump_rollout_log, parse_rollout_log
 from deploy.core.state.fleet import FleetState
-from deploy.core.state.ledger import Entry, Outcome
+from deploy.core.state.ledger import Entry, EntryEvent, Outcome
 from deploy.core.state.release import Release
 from deploy.errors import ReleaseRefusedError, ShipError
 from deploy.run.hosts.fanout import side_by_side
@@ -181,7 +181,7 @@ def entry_of(command: Command, release: Release, turn: int, now: str) -> Entry:
         service=release.service,
         release=release.id,
         sequence=release.sequence,
-        event="begun",
+        event=EntryEvent.BEGUN,
         revision=release.revision,
         image=release.image,
         why=command.origin.why,

@@ -23,7 +23,7 @@ from deploy.core.planning.revert import plan_revert, release_before
 from deploy.core.planning.rollout import plan_deploy, plan_hold
 from deploy.core.planning.steps import WriteSecrets
 from deploy.core.state.fleet import FleetState
-from deploy.core.state.ledger import Outcome
+from deploy.core.state.ledger import EntryEvent, Outcome
 from deploy.core.state.release import Origin, is_made_of
 from deploy.core.state.secrets import Pinned
 from deploy.errors import LockedError
@@ -109,7 +109,9 @@ def confirm(
         with _lock(command, context, emit, wait=wait) as hosts:
             entry = entry_of(command, release, fleet.next_turn(), context.clock.now())
             # Nothing was done to the release.
-            confirmed = replace(entry, verb="confirm", event="ended", outcome=Outcome.CONFIRMED)
+            confirmed = replace(
+                entry, verb="confirm", event=EntryEvent.ENDED, outcome=Outcome.CONFIRMED
+            )
             for host in hosts.values():
                 host.record(confirmed)
         return _unchanged(name, release.id, context, begun)

@@ -8,7 +8,7 @@ from deploy.core.config import Service
 from deploy.core.planning.maintenance import plan_maintenance, plan_maintenance_revert
 from deploy.core.planning.plan import Plan
 from deploy.core.state.fleet import FleetState
-from deploy.core.state.ledger import Entry, Outcome
+from deploy.core.state.ledger import Entry, EntryEvent, Outcome
 from deploy.core.state.release import Origin
 from deploy.errors import ShipError, UsageError
 from deploy.run.hosts.locking import lock_hosts
@@ -126,7 +126,7 @@ def _entry(command: Maintenance, plan: Plan, live: str, turn: int, now: str) -> 
         service=command.service.name,
         release=live,
         sequence=plan.release.sequence if plan.release else 0,
-        event="begun",
+        event=EntryEvent.BEGUN,
         why=command.origin.why,
         pipeline=command.pipeline,
     )

@@ -16,7 +16,7 @@ from deploy.core.planning.plan import Plan
 from deploy.core.planning.steps import Step
 from deploy.core.ports import Clock
 from deploy.core.state.fleet import FleetState
-from deploy.core.state.ledger import Entry, Outcome
+from deploy.core.state.ledger import Entry, EntryEvent, Outcome
 from deploy.errors import LockedError, ShipError
 from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.hosts.observe import observe_reachable
@@ -117,7 +117,7 @@ class Operation:
         return replace(
             self.entry,
             when=self.context.clock.now(),
-            event="ended",
+            event=EntryEvent.ENDED,
             outcome=outcome,
             why=why.partition("\n")[0] if why else self.entry.why,
             seconds=since(self.context.clock, self.begun),

@@ -45,7 +45,7 @@ from deploy.core.planning.steps import (
 from deploy.core.ports import Clock, Host, ImageRegistry, MetricsQuery, Probe
 from deploy.core.stacks.prometheus import render_targets
 from deploy.core.state.hold import Hold, dump_hold
-from deploy.core.state.ledger import Entry
+from deploy.core.state.ledger import Entry, EntryEvent
 from deploy.core.state.release import Release, dump_release
 from deploy.errors import RegistryAuthError, RegistryError
 from deploy.run.hosts.locked_host import LockedHost, last_line
@@ -187,7 +187,7 @@ def _analyse(locked: LockedHost, context: StepContext, step: AnalyseRelease) -> 
 
     def record(verdict: Verdict) -> None:
         what = dump_verdict(verdict, step.stage)
-        locked.record(replace(context.entry(), event="judged", outcome="", what=what))
+        locked.record(replace(context.entry(), event=EntryEvent.JUDGED, outcome="", what=what))
 
     ports = AnalysisContext(
         context.metrics, context.clock, lambda text: context.say(None, text), record

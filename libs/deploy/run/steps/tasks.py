@@ -7,7 +7,7 @@ from dataclasses import replace
 from deploy.core.commands import docker
 from deploy.core.planning.steps import RunTask
 from deploy.core.ports import Clock
-from deploy.core.state.ledger import Entry
+from deploy.core.state.ledger import Entry, EntryEvent
 from deploy.errors import TaskError
 from deploy.run.hosts.locked_host import LockedHost
 
@@ -26,7 +26,7 @@ def run_task(locked: LockedHost, step: RunTask, entry: Entry, clock: Clock) -> N
     output = "\n".join(done.stdout.strip().splitlines()[-KEPT_LINES:])[-KEPT_CHARACTERS:]
     outcome = "done" if done.code == 0 else "failed"
     seconds = round(clock.monotonic() - begun, 3)
-    ended = replace(entry, event="task", what=step.name, outcome=outcome, why=output)
+    ended = replace(entry, event=EntryEvent.TASK, what=step.name, outcome=outcome, why=output)
     locked.record(replace(ended, seconds=seconds))
     if done.code != 0:
         how = f"ran longer than {limit_s:g} s" if done.code in TIMED_OUT else f"exited {done.code}"
