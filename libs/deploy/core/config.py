@@ -154,6 +154,25 @@ class Service:
 
 
 @dataclass(frozen=True)
+class JobImage:
+    """An image that jobs of the pipeline run in, as deploy/images.toml describes it.
+
+    `target` is the address of its `docker_image`, `bases` are the folders of deploy/base that it is built from, and
+    `commands` are shell commands that must succeed in it.
+    """
+
+    name: str
+    target: str
+    bases: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    @property
+    def service(self) -> Service:
+        """What the build needs to know of it: a service's name and target."""
+        return Service(self.name, self.target)
+
+
+@dataclass(frozen=True)
 class Jump:
     """A machine through which hosts are reached, as ssh's ProxyJump: its key is pinned like a host's."""
 

@@ -24,6 +24,7 @@ from deploy.core.config import (
     Gate,
     Health,
     HostConfig,
+    JobImage,
     Jump,
     Metrics,
     Registry,
@@ -70,6 +71,20 @@ def load_services(root: Path) -> dict[str, Service]:
         services[service.name] = service
     _raise_for(problems, "the service files")
     return services
+
+
+def load_job_images(path: Path) -> dict[str, JobImage]:
+    """Reads deploy/images.toml, by name. Raises ConfigError with all problems."""
+    from deploy.adapters.config.schema import JobImagesForm
+
+    problems: list[str] = []
+    form = _read(path, path.name, JobImagesForm, lambda _: (), problems)
+    _raise_for(problems, str(path))
+    assert form is not None, "a file without a value has a problem"
+    return {
+        name: JobImage(name, image.target, tuple(image.bases), tuple(image.commands))
+        for name, image in form.images.items()
+    }
 
 
 def load_environment(path: Path, *, services: Collection[str] | None = None) -> Environment:

@@ -497,6 +497,30 @@ def test_the_example_environment_loads() -> None:
     assert not environment.allow_dirty
 
 
+def test_this_checkouts_job_images_load() -> None:
+    root = next(
+        folder for folder in Path(__file__).parents if (folder / "deploy/images.toml").is_file()
+    )
+    images = loader.load_job_images(root / "deploy/images.toml")
+    assert images["job"].service == Service("job", "deploy/job:image")
+    assert (images["ship"].target, images["ship"].bases) == (
+        "deploy/ship:image",
+        ("python", "ship"),
+    )
+    assert '"$SHIP_PYTHON" -P -m deploy.cli --help' in images["ship"].commands
+
+
+def test_all_problems_of_job_images_are_reported_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "images.toml"
+    file.write_text('[images.job]\ntarget = "job"\nbases = []\ncomands = ["true"]\n')
+    assert problems(lambda: loader.load_job_images(file)) == [
+        "images.toml: images.job.target: should be a target's address, such as services/app:image",
+        "images.toml: images.job.bases: should list at least one",
+        "images.toml: images.job.commands: is missing",
+        "images.toml: images.job.comands: unknown key; did you mean commands?",
+    ]
+
+
 def test_read_text_tells_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("ü\n", encoding="utf-8")
     assert files.read_text(tmp_path / "there") == "ü\n"

@@ -66,6 +66,9 @@ JumpText = Annotated[
         'a login and a machine, such as "ops@bastion.example.com:22", or "none"',
     ),
 ]
+TargetAddress = Annotated[
+    str, _like(r"[\w./-]+:[\w.-]+", "a target's address, such as services/app:image")
+]
 UrlPath = Annotated[str, _like("/[A-Za-z0-9._~/-]*", 'a path that starts with "/"')]
 Url = Annotated[str, _should("an address that starts with http:// or https://", _is_web_address)]
 Memory = Annotated[str, _like("[1-9][0-9]*[kmg]", 'an amount such as "256m" or "1g"')]
@@ -182,15 +185,23 @@ class OverrideForm(Form):
 
 class ServiceForm(OverrideForm):
     name: Name
-    image: Annotated[
-        str, _like(r"[\w./-]+:[\w.-]+", "a target's address, such as services/app:image")
-    ]
+    image: TargetAddress
     port: Port = LEFT_OUT
     metrics_port: Port = LEFT_OUT
     source: Url = LEFT_OUT
     journeys: Annotated[str, _like(r"[\w./-]+_test\.py", "a file such as e2e/journeys_test.py")] = (
         LEFT_OUT
     )
+
+
+class JobImageForm(Form):
+    target: TargetAddress
+    bases: Annotated[list[Name], Field(min_length=1)]
+    commands: Annotated[list[str], Field(min_length=1)]
+
+
+class JobImagesForm(Form):
+    images: dict[Name, JobImageForm]
 
 
 class RegistryForm(Form):

@@ -9,9 +9,9 @@ from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
-from deploy.run.images import JOB_IMAGES
 
-_TOOL = JOB_IMAGES["ship"].service.image
+TOOL = "ship"
+"""The job image that contains this tool, for the jobs that deploy."""
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def _add_out(parser: ArgumentParser) -> None:
 
 
 def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
-    if arguments.service and set(arguments.service) <= set(JOB_IMAGES):
+    if arguments.service and set(arguments.service) <= set(wiring.settings.job_images):
         return list(arguments.service)
     if not arguments.selection:
         return wiring.settings.names(arguments.service)
@@ -47,8 +47,9 @@ def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
 
 def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
-    if arguments.selection and files.selection(arguments.selection).reaches(_TOOL):
-        names = [*names, "ship"]  # a merge request that breaks the tool's image shows it
+    tool = wiring.settings.job_images[TOOL]
+    if arguments.selection and files.selection(arguments.selection).reaches(tool.target):
+        names = [*names, TOOL]  # a merge request that breaks the tool's image shows it
     built = [wiring.images.build(name) for name in names]
     return {
         "images": [
@@ -70,13 +71,13 @@ def _show_built(document: Document) -> str:
 
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
-    if names and not set(names) <= set(JOB_IMAGES):
+    if names and not set(names) <= set(wiring.settings.job_images):
         wiring.images.publish_stacks()
     document: Document = {
         "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
     }
     if names and arguments.selection:  # a pipeline deploys them, with the tool of this revision
-        document = {**document, "tool": wiring.images.publish("ship")}
+        document = {**document, "tool": wiring.images.publish(TOOL)}
     if arguments.out:
         files.write(arguments.out, json.dumps(document, indent=2) + "\n")
     return document

@@ -90,7 +90,7 @@ class Images:
         return images.ensure_published(*self._to_build(name), self.registry)
 
     def _to_build(self, name: str) -> tuple[Service, images.BuildContext]:
-        if (image := images.JOB_IMAGES.get(name)) is None:
+        if (image := self._settings.job_images.get(name)) is None:
             return self._settings.service(name), self._workshop
         workshop = replace(
             self._workshop,
