@@ -10,9 +10,10 @@ from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.verbs import confirm
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
+from deploy.core.planning.admission import require_canary_analysis
 from deploy.errors import UsageError
 from deploy.run.hosts.locking import refuse_if_taken
-from deploy.run.rollout.deploy import DeployCommand, deploy
+from deploy.run.rollout.deploy import deploy
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -60,15 +61,17 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             "`ship deploy --confirm` is now `ship confirm`; this form ends with the next version"
         )
         return confirm.run(arguments, wiring, console)
-    wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
+    service = wiring.settings.service(arguments.service)
+    require_canary_analysis(service, arguments.canary)
     context = wiring.context()
     if not arguments.image and not arguments.wait:
         refuse_if_taken(context.hosts)  # before a build that takes minutes
     request = wiring.requests.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
-    request = replace(request, options=_options(arguments))
-    request = _with_canary(replace(request, hold=arguments.hold), arguments.canary)
+    request = replace(
+        request, hold=arguments.hold, canary=arguments.canary, options=_options(arguments)
+    )
     return document_of(deploy(request, context, console.tell, wait=arguments.wait), console)
 
 
@@ -88,15 +91,6 @@ def _percent(text: str) -> int:
     if not number.isdigit() or not 1 <= int(number) <= 99:
         raise ArgumentTypeError("a canary's share should be from 1% to 99%")
     return int(number)
-
-
-def _with_canary(request: DeployCommand, percent: int) -> DeployCommand:
-    if percent and not request.service.gate.enabled:
-        raise UsageError(
-            f"{request.service.name} has no gate that could judge a canary; nothing was touched",
-            hint="enable [gate] in its service.toml, or deploy without --canary",
-        )
-    return replace(request, canary=percent)
 
 
 VERB = Verb(
