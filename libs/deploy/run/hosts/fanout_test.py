@@ -13,7 +13,7 @@ from deploy.adapters.ssh.host import SshHost
 from deploy.adapters.ssh.login import Logins
 from deploy.core.ports import Host
 from deploy.errors import CommandError, HostAuthError, HostUnreachableError, ShipError
-from deploy.run.hosts.fanout import on_every, reach
+from deploy.run.hosts.fanout import on_every, reach, side_by_side
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import (
     AbortCommand,
@@ -47,6 +47,13 @@ def _fail(errors: dict[str, ShipError]) -> Callable[[Host], str]:
     return do
 
 
+def test_side_by_side_keeps_the_order_and_raises_the_first_error() -> None:
+    assert side_by_side((3, 1, 2), str) == ("3", "1", "2")
+    assert side_by_side((), str) == ()
+    with pytest.raises(ValueError, match="invalid literal for int.*'one'"):
+        side_by_side(("1", "one", "two"), int)
+
+
 def test_the_order_of_the_hosts_is_kept() -> None:
     hosts = Fleet.of("b", "a", "c").hosts
     assert on_every(hosts, _fail({})) == ("b", "a", "c")
@@ -68,7 +75,7 @@ def test_several_are_told_in_one_line_by_name_with_the_first_ones_exit_code() ->
     with pytest.raises(HostAuthError) as caught:
         on_every(Fleet.of("c", "b", "a", "d").hosts, _fail(errors))
     assert caught.value.message == (
-        "3 of 4 hosts can't be worked with, nothing was changed: a: refused the login; "
+        "3 of 4 hosts failed, nothing was changed: a: refused the login; "
         "b: jump ops@10.0.0.9: can't connect: timed out; c: can't connect"
     )
     assert (caught.value.hint, caught.value.exit_code) == ("a's", 2)
