@@ -22,8 +22,8 @@ from deploy.adapters.aws.ecr import EcrRegistry
 from deploy.adapters.base_images import Bases
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.config import loader
-from deploy.adapters.docker import Engine
-from deploy.adapters.file_cache import FileMemory
+from deploy.adapters.docker import DockerEngine
+from deploy.adapters.file_cache import FileCache
 from deploy.adapters.git.image_history import GitHistory
 from deploy.adapters.pants.packager import Pants
 from deploy.adapters.probe import HttpProbe
@@ -42,12 +42,12 @@ APP_LIMIT_MB = 25
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine()
+def engine() -> DockerEngine:
+    return DockerEngine()
 
 
 @pytest.fixture(scope="module")
-def bases(engine: Engine) -> Bases:
+def bases(engine: DockerEngine) -> Bases:
     """The bases of the checkout under test, from the tool cache where they are there."""
     cache = find_places(os.environ).cache
     recipes = checkout() / "deploy" / "base"
@@ -66,7 +66,9 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(engine: Engine, bases: Bases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(
+    engine: DockerEngine, bases: Bases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("one")
     clone = Clone.of(checkout(), folder / "clone")
     yield _shop(clone, engine, bases, folder)
@@ -78,17 +80,17 @@ def _end_daemon(clone: Clone) -> None:
     shutil.rmtree(clone.root / ".pids", ignore_errors=True)
 
 
-def _shop(clone: Clone, engine: Engine, bases: Bases, notes: Path) -> Shop:
+def _shop(clone: Clone, engine: DockerEngine, bases: Bases, notes: Path) -> Shop:
     workshop = BuildContext(
         packager=Pants(clone.root),
         history=GitHistory(clone.root),
-        memory=FileMemory(notes / "memory"),
+        cache=FileCache(notes / "cache"),
         engine=engine,
         probe=HttpProbe(),
         clock=SystemClock(),
         say=print,
         ensure_base=lambda: bases.ensure("python"),
-        try_out=smoke_test,
+        smoke_test=smoke_test,
     )
     return Shop(clone, workshop)
 
@@ -178,7 +180,7 @@ def uncached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_same_commit_in_another_folder_is_the_same_image_in_any_registry(
     shop: Shop,
     image: BuiltImage,
-    engine: Engine,
+    engine: DockerEngine,
     bases: Bases,
     ecr: Registry,
     tmp_path: Path,
@@ -238,14 +240,14 @@ def test_an_image_tells_its_revision_and_runs_without_rights(image: BuiltImage) 
     assert said.decode().strip() == "10001 []"
 
 
-def test_an_image_stays_small(image: BuiltImage, engine: Engine, bases: Bases) -> None:
+def test_an_image_stays_small(image: BuiltImage, engine: DockerEngine, bases: Bases) -> None:
     base = engine.size_bytes(bases.ensure("python"))
     assert base < BASE_LIMIT_MB * 1e6
     assert image.size_bytes - base < APP_LIMIT_MB * 1e6
 
 
 def test_a_wrong_password_publishes_nothing(
-    image: BuiltImage, engine: Engine, bases: Bases, ecr: Registry
+    image: BuiltImage, engine: DockerEngine, bases: Bases, ecr: Registry
 ) -> None:
     with (
         _serving(bases.ensure("registry"), "another") as address,

@@ -38,48 +38,48 @@ VERSION = json.dumps({"service": "app", "release": "smoke-test"}).encode()
 
 
 class Shop:
-    """A workshop in memory whose image passes its trial."""
+    """A build of a service, in memory; its image passes the smoke test."""
 
     def __init__(self, registry: MemoryRegistry | None = None, *, slim: bool = True) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.registry = registry or MemoryRegistry()
         self.trial = MemoryTrial({"/readyz": Answer(200), "/version": Answer(200, VERSION)})
         self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
         self.work = MemoryBuild(self.engine)
         self.bases = 0
-        self.workshop = BuildContext(
+        self.context = BuildContext(
             packager=self.work,
             history=self.work,
-            memory=MemoryCache(),
+            cache=MemoryCache(),
             engine=self.engine,
             probe=self.trial,
             clock=SimulatedClock(),
-            say=self.said.append,
+            say=self.messages.append,
             ensure_base=self._base,
-            try_out=smoke_test,
+            smoke_test=smoke_test,
         )
 
     def _base(self) -> None:
         self.bases += 1
 
     def build(self) -> BuiltImage:
-        return build(SERVICE, self.workshop)
+        return build(SERVICE, self.context)
 
     def publish(self) -> str:
-        return publish(self.build(), self.engine, self.registry, self.said.append)
+        return publish(self.build(), self.engine, self.registry, self.messages.append)
 
     def ensure_published(self) -> str:
-        return ensure_published(SERVICE, self.workshop, self.registry)
+        return ensure_published(SERVICE, self.context, self.registry)
 
     def elsewhere(self, **changed: object) -> "Shop":
-        """Another machine that never built anything, with the same registry and a checkout that differs so."""
+        """Returns another machine with the same registry, an empty cache and a checkout with these differences."""
         other = Shop(self.registry)
         other.work = replace(other.work, **changed)  # type: ignore[arg-type]
-        other.workshop = replace(other.workshop, packager=other.work, history=other.work)
+        other.context = replace(other.context, packager=other.work, history=other.work)
         return other
 
 
-def test_an_image_is_named_by_its_content() -> None:
+def test_image_is_named_after_its_content() -> None:
     shop = Shop()
     image = shop.build()
     assert image.id == shop.engine.id_of(image.reference)
@@ -88,36 +88,36 @@ def test_an_image_is_named_by_its_content() -> None:
     assert set(shop.engine.images) == {"py-cicd/app:packaged", image.reference}
 
 
-def test_the_moment_and_the_builder_do_not_matter() -> None:
+def test_image_does_not_depend_on_the_time_or_engine_of_the_build() -> None:
     shop, other = Shop(), Shop(slim=False)
     other.work.packaged = 41
     assert shop.build() == other.build()
 
 
-def test_another_content_or_revision_is_another_image() -> None:
+def test_other_content_or_revision_gives_another_image() -> None:
     ids = []
     for change in ({}, {"content": "two"}, {"stamp": Stamp("0" * 40, 1)}, {"stamp": UNKNOWN}):
         shop = Shop()
         shop.work = replace(shop.work, **change)
-        shop.workshop = replace(shop.workshop, packager=shop.work, history=shop.work)
+        shop.context = replace(shop.context, packager=shop.work, history=shop.work)
         ids.append(shop.build().id)
     assert len(set(ids)) == 4
 
 
-def test_a_checkout_that_is_as_it_was_is_not_built_again() -> None:
+def test_unchanged_checkout_is_not_built_again() -> None:
     shop = Shop()
     assert shop.build() == shop.build()
     assert (shop.work.packaged, shop.bases) == (1, 1)
 
 
-def test_an_image_that_is_gone_is_built_again() -> None:
+def test_image_removed_from_the_engine_is_built_again() -> None:
     shop = Shop()
     shop.engine.untag(shop.build().reference)
     shop.build()
     assert shop.work.packaged == 2
 
 
-def test_a_docs_only_commit_builds_the_same_image_and_tries_it_once() -> None:
+def test_docs_commit_builds_the_same_image_and_does_not_test_it_again() -> None:
     shop = Shop()
     first = shop.build()
     shop.work.now = "another head+another tree"
@@ -125,14 +125,14 @@ def test_a_docs_only_commit_builds_the_same_image_and_tries_it_once() -> None:
     assert (shop.work.packaged, len(shop.engine.trials)) == (2, 1)
 
 
-def test_without_git_every_build_is_whole() -> None:
+def test_checkout_without_git_is_built_every_time() -> None:
     shop = Shop()
     shop.work.now, shop.work.stamp = None, UNKNOWN
     assert shop.build() == shop.build()
     assert shop.work.packaged == 2
 
 
-def test_a_trial_is_told_what_a_replica_is_told() -> None:
+def test_smoke_test_sets_the_environment_of_a_replica() -> None:
     shop = Shop()
     shop.build()
     ((_, environment),) = shop.engine.trials
@@ -145,13 +145,13 @@ def test_a_trial_is_told_what_a_replica_is_told() -> None:
 @pytest.mark.parametrize(
     ("trial", "what"),
     [
-        ({"answers": {"/readyz": Answer(503)}}, "/readyz still answers 503"),
-        ({"answers": {}, "running": False}, "it ended at once"),
+        ({"answers": {"/readyz": Answer(503)}}, "/readyz answers 503 60 s after the start"),
+        ({"answers": {}, "running": False}, "the container exited during startup"),
         ({"answers": {"/readyz": Answer(200), "/version": Answer(500)}}, "/version answered 500"),
-        ({"exit_code": 137}, "a stop ended with exit code 137"),
+        ({"exit_code": 137}, "it stopped with exit code 137"),
     ],
 )
-def test_an_image_that_fails_its_trial_gets_no_name(trial: dict[str, object], what: str) -> None:
+def test_image_that_fails_its_smoke_test_gets_no_name(trial: dict[str, object], what: str) -> None:
     shop = Shop()
     for name, value in trial.items():
         setattr(shop.trial, name, value)
@@ -164,34 +164,34 @@ def test_an_image_that_fails_its_trial_gets_no_name(trial: dict[str, object], wh
 
 
 @pytest.mark.parametrize(("exit_code", "named"), [(0, True), (127, False)])
-def test_a_job_image_is_named_only_after_its_commands_succeeded(
-    exit_code: int, named: bool
-) -> None:
+def test_job_image_gets_its_name_only_if_its_commands_succeed(exit_code: int, named: bool) -> None:
     shop = Shop()
     shop.trial.exit_code = exit_code
-    workshop = replace(shop.workshop, try_out=job_test(JOB_IMAGE))
+    context = replace(shop.context, smoke_test=job_test(JOB_IMAGE))
     failure = r"the image ship failed \(exit code 127\); nothing was published\. Output:\nline 1"
     with nullcontext() if named else pytest.raises(BuildError, match=failure):
-        build(JOB_IMAGE.service, workshop)
+        build(JOB_IMAGE.service, context)
     ((_, started),) = shop.engine.trials
     assert started["argv"] == "sh -c git --version && ship --help"
     name = "py-cicd/ship:"
     assert any(each.startswith(name) for each in shop.engine.images) is named
 
 
-def test_a_tag_that_is_another_images_is_not_taken_for_this_one() -> None:
+def test_tag_of_another_image_is_refused() -> None:
     shop = Shop()
     image = shop.build()
     shop.registry.digests[f"app:{image.tag}"] = f"sha256:{'e' * 64}"
     shop.registry.configurations[f"app:{image.tag}"] = f"sha256:{'f' * 64}"
-    with pytest.raises(TagTakenError, match=r"is another image .*; nothing was pushed") as error:
+    with pytest.raises(
+        TagTakenError, match=r"has another image under app:.*; nothing was pushed"
+    ) as error:
         shop.publish()
     assert (error.value.exit_code, shop.engine.pushed) == (2, [])
     shop.registry.configurations[f"app:{image.tag}"] = image.id
     assert shop.publish().endswith(f"@sha256:{'e' * 64}")
 
 
-def test_what_is_published_is_named_by_the_registrys_digest() -> None:
+def test_published_reference_has_the_registrys_digest() -> None:
     shop = Shop()
     reference = shop.publish()
     image = shop.build()
@@ -200,25 +200,25 @@ def test_what_is_published_is_named_by_the_registrys_digest() -> None:
     assert not any(name.startswith("127.0.0.1") for name in shop.engine.images)
 
 
-def test_what_the_registry_has_is_not_pushed_again() -> None:
+def test_image_in_the_registry_is_not_pushed_again() -> None:
     shop = Shop()
     assert shop.publish() == shop.publish()
     assert len(shop.engine.pushed) == 1
 
 
-def test_a_machine_that_never_built_it_takes_what_the_registry_has() -> None:
+def test_machine_that_never_built_the_image_uses_the_registrys() -> None:
     shop = Shop()
     reference = shop.ensure_published()
     other = shop.elsewhere()
     assert other.ensure_published() == reference
     assert (other.work.packaged, other.bases, other.engine.pushed) == (0, 0, [])
-    assert "not packaged" in other.said[-1]
+    assert "not packaged" in other.messages[-1]
 
 
 @pytest.mark.parametrize(
     "changed", [{"content": "two"}, {"stamp": Stamp("0" * 40, 1)}, {"dirty": True}]
 )
-def test_what_may_be_another_image_is_packaged(changed: dict[str, object]) -> None:
+def test_changed_inputs_are_packaged(changed: dict[str, object]) -> None:
     shop = Shop()
     shop.ensure_published()
     other = shop.elsewhere(**changed)
@@ -226,7 +226,7 @@ def test_what_may_be_another_image_is_packaged(changed: dict[str, object]) -> No
     assert other.work.packaged == 1
 
 
-def test_an_image_gets_both_its_tags_in_the_registry() -> None:
+def test_published_image_has_both_tags() -> None:
     shop = Shop()
     reference = shop.ensure_published()
     own, inputs = shop.engine.pushed
@@ -238,14 +238,14 @@ def test_an_image_gets_both_its_tags_in_the_registry() -> None:
     assert len(shop.engine.pushed) == 2
 
 
-def test_a_checkout_with_changes_has_an_image_by_its_id_alone() -> None:
+def test_image_of_a_dirty_checkout_has_no_inputs_tag() -> None:
     shop = Shop()
     shop.work.dirty = True
     shop.ensure_published()
     assert shop.engine.pushed == [f"app:{shop.build().tag}"]
 
 
-def test_a_refused_push_says_what_state_remains() -> None:
+def test_refused_push_reports_that_nothing_was_published() -> None:
     shop = Shop()
     shop.engine.refuses_push = True
     with pytest.raises(RegistryError, match="denied; nothing was published"):
@@ -253,7 +253,7 @@ def test_a_refused_push_says_what_state_remains() -> None:
     assert not any(name.startswith("127.0.0.1") for name in shop.engine.images)
 
 
-def test_a_login_that_expired_on_the_way_is_told_as_that() -> None:
+def test_login_that_expires_during_the_push_is_reported_as_such() -> None:
     shop = Shop()
     shop.engine.refuses_push = True
     shop.registry.expires_after = 1
@@ -262,7 +262,7 @@ def test_a_login_that_expired_on_the_way_is_told_as_that() -> None:
     assert (error.value.exit_code, shop.engine.pushed) == (2, [])
 
 
-def test_a_base_is_built_only_where_the_registry_lacks_its_key() -> None:
+def test_base_is_built_only_if_the_registry_lacks_its_key() -> None:
     shop = Shop()
     shop.engine.images["py-cicd/base-edge:0123"] = b"{}"
     built: list[str] = []
@@ -272,7 +272,9 @@ def test_a_base_is_built_only_where_the_registry_lacks_its_key() -> None:
         return "py-cicd/base-edge:0123"
 
     def published() -> str:
-        return publish_base("edge", "0123", ensure, shop.engine, shop.registry, shop.said.append)
+        return publish_base(
+            "edge", "0123", ensure, shop.engine, shop.registry, shop.messages.append
+        )
 
     assert published() == published()
     assert built == ["edge"]

@@ -140,13 +140,13 @@ class EcrRegistry:
                     f"registry {self.name} answered HTTP {status} for {repository}:{tag}"
                 )
 
-    def configuration_of(self, repository: str, tag: str) -> str:
-        """Returns the digest of a tag's image configuration, "" where the registry doesn't say."""
+    def configuration_of(self, repository: str, tag: str) -> str | None:
+        """Returns the digest of the image configuration behind a tag, None if the registry doesn't return one."""
         status, _, body = self._ask("GET", f"/v2/{repository}/manifests/{tag}")
         try:
-            return str(json.loads(body)["config"]["digest"]) if status == 200 else ""
+            return str(json.loads(body)["config"]["digest"]) if status == 200 else None
         except (ValueError, KeyError, TypeError):
-            return ""
+            return None
 
     def size_of(self, image: str) -> int:
         """Returns how many bytes a pull of `name@sha256:...` moves, 0 if the registry doesn't say.

@@ -76,9 +76,9 @@ def test_a_digest_is_the_registrys(config: Registry, registry_server: RegistrySe
 
 def test_a_tag_s_configuration_is_told(config: Registry, registry_server: RegistryServer) -> None:
     registry = EcrRegistry(config)
-    assert registry.configuration_of("app", "0123") == ""
+    assert registry.configuration_of("app", "0123") is None
     registry_server.digests["app:0123"] = DIGEST
-    assert registry.configuration_of("app", "0123") == ""
+    assert registry.configuration_of("app", "0123") is None
     registry_server.manifest = json.dumps({"config": {"digest": DIGEST}}).encode()
     assert registry.configuration_of("app", "0123") == DIGEST
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from deploy.adapters import files
 from deploy.adapters.base_images import Bases, read_recipe
 from deploy.adapters.config import loader
-from deploy.adapters.file_cache import FileMemory
+from deploy.adapters.file_cache import FileCache
 from deploy.adapters.git.image_history import GitHistory
 from deploy.adapters.pants.packager import Pants
 from deploy.cli.wiring.settings import ROOT, Settings
@@ -36,7 +36,7 @@ from toolchain.tools.debian import mirror
 
 if TYPE_CHECKING:
     from deploy.adapters.aws.ecr import EcrRegistry
-    from deploy.adapters.docker import Engine
+    from deploy.adapters.docker import DockerEngine
 
 RECIPES = ROOT / "deploy" / "base"
 
@@ -62,11 +62,11 @@ class Images:
         return EcrRegistry(registry)
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> DockerEngine:
         """This machine's Docker engine."""
-        from deploy.adapters.docker import Engine
+        from deploy.adapters.docker import DockerEngine
 
-        return Engine()
+        return DockerEngine()
 
     @cached_property
     def bases(self) -> Bases:
@@ -92,12 +92,12 @@ class Images:
     def _to_build(self, name: str) -> tuple[Service, images.BuildContext]:
         if (image := self._settings.job_images.get(name)) is None:
             return self._settings.service(name), self._workshop
-        workshop = replace(
+        context = replace(
             self._workshop,
             ensure_base=lambda: [self.bases.ensure(base) for base in image.bases],
-            try_out=images.job_test(image),
+            smoke_test=images.job_test(image),
         )
-        return image.service, workshop
+        return image.service, context
 
     def publish_stacks(self) -> None:
         """Pushes the images of what hosts run beside the services, so that a deploy needs no right to push.
@@ -162,13 +162,13 @@ class Images:
         return images.BuildContext(
             packager=Pants(ROOT),
             history=GitHistory(ROOT),
-            memory=FileMemory(self._cache / "images"),
+            cache=FileCache(self._cache / "images"),
             engine=self.engine,
             probe=self._probe,
             clock=self._clock,
             say=self._say,
             ensure_base=lambda: self.bases.ensure("python"),
-            try_out=images.smoke_test,
+            smoke_test=images.smoke_test,
         )
 
     def _base_digest(self, name: str, *, push: bool) -> str:

@@ -13,7 +13,10 @@ MOST_HOSTS = 16
 
 
 def side_by_side[A, B](items: Iterable[A], do: Callable[[A], B]) -> tuple[B, ...]:
-    """Returns the results of `do` in the order of the items. Raises the first item's error; what has not begun is skipped."""
+    """Returns the results of `do` in the order of the items.
+
+    Raises the first error by that order; items that have not begun by then are skipped.
+    """
     with ThreadPoolExecutor(max_workers=MOST_HOSTS) as pool:
         return tuple(pool.map(do, items))
 

@@ -50,7 +50,7 @@ def _fail(errors: dict[str, ShipError]) -> Callable[[Host], str]:
 def test_side_by_side_keeps_the_order_and_raises_the_first_error() -> None:
     assert side_by_side((3, 1, 2), str) == ("3", "1", "2")
     assert side_by_side((), str) == ()
-    with pytest.raises(ValueError, match="invalid literal for int.*'one'"):
+    with pytest.raises(ValueError, match=r"invalid literal for int.*'one'"):
         side_by_side(("1", "one", "two"), int)
 
 
