@@ -27,7 +27,7 @@ from deploy.adapters.file_cache import FileCache
 from deploy.adapters.git.image_history import GitHistory
 from deploy.adapters.pants.packager import Pants
 from deploy.adapters.probe import HttpProbe
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
 from deploy.run.images import BuildContext, build, publish, smoke_test
@@ -111,11 +111,11 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture
-def ecr(moto: str, tmp_path: Path) -> Registry:
+def ecr(moto: str, tmp_path: Path) -> RegistryConfig:
     """A control plane to log in at; where the registry itself is comes with `push_via`."""
     credentials = tmp_path / "credentials"
     credentials.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
-    return Registry(ACCOUNT, "us-east-1", moto, credentials=str(credentials))
+    return RegistryConfig(ACCOUNT, "us-east-1", moto, credentials=str(credentials))
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def test_the_same_commit_in_another_folder_is_the_same_image_in_any_registry(
     image: BuiltImage,
     engine: DockerEngine,
     bases: Bases,
-    ecr: Registry,
+    ecr: RegistryConfig,
     tmp_path: Path,
 ) -> None:
     other = Clone.of(shop.clone.root, tmp_path / "another clone")
@@ -247,7 +247,7 @@ def test_an_image_stays_small(image: BuiltImage, engine: DockerEngine, bases: Ba
 
 
 def test_a_wrong_password_publishes_nothing(
-    image: BuiltImage, engine: DockerEngine, bases: Bases, ecr: Registry
+    image: BuiltImage, engine: DockerEngine, bases: Bases, ecr: RegistryConfig
 ) -> None:
     with (
         _serving(bases.ensure("registry"), "another") as address,

@@ -18,12 +18,12 @@ from deploy.core.bootstrap import (
     parse_machine,
     settings,
 )
-from deploy.core.config import Edge, Environment, HostConfig, Metrics, Registry
+from deploy.core.config import Edge, Environment, HostConfig, Metrics, RegistryConfig
 from deploy.errors import UsageError
 
 HOST = HostConfig("web-1", "192.0.2.1", "http://192.0.2.1", "192.0.2.1:9443")
 ENVIRONMENT = Environment(
-    "production", (HOST,), Registry("123456789012", "eu-central-1"), "known_hosts", "key"
+    "production", (HOST,), RegistryConfig("123456789012", "eu-central-1"), "known_hosts", "key"
 )
 METRICS = Metrics("http://prometheus", "ca", "cert", "key", "password")
 TRIXIE = Machine("debian", "13", (22,))

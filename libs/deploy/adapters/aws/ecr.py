@@ -24,7 +24,7 @@ from botocore.exceptions import (
 )
 
 from deploy.adapters.aws import session as aws
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import image_for_linux, pulled_bytes
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 
@@ -71,7 +71,7 @@ type _Answer = tuple[int, str, bytes]
 class EcrRegistry:
     """One account's registry in one region. Logins are asked for once and kept in memory only."""
 
-    def __init__(self, config: Registry) -> None:
+    def __init__(self, config: RegistryConfig) -> None:
         self._config = config
 
     @property

@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from deploy.adapters.aws.ecr import EcrRegistry
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 from deploy.testing.servers.registry import RegistryServer
 
@@ -35,16 +35,16 @@ def registry_server() -> Iterator[RegistryServer]:
 
 
 @pytest.fixture
-def config(moto: str, registry_server: RegistryServer, tmp_path: Path) -> Registry:
+def config(moto: str, registry_server: RegistryServer, tmp_path: Path) -> RegistryConfig:
     credentials = tmp_path / "credentials"
     credentials.write_text(
         "[default]\naws_access_key_id = sandbox\naws_secret_access_key = secret\n"
     )
-    return Registry(ACCOUNT, "us-east-1", moto, registry_server.address, str(credentials))
+    return RegistryConfig(ACCOUNT, "us-east-1", moto, registry_server.address, str(credentials))
 
 
 def test_a_repository_is_made_once_with_immutable_tags_scan_and_lifecycle(
-    config: Registry, moto: str
+    config: RegistryConfig, moto: str
 ) -> None:
     registry = EcrRegistry(config)
     assert registry.ensure_repository("app") is True
@@ -63,18 +63,20 @@ def test_a_repository_is_made_once_with_immutable_tags_scan_and_lifecycle(
     assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged", "any"]
 
 
-def test_a_login_names_registry_user_and_password(config: Registry) -> None:
+def test_a_login_names_registry_user_and_password(config: RegistryConfig) -> None:
     assert EcrRegistry(config).login() == (NAME, "AWS", f"{ACCOUNT}-auth-token")
 
 
-def test_a_digest_is_the_registrys(config: Registry, registry_server: RegistryServer) -> None:
+def test_a_digest_is_the_registrys(config: RegistryConfig, registry_server: RegistryServer) -> None:
     registry = EcrRegistry(config)
     assert registry.digest_of("app", "0123") is None
     registry_server.digests["app:0123"] = DIGEST
     assert registry.digest_of("app", "0123") == DIGEST
 
 
-def test_a_tag_s_configuration_is_told(config: Registry, registry_server: RegistryServer) -> None:
+def test_a_tag_s_configuration_is_told(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry = EcrRegistry(config)
     assert registry.configuration_of("app", "0123") is None
     registry_server.digests["app:0123"] = DIGEST
@@ -84,7 +86,7 @@ def test_a_tag_s_configuration_is_told(config: Registry, registry_server: Regist
 
 
 def test_a_wrong_password_is_a_refused_login(
-    config: Registry, registry_server: RegistryServer
+    config: RegistryConfig, registry_server: RegistryServer
 ) -> None:
     registry_server.password = "another"
     with pytest.raises(RegistryAuthError) as raised:
@@ -93,32 +95,32 @@ def test_a_wrong_password_is_a_refused_login(
     assert "auth-token" not in raised.value.message
 
 
-def test_a_broken_registry_is_told(config: Registry, registry_server: RegistryServer) -> None:
+def test_a_broken_registry_is_told(config: RegistryConfig, registry_server: RegistryServer) -> None:
     registry_server.broken = 503
     with pytest.raises(RegistryError, match="answered HTTP 503"):
         EcrRegistry(config).digest_of("app", "0123")
 
 
-def test_a_registry_that_is_not_there_is_told(config: Registry, moto: str) -> None:
+def test_a_registry_that_is_not_there_is_told(config: RegistryConfig, moto: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        away = Registry(
+        away = RegistryConfig(
             ACCOUNT, "us-east-1", moto, f"127.0.0.1:{taken.getsockname()[1]}", config.credentials
         )
         with pytest.raises(RegistryError, match="can't be reached"):
             EcrRegistry(away).digest_of("app", "0123")
 
 
-def test_a_control_plane_that_is_not_there_is_told(config: Registry) -> None:
+def test_a_control_plane_that_is_not_there_is_told(config: RegistryConfig) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        away = Registry(ACCOUNT, "us-east-1", endpoint, config.push_via, config.credentials)
+        away = RegistryConfig(ACCOUNT, "us-east-1", endpoint, config.push_via, config.credentials)
         with pytest.raises(RegistryError, match="AWS can't be reached"):
             EcrRegistry(away).login()
 
 
-def test_an_image_is_required(config: Registry, registry_server: RegistryServer) -> None:
+def test_an_image_is_required(config: RegistryConfig, registry_server: RegistryServer) -> None:
     registry = EcrRegistry(config)
     registry_server.digests["app:0123"] = DIGEST
     registry.require(f"{NAME}/app@{DIGEST}")
@@ -142,15 +144,15 @@ def test_no_credentials_are_told(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(RegistryAuthError, match="no AWS credentials"):
-        EcrRegistry(Registry(ACCOUNT, "us-east-1", moto)).login()
+        EcrRegistry(RegistryConfig(ACCOUNT, "us-east-1", moto)).login()
 
 
 def test_without_a_detour_the_registry_is_reached_by_its_name() -> None:
-    assert EcrRegistry(Registry(ACCOUNT, "us-east-1")).push_name == NAME
+    assert EcrRegistry(RegistryConfig(ACCOUNT, "us-east-1")).push_name == NAME
 
 
 def test_the_size_of_a_pull_is_that_of_config_and_layers(
-    config: Registry, registry_server: RegistryServer
+    config: RegistryConfig, registry_server: RegistryServer
 ) -> None:
     registry_server.digests["app:1"] = DIGEST
     registry = EcrRegistry(config)

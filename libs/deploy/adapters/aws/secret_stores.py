@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 
 from deploy.adapters.aws import session as aws
-from deploy.core.config import Registry, SecretStores
+from deploy.core.config import RegistryConfig, SecretStoreConfig
 from deploy.core.state.secrets import (
     Found,
     Missing,
@@ -35,7 +35,7 @@ MOST_PARAMETERS = 10
 class Account:
     """Where and as whom the stores are asked: what [secrets] says, else what [registry] does."""
 
-    def __init__(self, stores: SecretStores, registry: Registry) -> None:
+    def __init__(self, stores: SecretStoreConfig, registry: RegistryConfig) -> None:
         self.region = stores.region or registry.region
         self._credentials = stores.credentials or registry.credentials
         self._endpoint_url = stores.endpoint_url

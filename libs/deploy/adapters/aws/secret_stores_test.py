@@ -19,12 +19,12 @@ from deploy.adapters.aws.secret_stores import (
     ParameterStore,
     SecretsManager,
 )
-from deploy.core.config import Registry, SecretStores
+from deploy.core.config import RegistryConfig, SecretStoreConfig
 from deploy.core.state.secrets import Found, Missing
 from deploy.errors import ConfigError, SecretStoreAuthError, SecretStoreError
 
 REGION = "us-east-1"
-REGISTRY = Registry("123456789012", REGION)
+REGISTRY = RegistryConfig("123456789012", REGION)
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +38,21 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture
-def stores(moto: str, tmp_path: Path) -> SecretStores:
+def stores(moto: str, tmp_path: Path) -> SecretStoreConfig:
     credentials = tmp_path / "credentials"
     credentials.write_text(
         "[default]\naws_access_key_id = sandbox\naws_secret_access_key = secret\n"
     )
-    return SecretStores(endpoint_url=moto, credentials=str(credentials))
+    return SecretStoreConfig(endpoint_url=moto, credentials=str(credentials))
 
 
 @pytest.fixture
-def parameters(stores: SecretStores) -> ParameterStore:
+def parameters(stores: SecretStoreConfig) -> ParameterStore:
     return ParameterStore(Account(stores, REGISTRY))
 
 
 @pytest.fixture
-def manager(stores: SecretStores) -> SecretsManager:
+def manager(stores: SecretStoreConfig) -> SecretsManager:
     return SecretsManager(Account(stores, REGISTRY))
 
 
@@ -118,11 +118,11 @@ def test_what_no_text_can_be_made_of_is_told(manager: SecretsManager, moto: str)
 
 
 def test_the_registry_s_region_and_credentials_are_taken_where_no_others_are_named(
-    stores: SecretStores, moto: str
+    stores: SecretStoreConfig, moto: str
 ) -> None:
     client(moto, "ssm").put_parameter(Name="/shared", Value="x", Type="SecureString")
     registry = replace(REGISTRY, credentials=stores.credentials)
-    only_endpoint = SecretStores(endpoint_url=moto)
+    only_endpoint = SecretStoreConfig(endpoint_url=moto)
     assert value_of(ParameterStore(Account(only_endpoint, registry)).fetch(["/shared"])["/shared"])
     elsewhere = replace(stores, region="eu-west-1")
     gone = ParameterStore(Account(elsewhere, registry)).fetch(["/shared"])["/shared"]
@@ -130,7 +130,7 @@ def test_the_registry_s_region_and_credentials_are_taken_where_no_others_are_nam
 
 
 def test_no_credentials_are_a_configuration_error(
-    stores: SecretStores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stores: SecretStoreConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "none").write_text("[other]\naws_access_key_id = x\n")
     nobody = replace(stores, credentials=str(tmp_path / "none"))
@@ -146,7 +146,7 @@ def test_no_credentials_are_a_configuration_error(
     assert refused.value.exit_code == 2
 
 
-def test_an_endpoint_that_is_away_is_told(stores: SecretStores) -> None:
+def test_an_endpoint_that_is_away_is_told(stores: SecretStoreConfig) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         away = replace(stores, endpoint_url=f"http://127.0.0.1:{unused.getsockname()[1]}")

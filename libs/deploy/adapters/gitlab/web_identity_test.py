@@ -14,7 +14,7 @@ from deploy.adapters.gitlab.web_identity import (
     SESSION,
     web_identity,
 )
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.errors import ConfigError, RegistryAuthError
 
 ROLE = "arn:aws:iam::123456789012:role/py-cicd-deploy"
@@ -86,7 +86,7 @@ def test_a_token_that_expired_is_told_in_one_line(
         web_identity(),
         pytest.raises(RegistryAuthError, match=r"ExpiredTokenException.*[^\n]$") as error,
     ):
-        EcrRegistry(Registry("123456789012", "eu-central-1")).login()
+        EcrRegistry(RegistryConfig("123456789012", "eu-central-1")).login()
     assert error.value.exit_code == 2
     assert asked[0]["RoleArn"] == [ROLE]
     assert asked[0]["WebIdentityToken"] == ["a.job.token"]

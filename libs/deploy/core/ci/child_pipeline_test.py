@@ -10,10 +10,10 @@ from deploy.core.ci.child_pipeline import (
     variables_of,
 )
 from deploy.core.ci.selection_file import Published, Selected
-from deploy.core.config import Environment, HostConfig, Registry
+from deploy.core.config import Environment, HostConfig, RegistryConfig
 from deploy.errors import UsageError
 
-REGISTRY = Registry("123456789012", "eu-central-1")
+REGISTRY = RegistryConfig("123456789012", "eu-central-1")
 SHOP = f"{REGISTRY.name}/shop@sha256:{'b' * 64}"
 TOOL = f"{REGISTRY.name}/ship@sha256:{'c' * 64}"
 PUBLISHED = Published({"shop": SHOP}, TOOL)

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.core.config import Environment, Gate, Registry, Service
+from deploy.core.config import Environment, Gate, RegistryConfig, Service
 from deploy.core.planning.admission import require_canary_analysis, require_committed
 from deploy.errors import UsageError
 
-PRODUCTION = Environment("production", (), Registry("123456789012", "eu-central-1"), "", "")
+PRODUCTION = Environment("production", (), RegistryConfig("123456789012", "eu-central-1"), "", "")
 SERVICE = Service("app", "services/app:image")
 
 

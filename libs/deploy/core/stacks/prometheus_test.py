@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deploy.core.config import Environment, HostConfig, Metrics, Registry
+from deploy.core.config import Environment, HostConfig, Metrics, RegistryConfig
 from deploy.core.stacks.prometheus import (
     HOST_JOBS,
     node_flags,
@@ -25,7 +25,7 @@ def _environment(metrics: Metrics | None) -> Environment:
         HostConfig(name, address="", url="", metrics_address=f"{name}.test:9443")
         for name in ("one", "two")
     )
-    return Environment("blue", hosts, Registry("1", "eu-1"), "", "", metrics=metrics)
+    return Environment("blue", hosts, RegistryConfig("1", "eu-1"), "", "", metrics=metrics)
 
 
 def test_a_host_s_prometheus_reads_targets_by_folder_and_is_bound_in_size() -> None:
