@@ -20,7 +20,7 @@ from deploy.core.ports import Host
 
 if TYPE_CHECKING:
     from deploy.adapters.ssh.host import SshHost
-    from deploy.adapters.ssh.login import Logins
+    from deploy.adapters.ssh.login import SshConnector
 
 
 class Connections:
@@ -34,14 +34,14 @@ class Connections:
         from deploy.adapters.ssh.host import SshHost
 
         environment = self._settings.environment()
-        return tuple(SshHost(host, self._logins) for host in environment.hosts)
+        return tuple(SshHost(host, self._connector) for host in environment.hosts)
 
     @cached_property
-    def _logins(self) -> Logins:
-        from deploy.adapters.ssh.login import Logins
+    def _connector(self) -> SshConnector:
+        from deploy.adapters.ssh.login import SshConnector
 
         environment = self._settings.environment()
-        return Logins(
+        return SshConnector(
             known_hosts=str(loader.path_of(environment.known_hosts)),
             key=str(loader.path_of(environment.ssh_key)),
         )
@@ -49,18 +49,18 @@ class Connections:
     def host_as(self, config: HostConfig, user: str, key: str) -> Host:
         """A host with another login than the deploy user's."""
         from deploy.adapters.ssh.host import SshHost
-        from deploy.adapters.ssh.login import Logins
+        from deploy.adapters.ssh.login import SshConnector
 
         environment = self._settings.environment()
         path = Path(key).expanduser() if key else loader.path_of(environment.ssh_key)
         known_hosts = str(loader.path_of(environment.known_hosts))
-        logins = Logins(known_hosts=known_hosts, key=str(path))
-        host = SshHost(replace(config, user=user), logins)
-        self._others += [host, logins]
+        connector = SshConnector(known_hosts=known_hosts, key=str(path))
+        host = SshHost(replace(config, user=user), connector)
+        self._others += [host, connector]
         return host
 
     @cached_property
-    def _others(self) -> list[SshHost | Logins]:
+    def _others(self) -> list[SshHost | SshConnector]:
         return []
 
     def deploy_key(self) -> str:
@@ -86,5 +86,5 @@ class Connections:
             host.close()
         for other in self.__dict__.get("_others", ()):
             other.close()
-        if "_logins" in self.__dict__:
-            self._logins.close()
+        if "_connector" in self.__dict__:
+            self._connector.close()
