@@ -43,7 +43,7 @@ def config(moto: str, registry_server: RegistryServer, tmp_path: Path) -> Regist
     return RegistryConfig(ACCOUNT, "us-east-1", moto, registry_server.address, str(credentials))
 
 
-def test_a_repository_is_made_once_with_immutable_tags_scan_and_lifecycle(
+def test_repository_is_created_once_with_immutable_tags_scan_and_lifecycle(
     config: RegistryConfig, moto: str
 ) -> None:
     registry = EcrRegistry(config)
@@ -63,18 +63,20 @@ def test_a_repository_is_made_once_with_immutable_tags_scan_and_lifecycle(
     assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged", "any"]
 
 
-def test_a_login_names_registry_user_and_password(config: RegistryConfig) -> None:
+def test_login_returns_registry_user_and_password(config: RegistryConfig) -> None:
     assert EcrRegistry(config).login() == (NAME, "AWS", f"{ACCOUNT}-auth-token")
 
 
-def test_a_digest_is_the_registrys(config: RegistryConfig, registry_server: RegistryServer) -> None:
+def test_digest_comes_from_the_registry(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry = EcrRegistry(config)
     assert registry.digest_of("app", "0123") is None
     registry_server.digests["app:0123"] = DIGEST
     assert registry.digest_of("app", "0123") == DIGEST
 
 
-def test_a_tag_s_configuration_is_told(
+def test_configuration_of_a_tag_is_returned(
     config: RegistryConfig, registry_server: RegistryServer
 ) -> None:
     registry = EcrRegistry(config)
@@ -85,7 +87,7 @@ def test_a_tag_s_configuration_is_told(
     assert registry.configuration_of("app", "0123") == DIGEST
 
 
-def test_a_wrong_password_is_a_refused_login(
+def test_wrong_password_is_a_refused_login(
     config: RegistryConfig, registry_server: RegistryServer
 ) -> None:
     registry_server.password = "another"
@@ -95,13 +97,15 @@ def test_a_wrong_password_is_a_refused_login(
     assert "auth-token" not in raised.value.message
 
 
-def test_a_broken_registry_is_told(config: RegistryConfig, registry_server: RegistryServer) -> None:
+def test_server_error_of_the_registry_is_reported(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry_server.broken = 503
     with pytest.raises(RegistryError, match="answered HTTP 503"):
         EcrRegistry(config).digest_of("app", "0123")
 
 
-def test_a_registry_that_is_not_there_is_told(config: RegistryConfig, moto: str) -> None:
+def test_unreachable_registry_is_reported(config: RegistryConfig, moto: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         away = RegistryConfig(
@@ -111,7 +115,7 @@ def test_a_registry_that_is_not_there_is_told(config: RegistryConfig, moto: str)
             EcrRegistry(away).digest_of("app", "0123")
 
 
-def test_a_control_plane_that_is_not_there_is_told(config: RegistryConfig) -> None:
+def test_unreachable_aws_api_is_reported(config: RegistryConfig) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -120,22 +124,24 @@ def test_a_control_plane_that_is_not_there_is_told(config: RegistryConfig) -> No
             EcrRegistry(away).login()
 
 
-def test_an_image_is_required(config: RegistryConfig, registry_server: RegistryServer) -> None:
+def test_missing_or_foreign_images_are_refused(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry = EcrRegistry(config)
     registry_server.digests["app:0123"] = DIGEST
     registry.require(f"{NAME}/app@{DIGEST}")
     missing = f"{NAME}/app@sha256:{'b' * 64}"
     for image, what in (
-        (missing, "holds no image"),
-        (f"elsewhere.example/app@{DIGEST}", "is no image of"),
-        (f"{NAME}/app:latest", "is no image of"),
+        (missing, "has no image"),
+        (f"elsewhere.example/app@{DIGEST}", "is not an image of"),
+        (f"{NAME}/app:latest", "is not an image of"),
     ):
         with pytest.raises(ImageNotFoundError, match=what) as raised:
             registry.require(image)
         assert raised.value.exit_code == 2
 
 
-def test_no_credentials_are_told(
+def test_missing_credentials_are_reported(
     moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -147,11 +153,11 @@ def test_no_credentials_are_told(
         EcrRegistry(RegistryConfig(ACCOUNT, "us-east-1", moto)).login()
 
 
-def test_without_a_detour_the_registry_is_reached_by_its_name() -> None:
+def test_registry_is_reached_by_its_name_by_default() -> None:
     assert EcrRegistry(RegistryConfig(ACCOUNT, "us-east-1")).push_name == NAME
 
 
-def test_the_size_of_a_pull_is_that_of_config_and_layers(
+def test_size_is_the_sum_of_configuration_and_layers(
     config: RegistryConfig, registry_server: RegistryServer
 ) -> None:
     registry_server.digests["app:1"] = DIGEST
