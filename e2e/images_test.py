@@ -25,7 +25,7 @@ from deploy.adapters.config import loader
 from deploy.adapters.docker import DockerEngine
 from deploy.adapters.file_cache import FileCache
 from deploy.adapters.git.image_history import GitHistory
-from deploy.adapters.pants.packager import Pants
+from deploy.adapters.pants.packager import PantsPackager
 from deploy.adapters.probe import HttpProbe
 from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import BuiltImage
@@ -82,7 +82,7 @@ def _end_daemon(clone: Clone) -> None:
 
 def _shop(clone: Clone, engine: DockerEngine, bases: Bases, notes: Path) -> Shop:
     workshop = BuildContext(
-        packager=Pants(clone.root),
+        packager=PantsPackager(clone.root),
         history=GitHistory(clone.root),
         cache=FileCache(notes / "cache"),
         engine=engine,

@@ -42,7 +42,7 @@ from deploy.cli.verbs import (
 )
 from deploy.cli.verbs.outcome import document_of
 from deploy.cli.wiring import Wiring, files, set_up
-from deploy.core.ci.child_pipeline import variables_of
+from deploy.core.ci.child_pipeline import render_dotenv
 from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
 from deploy.run.rollout.deploy import RolloutError
@@ -188,7 +188,7 @@ def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[s
 
 def _note(arguments: Namespace, service: str, release: str, outcome: str) -> None:
     if dotenv := getattr(arguments, "dotenv", None):
-        files.write(dotenv, variables_of(service, release, outcome))
+        files.write(dotenv, render_dotenv(service, release, outcome))
 
 
 def _print(document: dict[str, Any], arguments: Namespace, as_json: bool) -> None:

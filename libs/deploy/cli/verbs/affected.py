@@ -36,13 +36,13 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    grounds = wiring.grounds()
+    context = wiring.selection_context()
     base = arguments.base
     if arguments.since:
         if base is not None:
             raise UsageError("--base and --since exclude each other", hint="leave one out")
-        base = recorded(grounds, arguments.since)
-    selection = affected(grounds, base)
+        base = recorded(context, arguments.since)
+    selection = affected(context, base)
     if selection.mode == "changed":
         # The document names services and images alone: why they are in it is said beside it.
         for kind, found in (("service", selection.services), ("image", selection.images)):

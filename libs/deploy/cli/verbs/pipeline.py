@@ -8,8 +8,8 @@ from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.ci.child_pipeline import (
-    Child,
-    child_of,
+    ChildPipeline,
+    make_child_pipeline,
     render,
 )
 from deploy.errors import UsageError
@@ -50,7 +50,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     selected = files.selection(arguments.selection)
     published = files.published(arguments.images)
     children = [
-        child_of(
+        make_child_pipeline(
             wiring.settings.named_environment(name),
             selected,
             published,
@@ -67,7 +67,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     return {"pipelines": [_document(each, arguments.out) for each in children]}
 
 
-def _document(child: Child, folder: str) -> Document:
+def _document(child: ChildPipeline, folder: str) -> Document:
     return {
         "environment": child.environment,
         "file": f"{folder}/{child.environment}.yml",

@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.config import loader
 from deploy.adapters.env_secrets import FileSecrets, VariableSecrets
-from deploy.adapters.git.checkout import Checkout
+from deploy.adapters.git.checkout import GitCheckout
 from deploy.adapters.git.revisions import GitRevisions
 from deploy.adapters.gitlab.deployments import (
     GitlabDeployments,
@@ -21,7 +21,7 @@ from deploy.adapters.gitlab.deployments import (
 )
 from deploy.adapters.gitlab.web_identity import web_identity
 from deploy.adapters.journeys import Journeys
-from deploy.adapters.pants.target_graph import PantsTargets
+from deploy.adapters.pants.target_graph import PantsTargetGraphs
 from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
 from deploy.adapters.rollout_exports import Exports, Receivers
@@ -89,9 +89,9 @@ class Wiring:
         return Requests(self.settings, self.images, lambda: self.vault, self.checkout, self.clock)
 
     @cached_property
-    def checkout(self) -> Checkout:
+    def checkout(self) -> GitCheckout:
         """This checkout's revision and state."""
-        return Checkout(ROOT)
+        return GitCheckout(ROOT)
 
     @cached_property
     def vault(self) -> SecretResolver:
@@ -128,7 +128,7 @@ class Wiring:
     def keys(self, service: str, days: float = 30.0) -> FourKeys:
         """A service's four keys of DORA, from its hosts' records and this checkout's commits."""
         operations = [each.entry for each in history(self.connections.hosts(), service)]
-        committed = self.checkout.committed
+        committed = self.checkout.commit_time
         return four_keys(operations, now=self.clock.now(), committed=committed, days=days)
 
     def context(self) -> DeployContext:
@@ -146,14 +146,14 @@ class Wiring:
             vault=self.vault,
         )
 
-    def grounds(self) -> SelectionContext:
-        """Everything outside that test selection asks. Environments other than sandboxes verify releases."""
+    def selection_context(self) -> SelectionContext:
+        """What the selection of tests depends on. Environments other than sandboxes verify releases."""
         files = (ROOT / "deploy" / "environments").glob("*.toml")
         verifying = sorted(each.stem for each in files) if self.env == "sandbox" else [self.env]
         return SelectionContext(
             pipeline_facts(),
             GitRevisions(ROOT, self.say),
-            PantsTargets(ROOT),
+            PantsTargetGraphs(ROOT),
             GitlabDeployments.of_job(),
             self.settings.services,
             verifying,

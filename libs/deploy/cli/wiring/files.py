@@ -8,8 +8,8 @@ from deploy.adapters import files
 from deploy.cli.wiring.settings import ROOT
 from deploy.core.bootstrap import DockerSource
 from deploy.core.ci.selection_file import (
-    Published,
-    Selected,
+    PublishedImages,
+    SavedSelection,
     read_published,
     read_selection,
 )
@@ -18,13 +18,13 @@ from toolchain.errors import ToolchainError
 from toolchain.reports import read_reports
 
 
-def selection(file: str) -> Selected:
+def selection(file: str) -> SavedSelection:
     """What `ship affected --out` wrote. Raises UsageError."""
     hint = f"./ship affected --out {file}"
     return read_selection(files.read_text(Path(file), hint=hint), file)
 
 
-def published(file: str) -> Published:
+def published(file: str) -> PublishedImages:
     """What `ship publish --out` wrote. Raises UsageError."""
     hint = f"./ship publish --selection FILE --out {file}"
     return read_published(files.read_text(Path(file), hint=hint), file)

@@ -16,7 +16,7 @@ from deploy.adapters.base_images import Bases, read_recipe
 from deploy.adapters.config import loader
 from deploy.adapters.file_cache import FileCache
 from deploy.adapters.git.image_history import GitHistory
-from deploy.adapters.pants.packager import Pants
+from deploy.adapters.pants.packager import PantsPackager
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.config import Environment, Service
 from deploy.core.images.oci import BuiltImage, short_id
@@ -160,7 +160,7 @@ class Images:
     @cached_property
     def _workshop(self) -> images.BuildContext:
         return images.BuildContext(
-            packager=Pants(ROOT),
+            packager=PantsPackager(ROOT),
             history=GitHistory(ROOT),
             cache=FileCache(self._cache / "images"),
             engine=self.engine,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deploy import __version__
 from deploy.adapters import files, invoker
-from deploy.adapters.git.checkout import Checkout
+from deploy.adapters.git.checkout import GitCheckout
 from deploy.cli.wiring.images import Images
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.planning.admission import require_committed
@@ -31,7 +31,7 @@ class Requests:
         settings: Settings,
         images: Images,
         vault: Callable[[], SecretResolver],
-        checkout: Checkout,
+        checkout: GitCheckout,
         clock: Clock,
     ) -> None:
         self._settings = settings

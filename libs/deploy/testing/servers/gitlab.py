@@ -34,7 +34,7 @@ class MemoryGitlab:
     def last_verified(self, environment: str) -> str | None:
         """Answers as the adapter does."""
         if self.broken:
-            raise DeploymentsError(f"GitLab's deployments can't be asked: status {self.broken}")
+            raise DeploymentsError(f"GitLab's deployments can't be read: status {self.broken}")
         found = self.listed({"environment": environment, "status": "success", "sort": "desc"})
         return str(found[0]["sha"]) if found else None
 
