@@ -1,8 +1,8 @@
 """Renders the configuration of each host's Prometheus and of the environment's.
 
 A host's Prometheus runs in the host's network. It scrapes the replicas by their addresses, and the node exporter and
-our exporter on the loopback. The environment's Prometheus collects from the hosts over TLS with a password. The texts are
-JSON, which is valid YAML in which no value can be misread.
+our exporter on the loopback. The environment's Prometheus collects from the hosts over TLS with a password. The texts
+are JSON, which is valid YAML in which no value can be misread.
 """
 
 from __future__ import annotations
