@@ -1,4 +1,4 @@
-# The stages of the pipeline, one line each; ./ship and ./pants are what they call.
+# Shortcuts for the stages of the pipeline: each target is one command of ./ship or ./pants.
 .PHONY: docs help test lint image push deploy e2e up down bench gate-rates
 
 SERVICE ?= app

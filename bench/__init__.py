@@ -1,1 +1,1 @@
-"""Ratios against the plain way, measured side by side in one run; nothing here asserts a time."""
+"""Benchmarks that compare this project with plain Docker Compose, both measured in the same run."""

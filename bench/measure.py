@@ -1,4 +1,4 @@
-"""Measures one running stack from outside, the same for every way; it knows neither of them."""
+"""Measures a service from outside, in the same way for this project and for plain Compose."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from http.client import HTTPConnection, HTTPException
 
 from docker.models.containers import Container
 
-from e2e.loadgen.load import (
-    Load,
-    Report,
-    saturate,
-)
+from e2e.loadgen.process import RunningLoad, running_gets
+from e2e.loadgen.record import Record
 from e2e.ship import until
 
 STARTS = 3
-RATE = 50.0
+RATE = 50.0  # requests a second during a redeploy
 
 
 def first_answer(start: Callable[[], Container]) -> float:
-    """Returns the median time, over some starts, until a container just started answers /version, in seconds."""
+    """Returns the seconds from the start of a container to its first answer to /version, the median of `STARTS`."""
     return statistics.median(_one_start(start) for _ in range(STARTS))
 
 
 def _one_start(start: Callable[[], Container]) -> float:
-    begun = time.monotonic()
+    started = time.monotonic()
     container = start()
     try:
         until(lambda: _answers(_address(container)), within_s=60, every_s=0.01)
-        return time.monotonic() - begun
+        return time.monotonic() - started
     finally:
         container.remove(force=True)
 
@@ -55,40 +52,44 @@ def _answers(address: str) -> bool:
 
 
 def requests_per_second(url: str, *, seconds: float = 8.0) -> float:
-    """Returns how many GETs of /api/monitor are answered well, with eight clients that ask on."""
-    saturate(url, "/api/monitor", seconds=1)
-    begun = time.monotonic()
-    report = saturate(url, "/api/monitor", seconds=seconds)
-    return (len(report.answers) - len(report.lost)) / (time.monotonic() - begun)
+    """Returns how many GETs of /api/monitor are answered without an error, to eight clients that never pause."""
+    with running_gets(url, "/api/monitor", closed=8) as load:
+        load.await_rows(1)
+        time.sleep(1)
+        begun = time.time()
+        time.sleep(seconds)
+        ended = time.time()
+    record = load.record.between(begun, ended)
+    return (len(record.rows) - len(record.lost)) / (ended - begun)
 
 
 @dataclass(frozen=True)
 class Redeploy:
-    """A redeploy under load, begun at `begun` on the monotonic clock: its own time, and what users met."""
+    """A redeploy under load: its start in seconds since the epoch, its duration, and the record of the load."""
 
     begun: float
     seconds: float
-    report: Report
+    record: Record
 
     @property
-    def live_after(self) -> float:
-        """Seconds until the last request was due that failed or met the release before."""
-        last = self.report.answers[-1].release
-        others = [each.due for each in self.report.answers if each.lost or each.release != last]
+    def live_after_s(self) -> float:
+        """Seconds from the start to the last request that failed or reached the old release."""
+        last = self.record.rows[-1].release
+        others = [row.due for row in self.record.rows if row.lost or row.release != last]
         return max(others, default=self.begun) - self.begun
 
 
 def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
-    """Redeploys while `RATE` requests a second go on, fresh and keep-alive, until they are all well again."""
-    with Load(url, rate=RATE) as load:
-        until(lambda: len(load.report.answers) > RATE, within_s=10)
-        begun = time.monotonic()
+    """Redeploys under a load of `RATE` requests a second, on new and kept connections, until none fails any more."""
+    with running_gets(url, rate=RATE) as load:
+        load.await_rows(int(RATE) + 1)
+        begun = time.time()
         redeploy()
-        seconds = time.monotonic() - begun
-        until(lambda: _well_for(load, 2.0), within_s=90)
-    return Redeploy(begun, seconds, load.report)
+        seconds = time.time() - begun
+        until(lambda: _no_loss_for(load, 2.0), within_s=90)
+    return Redeploy(begun, seconds, load.record)
 
 
-def _well_for(load: Load, seconds: float) -> bool:
-    recent = load.report.since(time.monotonic() - seconds)
-    return len(recent.answers) > RATE * seconds / 2 and not recent.lost
+def _no_loss_for(load: RunningLoad, seconds: float) -> bool:
+    recent = load.record.between(time.time() - seconds)
+    return len(recent.rows) > RATE * seconds / 2 and not recent.lost

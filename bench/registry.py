@@ -1,4 +1,4 @@
-"""What an image weighs in a registry, layer by layer, from its manifest; it changes nothing there."""
+"""Reads from an image's manifest how large its blobs are in a registry."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MANIFESTS = (
 
 
 @dataclass(frozen=True)
-class Account:
-    """A registry at `address` (host:port) and the way in; `ca` is its authority's file."""
+class RegistryAccount:
+    """A registry at `address` (host:port), the login and the file of its certificate authority."""
 
     address: str
     user: str
@@ -25,10 +25,10 @@ class Account:
     ca: str
 
     def blobs(self, repository: str, reference: str) -> dict[str, int]:
-        """Returns the compressed size of each blob of an image, its config included, by digest."""
+        """Returns the compressed size in bytes of each blob of an image, including its config, by digest."""
         manifest = self._manifest(repository, reference)
         return {
-            each["digest"]: int(each["size"]) for each in [manifest["config"], *manifest["layers"]]
+            blob["digest"]: int(blob["size"]) for blob in [manifest["config"], *manifest["layers"]]
         }
 
     def _manifest(self, repository: str, reference: str) -> dict[str, Any]:
@@ -38,11 +38,11 @@ class Account:
             headers={"Accept": MANIFESTS, "Authorization": f"Basic {login}"},
         )
         context = ssl.create_default_context(cafile=self.ca)
-        with urlopen(request, context=context, timeout=30) as answer:  # noqa: S310 - https
-            manifest: dict[str, Any] = json.load(answer)
+        with urlopen(request, context=context, timeout=30) as response:  # noqa: S310 - https
+            manifest: dict[str, Any] = json.load(response)
         return manifest
 
 
 def pushed(before: dict[str, int], after: dict[str, int]) -> int:
-    """Returns how many bytes of `after` a registry that has `before` must be sent."""
+    """Returns how many bytes a push of `after` sends to a registry that has `before`."""
     return sum(size for digest, size in after.items() if digest not in before)

@@ -1,7 +1,7 @@
-"""What telemetry adds to a request of a bare Flask view, in this process; it opens no socket and sends nothing.
+"""Measures the time that telemetry adds to a request of a bare Flask view, in this process and without a network.
 
-`python3 -m bench telemetry` prints it. All variants take turns in small rounds and the median of their differences
-counts, since a busy machine slows down whichever is just running.
+`python3 -m bench telemetry` prints it. The variants take turns in short rounds, and the median of the differences
+counts, so that a busy machine slows all of them down alike.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ METRICS_LIMIT_US = 25.0
 
 @dataclass(frozen=True)
 class Cost:
-    """Microseconds a request: of the variant itself, and over the bare view."""
+    """Microseconds for a request: with the variant, and added to the bare view."""
 
     name: str
-    own_us: float
+    request_us: float
     added_us: float
 
 
@@ -49,27 +49,27 @@ def measure(rounds: int = ROUNDS, requests: int = REQUESTS) -> list[Cost]:
         environ = EnvironBuilder("/item/7").get_environ()
         for app in variants.values():
             _round(app, environ, requests)
-        taken: dict[str, list[float]] = {name: [] for name in variants}
+        times_us: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(rounds):
             for name, app in variants.items():
-                taken[name].append(_round(app, environ, requests))
+                times_us[name].append(_round(app, environ, requests))
     return [
         Cost(
             name,
-            statistics.median(each),
-            statistics.median(a - b for a, b in zip(each, taken[BARE], strict=True)),
+            statistics.median(times),
+            statistics.median(a - b for a, b in zip(times, times_us[BARE], strict=True)),
         )
-        for name, each in taken.items()
+        for name, times in times_us.items()
     ]
 
 
 def render(costs: Sequence[Cost]) -> str:
-    """Lays the costs out as a table with each one's ratio to the bare view."""
-    bare = costs[0].own_us
+    """Returns a table of the costs, with each variant's ratio to the bare view."""
+    bare = costs[0].request_us
     lines = [f"{'':28}{'a request':>12}{'added':>12}{'ratio':>8}"]
     lines += [
-        f"{each.name:28}{each.own_us:9.0f} us{each.added_us:9.1f} us{each.own_us / bare:8.2f}"
-        for each in costs
+        f"{cost.name:28}{cost.request_us:9.0f} us{cost.added_us:9.1f} us{cost.request_us / bare:8.2f}"
+        for cost in costs
     ]
     return "\n".join(lines)
 
@@ -94,29 +94,29 @@ def _app() -> Flask:
 
 
 def _measured(traced_share: str | None) -> Flask:
-    """An app with metrics, without log lines, and with traces of a share of requests."""
+    """Returns an app with metrics and no log lines. Traces a share of the requests unless it is None."""
     app, identity = _app(), Identity("bench", "r1", "abc", "sha256:1", "bench-1")
     tracer = None
     if traced_share is not None:
         with _environment(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG=traced_share):
-            tracer = RequestTracer(identity, _Nowhere())
+            tracer = RequestTracer(identity, _DiscardingExporter())
     metrics = ServiceMetrics(identity, "unknown", lambda: True)
     app.wsgi_app = Middleware(app.wsgi_app, identity, metrics, tracer)  # type: ignore[method-assign]
     return app
 
 
-class _Nowhere(SpanExporter):
+class _DiscardingExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
 
 @contextlib.contextmanager
-def _environment(**told: str) -> Iterator[None]:
+def _environment(**variables: str) -> Iterator[None]:
     before = dict(os.environ)
-    os.environ.update(told)
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -125,30 +125,30 @@ def _environment(**told: str) -> Iterator[None]:
 
 
 def _round(app: Any, environ: Mapping[str, Any], requests: int) -> float:
-    """Returns microseconds a request."""
-    # Only the variant that is named after them writes lines, as LOG_LEVEL would have it.
+    """Returns the mean microseconds of a request."""
+    # Only the variant with log lines writes them, as if LOG_LEVEL were set for it alone.
     logging.getLogger("telemetry.request").disabled = not app.config.get("LOGS", False)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for _ in range(requests):
         body = app(dict(environ), _start_response)
-        for _piece in body:
+        for _chunk in body:
             pass
         body.close()
-    return (time.perf_counter() - begun) / requests * 1e6
+    return (time.perf_counter() - started) / requests * 1e6
 
 
 def _start_response(status: str, headers: object, exc_info: object = None) -> None:
-    """Takes the answer's head and drops it."""
+    """Ignores the status and headers."""
 
 
 def main() -> int:
-    """Prints the table; 1 if metrics cost more than their limit."""
+    """Prints the table. Returns 1 if metrics add more time than their limit."""
     costs = measure()
     print(render(costs))
-    metrics = next(each for each in costs if each.name == "metrics")
+    metrics = next(cost for cost in costs if cost.name == "metrics")
     within = metrics.added_us <= METRICS_LIMIT_US
-    said = "kept" if within else "broken"
-    print(f"metrics add {metrics.added_us:.1f} us of at most {METRICS_LIMIT_US:g}: {said}")
+    result = "within" if within else "above"
+    print(f"metrics add {metrics.added_us:.1f} us, {result} the limit of {METRICS_LIMIT_US:g} us")
     return 0 if within else 1
 
 

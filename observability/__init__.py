@@ -1,4 +1,4 @@
-"""Rules, alerts and dashboards as code: what is written here becomes the files beside it, which are committed.
+"""Alert rules and dashboards as code.
 
-`python3 -m observability` writes them anew; tests hold the two against each other.
+`python3 -m observability` generates the committed files in this folder; a test compares them with the code.
 """

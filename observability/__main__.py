@@ -1,4 +1,4 @@
-"""`python3 -m observability`: writes every file that is made from code; it starts nothing."""
+"""`python3 -m observability`: generates the rule file, Alertmanager's configuration and the dashboards."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from observability import (
     grafana_json,
     rules,
 )
-from observability.dashboard_definitions import BOARDS
+from observability.dashboard_definitions import DASHBOARDS
 
 HERE = Path(__file__).resolve().parent
 
 
-def files() -> dict[str, str]:
-    """Returns each file's text by its path below this folder."""
+def generated_files() -> dict[str, str]:
+    """Returns the text of each generated file by its path relative to this folder."""
     return {
         "prometheus/rules.yml": rules.render(),
         "alertmanager/alertmanager.yml": alertmanager_config.render(),
-        **{f"dashboards/{board.uid}.json": grafana_json.render(board) for board in BOARDS},
+        **{
+            f"dashboards/{dashboard.uid}.json": grafana_json.render(dashboard)
+            for dashboard in DASHBOARDS
+        },
     }
 
 
 def main() -> None:
-    """Writes what differs."""
-    for name, text in files().items():
+    """Writes the files that differ and prints their names."""
+    for name, text in generated_files().items():
         path = HERE / name
         if not path.exists() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-            print(f"written: observability/{name}")
+            print(f"wrote observability/{name}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Alertmanager's configuration: who is told, and which alert keeps another quiet, so that one fault pages once."""
+"""Alertmanager's configuration: receivers, grouping and inhibitions, so that one fault sends one page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Inhibition:
-    """While `source` fires, what `target` matches with equal labels is kept quiet (matchers of Alertmanager)."""
+    """While an alert matching `source` fires, mutes alerts matching `target` whose `equal` labels are the same.
+
+    Both are comma-separated matchers of Alertmanager.
+    """
 
     source: str
     target: str
     equal: tuple[str, ...]
-    because: str
+    reason: str
 
 
 INHIBITIONS = (
@@ -21,70 +24,75 @@ INHIBITIONS = (
         'alertname="AvailabilityBudgetBurnsFast"',
         'alertname="AvailabilityBudgetBurnsSlowly"',
         ("service",),
-        "the same errors",
+        "the same errors at a slower pace",
     ),
     Inhibition(
         'alertname="LatencyBudgetBurnsFast"',
         'alertname="LatencyBudgetBurnsSlowly"',
         ("service",),
-        "the same slowness",
+        "the same slowness at a slower pace",
     ),
     Inhibition(
         'alertname="AvailabilityBudgetBurnsFast"',
         'alertname=~"LatencyBudget.*"',
         ("service",),
-        "what fails is slow, too",
+        "failing requests are often slow, too",
     ),
     Inhibition(
         'alertname="EdgeDown"',
         'alertname="ReplicasMissing"',
         ("host",),
-        "nobody is served there anyway",
+        "the host serves nobody anyway",
     ),
     Inhibition(
         'alertname="EngineDown"',
         'alertname=~"EdgeDown|ReplicasMissing|ReplicaFlapping"',
         ("host",),
-        "what ends stays down",
+        "without its engine a host can't restart containers",
     ),
     Inhibition(
         'alertname="MetricsMissing",what="host"',
         'alertname!="MetricsMissing"',
         ("host",),
-        "what is told of it is old",
+        "without its metrics all alerts of a host are outdated",
     ),
     Inhibition(
         'alertname="ReplicasMissing"',
         'alertname=~"ReplicaFlapping|WorkersSaturated"',
         ("service", "host"),
-        "it follows from it",
+        "missing replicas cause restarts and overload the others",
     ),
-    Inhibition('alertname="DiskFull"', 'alertname="DiskFilling"', ("host",), "it came true"),
+    Inhibition(
+        'alertname="DiskFull"',
+        'alertname="DiskFilling"',
+        ("host",),
+        "the prediction came true",
+    ),
     Inhibition(
         'alertname="CertificateExpires",what="now"',
         'alertname="CertificateExpires",what="soon"',
         ("host", "certificate"),
-        "it came true",
+        "the earlier warning about the same certificate",
     ),
     Inhibition(
         'alertname=~"AvailabilityBudgetBurnsFast|EdgeDown"',
         'alertname=~"JourneysFail|JourneysStale"',
         (),
-        # They share no label, and an Alertmanager is of one environment. What fails for a reason of its own
-        # meanwhile is told once this is over.
-        "journeys are users, too",
+        # These alerts share no label, but each Alertmanager serves one environment. Journeys that fail for
+        # another reason are reported once the source alert is resolved.
+        "journeys meet the same errors as users",
     ),
     Inhibition(
         'alertname="JourneysFail"',
         'alertname="JourneysStale"',
         ("environment", "suite"),
-        "a red run is no success",
+        "failing runs are why the last success is old",
     ),
 )
 
 
-def render(receiver_url: str = "") -> str:
-    """Writes alertmanager.yml; as JSON, which is YAML. `receiver_url` is a webhook; none: alerts are only shown.
+def render(receiver_url: str | None = None) -> str:
+    """Returns alertmanager.yml, as JSON (a subset of YAML). Without a webhook `receiver_url`, alerts are only shown.
 
     https://prometheus.io/docs/alerting/latest/configuration/
     """
@@ -94,8 +102,8 @@ def render(receiver_url: str = "") -> str:
     document = {
         "route": {
             "receiver": "people",
-            # A fault of a service or of a host is one message, whatever number of alerts it is: of a service
-            # wherever it runs, so that its replicas' alerts come with those of its users.
+            # One message per fault, however many alerts it fires. Alerts of a service are grouped over all hosts,
+            # so that those of its replicas come with those of its users.
             "group_by": ["host", "environment"],
             "group_wait": "10s",
             "group_interval": "1m",
@@ -105,15 +113,11 @@ def render(receiver_url: str = "") -> str:
         "receivers": [receiver],
         "inhibit_rules": [
             {
-                "source_matchers": _matchers(each.source),
-                "target_matchers": _matchers(each.target),
-                "equal": list(each.equal),
+                "source_matchers": inhibition.source.split(","),
+                "target_matchers": inhibition.target.split(","),
+                "equal": list(inhibition.equal),
             }
-            for each in INHIBITIONS
+            for inhibition in INHIBITIONS
         ],
     }
     return json.dumps(document, indent=2) + "\n"
-
-
-def _matchers(text: str) -> list[str]:
-    return text.split(",")

@@ -1,18 +1,18 @@
-"""What is on each dashboard; it draws nothing and asks nothing.
+"""Defines all dashboards: panels, variables and annotations.
 
-Every query that is about a service takes the service variable, so that a second service needs no dashboard of its own.
-`[$__rate_interval]` is Grafana's: at least four scrapes.
+Queries about a service use the variable `$service`, so that a new service needs no dashboard of its own. Grafana
+replaces `$__rate_interval` by at least four scrape intervals.
 """
 
 from __future__ import annotations
 
 from observability import slo
 from observability.grafana_json import (
-    Board,
-    Mark,
+    Dashboard,
     Panel,
-    Posted,
     Query,
+    QueryAnnotation,
+    TagAnnotation,
     Variable,
 )
 from observability.rules import errors, slow, traffic
@@ -22,34 +22,34 @@ HOST = Variable("host", "Host", 'up{job="hosts"}')
 ENVIRONMENT = Variable("environment", "Environment", "e2e_journeys")
 DEPLOYED_TO = Variable("environment", "Environment", "ship_deploy_seconds")
 
-_EDGE = 'service=~"$service"'
-_STABLE = f'job="replicas",track="stable",{_EDGE}'
+_OF_SERVICE = 'service=~"$service"'
+_STABLE = f'job="replicas",track="stable",{_OF_SERVICE}'
 _RATE = "[$__rate_interval]"
-_DEPLOYED = Mark(
+_RELEASES = QueryAnnotation(
     "Releases",
-    f'count by (service, release, track) (up{{job="replicas",{_EDGE}}}) unless count by (service, release, track)'
-    f' (up{{job="replicas",{_EDGE}}} offset 30s)',
+    f'count by (service, release, track) (up{{job="replicas",{_OF_SERVICE}}}) unless count by (service, release, track)'
+    f' (up{{job="replicas",{_OF_SERVICE}}} offset 30s)',
     "{{service}} {{release}}: {{track}}",
     "blue",
 )
-_ALERTS = Mark(
+_ALERTS = QueryAnnotation(
     "Alerts",
     'ALERTS{alertstate="firing",severity="critical"}',
     "{{alertname}} {{service}}{{host}}",
     "red",
 )
 
-# What `ship` posts at a deploy's end (libs/deploy/adapters/rollout_exports.py), where GRAFANA_URL is set.
-_DEPLOYS = Posted("Deploys", "deploy", "purple")
-_PHASES = Posted("Phases", "phase", "orange")
+# `ship` posts these at the end of a deploy if GRAFANA_URL is set (libs/deploy/adapters/rollout_exports.py).
+_DEPLOYS = TagAnnotation("Deploys", "deploy", "purple")
+_PHASES = TagAnnotation("Phases", "phase", "orange")
 
 
-def _quantile(share: float, metric: str, by: str, chosen: str) -> str:
-    return f"histogram_quantile({share:g}, sum by (le, {by}) (rate({metric}_bucket{{{chosen}}}{_RATE})))"
+def _quantile(quantile: float, metric: str, by: str, selector: str) -> str:
+    return f"histogram_quantile({quantile:g}, sum by (le, {by}) (rate({metric}_bucket{{{selector}}}{_RATE})))"
 
 
-def _requests(by: str, more: str = "") -> str:
-    return f"sum by ({by}) (rate(edge_requests_total{{{_EDGE}{more}}}{_RATE}))"
+def _requests(by: str, extra_selector: str = "") -> str:
+    return f"sum by ({by}) (rate(edge_requests_total{{{_OF_SERVICE}{extra_selector}}}{_RATE}))"
 
 
 def _failed(by: str) -> str:
@@ -57,11 +57,11 @@ def _failed(by: str) -> str:
 
 
 _SLOW = (
-    f'1 - sum by (service) (rate(edge_request_duration_seconds_bucket{{{_EDGE},le="0.25"}}{_RATE}))'
-    f" / sum by (service) (rate(edge_request_duration_seconds_count{{{_EDGE}}}{_RATE}))"
+    f'1 - sum by (service) (rate(edge_request_duration_seconds_bucket{{{_OF_SERVICE},le="0.25"}}{_RATE}))'
+    f" / sum by (service) (rate(edge_request_duration_seconds_count{{{_OF_SERVICE}}}{_RATE}))"
 )
 
-OVERVIEW = Board(
+OVERVIEW = Dashboard(
     "py-cicd-service",
     "Service overview",
     "Requests, errors and latency of a service, by release and by replica.",
@@ -69,7 +69,7 @@ OVERVIEW = Board(
         Panel(
             1,
             "Replicas up",
-            "Replicas of live releases that answer their scrapes, over all hosts.",
+            "Replicas of live releases that answer scrapes, on all hosts.",
             "short",
             (Query(f"sum by (service) (up{{{_STABLE}}})", "{{service}}"),),
             "stat",
@@ -77,11 +77,12 @@ OVERVIEW = Board(
         Panel(
             2,
             "Requests",
-            "Requests a second that users sent, as the edge answered them.",
+            "Users' requests per second, counted at the edge.",
             "reqps",
             (
                 Query(
-                    f"sum by (service) (rate(edge_requests_total{{{_EDGE}}}{_RATE}))", "{{service}}"
+                    f"sum by (service) (rate(edge_requests_total{{{_OF_SERVICE}}}{_RATE}))",
+                    "{{service}}",
                 ),
             ),
             "stat",
@@ -89,7 +90,7 @@ OVERVIEW = Board(
         Panel(
             3,
             "Errors",
-            "Share of requests that were answered with a 5xx.",
+            "Share of requests answered with a 5xx.",
             "percentunit",
             (
                 Query(
@@ -115,11 +116,11 @@ OVERVIEW = Board(
         Panel(
             5,
             "Requests by release",
-            "Requests a second at the edge.",
+            "Requests per second at the edge.",
             "reqps",
             (
                 Query(
-                    f"sum by (service, release) (rate(edge_requests_total{{{_EDGE}}}{_RATE}))",
+                    f"sum by (service, release) (rate(edge_requests_total{{{_OF_SERVICE}}}{_RATE}))",
                     "{{service}} {{release}}",
                 ),
             ),
@@ -127,11 +128,11 @@ OVERVIEW = Board(
         Panel(
             6,
             "Errors by release",
-            "5xx answers a second at the edge.",
+            "5xx responses per second at the edge.",
             "reqps",
             (
                 Query(
-                    f'sum by (service, release) (rate(edge_requests_total{{{_EDGE},status="5xx"}}{_RATE}))',
+                    f'sum by (service, release) (rate(edge_requests_total{{{_OF_SERVICE},status="5xx"}}{_RATE}))',
                     "{{service}} {{release}}",
                 ),
             ),
@@ -139,15 +140,15 @@ OVERVIEW = Board(
         Panel(
             7,
             "Latency by release",
-            "Time to the last byte at the edge: half and 99 % of the requests are faster.",
+            "Median and 99th percentile of the time to the last byte at the edge.",
             "s",
             (
                 Query(
-                    _quantile(0.5, "edge_request_duration_seconds", "release", _EDGE),
+                    _quantile(0.5, "edge_request_duration_seconds", "release", _OF_SERVICE),
                     "{{release}} 50 %",
                 ),
                 Query(
-                    _quantile(0.99, "edge_request_duration_seconds", "release", _EDGE),
+                    _quantile(0.99, "edge_request_duration_seconds", "release", _OF_SERVICE),
                     "{{release}} 99 %",
                 ),
             ),
@@ -155,29 +156,35 @@ OVERVIEW = Board(
         Panel(
             8,
             "Latency by route",
-            "Time in the replica, 99 % of the requests are faster.",
+            "99th percentile of the time in the replica.",
             "s",
-            (Query(_quantile(0.99, "http_request_duration_seconds", "route", _EDGE), "{{route}}"),),
+            (
+                Query(
+                    _quantile(0.99, "http_request_duration_seconds", "route", _OF_SERVICE),
+                    "{{route}}",
+                ),
+            ),
         ),
         Panel(
             9,
             "Requests by replica",
-            "Requests a second that each replica answered: they should be alike.",
+            "Requests per second of each replica. They should be about equal.",
             "reqps",
             (
                 Query(
-                    f"sum by (replica) (rate(http_requests_total{{{_EDGE}}}{_RATE}))", "{{replica}}"
+                    f"sum by (replica) (rate(http_requests_total{{{_OF_SERVICE}}}{_RATE}))",
+                    "{{replica}}",
                 ),
             ),
         ),
         Panel(
             10,
             "Errors by replica",
-            "5xx answers a second of each replica.",
+            "5xx responses per second of each replica.",
             "reqps",
             (
                 Query(
-                    f'sum by (replica) (rate(http_requests_total{{{_EDGE},status="5xx"}}{_RATE}))',
+                    f'sum by (replica) (rate(http_requests_total{{{_OF_SERVICE},status="5xx"}}{_RATE}))',
                     "{{replica}}",
                 ),
             ),
@@ -185,11 +192,11 @@ OVERVIEW = Board(
         Panel(
             11,
             "Busy threads",
-            "Share of a replica's worker threads that hold a connection.",
+            "Share of each replica's worker threads that serve a connection.",
             "percentunit",
             (
                 Query(
-                    f"http_worker_threads_busy{{{_EDGE}}} / http_worker_threads{{{_EDGE}}}",
+                    f"http_worker_threads_busy{{{_OF_SERVICE}}} / http_worker_threads{{{_OF_SERVICE}}}",
                     "{{replica}}",
                 ),
             ),
@@ -197,22 +204,23 @@ OVERVIEW = Board(
         Panel(
             12,
             "Waiting connections",
-            "Connections with data that no thread is free for.",
+            "Connections that wait for a free thread.",
             "short",
             (
                 Query(
-                    f"sum by (replica) (http_worker_queued_connections{{{_EDGE}}})", "{{replica}}"
+                    f"sum by (replica) (http_worker_queued_connections{{{_OF_SERVICE}}})",
+                    "{{replica}}",
                 ),
             ),
         ),
         Panel(
             13,
             "CPU by replica",
-            "Processor seconds a second that each container used.",
+            "CPU seconds per second used by each container.",
             "percentunit",
             (
                 Query(
-                    f"sum by (replica) (rate(container_cpu_seconds_total{{{_EDGE}}}{_RATE}))",
+                    f"sum by (replica) (rate(container_cpu_seconds_total{{{_OF_SERVICE}}}{_RATE}))",
                     "{{replica}}",
                 ),
             ),
@@ -220,28 +228,28 @@ OVERVIEW = Board(
         Panel(
             14,
             "Memory by replica",
-            "Memory of each container without the page cache.",
+            "Memory of each container, excluding the page cache.",
             "bytes",
-            (Query(f"sum by (replica) (container_memory_bytes{{{_EDGE}}})", "{{replica}}"),),
+            (Query(f"sum by (replica) (container_memory_bytes{{{_OF_SERVICE}}})", "{{replica}}"),),
         ),
     ),
     (SERVICE,),
-    (_DEPLOYED, _DEPLOYS, _ALERTS),
+    (_RELEASES, _DEPLOYS, _ALERTS),
 )
 
-ROLLOUT = Board(
+ROLLOUT = Dashboard(
     "py-cicd-rollout",
     "Rollout",
-    "The old release and the new one side by side while one takes over from the other.",
+    "The old and the new release side by side during a rollout.",
     (
         Panel(
             1,
             "Replicas by release",
-            "Replicas that answer, by release and track: a candidate is here before it takes traffic.",
+            "Replicas that answer scrapes, by release and track. A candidate appears before it gets traffic.",
             "short",
             (
                 Query(
-                    f'sum by (service, release, track) (up{{job="replicas",{_EDGE}}})',
+                    f'sum by (service, release, track) (up{{job="replicas",{_OF_SERVICE}}})',
                     "{{service}} {{release}} {{track}}",
                 ),
             ),
@@ -249,7 +257,7 @@ ROLLOUT = Board(
         Panel(
             2,
             "Traffic by release",
-            "Share of the requests that each release answered.",
+            "Share of requests answered by each release.",
             "percentunit",
             (
                 Query(
@@ -261,7 +269,7 @@ ROLLOUT = Board(
         Panel(
             3,
             "Errors by release",
-            "Share of a release's requests that were answered with a 5xx.",
+            "Share of each release's requests answered with a 5xx.",
             "percentunit",
             (
                 Query(
@@ -273,11 +281,11 @@ ROLLOUT = Board(
         Panel(
             4,
             "Latency by release",
-            "99 % of a release's requests are faster.",
+            "99th percentile of each release's response time at the edge.",
             "s",
             (
                 Query(
-                    _quantile(0.99, "edge_request_duration_seconds", "release", _EDGE),
+                    _quantile(0.99, "edge_request_duration_seconds", "release", _OF_SERVICE),
                     "{{release}}",
                 ),
             ),
@@ -285,11 +293,11 @@ ROLLOUT = Board(
         Panel(
             5,
             "Traffic by host",
-            "Which release each host's edge sends its requests to.",
+            "Requests per second that each host's edge sends to each release.",
             "reqps",
             (
                 Query(
-                    f"sum by (host, release) (rate(edge_requests_total{{{_EDGE}}}{_RATE}))",
+                    f"sum by (host, release) (rate(edge_requests_total{{{_OF_SERVICE}}}{_RATE}))",
                     "{{host}} {{release}}",
                 ),
             ),
@@ -297,23 +305,25 @@ ROLLOUT = Board(
         Panel(
             6,
             "Starts",
-            "Replicas' containers that were started within the last quarter of an hour.",
+            "Replicas started within the last 15 minutes.",
             "short",
             (
                 Query(
-                    f'sum by (release) (time() - container_start_time_seconds{{kind="replica",{_EDGE}}} < bool 900)',
+                    f'sum by (release) (time() - container_start_time_seconds{{kind="replica",{_OF_SERVICE}}}'
+                    " < bool 900)",
                     "{{release}}",
                 ),
             ),
         ),
         Panel(
             7,
-            "What runs",
+            "Running replicas",
             "Release, revision and image of each replica.",
             "short",
             (
                 Query(
-                    f"max by (service, release, revision, image, host, replica, track) (service_build_info{{{_EDGE}}})",
+                    f"max by (service, release, revision, image, host, replica, track)"
+                    f" (service_build_info{{{_OF_SERVICE}}})",
                     "{{replica}}",
                 ),
             ),
@@ -321,22 +331,22 @@ ROLLOUT = Board(
         ),
     ),
     (SERVICE,),
-    (_DEPLOYED, _DEPLOYS, _PHASES, _ALERTS),
+    (_RELEASES, _DEPLOYS, _PHASES, _ALERTS),
     "now-15m",
 )
 
-_ON = 'host=~"$host"'
-FLEET = Board(
+_ON_HOST = 'host=~"$host"'
+FLEET = Dashboard(
     "py-cicd-fleet",
     "Fleet",
-    "Hosts, their engines, disks and edges.",
+    "Hosts with their Docker engines, disks and edges.",
     (
         Panel(
             1,
             "Hosts",
-            "Hosts whose metrics arrive.",
+            "Hosts whose Prometheus answers.",
             "short",
-            (Query(f'sum (up{{job="hosts",{_ON}}})', "hosts"),),
+            (Query(f'sum (up{{job="hosts",{_ON_HOST}}})', "hosts"),),
             "stat",
         ),
         Panel(
@@ -344,26 +354,26 @@ FLEET = Board(
             "Engines",
             "Docker engines that answer.",
             "short",
-            (Query(f"sum (engine_up{{{_ON}}})", "engines"),),
+            (Query(f"sum (engine_up{{{_ON_HOST}}})", "engines"),),
             "stat",
         ),
         Panel(
             3,
             "Edges",
-            "Edges that answer.",
+            "Edges (nginx) that answer.",
             "short",
-            (Query(f"sum (nginx_up{{{_ON}}})", "edges"),),
+            (Query(f"sum (nginx_up{{{_ON_HOST}}})", "edges"),),
             "stat",
         ),
         Panel(
             4,
             "Certificate",
-            "Time until the first of the hosts' certificates ends.",
+            "Time until the first of the hosts' certificates expires.",
             "s",
             (
                 Query(
-                    f"min (host_certificate_expiry_timestamp_seconds{{{_ON}}}) - time()",
-                    "first to end",
+                    f"min (host_certificate_expiry_timestamp_seconds{{{_ON_HOST}}}) - time()",
+                    "first to expire",
                 ),
             ),
             "stat",
@@ -371,11 +381,11 @@ FLEET = Board(
         Panel(
             5,
             "CPU",
-            "Share of each host's processors in use.",
+            "Share of each host's CPU time in use.",
             "percentunit",
             (
                 Query(
-                    f'1 - avg by (host) (rate(node_cpu_seconds_total{{mode="idle",{_ON}}}{_RATE}))',
+                    f'1 - avg by (host) (rate(node_cpu_seconds_total{{mode="idle",{_ON_HOST}}}{_RATE}))',
                     "{{host}}",
                 ),
             ),
@@ -387,67 +397,76 @@ FLEET = Board(
             "percentunit",
             (
                 Query(
-                    f"1 - node_memory_MemAvailable_bytes{{{_ON}}} / node_memory_MemTotal_bytes{{{_ON}}}",
+                    f"1 - node_memory_MemAvailable_bytes{{{_ON_HOST}}} / node_memory_MemTotal_bytes{{{_ON_HOST}}}",
                     "{{host}}",
                 ),
             ),
         ),
         Panel(
             7,
-            "Engine's disk",
-            "Share that is free where the engine keeps its data.",
+            "Docker disk",
+            "Free share of the disk with Docker's data.",
             "percentunit",
             (
                 Query(
-                    f"engine_disk_available_bytes{{{_ON}}} / engine_disk_size_bytes{{{_ON}}}",
+                    f"engine_disk_available_bytes{{{_ON_HOST}}} / engine_disk_size_bytes{{{_ON_HOST}}}",
                     "{{host}}",
                 ),
             ),
         ),
         Panel(
             8,
-            "What fills it",
-            "What each engine holds, by kind.",
+            "Docker disk by kind",
+            "Disk space used by Docker's images, containers and volumes.",
             "bytes",
-            (Query(f"sum by (host, kind) (engine_disk_used_bytes{{{_ON}}})", "{{host}} {{kind}}"),),
+            (
+                Query(
+                    f"sum by (host, kind) (engine_disk_used_bytes{{{_ON_HOST}}})",
+                    "{{host}} {{kind}}",
+                ),
+            ),
         ),
         Panel(
             9,
             "Connections",
-            "Clients' connections to each edge, by what they do.",
+            "Client connections of each edge, by state.",
             "short",
             (
                 Query(
-                    f'sum by (host, state) (nginx_connections{{state!="active",{_ON}}})',
+                    f'sum by (host, state) (nginx_connections{{state!="active",{_ON_HOST}}})',
                     "{{host}} {{state}}",
                 ),
             ),
         ),
         Panel(
             10,
-            "Edge's requests",
-            "Requests a second of each edge, health checks included.",
+            "Edge requests",
+            "Requests per second of each edge, including health checks.",
             "reqps",
-            (Query(f"sum by (host) (rate(nginx_requests_total{{{_ON}}}{_RATE}))", "{{host}}"),),
+            (
+                Query(
+                    f"sum by (host) (rate(nginx_requests_total{{{_ON_HOST}}}{_RATE}))", "{{host}}"
+                ),
+            ),
         ),
         Panel(
             11,
             "Network",
-            "Bytes a second that each host received.",
+            "Bytes per second received by each host.",
             "Bps",
             (
                 Query(
-                    f"sum by (host) (rate(node_network_receive_bytes_total{{{_ON}}}{_RATE}))",
+                    f"sum by (host) (rate(node_network_receive_bytes_total{{{_ON_HOST}}}{_RATE}))",
                     "{{host}}",
                 ),
             ),
         ),
         Panel(
             12,
-            "Containers that run",
-            "Containers that the deploy tool started, by kind.",
+            "Running containers",
+            "Running containers that the deploy tool manages, by kind.",
             "short",
-            (Query(f"sum by (host, kind) (container_running{{{_ON}}})", "{{host}} {{kind}}"),),
+            (Query(f"sum by (host, kind) (container_running{{{_ON_HOST}}})", "{{host}} {{kind}}"),),
         ),
     ),
     (HOST,),
@@ -455,7 +474,7 @@ FLEET = Board(
 )
 
 _BUDGET = f"(1 - {slo.AVAILABILITY:g})"
-BUDGET = Board(
+OBJECTIVES = Dashboard(
     "py-cicd-slo",
     "Objectives and error budget",
     f"{slo.AVAILABILITY:.1%} of requests without a 5xx and {slo.LATENCY:.0%} within"
@@ -466,51 +485,51 @@ BUDGET = Board(
             "Availability, 3 days",
             "Share of requests without a 5xx.",
             "percentunit",
-            (Query(f"1 - {errors('3d')}{{{_EDGE}}}", "{{service}}"),),
+            (Query(f"1 - {errors('3d')}{{{_OF_SERVICE}}}", "{{service}}"),),
             "stat",
         ),
         Panel(
             2,
-            "Fast enough, 3 days",
+            "Within 250 ms, 3 days",
             "Share of requests within 250 ms.",
             "percentunit",
-            (Query(f"1 - {slow('3d')}{{{_EDGE}}}", "{{service}}"),),
+            (Query(f"1 - {slow('3d')}{{{_OF_SERVICE}}}", "{{service}}"),),
             "stat",
         ),
         Panel(
             3,
             "Error budget left",
-            "What is left of the allowed errors if the period's other days are like the last three.",
+            "Remaining share of the error budget if the whole period is like the last three days.",
             "percentunit",
-            (Query(f"1 - {errors('3d')}{{{_EDGE}}} / {_BUDGET}", "{{service}}"),),
+            (Query(f"1 - {errors('3d')}{{{_OF_SERVICE}}} / {_BUDGET}", "{{service}}"),),
             "stat",
         ),
         Panel(
             4,
             "Requests, 1 hour",
-            "Requests a second over an hour.",
+            "Requests per second over an hour.",
             "reqps",
-            (Query(f"{traffic('1h')}{{{_EDGE}}}", "{{service}}"),),
+            (Query(f"{traffic('1h')}{{{_OF_SERVICE}}}", "{{service}}"),),
             "stat",
         ),
         Panel(
             5,
             "Burn rate of errors",
-            "How many times as fast as allowed the error budget is burnt; 14.4 over an hour pages.",
+            "How many times as fast as allowed the error budget burns. 14.4 over an hour sends a page.",
             "short",
             tuple(
-                Query(f"{errors(window)}{{{_EDGE}}} / {_BUDGET}", f"{{{{service}}}} {window}")
+                Query(f"{errors(window)}{{{_OF_SERVICE}}} / {_BUDGET}", f"{{{{service}}}} {window}")
                 for window in ("5m", "1h", "6h")
             ),
         ),
         Panel(
             6,
             "Burn rate of slowness",
-            "The same for requests over 250 ms.",
+            "The same for the budget of requests over 250 ms.",
             "short",
             tuple(
                 Query(
-                    f"{slow(window)}{{{_EDGE}}} / (1 - {slo.LATENCY:g})",
+                    f"{slow(window)}{{{_OF_SERVICE}}} / (1 - {slo.LATENCY:g})",
                     f"{{{{service}}}} {window}",
                 )
                 for window in ("5m", "1h", "6h")
@@ -518,8 +537,8 @@ BUDGET = Board(
         ),
         Panel(
             7,
-            "Alerts that fire",
-            "By name; each has a runbook in docs/runbooks.",
+            "Firing alerts",
+            "By name. docs/runbooks has a runbook for each.",
             "short",
             (
                 Query(
@@ -530,15 +549,15 @@ BUDGET = Board(
         ),
     ),
     (SERVICE,),
-    (_DEPLOYED, _DEPLOYS, _ALERTS),
+    (_RELEASES, _DEPLOYS, _ALERTS),
     "now-6h",
 )
 
-_TRIED = 'environment=~"$environment"'
-JOURNEYS = Board(
+_IN_ENV = 'environment=~"$environment"'
+JOURNEYS = Dashboard(
     "py-cicd-journeys",
     "Journeys and web vitals",
-    "What browsers found when they did what users do.",
+    "Results of browser tests that do what users do.",
     (
         Panel(
             1,
@@ -547,7 +566,7 @@ JOURNEYS = Board(
             "short",
             (
                 Query(
-                    f"max by (environment, suite) (e2e_failed_journeys{{{_TRIED}}})",
+                    f"max by (environment, suite) (e2e_failed_journeys{{{_IN_ENV}}})",
                     "{{environment}} {{suite}}",
                 ),
             ),
@@ -560,7 +579,7 @@ JOURNEYS = Board(
             "short",
             (
                 Query(
-                    f"max by (environment, suite) (e2e_journeys{{{_TRIED}}})",
+                    f"max by (environment, suite) (e2e_journeys{{{_IN_ENV}}})",
                     "{{environment}} {{suite}}",
                 ),
             ),
@@ -569,11 +588,11 @@ JOURNEYS = Board(
         Panel(
             3,
             "Since the last green run",
-            "Nobody has proven since then that all journeys work.",
+            "Time since all journeys passed.",
             "s",
             (
                 Query(
-                    f"time() - max by (environment, suite) (e2e_last_success_timestamp_seconds{{{_TRIED}}})",
+                    f"time() - max by (environment, suite) (e2e_last_success_timestamp_seconds{{{_IN_ENV}}})",
                     "{{environment}} {{suite}}",
                 ),
             ),
@@ -582,11 +601,11 @@ JOURNEYS = Board(
         Panel(
             4,
             "Duration of the run",
-            "From the first journey's begin to the last one's end.",
+            "From the start of the first journey to the end of the last one.",
             "s",
             (
                 Query(
-                    f"max by (environment, suite) (e2e_run_duration_seconds{{{_TRIED}}})",
+                    f"max by (environment, suite) (e2e_run_duration_seconds{{{_IN_ENV}}})",
                     "{{environment}} {{suite}}",
                 ),
             ),
@@ -594,45 +613,65 @@ JOURNEYS = Board(
         ),
         Panel(
             5,
-            "Journeys' outcome",
+            "Journey results",
             "1 passed, 0 failed.",
             "short",
-            (Query(f"max by (journey) (e2e_journey_success{{{_TRIED}}})", "{{journey}}"),),
+            (Query(f"max by (journey) (e2e_journey_success{{{_IN_ENV}}})", "{{journey}}"),),
         ),
         Panel(
             6,
-            "Journeys' duration",
-            "How long each took.",
+            "Journey durations",
+            "How long each journey took.",
             "s",
-            (Query(f"max by (journey) (e2e_journey_duration_seconds{{{_TRIED}}})", "{{journey}}"),),
+            (
+                Query(
+                    f"max by (journey) (e2e_journey_duration_seconds{{{_IN_ENV}}})",
+                    "{{journey}}",
+                ),
+            ),
         ),
         Panel(
             7,
             "Largest contentful paint",
-            "When the main thing of a page was painted; good below 2.5 s.",
+            "When a page's main content was painted. Good: below 2.5 s.",
             "s",
-            (Query(f'max by (page) (e2e_web_vital_seconds{{vital="lcp",{_TRIED}}})', "{{page}}"),),
+            (
+                Query(
+                    f'max by (page) (e2e_web_vital_seconds{{vital="lcp",{_IN_ENV}}})',
+                    "{{page}}",
+                ),
+            ),
         ),
         Panel(
             8,
             "Time to first byte",
-            "When a page's first byte came; good below 0.8 s.",
+            "When a page's first byte arrived. Good: below 0.8 s.",
             "s",
-            (Query(f'max by (page) (e2e_web_vital_seconds{{vital="ttfb",{_TRIED}}})', "{{page}}"),),
+            (
+                Query(
+                    f'max by (page) (e2e_web_vital_seconds{{vital="ttfb",{_IN_ENV}}})',
+                    "{{page}}",
+                ),
+            ),
         ),
         Panel(
             9,
             "Interaction to next paint",
-            "How long a page took to show that it was touched; good below 0.2 s.",
+            "How long a page took to react to an input. Good: below 0.2 s.",
             "s",
-            (Query(f'max by (page) (e2e_web_vital_seconds{{vital="inp",{_TRIED}}})', "{{page}}"),),
+            (
+                Query(
+                    f'max by (page) (e2e_web_vital_seconds{{vital="inp",{_IN_ENV}}})',
+                    "{{page}}",
+                ),
+            ),
         ),
         Panel(
             10,
             "Layout shift",
-            "How much a page jumped while it loaded; good below 0.1.",
+            "How much a page's layout moved while it loaded. Good: below 0.1.",
             "short",
-            (Query(f"max by (page) (e2e_layout_shift{{{_TRIED}}})", "{{page}}"),),
+            (Query(f"max by (page) (e2e_layout_shift{{{_IN_ENV}}})", "{{page}}"),),
         ),
     ),
     (ENVIRONMENT,),
@@ -640,36 +679,46 @@ JOURNEYS = Board(
     "now-6h",
 )
 
-_OWN = _EDGE + ',environment=~"$environment"'
-DORA = Board(
+_SERVICE_IN_ENV = _OF_SERVICE + ',environment=~"$environment"'
+DELIVERY = Dashboard(
     "py-cicd-delivery",
     "Delivery",
-    "How often, how fast and how safely changes reach users: the four keys of DORA, from the hosts' records.",
+    "How often, how fast and how safely changes reach users: DORA's four keys, from the hosts' records.",
     (
         Panel(
             1,
-            "Deploys a day",
+            "Deploys per day",
             "Deploys that went live, over 30 days.",
             "short",
-            (Query(f"max by (service) (ship_dora_deploys_per_day{{{_OWN}}})", "{{service}}"),),
+            (
+                Query(
+                    f"max by (service) (ship_dora_deploys_per_day{{{_SERVICE_IN_ENV}}})",
+                    "{{service}}",
+                ),
+            ),
             "stat",
         ),
         Panel(
             2,
             "Lead time",
-            "From a commit to the moment at which it is live: half of the deploys were faster.",
+            "Median time from a commit until it is live.",
             "s",
-            (Query(f"max by (service) (ship_dora_lead_time_seconds{{{_OWN}}})", "{{service}}"),),
+            (
+                Query(
+                    f"max by (service) (ship_dora_lead_time_seconds{{{_SERVICE_IN_ENV}}})",
+                    "{{service}}",
+                ),
+            ),
             "stat",
         ),
         Panel(
             3,
             "Change failure rate",
-            "Share of deploys that were taken back, by themselves or by a rollback.",
+            "Share of deploys that were reverted, automatically or by a rollback.",
             "percentunit",
             (
                 Query(
-                    f"max by (service) (ship_dora_change_failure_ratio{{{_OWN}}})",
+                    f"max by (service) (ship_dora_change_failure_ratio{{{_SERVICE_IN_ENV}}})",
                     "{{service}}",
                 ),
             ),
@@ -678,19 +727,24 @@ DORA = Board(
         Panel(
             4,
             "Time to restore",
-            "From a failed release's end or a rollback's cause to the next one that was verified: half were faster.",
+            "Median time from a failed deploy, or from the release that was rolled back, to the next verified release.",
             "s",
-            (Query(f"max by (service) (ship_dora_restore_seconds{{{_OWN}}})", "{{service}}"),),
+            (
+                Query(
+                    f"max by (service) (ship_dora_restore_seconds{{{_SERVICE_IN_ENV}}})",
+                    "{{service}}",
+                ),
+            ),
             "stat",
         ),
         Panel(
             5,
             "Duration of the last deploy",
-            "From its begin to its end, by verb.",
+            "From its start to its end, by verb.",
             "s",
             (
                 Query(
-                    f"max by (service, verb) (ship_deploy_seconds{{{_OWN}}})",
+                    f"max by (service, verb) (ship_deploy_seconds{{{_SERVICE_IN_ENV}}})",
                     "{{service}} {{verb}}",
                 ),
             ),
@@ -698,23 +752,24 @@ DORA = Board(
         Panel(
             6,
             "Phases of the last deploy",
-            "Where its time went. One that was held is two: deploy until the hold, promote from then on.",
+            "Duration of each phase. A held release has two parts: deploy until the hold, then promote.",
             "s",
             (
                 Query(
-                    f'max by (service, verb, phase) (ship_deploy_phase_seconds{{verb=~"deploy|promote",{_OWN}}})',
+                    f"max by (service, verb, phase)"
+                    f' (ship_deploy_phase_seconds{{verb=~"deploy|promote",{_SERVICE_IN_ENV}}})',
                     "{{service}} {{verb}} {{phase}}",
                 ),
             ),
         ),
         Panel(
             7,
-            "How the last one ended",
-            "The outcome of the last operation, by verb.",
+            "Outcome of the last deploy",
+            "By verb.",
             "short",
             (
                 Query(
-                    f"max by (service, verb, outcome) (ship_deploy_outcome{{{_OWN}}}) == 1",
+                    f"max by (service, verb, outcome) (ship_deploy_outcome{{{_SERVICE_IN_ENV}}}) == 1",
                     "{{service}} {{verb}} {{outcome}}",
                 ),
             ),
@@ -722,8 +777,8 @@ DORA = Board(
         ),
     ),
     (SERVICE, DEPLOYED_TO),
-    (_DEPLOYED, _DEPLOYS),
+    (_RELEASES, _DEPLOYS),
     "now-30d",
 )
 
-BOARDS = (OVERVIEW, ROLLOUT, FLEET, BUDGET, JOURNEYS, DORA)
+DASHBOARDS = (OVERVIEW, ROLLOUT, FLEET, OBJECTIVES, JOURNEYS, DELIVERY)

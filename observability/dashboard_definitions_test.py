@@ -1,4 +1,4 @@
-"""Dashboards are right: a live Prometheus with known traffic answers each query."""
+"""Queries of all dashboards return the expected values from a live Prometheus with sample traffic."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from urllib.request import urlopen
 
 import pytest
 
-from observability.dashboard_definitions import BOARDS
+from observability.dashboard_definitions import DASHBOARDS
 from observability.grafana_json import (
-    Mark,
     Panel,
-    Posted,
+    QueryAnnotation,
+    TagAnnotation,
     render,
 )
 from observability.promtool import program
 from observability.sample_traffic import (
-    LENGTH_S,
-    MARKED,
-    SHOWN,
+    DURATION_S,
+    EXPECTED_ANNOTATIONS,
+    EXPECTED_VALUES,
     exposition,
 )
 
 PANELS = {
-    (board.uid.removeprefix("py-cicd-"), panel.number): panel
-    for board in BOARDS
-    for panel in board.panels
+    (dashboard.uid.removeprefix("py-cicd-"), panel.number): panel
+    for dashboard in DASHBOARDS
+    for panel in dashboard.panels
 }
 
 
 def test_every_panel_has_its_expected_values() -> None:
-    assert set(SHOWN) == set(PANELS)
-    assert all(len(SHOWN[key]) == len(panel.queries) for key, panel in PANELS.items())
+    assert set(EXPECTED_VALUES) == set(PANELS)
+    assert all(len(EXPECTED_VALUES[key]) == len(panel.queries) for key, panel in PANELS.items())
 
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, float]]:
-    """A live Prometheus that holds the known traffic; yields its address and the traffic's end."""
+    """Runs a Prometheus with the sample traffic; yields its URL and the time of the last sample."""
     folder, end = tmp_path_factory.mktemp("prometheus"), float(int(time.time()) - 60)
-    (folder / "known.om").write_text("".join(exposition(end)))
+    (folder / "traffic.om").write_text("".join(exposition(end)))
     (folder / "prometheus.yml").write_text("{}\n")
-    words = ["tsdb", "create-blocks-from", "openmetrics", "known.om", "data"]
-    subprocess.run([program("promtool"), *words], cwd=folder, check=True, capture_output=True)
+    arguments = ["tsdb", "create-blocks-from", "openmetrics", "traffic.om", "data"]
+    subprocess.run([program("promtool"), *arguments], cwd=folder, check=True, capture_output=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     argv = [program("prometheus"), "--config.file=prometheus.yml", "--storage.tsdb.path=data"]
@@ -75,65 +75,75 @@ def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             assert time.monotonic() < deadline, log.read_text()
 
 
-def _ask(url: str, expr: str, end: float) -> list[dict[str, Any]]:
-    asked = re.sub(r"\$(service|host|environment)\b", ".+", expr)
-    query = urlencode({"query": asked.replace("$__rate_interval", "5m"), "time": f"{end:.3f}"})
-    with urlopen(f"{url}/api/v1/query?{query}", timeout=30) as answer:  # noqa: S310 - our own
-        found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-    return found
+def _query(url: str, expr: str, at: float) -> list[dict[str, Any]]:
+    expr = re.sub(r"\$(service|host|environment)\b", ".+", expr)
+    query = urlencode({"query": expr.replace("$__rate_interval", "5m"), "time": f"{at:.3f}"})
+    with urlopen(f"{url}/api/v1/query?{query}", timeout=30) as response:  # noqa: S310 - our own
+        series: list[dict[str, Any]] = json.load(response)["data"]["result"]
+    return series
 
 
-@pytest.mark.parametrize(("board", "number"), sorted(PANELS))
-def test_a_panel_shows_what_was(prometheus: tuple[str, float], board: str, number: int) -> None:
+@pytest.mark.parametrize(("dashboard", "number"), sorted(PANELS))
+def test_a_panel_shows_the_expected_values(
+    prometheus: tuple[str, float], dashboard: str, number: int
+) -> None:
     url, end = prometheus
-    panel: Panel = PANELS[(board, number)]
-    for query, expected in zip(panel.queries, SHOWN[(board, number)], strict=True):
-        found = _ask(url, query.expr, end)
-        values = sorted(float(each["value"][1]) for each in found)
+    panel: Panel = PANELS[(dashboard, number)]
+    for query, expected in zip(panel.queries, EXPECTED_VALUES[(dashboard, number)], strict=True):
+        series = _query(url, query.expr, end)
+        values = sorted(float(each["value"][1]) for each in series)
         assert values == pytest.approx(sorted(expected), rel=1e-6), f"{panel.title}: {query.expr}"
-        # The series are told apart by what their names are made of.
+        # The legend must use labels that exist and distinguish the series.
         labels = re.findall(r"\{\{(\w+)\}\}", query.legend)
-        names = [tuple(each["metric"].get(label) for label in labels) for each in found]
+        names = [tuple(each["metric"].get(label) for label in labels) for each in series]
         assert len(set(names)) == len(names), f"{panel.title}: {names}"
-        assert all(name is not None for each in names for name in each), f"{panel.title}: {names}"
+        assert all(part is not None for name in names for part in name), f"{panel.title}: {names}"
 
 
-def test_variables_are_answered(prometheus: tuple[str, float]) -> None:
+def test_every_variable_has_values(prometheus: tuple[str, float]) -> None:
     url, end = prometheus
-    for board in BOARDS:
-        for variable in board.variables:
-            found = _ask(url, f"count by ({variable.name}) ({variable.metric})", end)
-            assert all(each["metric"].get(variable.name) for each in found), variable
-            assert found, variable
+    for dashboard in DASHBOARDS:
+        for variable in dashboard.variables:
+            series = _query(url, f"count by ({variable.name}) ({variable.metric})", end)
+            assert all(each["metric"].get(variable.name) for each in series), variable
+            assert series, variable
 
 
-MARKS = {mark.name: mark for board in BOARDS for mark in board.marks if isinstance(mark, Mark)}
+ANNOTATIONS = {
+    annotation.name: annotation
+    for dashboard in DASHBOARDS
+    for annotation in dashboard.annotations
+    if isinstance(annotation, QueryAnnotation)
+}
 
 
-def test_every_mark_has_its_expected_moments() -> None:
-    assert set(MARKED) == set(MARKS)
+def test_every_annotation_has_its_expected_titles() -> None:
+    assert set(EXPECTED_ANNOTATIONS) == set(ANNOTATIONS)
 
 
-def _titled(title: str, metric: dict[str, str]) -> str:
+def _fill_in(title: str, metric: dict[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda label: metric.get(label[1], ""), title)
 
 
-@pytest.mark.parametrize("name", sorted(MARKS))
-def test_a_mark_stands_where_something_changed(prometheus: tuple[str, float], name: str) -> None:
+@pytest.mark.parametrize("name", sorted(ANNOTATIONS))
+def test_an_annotation_appears_when_it_should(prometheus: tuple[str, float], name: str) -> None:
     url, end = prometheus
-    mark = MARKS[name]
-    for moment, expected in MARKED[name].items():
-        found = _ask(url, mark.expr, end - LENGTH_S + moment)
-        said = [_titled(mark.title, each["metric"]) for each in found]
-        assert said == expected, moment
+    annotation = ANNOTATIONS[name]
+    for second, expected in EXPECTED_ANNOTATIONS[name].items():
+        series = _query(url, annotation.expr, end - DURATION_S + second)
+        titles = [_fill_in(annotation.title, each["metric"]) for each in series]
+        assert titles == expected, second
 
 
-def test_what_deploys_post_to_grafana_is_shown() -> None:
-    for board in BOARDS:
-        told = json.loads(render(board))["annotations"]["list"]
-        posted = [each["target"] for each in told if each["datasource"]["uid"] == "-- Grafana --"]
-        wanted = [mark.tag for mark in board.marks if isinstance(mark, Posted)]
-        assert [each["tags"] for each in posted] == [[tag] for tag in wanted]
-        assert all(each["type"] == "tags" for each in posted)
-    shown = {mark.tag for board in BOARDS for mark in board.marks if isinstance(mark, Posted)}
-    assert shown == {"deploy", "phase"}
+def test_dashboards_show_the_annotations_that_deploys_post() -> None:
+    all_tags = set()
+    for dashboard in DASHBOARDS:
+        rendered = json.loads(render(dashboard))["annotations"]["list"]
+        targets = [
+            each["target"] for each in rendered if each["datasource"]["uid"] == "-- Grafana --"
+        ]
+        tags = [each.tag for each in dashboard.annotations if isinstance(each, TagAnnotation)]
+        assert [target["tags"] for target in targets] == [[tag] for tag in tags]
+        assert all(target["type"] == "tags" for target in targets)
+        all_tags.update(tags)
+    assert all_tags == {"deploy", "phase"}

@@ -1,6 +1,5 @@
-"""Dashboards as values, and Grafana's classic JSON of them; what is on them stands in `boards`, never here.
+"""Renders dashboards as Grafana's classic JSON, which Grafana 11 to 13 load from files.
 
-The JSON is the model that Grafana 11 to 13 load from files:
 https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
 """
 
@@ -10,12 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-type Kind = Literal["timeseries", "stat", "table", "bargauge"]
+type PanelType = Literal["timeseries", "stat", "table", "bargauge"]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GRAFANA = {"type": "grafana", "uid": "-- Grafana --"}
-"""Grafana's own store of annotations, which each Grafana has under this name."""
-_SIZES: dict[Kind, tuple[int, int]] = {
+"""Grafana's built-in store of annotations."""
+_SIZES: dict[PanelType, tuple[int, int]] = {
     "timeseries": (12, 8),
     "stat": (6, 4),
     "table": (24, 8),
@@ -26,7 +25,7 @@ _WIDTH = 24
 
 @dataclass(frozen=True)
 class Query:
-    """PromQL and how its series are named (`{{label}}`)."""
+    """A PromQL query and the names of its series (`{{label}}` is replaced by the label's value)."""
 
     expr: str
     legend: str
@@ -34,19 +33,19 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. `number` is its id for ever: links and annotations name it. `unit` is one of Grafana's ids."""
+    """A panel. `number` must never change, since links and annotations use it. `unit` is an id of Grafana's."""
 
     number: int
     title: str
     description: str
     unit: str
     queries: tuple[Query, ...]
-    kind: Kind = "timeseries"
+    type: PanelType = "timeseries"
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice at the top, filled from a metric's label."""
+    """A drop-down list at the top, filled with the values of a metric's label."""
 
     name: str
     label: str
@@ -54,8 +53,8 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Vertical lines where an expression changes: a rollout's phases, alerts."""
+class QueryAnnotation:
+    """Marks the times at which a query returns series: new releases, firing alerts."""
 
     name: str
     expr: str
@@ -64,8 +63,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Posted:
-    """Stretches of time that were posted to Grafana itself with this tag: deploys and their phases."""
+class TagAnnotation:
+    """Marks the periods that were posted to Grafana with this tag: deploys and their phases."""
 
     name: str
     tag: str
@@ -73,28 +72,28 @@ class Posted:
 
 
 @dataclass(frozen=True)
-class Board:
-    """A dashboard; `uid` is part of its address."""
+class Dashboard:
+    """A dashboard. `uid` is part of its URL; `start` is where its time range begins."""
 
     uid: str
     title: str
     description: str
     panels: tuple[Panel, ...]
     variables: tuple[Variable, ...] = ()
-    marks: tuple[Mark | Posted, ...] = ()
-    span: str = "now-1h"
+    annotations: tuple[QueryAnnotation | TagAnnotation, ...] = ()
+    start: str = "now-1h"
 
 
-def render(board: Board) -> str:
-    """Writes the classic JSON."""
-    return json.dumps(_board(board), indent=2, ensure_ascii=False) + "\n"
+def render(dashboard: Dashboard) -> str:
+    """Returns the dashboard's classic JSON."""
+    return json.dumps(_dashboard(dashboard), indent=2, ensure_ascii=False) + "\n"
 
 
-def _board(board: Board) -> dict[str, Any]:
+def _dashboard(dashboard: Dashboard) -> dict[str, Any]:
     return {
-        "uid": board.uid,
-        "title": board.title,
-        "description": board.description,
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "description": dashboard.description,
         "tags": ["py-cicd"],
         "schemaVersion": 39,
         "version": 1,
@@ -102,9 +101,9 @@ def _board(board: Board) -> dict[str, Any]:
         "graphTooltip": 1,
         "timezone": "browser",
         "refresh": "30s",
-        "time": {"from": board.span, "to": "now"},
-        "templating": {"list": [_datasource(), *(_variable(each) for each in board.variables)]},
-        "annotations": {"list": [_mark(each) for each in board.marks]},
+        "time": {"from": dashboard.start, "to": "now"},
+        "templating": {"list": [_datasource(), *map(_variable, dashboard.variables)]},
+        "annotations": {"list": [_annotation(each) for each in dashboard.annotations]},
         "links": [
             {
                 "type": "dashboards",
@@ -115,7 +114,7 @@ def _board(board: Board) -> dict[str, Any]:
                 "keepTime": True,
             }
         ],
-        "panels": _placed(board.panels),
+        "panels": _lay_out(dashboard.panels),
     }
 
 
@@ -147,11 +146,11 @@ def _variable(variable: Variable) -> dict[str, Any]:
     }
 
 
-def _mark(mark: Mark | Posted) -> dict[str, Any]:
+def _annotation(annotation: QueryAnnotation | TagAnnotation) -> dict[str, Any]:
     """https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/annotate-visualizations/"""
-    common = {"name": mark.name, "enable": True, "iconColor": mark.color}
-    match mark:
-        case Mark(expr=expr, title=title):
+    common = {"name": annotation.name, "enable": True, "iconColor": annotation.color}
+    match annotation:
+        case QueryAnnotation(expr=expr, title=title):
             return {
                 **common,
                 "datasource": SOURCE,
@@ -159,42 +158,42 @@ def _mark(mark: Mark | Posted) -> dict[str, Any]:
                 "titleFormat": title,
                 "step": "15s",
             }
-        case Posted(tag=tag):
+        case TagAnnotation(tag=tag):
             target = {"type": "tags", "tags": [tag], "matchAny": False, "limit": 200}
             return {**common, "datasource": GRAFANA, "target": target}
 
 
-def _placed(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:
-    """Lays panels out from left to right, a new line where one doesn't fit."""
-    placed, x, y, height = [], 0, 0, 0
+def _lay_out(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:
+    """Places panels from left to right; starts a new row where one doesn't fit."""
+    placed, x, y, row_height = [], 0, 0, 0
     for panel in panels:
-        wide, high = _SIZES[panel.kind]
-        if x + wide > _WIDTH:
-            x, y, height = 0, y + height, 0
-        placed.append(_panel(panel, {"x": x, "y": y, "w": wide, "h": high}))
-        x, height = x + wide, max(height, high)
+        width, height = _SIZES[panel.type]
+        if x + width > _WIDTH:
+            x, y, row_height = 0, y + row_height, 0
+        placed.append(_panel(panel, {"x": x, "y": y, "w": width, "h": height}))
+        x, row_height = x + width, max(row_height, height)
     return placed
 
 
-def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
-    now = panel.kind != "timeseries"
+def _panel(panel: Panel, position: dict[str, int]) -> dict[str, Any]:
+    instant = panel.type != "timeseries"
     return {
         "id": panel.number,
-        "type": panel.kind,
+        "type": panel.type,
         "title": panel.title,
         "description": panel.description,
         "datasource": SOURCE,
-        "gridPos": place,
+        "gridPos": position,
         "fieldConfig": {"defaults": {"unit": panel.unit, "noValue": "no data"}, "overrides": []},
-        "options": _OPTIONS[panel.kind],
+        "options": _OPTIONS[panel.type],
         "targets": [
             {
                 "refId": chr(ord("A") + number),
                 "datasource": SOURCE,
                 "expr": query.expr,
                 "legendFormat": query.legend,
-                **({"instant": True, "range": False} if now else {"range": True}),
-                **({"format": "table"} if panel.kind == "table" else {}),
+                **({"instant": True, "range": False} if instant else {"range": True}),
+                **({"format": "table"} if panel.type == "table" else {}),
             }
             for number, query in enumerate(panel.queries)
         ],
@@ -202,7 +201,7 @@ def _panel(panel: Panel, place: dict[str, int]) -> dict[str, Any]:
 
 
 _LAST = {"reduceOptions": {"calcs": ["lastNotNull"], "values": False}}
-_OPTIONS: dict[Kind, dict[str, Any]] = {
+_OPTIONS: dict[PanelType, dict[str, Any]] = {
     "timeseries": {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"mode": "multi", "sort": "desc"},

@@ -1,6 +1,6 @@
-"""What Grafana's dashboard-linter asks of a dashboard, and what we ask beside; it reads the JSON that is committed.
+"""Lints dashboards by the rules of Grafana's dashboard-linter and a few of our own.
 
-`./pants lint observability::` runs it (pants-plugins/dashboards), as does `python3 -m observability.lint FILE...`.
+Run it with `./pants lint observability::` (pants-plugins/dashboards) or `python3 -m observability.lint FILE...`.
 https://github.com/grafana/dashboard-linter/tree/main/docs
 """
 
@@ -13,18 +13,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Grafana's unit ids that are in use here: https://github.com/grafana/grafana, packages/grafana-data valueFormats
+# The ids of the units that these dashboards use: https://github.com/grafana/grafana, packages/grafana-data valueFormats
 UNITS = frozenset({"short", "reqps", "percentunit", "s", "bytes", "Bps"})
 _COUNTER = re.compile(r"\b\w+_total\b(?!\s*\[)")
 
 
-def problems(board: Mapping[str, Any]) -> list[str]:
-    """Returns what is wrong with a dashboard, each with the name of its rule."""
-    return [*_of_board(board), *(each for panel in board["panels"] for each in _of_panel(panel))]
+def problems(dashboard: Mapping[str, Any]) -> list[str]:
+    """Returns the problems of a dashboard, each beginning with the name of its rule."""
+    return [
+        *_dashboard_problems(dashboard),
+        *(problem for panel in dashboard["panels"] for problem in _panel_problems(panel)),
+    ]
 
 
-def _of_board(board: Mapping[str, Any]) -> Iterator[str]:
-    variables = {each["name"]: each for each in board["templating"]["list"]}
+def _dashboard_problems(dashboard: Mapping[str, Any]) -> Iterator[str]:
+    variables = {each["name"]: each for each in dashboard["templating"]["list"]}
     source = variables.get("datasource")
     if source is None or (source["type"], source["query"]) != ("datasource", "prometheus"):
         yield "template-datasource-rule: no variable `datasource` of type prometheus"
@@ -33,19 +36,19 @@ def _of_board(board: Mapping[str, Any]) -> Iterator[str]:
             yield f"template-label-rule: {name} has no label"
         if variable["type"] == "query":
             if variable["refresh"] != 2:
-                yield f"template-on-time-change-reload-rule: {name} doesn't follow the time range"
+                yield f"template-on-time-change-reload-rule: {name} isn't reloaded when the time range changes"
             if not variable["query"]["query"].startswith("label_values("):
-                yield f"template-label-promql-rule: {name}"
+                yield f"template-label-promql-rule: {name} has no label_values() query"
             if not variable["multi"] or variable["allValue"] != ".+":
-                yield f"template-multi-rule: {name} takes one value only"
-    if board["editable"]:
-        yield "uneditable-dashboard-rule: it can be edited, and would be lost at the next start"
-    if not board["uid"] or not board["title"] or not board["description"]:
-        yield "identity: uid, title and description must be there"
-    numbers = [panel["id"] for panel in board["panels"]]
+                yield f"template-multi-rule: {name} allows one value only"
+    if dashboard["editable"]:
+        yield "uneditable-dashboard-rule: it is editable, but Grafana discards edits at the next start"
+    if not dashboard["uid"] or not dashboard["title"] or not dashboard["description"]:
+        yield "identity: uid, title and description are required"
+    numbers = [panel["id"] for panel in dashboard["panels"]]
     if len(set(numbers)) != len(numbers):
-        yield f"panel-id: {numbers} are not unique"
-    yield from _overlaps(board["panels"])
+        yield f"panel-id: {numbers} has duplicates"
+    yield from _overlaps(dashboard["panels"])
 
 
 def _overlaps(panels: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -58,57 +61,57 @@ def _overlaps(panels: list[Mapping[str, Any]]) -> Iterator[str]:
             for y in range(place["y"], place["y"] + place["h"]):
                 other = taken.setdefault((x, y), panel["title"])
                 if other != panel["title"]:
-                    yield f"grid: {panel['title']} lies over {other}"
+                    yield f"grid: {panel['title']} overlaps {other}"
                     return
 
 
-def _of_panel(panel: Mapping[str, Any]) -> Iterator[str]:
+def _panel_problems(panel: Mapping[str, Any]) -> Iterator[str]:
     name = panel.get("title") or f"panel {panel['id']}"
     if not panel.get("title") or not panel.get("description"):
-        yield f"panel-title-description-rule: {name}"
+        yield f"panel-title-description-rule: {name} has no title or description"
     if panel["datasource"].get("uid") not in ("$datasource", "${datasource}"):
-        yield f"panel-datasource-rule: {name} names a data source of its own"
+        yield f"panel-datasource-rule: {name} doesn't use the variable `datasource`"
     unit = panel["fieldConfig"]["defaults"].get("unit")
     if unit not in UNITS:
-        yield f"panel-units-rule: {name} has the unit {unit}, which is none of {', '.join(sorted(UNITS))}"
+        yield f"panel-units-rule: {name} has the unit {unit}, expected one of {', '.join(sorted(UNITS))}"
     if not panel["targets"]:
-        yield f"panel-no-targets-rule: {name}"
+        yield f"panel-no-targets-rule: {name} has no queries"
     for target in panel["targets"]:
-        yield from _of_target(name, target)
+        yield from _target_problems(name, target)
 
 
-def _of_target(name: str, target: Mapping[str, Any]) -> Iterator[str]:
+def _target_problems(name: str, target: Mapping[str, Any]) -> Iterator[str]:
     expr = target["expr"]
     if not target.get("legendFormat"):
-        yield f"target-legend-rule: {name} shows bare label sets"
+        yield f"target-legend-rule: {name} has no legend"
     for window in re.findall(r"\[([^\]]+)\]", expr):
         if window != "$__rate_interval":
-            yield f"target-rate-interval-rule: {name} has a fixed window [{window}]"
-    without = re.sub(r"\{[^{}]*\}", "", expr)
-    if found := _COUNTER.search(without):
-        yield f"target-counter-agg-rule: {name} shows the counter {found[0]} without rate()"
+            yield f"target-rate-interval-rule: {name} has a fixed window [{window}], expected [$__rate_interval]"
+    without_selectors = re.sub(r"\{[^{}]*\}", "", expr)
+    if counter := _COUNTER.search(without_selectors):
+        yield f"target-counter-agg-rule: {name} shows the counter {counter[0]} without rate()"
     if re.search(r"\brate\(\s*sum", expr):
         yield f"target-counter-agg-rule: {name} takes the rate of a sum"
 
 
 def problems_of(path: Path) -> list[str]:
-    """Returns what is wrong with a dashboard's file, a line each; a file that is no dashboard is one problem."""
+    """Returns the problems of a dashboard file, one line each. A file that can't be read is one problem."""
     try:
-        found = problems(json.loads(path.read_text()))
+        messages = problems(json.loads(path.read_text()))
     except OSError as error:
-        found = [f"file: it can't be read: {error.strerror}"]
+        messages = [f"file: can't read it: {error.strerror}"]
     except ValueError as error:
-        found = [f"json: {error}"]
+        messages = [f"json: {error}"]
     except (KeyError, TypeError, AttributeError) as error:
-        found = [f"schema: it is no dashboard in classic JSON: {type(error).__name__} {error}"]
-    return [f"{path}: {each}" for each in found]
+        messages = [f"schema: not a dashboard in classic JSON: {type(error).__name__} {error}"]
+    return [f"{path}: {message}" for message in messages]
 
 
 def main(paths: Sequence[str]) -> int:
-    """Prints every problem of these files; returns 1 if there is one."""
-    found = [line for path in paths for line in problems_of(Path(path))]
-    print("\n".join(found), end="\n" if found else "")
-    return 1 if found else 0
+    """Prints the problems of these files. Returns 1 if there are any, else 0."""
+    lines = [line for path in paths for line in problems_of(Path(path))]
+    print("\n".join(lines), end="\n" if lines else "")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

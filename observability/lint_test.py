@@ -1,4 +1,4 @@
-"""The linter finds nothing in what is committed, and each of its rules finds what it is for."""
+"""The committed dashboards pass the linter, and each rule finds its problem in a broken dashboard."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from observability import lint
-from observability.dashboard_definitions import BOARDS
+from observability.dashboard_definitions import DASHBOARDS
 
 FILES = sorted((Path(__file__).parent / "dashboards").glob("*.json"))
 SERVICE = json.loads((Path(__file__).parent / "dashboards" / "py-cicd-service.json").read_text())
 
 
-def test_the_linter_finds_nothing_in_what_is_committed() -> None:
-    assert len(FILES) == len(BOARDS)
+def test_the_committed_dashboards_have_no_problems() -> None:
+    assert len(FILES) == len(DASHBOARDS)
     assert [line for file in FILES for line in lint.problems_of(file)] == []
 
 
@@ -42,7 +42,7 @@ def _break(document: dict[str, Any], rule: str) -> None:
         case "panel-title-description-rule":
             panel["description"] = ""
         case "panel-datasource-rule":
-            panel["datasource"] = {"type": "prometheus", "uid": "mine"}
+            panel["datasource"] = {"type": "prometheus", "uid": "other"}
         case "panel-units-rule":
             panel["fieldConfig"]["defaults"]["unit"] = "furlong"
         case "panel-no-targets-rule":
@@ -72,40 +72,42 @@ def _break(document: dict[str, Any], rule: str) -> None:
         *("target-legend-rule", "target-rate-interval-rule", "target-counter-agg-rule"),
     ],
 )
-def test_the_linter_finds_what_is_wrong(rule: str) -> None:
+def test_a_broken_dashboard_violates_the_rule(rule: str) -> None:
     document = copy.deepcopy(SERVICE)
     _break(document, rule)
     assert any(each.startswith(rule) for each in lint.problems(document))
 
 
-def test_a_problem_is_a_line_with_file_rule_and_panel(
+def test_main_prints_file_rule_and_panel_of_each_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document = copy.deepcopy(SERVICE)
     _break(document, "panel-units-rule")
-    broken, well = tmp_path / "broken.json", tmp_path / "well.json"
+    broken, valid = tmp_path / "broken.json", tmp_path / "valid.json"
     broken.write_text(json.dumps(document))
-    well.write_text(json.dumps(SERVICE))
-    assert lint.main([str(well)]) == 0
-    assert lint.main([str(well), str(broken)]) == 1
+    valid.write_text(json.dumps(SERVICE))
+    assert lint.main([str(valid)]) == 0
+    assert lint.main([str(valid), str(broken)]) == 1
     title = document["panels"][0]["title"]
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{broken}: panel-units-rule: {title} has the unit furlong,")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "problem"),
     [
-        (None, "file: it can't be read: No such file or directory"),
+        (None, "file: can't read it: No such file or directory"),
         ("{", "json: Expecting property name enclosed in double quotes"),
-        ("[]", "schema: it is no dashboard in classic JSON: TypeError"),
-        ('{"panels": []}', "schema: it is no dashboard in classic JSON: KeyError 'templating'"),
+        ("[]", "schema: not a dashboard in classic JSON: TypeError"),
+        ('{"panels": []}', "schema: not a dashboard in classic JSON: KeyError 'templating'"),
     ],
-    ids=["not there", "no JSON", "a list", "another document"],
+    ids=["missing file", "invalid JSON", "list", "other document"],
 )
-def test_what_is_no_dashboard_is_one_problem(tmp_path: Path, text: str | None, told: str) -> None:
+def test_a_file_that_is_not_a_dashboard_is_one_problem(
+    tmp_path: Path, text: str | None, problem: str
+) -> None:
     file = tmp_path / "odd.json"
     if text is not None:
         file.write_text(text)
     (line,) = lint.problems_of(file)
-    assert line.startswith(f"{file}: {told}")
+    assert line.startswith(f"{file}: {problem}")

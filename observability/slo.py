@@ -1,7 +1,7 @@
-"""The service level objectives, the one place where they stand; rules, dashboards and reports read them here.
+"""Service level objectives, shared by rules, dashboards and reports.
 
-Every service has the same: users' requests as the edge answers them, so that what never reached a replica counts too.
-The windows and factors are those of https://sre.google/workbook/alerting-on-slos/ (multi-window, multi-burn-rate).
+All services have the same. They count requests at the edge, including those that reached no replica.
+Windows and factors are from https://sre.google/workbook/alerting-on-slos/ (multi-window, multi-burn-rate).
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 AVAILABILITY = 0.999
-"""The share of requests that are answered without a 5xx."""
+"""Minimum share of requests answered without a 5xx."""
 
 LATENCY = 0.99
-"""The share of requests that are answered within LATENCY_LIMIT_S."""
+"""Minimum share of requests answered within LATENCY_LIMIT_S."""
 
 LATENCY_LIMIT_S = 0.25
-"""Seconds; a bucket of the histograms ends here."""
+"""Seconds. A bucket of the latency histograms must end here."""
 
 PERIOD_DAYS = 30
-"""Over how long the error budget (1 - objective) is counted."""
+"""Period of the error budget (1 - objective)."""
 
-FEWEST_REQUESTS = 100
-"""In the long window: below it a few unlucky requests would page somebody."""
+MIN_REQUESTS = 100
+"""Minimum in the long window; with fewer requests, a few errors would already page someone."""
 
 type Severity = Literal["critical", "warning"]
 
 
 @dataclass(frozen=True)
-class Burn:
-    """An alert's condition: both windows burn the budget `factor` times as fast as it may be burnt."""
+class BurnRate:
+    """An alert condition: in both windows the budget burns `factor` times as fast as it may."""
 
     factor: float
     long: str
@@ -37,12 +37,11 @@ class Burn:
     severity: Severity
 
 
-BURNS = (
-    Burn(14.4, "1h", "5m", "critical"),
-    Burn(6.0, "6h", "30m", "critical"),
-    Burn(3.0, "1d", "2h", "warning"),
-    Burn(1.0, "3d", "6h", "warning"),
+BURN_RATES = (
+    BurnRate(14.4, "1h", "5m", "critical"),
+    BurnRate(6.0, "6h", "30m", "critical"),
+    BurnRate(3.0, "1d", "2h", "warning"),
+    BurnRate(1.0, "3d", "6h", "warning"),
 )
 
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-SECONDS = {"5m": 300, "30m": 1800, "1h": 3600, "2h": 7200, "6h": 21600, "1d": 86400, "3d": 259200}

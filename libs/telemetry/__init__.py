@@ -1,4 +1,4 @@
-"""What every service tells about itself, by one call; it never decides what a service does."""
+"""Metrics, traces, logs and probes for any Flask service: call `instrument(app)`."""
 
 from telemetry.catalog import Metric
 from telemetry.identity import Identity

@@ -1,26 +1,29 @@
-"""The one table that names every metric; it holds no values and never records."""
+"""Defines every metric that a service exports: name, type, help, labels and buckets."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-# Seconds. 0.25 is the latency objective: a bucket must end there or the objective can't be read.
+# Seconds. The latency objective is 0.25 s, and can only be measured if a bucket ends there.
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-# A status is told by its class: few enough to create at start, so that a first error is an increase
-# that rate() sees. The exact code stands in the log line.
+# Status classes instead of codes: there are few enough to create all series at start, so that rate()
+# counts the very first error. The log line has the exact code.
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One row. A name ends in its unit, a counter in `_total`. `service`, `release`, `replica` and
-    `host` are no labels here: Prometheus adds them from the targets the deploy tool writes."""
+    """Definition of a metric. Names end in the unit, those of counters in `_total`.
+
+    Prometheus adds the labels `service`, `release`, `replica` and `host` from the target files that
+    the deploy tool writes, so they are not listed here.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
-    unit: str = ""
+    unit: str | None = None
     buckets: tuple[float, ...] = ()
 
 

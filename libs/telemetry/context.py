@@ -1,4 +1,4 @@
-"""The ids that tie a request's log lines, metrics and trace together; no form is ever trusted."""
+"""Reads or creates the ids that connect a request's log lines, metrics and trace. Malformed ids are replaced."""
 
 import random
 import re
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-# What may come from outside and go into logs and headers as it is.
+# Request ids that are safe to copy from a client into logs and headers.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 # https://www.w3.org/TR/trace-context/#traceparent-header; a later version may append fields.
@@ -16,7 +16,7 @@ _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 
 @dataclass(slots=True)
 class RequestContext:
-    """Not frozen, for speed: one is made on each request. Nobody writes to it."""
+    """Ids of one request. Not frozen because that is slower to create, but nothing modifies it."""
 
     request_id: str
     trace_id: str
@@ -28,7 +28,7 @@ CURRENT: ContextVar[RequestContext | None] = ContextVar("request", default=None)
 
 
 def parse_traceparent(header: str) -> tuple[str, str, bool] | None:
-    """(trace id, parent span id, sampled), or None for what the standard says to ignore."""
+    """Returns (trace id, parent span id, sampled), or None for a header that the standard says to ignore."""
     match = _TRACEPARENT.fullmatch(header)
     if match is None:
         return None
@@ -41,7 +41,7 @@ def parse_traceparent(header: str) -> tuple[str, str, bool] | None:
 
 
 def read_context(environ: Mapping[str, Any]) -> RequestContext:
-    """Takes the ids of a WSGI environ, and makes those that are missing or malformed."""
+    """Returns the ids in a WSGI environ; generates those that are missing or malformed."""
     request_id = environ.get("HTTP_X_REQUEST_ID", "")
     if not _REQUEST_ID.fullmatch(request_id):
         request_id = ""
@@ -50,16 +50,19 @@ def read_context(environ: Mapping[str, Any]) -> RequestContext:
     if parent is not None:
         trace_id, span_id, sampled = parent
         return RequestContext(request_id or trace_id, trace_id, span_id, sampled)
-    trace_id = _begun_trace_id(environ.get("HTTP_X_TRACE_ID", ""), request_id)
+    trace_id = _root_trace_id(environ.get("HTTP_X_TRACE_ID", ""), request_id)
     return RequestContext(request_id or trace_id, trace_id)
 
 
-def _begun_trace_id(of_edge: str, request_id: str) -> str:
-    """The id of a trace that begins here. The edge has logged the one it sends; where there is no edge,
-    a request id in the form of a trace id makes one id find all three."""
-    for told in (of_edge, request_id):
-        if _is_trace_id(told):
-            return told
+def _root_trace_id(edge_trace_id: str, request_id: str) -> str:
+    """Returns the id of a trace that starts here.
+
+    The edge's id comes first, because the edge has logged it. Without an edge, a request id that is
+    a valid trace id is used for both, so that one id finds the log lines, the metric and the trace.
+    """
+    for candidate in (edge_trace_id, request_id):
+        if _is_trace_id(candidate):
+            return candidate
     return _new_trace_id()
 
 

@@ -1,4 +1,4 @@
-"""Serves `/metrics` on a socket of its own; it never shares the app's port or threads."""
+"""Serves `/metrics` on its own port and threads, so that scrapes work while the app is saturated."""
 
 import socket
 from http.server import ThreadingHTTPServer
@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, MetricsHandler
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """Binds; port 0 takes a free one. Raises OSError when the port is taken."""
+    """Returns a listening socket; port 0 picks a free one. Raises OSError if the port is in use."""
     return socket.create_server((address, port), backlog=16)
 
 
@@ -19,7 +19,7 @@ def serve(listener: socket.socket, registry: CollectorRegistry) -> None:
 
 
 class _Handler(MetricsHandler):
-    timeout = 10  # seconds: a client that says nothing holds its thread no longer
+    timeout = 10  # seconds; frees the thread of a client that sends nothing
     server_version = "telemetry"
     sys_version = ""
 

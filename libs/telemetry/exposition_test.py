@@ -1,4 +1,4 @@
-"""The metrics listener stands alone."""
+"""The metrics listener, over HTTP."""
 
 import http.client
 
@@ -8,19 +8,19 @@ from prometheus_client import CollectorRegistry, Counter
 from telemetry import exposition
 
 
-def ask(port: int, path: str, accept: str = "text/plain") -> tuple[int, str, str]:
+def fetch(port: int, path: str, accept: str = "text/plain") -> tuple[int, str, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", path, headers={"Accept": accept})
     response = connection.getresponse()
-    answer = response.status, response.headers["Content-Type"], response.read().decode()
+    result = response.status, response.headers["Content-Type"], response.read().decode()
     connection.close()
-    return answer
+    return result
 
 
 @pytest.fixture
 def port() -> int:
     registry = CollectorRegistry()
-    Counter("seen_total", "Seen.", registry=registry).inc(3, {"trace_id": "abc"})
+    Counter("visits_total", "Visits.", registry=registry).inc(3, {"trace_id": "abc"})
     listener = exposition.listen("127.0.0.1", 0)
     exposition.serve(listener, registry)
     port: int = listener.getsockname()[1]
@@ -28,22 +28,22 @@ def port() -> int:
 
 
 def test_metrics_are_served(port: int) -> None:
-    status, _, body = ask(port, "/metrics")
+    status, _, body = fetch(port, "/metrics")
     assert status == 200
-    assert "seen_total 3.0" in body
+    assert "visits_total 3.0" in body
 
 
 def test_exemplars_come_with_openmetrics(port: int) -> None:
-    _, content_type, body = ask(port, "/metrics", "application/openmetrics-text; version=1.0.0")
+    _, content_type, body = fetch(port, "/metrics", "application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert '# {trace_id="abc"} 3.0' in body
 
 
-def test_nothing_else_is_served(port: int) -> None:
-    assert ask(port, "/")[0] == 404
-    assert ask(port, "/metrics/x")[0] == 404
+def test_other_paths_are_not_found(port: int) -> None:
+    assert fetch(port, "/")[0] == 404
+    assert fetch(port, "/metrics/x")[0] == 404
 
 
-def test_a_taken_port_is_an_error(port: int) -> None:
+def test_a_port_in_use_is_an_error(port: int) -> None:
     with pytest.raises(OSError, match="in use"):
         exposition.listen("127.0.0.1", port)

@@ -1,5 +1,7 @@
-"""gunicorn's settings for any service (`gunicorn -c python:telemetry.gunicorn_conf APP`): one
-worker with threads, JSON logs, metrics, drain; it never names a service."""
+"""gunicorn settings for any service: one worker with threads, JSON logs, metrics and a graceful drain.
+
+Usage: `gunicorn -c python:telemetry.gunicorn_conf APP`
+"""
 
 import os
 import socket
@@ -23,14 +25,14 @@ _ONE_WORKER = (
 
 
 class JsonLogger(Logger):  # type: ignore[misc]
-    """gunicorn's own messages as the same JSON lines; the middleware writes the request lines."""
+    """Writes gunicorn's own messages as JSON lines. Request lines come from the middleware."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         self.error_log.handlers = [logs.json_handler(_IDENTITY)]
 
     def join_root(self) -> None:
-        """Lets an instrumented app's handler write, which also counts the lines."""
+        """Passes messages to the instrumented app's handler, which also counts them."""
         self.error_log.handlers = []
         self.error_log.propagate = True
 
@@ -51,36 +53,36 @@ def _refuse(problems: list[str]) -> NoReturn:
 _SETTINGS = _settings()
 _metrics_listeners: list[socket.socket] = []
 
-# From here on the names are gunicorn's: https://docs.gunicorn.org/en/stable/settings.html
+# gunicorn reads the names below: https://docs.gunicorn.org/en/stable/settings.html
 bind = [f"{_SETTINGS.bind_address}:{_SETTINGS.port}"]
 workers = 1
 worker_class = DrainingWorker
 threads = 8
-# nginx closes an idle connection to a replica earlier (60 s): whoever closes first must be the one
-# who sends, or a POST meets a closed connection.
+# Longer than nginx keeps idle connections to a replica (60 s): if the replica closed one first, nginx
+# could send a POST into it.
 keepalive = 75
-graceful_timeout = 30  # from SIGTERM to SIGKILL of the worker, the notice included
+graceful_timeout = 30  # from SIGTERM to SIGKILL of the worker, including DRAIN_NOTICE_S
 timeout = 30
 loglevel = _SETTINGS.log_level
 accesslog = None
 logger_class = JsonLogger
-# The root file system is read-only and there is no home. The heartbeat file is in memory, or a slow
-# disk looks like a stuck worker.
+# The root file system is read-only. The heartbeat file is in memory, because on a slow disk a late
+# write would look like a stuck worker.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:
-    """In the parent, before the first fork: what can't work is refused here, with exit code 2."""
+    """Runs in the parent before the first fork. Exits with code 2 if the configuration can't work."""
     problems = _problems(server.cfg)
     if problems:
         _refuse(problems)
     try:
         listener = exposition.listen(_SETTINGS.bind_address, _SETTINGS.metrics_port)
     except OSError as error:
-        _refuse([f"METRICS_PORT: {_SETTINGS.metrics_port} can't be taken: {error.strerror}"])
-    # The parent binds and a worker inherits: a worker that replaces a dead one never finds the
-    # port taken.
+        _refuse([f"METRICS_PORT: can't listen on {_SETTINGS.metrics_port}: {error.strerror}"])
+    # The parent binds and its workers inherit the socket, so that a worker that replaces a dead one
+    # can't find the port in use.
     _metrics_listeners.append(listener)
     host, port = listener.getsockname()[:2]
     server.log.info("Metrics at: http://%s:%d/metrics", host, port)
@@ -88,18 +90,20 @@ def on_starting(server: Any) -> None:
 
 def _problems(cfg: Any) -> list[str]:
     problems = []
-    wanted = str(cfg.workers if cfg.workers != 1 else os.environ.get("WEB_CONCURRENCY") or 1)
-    if wanted != "1":
-        problems.append("workers " + _ONE_WORKER.format(wanted))
+    count = str(cfg.workers if cfg.workers != 1 else os.environ.get("WEB_CONCURRENCY") or 1)
+    if count != "1":
+        problems.append("workers " + _ONE_WORKER.format(count))
     if not issubclass(cfg.worker_class, DrainingWorker):
-        problems.append("worker_class must be telemetry's, or a stop loses requests")
+        problems.append(
+            "worker_class must be telemetry's DrainingWorker, others lose requests when they stop"
+        )
     if cfg.preload_app:
-        problems.append("preload_app must be off: threads started by the app don't survive a fork")
+        problems.append("preload_app must be off: threads that the app starts don't survive a fork")
     return problems
 
 
 def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    """SIGTTIN asks for one more worker while the server runs."""
+    """Undoes SIGTTIN, which requests one more worker from a running server."""
     if old_value is not None and new_value > 1:
         server.log.error("workers %s", _ONE_WORKER.format(new_value))
         server.num_workers = 1

@@ -1,4 +1,4 @@
-"""Who this replica is, as the deploy tool told it; it never guesses a release."""
+"""Identity of this replica: service, release and name, from the environment that the deploy tool sets."""
 
 import socket
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Identity:
-    """The answer of `/version`; a value that nobody told is `unknown`."""
+    """Body of `/version`. Values that are not set are `unknown`."""
 
     service: str
     release: str

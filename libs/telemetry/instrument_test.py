@@ -1,4 +1,4 @@
-"""One call gives an app its telemetry; asked through Flask's own client."""
+"""Telemetry of an instrumented app, through Flask's test client."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def log_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_every_label_set_is_there_at_zero() -> None:
+def test_all_series_of_known_routes_start_at_zero() -> None:
     _, telemetry = make_app()
     for route in ("/item/<int:number>", "/broken", "/livez", "/readyz", "/version", "unmatched"):
         for status in ("2xx", "3xx", "4xx", "5xx"):
@@ -64,7 +64,7 @@ def test_every_label_set_is_there_at_zero() -> None:
     assert value(telemetry, "log_records_total", level="error") == 0.0
 
 
-def test_requests_count_under_their_template() -> None:
+def test_requests_are_counted_by_route_template() -> None:
     app, telemetry = make_app()
     client = app.test_client()
     for number in range(3):
@@ -79,14 +79,14 @@ def test_requests_count_under_their_template() -> None:
     assert value(telemetry, "http_requests_in_flight") == 0
 
 
-def test_a_made_up_method_makes_no_label() -> None:
+def test_an_unknown_method_is_counted_as_other() -> None:
     app, telemetry = make_app()
     app.test_client().open("/item/1", method="BREW").close()
     assert requests(telemetry, "/item/<int:number>", "4xx", method="other") in (None, 0.0)
     assert requests(telemetry, "unmatched", "4xx", method="other") == 1
 
 
-def test_a_stream_is_in_flight_until_it_is_closed() -> None:
+def test_a_streamed_response_is_in_flight_until_it_is_closed() -> None:
     app, telemetry = make_app()
     response = app.test_client().get("/stream")
     assert value(telemetry, "http_requests_in_flight") == 1
@@ -97,16 +97,16 @@ def test_a_stream_is_in_flight_until_it_is_closed() -> None:
     assert requests(telemetry, "/stream", "2xx") == 1
 
 
-def test_answers_say_who_gave_them() -> None:
+def test_every_response_names_release_replica_and_request() -> None:
     app, _ = make_app()
     for path in ("/item/1", "/nowhere", "/broken", "/version"):
-        with app.test_client().get(path, headers={"X-Request-Id": "mine-1"}) as response:
+        with app.test_client().get(path, headers={"X-Request-Id": "request-1"}) as response:
             assert response.headers["X-Release"] == "r1"
             assert response.headers["X-Replica"] == "shop-1"
-            assert response.headers["X-Request-Id"] == "mine-1"
+            assert response.headers["X-Request-Id"] == "request-1"
 
 
-def test_one_id_finds_log_metric_and_answer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_id_connects_response_log_line_and_exemplar(capsys: pytest.CaptureFixture[str]) -> None:
     app, telemetry = make_app()
     with app.test_client().get("/item/7", headers={"X-Request-Id": TRACE}) as response:
         assert response.headers["X-Request-Id"] == TRACE
@@ -117,17 +117,17 @@ def test_one_id_finds_log_metric_and_answer(capsys: pytest.CaptureFixture[str]) 
     assert f'# {{trace_id="{TRACE}"}}' in exposition(telemetry)
 
 
-def test_a_crash_leaves_its_cause_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     app, telemetry = make_app()
     app.test_client().get("/broken", headers={"X-Request-Id": TRACE}).close()
-    cause, request = log_lines(capsys)
-    assert "RuntimeError: broken" in str(cause["exception"])
-    assert cause["request_id"] == request["request_id"] == TRACE
+    crash, request = log_lines(capsys)
+    assert "RuntimeError: broken" in str(crash["exception"])
+    assert crash["request_id"] == request["request_id"] == TRACE
     assert request["level"] == "error"
     assert value(telemetry, "log_records_total", level="error") == 2
 
 
-def test_a_log_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_with_line_breaks_is_one_log_line(capsys: pytest.CaptureFixture[str]) -> None:
     app, _ = make_app()
     app.logger.warning("two\nlines %s", "\u2028ä")
     (line,) = log_lines(capsys)
@@ -135,7 +135,7 @@ def test_a_log_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "request_id" not in line
 
 
-def test_probes_are_too_many_to_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_probes_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     app, _ = make_app()
     app.test_client().get("/livez").close()
     assert log_lines(capsys) == []
@@ -164,7 +164,7 @@ def test_readiness_follows_conditions_and_drain() -> None:
     assert app.test_client().get("/item/1").status_code == 200
 
 
-def test_version_is_the_contract() -> None:
+def test_version_returns_the_identity() -> None:
     app, _ = make_app()
     assert app.test_client().get("/version").json == {
         "service": "shop",
@@ -175,7 +175,7 @@ def test_version_is_the_contract() -> None:
     }
 
 
-def test_the_registry_holds_the_catalogue() -> None:
+def test_the_registry_contains_every_metric_of_the_catalog() -> None:
     _, telemetry = make_app()
     telemetry.metrics.follow_worker(8, lambda: 11)
     families = {family.name: family for family in telemetry.metrics.registry.collect()}
@@ -186,13 +186,13 @@ def test_the_registry_holds_the_catalogue() -> None:
     assert value(telemetry, "http_worker_queued_connections") == 3
 
 
-def test_a_bad_environment_is_refused() -> None:
+def test_an_invalid_environment_is_refused() -> None:
     with pytest.raises(SettingsError, match="LOG_LEVEL"):
         instrument(Flask("shop"), environ={"LOG_LEVEL": "loud"})
     assert Settings.from_environ({}).log_level == "info"
 
 
-def test_without_an_endpoint_opentelemetry_is_not_even_imported() -> None:
+def test_opentelemetry_is_not_imported_without_an_endpoint() -> None:
     program = (
         "import sys; from flask import Flask; from telemetry import instrument; "
         "instrument(Flask('shop')); "

@@ -1,30 +1,30 @@
-"""Whether a replica wants traffic: starting, ready or draining; it never stops anything itself."""
+"""Readiness of a replica: starting, ready or draining."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["starting", "ready", "draining"]
+Status = Literal["starting", "ready", "draining"]
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """`waiting_for` names the conditions that don't hold yet."""
+    """Body of `/readyz`. `waiting_for` lists the names of the conditions that are still false."""
 
-    phase: Phase
+    status: Status
     waiting_for: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
-        return self.phase == "ready"
+        return self.status == "ready"
 
 
 class Lifecycle:
-    """Conditions are asked on every probe, so they answer at once."""
+    """Tracks readiness conditions and drain. Every probe calls the conditions, so they must not block."""
 
     def __init__(self) -> None:
         self._conditions: dict[str, Callable[[], bool]] = {}
-        # A plain attribute: it is set in a signal handler, where taking a lock can deadlock.
+        # A plain attribute without a lock: a signal handler sets it, and taking a lock there can deadlock.
         self._draining = False
 
     def ready_when(self, name: str, condition: Callable[[], bool]) -> None:
@@ -33,7 +33,7 @@ class Lifecycle:
     def begin_drain(self) -> None:
         self._draining = True
 
-    def judge(self) -> Readiness:
+    def readiness(self) -> Readiness:
         if self._draining:
             return Readiness("draining")
         waiting_for = tuple(name for name, holds in self._conditions.items() if not holds())

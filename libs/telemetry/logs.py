@@ -1,4 +1,4 @@
-"""One JSON object a line on stdout; it never writes to a file and never holds a line back."""
+"""Logs one JSON object per line to stdout, unbuffered."""
 
 import json
 import logging
@@ -10,17 +10,17 @@ from typing import TextIO
 from telemetry.context import CURRENT
 from telemetry.identity import Identity
 
-# ASCII only: some readers take U+2028 for the end of a line.
+# ASCII only, because some log readers treat U+2028 as a line break.
 _ENCODE = json.JSONEncoder(default=str, separators=(",", ":")).encode
 _UNCONFIGURED = Identity("unknown", "unknown", "unknown", "unknown", "unknown")
 
 
 class JsonFormatter(logging.Formatter):
-    """Fields handed over as `extra={"fields": {...}}` stand beside the fixed ones."""
+    """Formats a record as one JSON object. `extra={"fields": {...}}` adds fields."""
 
     def __init__(self, identity: Identity = _UNCONFIGURED) -> None:
         super().__init__()
-        self._who = {
+        self._identity_fields = {
             "service": identity.service,
             "release": identity.release,
             "replica": identity.replica,
@@ -32,7 +32,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **self._who,
+            **self._identity_fields,
         }
         context = CURRENT.get()
         if context is not None:
@@ -56,14 +56,14 @@ class _CountingHandler(logging.StreamHandler[TextIO]):
 
 
 def json_handler(identity: Identity, count: Callable[[str], None] | None = None) -> logging.Handler:
-    """`count` is told the level of every line."""
+    """Returns a handler for stdout that calls `count` with the level of every line."""
     handler = _CountingHandler(sys.stdout, count)
     handler.setFormatter(JsonFormatter(identity))
     return handler
 
 
 def configure(identity: Identity, level: str, count: Callable[[str], None]) -> None:
-    """Makes the root logger the only one that writes."""
+    """Replaces the root logger's JSON handler and sets its level."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, _CountingHandler):

@@ -1,4 +1,4 @@
-"""Makes the catalogue's metrics and records requests in them; it never serves them."""
+"""Creates the metrics of the catalog and records requests in them."""
 
 import platform
 from collections.abc import Callable, Iterable
@@ -17,17 +17,17 @@ from telemetry import catalog
 from telemetry.catalog import Metric
 from telemetry.identity import Identity
 
-# `_created` samples double the exposition, and Prometheus 3.5 has no use for them.
+# `_created` samples would double the exposition, and Prometheus 3.5 doesn't use them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-UNMATCHED = "unmatched"  # the route of a path that no rule matches
+UNMATCHED = "unmatched"  # the route label of requests that match no rule
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER_METHOD = "other"
 
 
 class RouteRecorder:
-    """The children of one route and method, looked up once: a label look-up costs as much as an
-    increment."""
+    """Counters and histogram of one route and method. Caches them, since a label lookup costs as much as
+    an increment."""
 
     __slots__ = ("_by_class", "_duration")
 
@@ -38,14 +38,14 @@ class RouteRecorder:
         }
 
     def record(self, status: str, seconds: float, trace_id: str) -> None:
-        """`status` is a WSGI status line or code; an informational one counts as 2xx."""
+        """Records one request. `status` is a WSGI status line or code; 1xx counts as 2xx."""
         counter = self._by_class.get(status[0]) or self._by_class["2"]
         counter.inc()
         self._duration.observe(seconds, {"trace_id": trace_id})
 
 
 class ServiceMetrics:
-    """All metrics of one app in a registry of their own."""
+    """All metrics of one app, in their own registry."""
 
     def __init__(self, identity: Identity, image: str, ready: Callable[[], bool]) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -79,7 +79,7 @@ class ServiceMetrics:
         )
 
     def prepare(self, routes: Iterable[tuple[str, str]]) -> None:
-        """Creates the label sets of these (route template, method) pairs, all at zero."""
+        """Creates the series of these (route template, method) pairs at zero."""
         for route, method in routes:
             self.recorder(route, method)
         for method in ("GET", "HEAD", "POST"):
@@ -87,7 +87,7 @@ class ServiceMetrics:
 
     def recorder(self, route: str, method: str) -> RouteRecorder:
         if method not in _METHODS:
-            method = _OTHER_METHOD  # a client makes up methods; label values must stay few
+            method = _OTHER_METHOD  # clients can send any method, but label values must stay few
         key = (route, method)
         recorder = self._recorders.get(key)
         if recorder is None:
@@ -99,7 +99,8 @@ class ServiceMetrics:
         self._log_records.labels(level.lower()).inc()
 
     def follow_worker(self, threads: int, outstanding: Callable[[], int]) -> None:
-        """`outstanding` is how many connections hold a thread or wait for one."""
+        """Exports the worker's thread metrics. `outstanding` returns how many connections occupy a thread or
+        wait for one."""
         self.gauge(catalog.THREADS).set(threads)
         self.gauge(catalog.THREADS_BUSY).set_function(lambda: min(outstanding(), threads))
         self.gauge(catalog.QUEUED).set_function(lambda: max(outstanding() - threads, 0))

@@ -1,4 +1,4 @@
-"""Measures, logs and marks each request around a WSGI app; it never changes an answer's body."""
+"""WSGI middleware that measures and logs each request, and adds the identity headers to its response."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +22,7 @@ _log = logging.getLogger("telemetry.request")
 
 
 class Exchange:
-    """One request and its answer, from the first byte read to the last one written."""
+    """One request and its response, from the first byte read to the last one written."""
 
     __slots__ = (
         "_environ",
@@ -46,7 +46,7 @@ class Exchange:
         self._start_response = start_response
         self._finished = False
         self.route = UNMATCHED
-        self.status = "500"  # what the server sends if the app never answers
+        self.status = "500"  # what the server sends if the app raises
         self.context: RequestContext = read_context(environ)
         self._token: Token[RequestContext | None] = CURRENT.set(self.context)
         self._span: RequestSpan | None = None
@@ -58,7 +58,7 @@ class Exchange:
         self.status = status
         self.route = route_of(self._environ)
         headers.append(("X-Request-Id", self.context.request_id))
-        headers.extend(self._middleware.marks)
+        headers.extend(self._middleware.identity_headers)
         return self._start_response(status, headers, exc_info)
 
     def finish(self, error: BaseException | None = None) -> None:
@@ -94,7 +94,7 @@ class Exchange:
             "client": client_of(environ),
             "user_agent": environ.get("HTTP_USER_AGENT", ""),
         }
-        # Made by hand: Logger.log looks for the caller's line, as dear as the rest together.
+        # Built directly: Logger.log also looks up the caller's line, which takes as long as all the rest.
         exc_info = (type(error), error, error.__traceback__) if error else None
         record = logging.LogRecord(_log.name, level, "", 0, "request", (), exc_info)
         record.fields = fields
@@ -102,7 +102,7 @@ class Exchange:
 
 
 class _Body:
-    """Passes the answer through; the request is finished when the server closes it."""
+    """Passes the body through. The request is finished when the server closes it."""
 
     __slots__ = ("_body", "_exchange", "_next")
 
@@ -137,7 +137,10 @@ class Middleware:
         self._app = app
         self.metrics = metrics
         self.tracer = tracer
-        self.marks: Headers = [("X-Release", identity.release), ("X-Replica", identity.replica)]
+        self.identity_headers: Headers = [
+            ("X-Release", identity.release),
+            ("X-Replica", identity.replica),
+        ]
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         exchange = Exchange(self, environ, start_response)
@@ -149,20 +152,22 @@ class Middleware:
 
 
 def route_of(environ: dict[str, Any]) -> str:
-    """The template of the rule that Flask matched: a path would be a label without bound. Flask
-    takes the request out of the environ when it is done, so ask before."""
+    """Returns the template of the matched rule, since paths would be an unbounded set of labels.
+
+    Call it before the request is over: Flask then removes the request from the environ.
+    """
     request = environ.get("werkzeug.request")
     rule = getattr(request, "url_rule", None)
     return rule.rule if rule is not None else UNMATCHED
 
 
 def client_of(environ: dict[str, Any]) -> str:
-    """The last hop that the edge saw, which a client can't forge, else the peer."""
+    """Returns the address that the edge saw, which a client can't forge; without an edge, the peer's."""
     forwarded: str = environ.get("HTTP_X_FORWARDED_FOR", "")
     return forwarded.rpartition(",")[2].strip() or environ.get("REMOTE_ADDR", "")
 
 
 def _level(status: str, route: str) -> int:
     if route in PROBE_ROUTES:
-        return logging.DEBUG  # every few seconds, on each replica
+        return logging.DEBUG  # probes arrive every few seconds on each replica
     return logging.ERROR if status[0] == "5" else logging.INFO

@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/version` of any service; they never look beyond this process."""
+"""The routes `/livez`, `/readyz` and `/version`, which report on this process only."""
 
 from flask import Flask, Response, jsonify
 
@@ -13,9 +13,9 @@ def add_probes(app: Flask, identity: Identity, lifecycle: Lifecycle) -> None:
         return _uncached(jsonify(status="alive"))
 
     def readyz() -> tuple[Response, int]:
-        readiness = lifecycle.judge()
-        answer = jsonify(status=readiness.phase, waiting_for=readiness.waiting_for)
-        return _uncached(answer), 200 if readiness.ready else 503
+        readiness = lifecycle.readiness()
+        body = jsonify(status=readiness.status, waiting_for=readiness.waiting_for)
+        return _uncached(body), 200 if readiness.ready else 503
 
     def version() -> Response:
         return _uncached(jsonify(identity.as_dict()))

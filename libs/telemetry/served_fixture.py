@@ -1,4 +1,4 @@
-"""Apps that the tests serve under gunicorn; nothing that ships imports them."""
+"""Test apps, served under the real gunicorn."""
 
 import os
 import time
@@ -10,24 +10,25 @@ from telemetry import instrument
 
 
 def make_app() -> Flask:
-    """Served by the tests below; `/held` answers when the file that HELD names is there."""
+    """Returns an instrumented app. `/slow` answers once the file named by ANSWER_WHEN exists."""
     app = Flask("shop")
 
     @app.get("/item/<int:number>")
     def item(number: int) -> str:
         return f"item {number}"
 
-    @app.get("/held")
-    def held() -> str:
-        gate = Path(os.environ["HELD"])
+    @app.get("/slow")
+    def slow() -> str:
+        awaited = Path(os.environ["ANSWER_WHEN"])
         deadline = time.monotonic() + 20
-        while not gate.exists() and time.monotonic() < deadline:
+        while not awaited.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
-        return "let go"
+        return "done"
 
     instrument(app)
     return app
 
 
 def make_bare_app() -> Flask:
+    """Returns an app without telemetry."""
     return Flask("bare")

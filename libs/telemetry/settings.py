@@ -1,14 +1,14 @@
-"""The environment of a replica, read once and checked as a whole; it never reads a file."""
+"""Settings of a replica, read from its environment variables and validated together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-_LONGEST_DRAIN_S = 25.0  # leaves requests in flight 5 of gunicorn's 30 s
+_MAX_DRAIN_NOTICE_S = 25.0  # leaves requests in flight 5 of gunicorn's 30 s
 
 
 class SettingsError(ValueError):
-    """The environment can't be used; every problem is listed."""
+    """The environment is invalid. `problems` has one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -17,19 +17,19 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Ports are TCP ports, 0 takes a free one. `drain_notice_s` is how long a stopping replica
-    goes on taking requests while `/readyz` already answers 503."""
+    """Port 0 picks a free port. `drain_notice_s` is how long a stopping replica still accepts requests
+    while `/readyz` already answers 503."""
 
-    bind_address: str = "0.0.0.0"  # noqa: S104 - inside a container the edge reaches it by address
+    bind_address: str = "0.0.0.0"  # noqa: S104 - the edge connects to the container's address
     port: int = 8080
     metrics_port: int = 9100
     log_level: str = "info"
     drain_notice_s: float = 2.0
-    traces_wanted: bool = False
+    traces_enabled: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
-        """Raises SettingsError with all problems at once."""
+        """Returns the settings. Raises SettingsError with all problems at once."""
         problems: list[str] = []
         settings = cls(
             bind_address=environ.get("BIND_ADDRESS") or cls.bind_address,
@@ -37,7 +37,7 @@ class Settings:
             metrics_port=_port(environ, "METRICS_PORT", cls.metrics_port, problems),
             log_level=_log_level(environ, problems),
             drain_notice_s=_drain_notice_s(environ, problems),
-            traces_wanted=_traces_wanted(environ),
+            traces_enabled=_traces_enabled(environ),
         )
         if settings.port and settings.port == settings.metrics_port:
             problems.append(f"METRICS_PORT: must differ from PORT, both are {settings.port}")
@@ -67,14 +67,18 @@ def _drain_notice_s(environ: Mapping[str, str], problems: list[str]) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_DRAIN_S:
-        problems.append(f"DRAIN_NOTICE_S: should be 0 to {_LONGEST_DRAIN_S:g} seconds, is {text!r}")
+    if not 0 <= seconds <= _MAX_DRAIN_NOTICE_S:
+        problems.append(
+            f"DRAIN_NOTICE_S: should be 0 to {_MAX_DRAIN_NOTICE_S:g} seconds, is {text!r}"
+        )
     return seconds
 
 
-def _traces_wanted(environ: Mapping[str, str]) -> bool:
-    """The names are OpenTelemetry's own:
-    https://opentelemetry.io/docs/specs/otel/protocol/exporter/"""
+def _traces_enabled(environ: Mapping[str, str]) -> bool:
+    """Returns whether OpenTelemetry's own variables configure an exporter.
+
+    https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+    """
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     return bool(

@@ -1,4 +1,4 @@
-"""The environment is checked as a whole."""
+"""Settings and identity from environment variables."""
 
 import pytest
 
@@ -6,13 +6,13 @@ from telemetry.identity import Identity
 from telemetry.settings import Settings, SettingsError
 
 
-def test_defaults_are_the_contract() -> None:
+def test_default_ports_and_log_level() -> None:
     settings = Settings.from_environ({})
     assert (settings.port, settings.metrics_port) == (8080, 9100)
-    assert (settings.log_level, settings.traces_wanted) == ("info", False)
+    assert (settings.log_level, settings.traces_enabled) == ("info", False)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     environ = {"PORT": "http", "METRICS_PORT": "70000", "LOG_LEVEL": "loud", "DRAIN_NOTICE_S": "-1"}
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ(environ)
@@ -24,32 +24,32 @@ def test_all_problems_are_told_at_once() -> None:
     ]
 
 
-def test_metrics_never_share_the_apps_port() -> None:
+def test_metrics_port_must_differ_from_the_apps_port() -> None:
     with pytest.raises(SettingsError, match="must differ from PORT"):
         Settings.from_environ({"PORT": "9100"})
 
 
 @pytest.mark.parametrize("text", ["nan", "26", "soon", "²"])
-def test_a_drain_notice_is_a_bounded_number(text: str) -> None:
+def test_the_drain_notice_must_be_a_number_within_bounds(text: str) -> None:
     with pytest.raises(SettingsError, match="DRAIN_NOTICE_S"):
         Settings.from_environ({"DRAIN_NOTICE_S": text})
 
 
-def test_traces_follow_opentelemetrys_variables() -> None:
+def test_opentelemetrys_variables_enable_traces() -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
-    assert Settings.from_environ(endpoint).traces_wanted
-    assert not Settings.from_environ({**endpoint, "OTEL_SDK_DISABLED": "true"}).traces_wanted
+    assert Settings.from_environ(endpoint).traces_enabled
+    assert not Settings.from_environ({**endpoint, "OTEL_SDK_DISABLED": "true"}).traces_enabled
 
 
-def test_identity_is_what_was_told() -> None:
-    told = {
+def test_identity_comes_from_the_environment() -> None:
+    environ = {
         "SERVICE": "shop",
         "RELEASE": "r000007-abc",
         "REVISION": "abc",
         "CONFIG_HASH": "sha256:1",
         "REPLICA": "shop-r000007-2",
     }
-    assert Identity.from_environ(told, "other").as_dict() == {
+    assert Identity.from_environ(environ, "other").as_dict() == {
         "service": "shop",
         "release": "r000007-abc",
         "revision": "abc",
@@ -58,7 +58,7 @@ def test_identity_is_what_was_told() -> None:
     }
 
 
-def test_an_untold_identity_says_so() -> None:
+def test_identity_is_unknown_where_the_environment_is_silent() -> None:
     identity = Identity.from_environ({}, "shop")
     assert (identity.service, identity.release, identity.revision) == ("shop", "unknown", "unknown")
     assert identity.replica

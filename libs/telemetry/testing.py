@@ -1,4 +1,4 @@
-"""Runs an app under the real gunicorn for a test, on free ports; production never imports it."""
+"""Runs an app under the real gunicorn for a test, on free ports."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ _DEADLINE_S = 30.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -28,8 +28,8 @@ class Answer:
 
 
 @dataclass
-class Server:
-    """A running gunicorn; `lines` grows with every line it prints."""
+class GunicornServer:
+    """A running gunicorn. `lines` grows with every line that it prints."""
 
     process: subprocess.Popen[str]
     reader: Thread = field(init=False)
@@ -37,48 +37,50 @@ class Server:
     port: int = 0
     metrics_port: int = 0
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """On a connection of its own."""
-        return self._ask(self.port, "GET", path, headers)
-
-    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        return self._ask(self.port, method, path, headers)
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
+        """Sends a GET over a new connection."""
+        return self._request(self.port, "GET", path, headers)
 
     def metrics(self, accept: str = "text/plain") -> str:
-        return self._ask(self.metrics_port, "GET", "/metrics", {"Accept": accept}).body.decode()
+        headers = {"Accept": accept}
+        return self._request(self.metrics_port, "GET", "/metrics", headers).body.decode()
 
-    def logged(self) -> list[dict[str, Any]]:
-        """Every line that is a JSON object."""
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Returns every printed line that is a JSON object."""
         return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        """The exit code; from then on `lines` is whole."""
+        """Waits until the process exits and returns its code. `lines` is complete afterwards."""
         code = self.process.wait(_DEADLINE_S)
         self.reader.join(_DEADLINE_S)
         return code
 
-    def end(self) -> None:
-        """Kills what still runs and lets go of the pipe."""
+    def close(self) -> None:
+        """Kills the process if it still runs, and closes its pipe."""
         if self.process.poll() is None:
             self.process.kill()
         self.wait()
 
-    def _ask(self, port: int, method: str, path: str, headers: Mapping[str, str] | None) -> Answer:
+    def _request(
+        self, port: int, method: str, path: str, headers: Mapping[str, str] | None
+    ) -> HttpResponse:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_DEADLINE_S)
         try:
             connection.request(method, path, headers=dict(headers or {}))
             response = connection.getresponse()
-            return Answer(response.status, dict(response.getheaders()), response.read())
+            return HttpResponse(response.status, dict(response.getheaders()), response.read())
         finally:
             connection.close()
 
 
-def start(app: str, environ: Mapping[str, str], arguments: tuple[str, ...] = ()) -> Server:
-    """Starts `app` ("module:factory()") and returns at once. The child sees this process's import
-    path, `environ` and nothing else that services read."""
+def start(app: str, environ: Mapping[str, str], arguments: tuple[str, ...] = ()) -> GunicornServer:
+    """Starts `app` ("module:factory()") and returns without waiting until it is ready.
+
+    The child gets this process's import path and `environ`, but no other variable that services read.
+    """
     child_environ = {
         **importable_environ(),
         "BIND_ADDRESS": "127.0.0.1",
@@ -94,14 +96,14 @@ def start(app: str, environ: Mapping[str, str], arguments: tuple[str, ...] = ())
         stderr=subprocess.STDOUT,
         text=True,
     )
-    server = Server(process)
+    server = GunicornServer(process)
     server.reader = Thread(target=_collect, args=(server,), daemon=True)
     server.reader.start()
     return server
 
 
 def importable_environ() -> dict[str, str]:
-    """The environment of a child that finds the modules this process finds, and no more."""
+    """Returns an environment in which a child process finds the same modules as this process."""
     return {
         "PATH": os.environ.get("PATH", ""),
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
@@ -110,46 +112,46 @@ def importable_environ() -> dict[str, str]:
 
 
 @contextmanager
-def running(app: str, environ: Mapping[str, str]) -> Iterator[Server]:
-    """A server that is ready; it is killed at the end if it still runs."""
+def running(app: str, environ: Mapping[str, str]) -> Iterator[GunicornServer]:
+    """Yields a server that is ready, and kills it afterwards if it still runs."""
     server = start(app, environ)
     try:
         wait_until(lambda: _find_ports(server) and _ready(server), server)
         yield server
     finally:
-        server.end()
+        server.close()
 
 
-def wait_until(condition: Callable[[], bool], server: Server | None = None) -> None:
-    """Polls; raises AssertionError at the deadline, or when `server` has ended."""
+def wait_until(condition: Callable[[], bool], server: GunicornServer | None = None) -> None:
+    """Polls `condition`. Raises AssertionError after 30 s or if `server` has exited."""
     deadline = time.monotonic() + _DEADLINE_S
     while not condition():
         printed = "\n".join(server.lines) if server else ""
         if server is not None and server.process.poll() is not None:
-            raise AssertionError(f"the server ended with {server.process.returncode}:\n{printed}")
+            raise AssertionError(f"the server exited with {server.process.returncode}:\n{printed}")
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {_DEADLINE_S:g} s\n{printed}")
+            raise AssertionError(f"condition still false after {_DEADLINE_S:g} s\n{printed}")
         time.sleep(0.02)
 
 
-def _collect(server: Server) -> None:
+def _collect(server: GunicornServer) -> None:
     assert server.process.stdout is not None
     with server.process.stdout as printed:
         for line in printed:
             server.lines.append(line)
 
 
-def _find_ports(server: Server) -> bool:
-    for line in server.logged():
-        found = re.search(r"(Listening|Metrics) at: http://[\d.]+:(\d+)", line["message"])
-        if found and found.group(1) == "Listening":
-            server.port = int(found.group(2))
-        elif found:
-            server.metrics_port = int(found.group(2))
+def _find_ports(server: GunicornServer) -> bool:
+    for line in server.log_lines():
+        match = re.search(r"(Listening|Metrics) at: http://[\d.]+:(\d+)", line["message"])
+        if match and match[1] == "Listening":
+            server.port = int(match[2])
+        elif match:
+            server.metrics_port = int(match[2])
     return bool(server.port and server.metrics_port)
 
 
-def _ready(server: Server) -> bool:
+def _ready(server: GunicornServer) -> bool:
     try:
         return server.get("/readyz").status == 200
     except OSError:

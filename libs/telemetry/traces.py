@@ -1,4 +1,4 @@
-"""A span for each request, sent by OTLP over HTTP; it is imported only where an endpoint is set."""
+"""Exports a span per request by OTLP over HTTP. Imported only if an endpoint is set."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from telemetry.identity import Identity
 
 
 class _RequestIds(IdGenerator):
-    """A trace begun here bears the trace id that the request's log lines already carry."""
+    """Gives a new trace the trace id that the request's log lines have."""
 
     def __init__(self) -> None:
         self._random = RandomIdGenerator()
@@ -30,7 +30,7 @@ class _RequestIds(IdGenerator):
 
 
 class RequestSpan:
-    """One open span; `end` is called once, on the thread that began it."""
+    """An open span. Call `end` once, on the thread that started it."""
 
     __slots__ = ("_span", "_token")
 
@@ -51,7 +51,7 @@ class RequestSpan:
 
 
 class RequestTracer:
-    """Endpoint, headers, sampler and batching come from OpenTelemetry's own variables."""
+    """Starts request spans. Endpoint, headers, sampler and batching come from OpenTelemetry's variables."""
 
     def __init__(self, identity: Identity, exporter: SpanExporter | None = None) -> None:
         resource = Resource.create(
@@ -62,7 +62,7 @@ class RequestTracer:
                 "vcs.ref.head.revision": identity.revision,
             }
         )
-        # Ended by hand (`close`) in the worker's exit hook: at interpreter exit it is too late.
+        # The worker's exit hook calls `close`; a shutdown at interpreter exit would be too late.
         self._provider = TracerProvider(
             resource=resource, id_generator=_RequestIds(), shutdown_on_exit=False
         )
@@ -84,7 +84,7 @@ class RequestTracer:
         return RequestSpan(span)
 
     def close(self) -> None:
-        """Sends what is left; waits at most as long as the exporter's timeout."""
+        """Sends the remaining spans. Waits at most for the exporter's timeout."""
         self._provider.shutdown()
 
 

@@ -1,4 +1,4 @@
-"""Spans as they leave the process; the exporter keeps them instead of sending."""
+"""Exported spans, collected in memory or received over HTTP."""
 
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,7 +20,7 @@ SPAN = "b7ad6b7169203331"
 IDENTITY = Identity("shop", "r1", "abc", "unknown", "shop-1")
 
 
-class KeptSpans(SpanExporter):
+class MemoryExporter(SpanExporter):
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
 
@@ -44,13 +44,13 @@ def spans_of(path: str, headers: dict[str, str]) -> list[ReadableSpan]:
     def broken() -> str:
         raise RuntimeError("broken")
 
-    kept = KeptSpans()
-    tracer = RequestTracer(IDENTITY, kept)
+    exporter = MemoryExporter()
+    tracer = RequestTracer(IDENTITY, exporter)
     metrics = ServiceMetrics(IDENTITY, "unknown", lambda: True)
     app.wsgi_app = Middleware(app.wsgi_app, IDENTITY, metrics, tracer)  # type: ignore[method-assign]
     app.test_client().get(path, headers=headers).close()
     tracer.close()
-    return kept.spans
+    return exporter.spans
 
 
 def trace_id_of(span: ReadableSpan) -> str:
@@ -58,7 +58,7 @@ def trace_id_of(span: ReadableSpan) -> str:
     return f"{span.context.trace_id:032x}"
 
 
-def test_a_request_is_a_span_of_its_callers_trace() -> None:
+def test_a_request_is_a_span_in_its_callers_trace() -> None:
     (span,) = spans_of("/item/7", {"traceparent": f"00-{TRACE}-{SPAN}-01"})
     assert span.name == "GET /item/<int:number>"
     assert trace_id_of(span) == TRACE
@@ -70,32 +70,32 @@ def test_a_request_is_a_span_of_its_callers_trace() -> None:
     assert span.resource.attributes["service.instance.id"] == "shop-1"
 
 
-def test_a_trace_begun_here_bears_the_request_id() -> None:
+def test_a_new_trace_has_the_request_id() -> None:
     (span,) = spans_of("/item/7", {"X-Request-Id": TRACE})
     assert trace_id_of(span) == TRACE
     assert span.parent is None
 
 
-def test_an_unsampled_caller_is_followed() -> None:
+def test_a_request_of_an_unsampled_caller_is_not_sampled() -> None:
     assert spans_of("/item/7", {"traceparent": f"00-{TRACE}-{SPAN}-00"}) == []
 
 
-def test_a_crash_marks_its_span() -> None:
+def test_a_crash_sets_the_spans_status_to_error() -> None:
     (span,) = spans_of("/broken", {})
     assert span.status.status_code is trace.StatusCode.ERROR
 
 
-class Collector(HTTPServer):
-    """The receiving end of OTLP over HTTP, as bytes."""
+class OtlpReceiver(HTTPServer):
+    """Receives OTLP over HTTP and keeps the bytes."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _CollectorHandler)
+        super().__init__(("127.0.0.1", 0), _OtlpHandler)
         self.received = b""
         Thread(target=self.serve_forever, daemon=True).start()
 
 
-class _CollectorHandler(BaseHTTPRequestHandler):
-    server: Collector
+class _OtlpHandler(BaseHTTPRequestHandler):
+    server: OtlpReceiver
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -108,14 +108,14 @@ class _CollectorHandler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def test_the_last_spans_are_sent_before_the_worker_ends() -> None:
-    collector = Collector()
-    endpoint = f"http://127.0.0.1:{collector.server_port}"
+def test_the_last_spans_are_sent_before_the_worker_exits() -> None:
+    receiver = OtlpReceiver()
+    endpoint = f"http://127.0.0.1:{receiver.server_port}"
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "DRAIN_NOTICE_S": "0"}
     with running("telemetry.served_fixture:make_app()", environ) as server:
         server.get("/item/7")
         server.terminate()
         assert server.wait() == 0
-    assert b"GET /item/<int:number>" in collector.received
-    collector.shutdown()
-    collector.server_close()
+    assert b"GET /item/<int:number>" in receiver.received
+    receiver.shutdown()
+    receiver.server_close()

@@ -1,5 +1,4 @@
-"""A gthread worker that announces its end before it closes its doors; it drops no connection that
-the kernel has already accepted."""
+"""gunicorn worker that drains on SIGTERM without losing a connection."""
 
 import os
 from threading import Timer
@@ -13,20 +12,24 @@ from telemetry.settings import Settings
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
-    """SIGTERM, step by step. At once: `/readyz` is 503, every answer says `Connection: close`, and
-    new connections are still taken. After `DRAIN_NOTICE_S`: what waits in the accept queue is
-    taken, then the listening socket closes, so that a new connection is refused at once, which
-    nginx passes to another replica whatever the method; gunicorn alone leaves the socket open and
-    resets what queued on it. Then requests in flight finish, and the process ends; all within
-    gunicorn's `graceful_timeout`."""
+    """A gthread worker that stops in three steps, all within gunicorn's `graceful_timeout`:
+
+    1. On SIGTERM `/readyz` answers 503 and every response says `Connection: close`. New connections
+       are still accepted.
+    2. After `DRAIN_NOTICE_S` it accepts the connections that wait in the accept queue and closes the
+       listening socket. From then on new connections are refused, and nginx sends such a request to
+       another replica, whatever its method. Plain gunicorn leaves the socket open instead and
+       resets the connections that queue on it.
+    3. It finishes the requests in flight and exits.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._outstanding = 0  # touched on the main thread only
+        self._outstanding = 0  # used on the main thread only
         self._draining = False
 
     def outstanding(self) -> int:
-        """Connections that hold a thread or wait for one."""
+        """Returns the number of connections that occupy a thread or wait for one."""
         return self._outstanding
 
     def telemetry(self) -> Telemetry | None:
@@ -47,28 +50,28 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         elif not self._draining:
             self._draining = True
             telemetry.lifecycle.begin_drain()
-            self.method_queue.defer(self._announce_end)
+            self.method_queue.defer(self._start_drain)
 
-    def _announce_end(self) -> None:
+    def _start_drain(self) -> None:
         notice_s = Settings.from_environ(os.environ).drain_notice_s
-        self.log.info("draining: not ready, still serving for %g s", notice_s)
-        self.max_keepalived = 0  # gthread then ends every answer with Connection: close
+        self.log.info("draining: unready, still accepting connections for %g s", notice_s)
+        self.max_keepalived = 0  # makes gthread send Connection: close with every response
         self._cap_keepalive(monotonic() + notice_s)
-        closing = Timer(notice_s, self.method_queue.defer, [self._close_doors])
-        closing.daemon = True
-        closing.start()
+        timer = Timer(notice_s, self.method_queue.defer, [self._stop_accepting])
+        timer.daemon = True
+        timer.start()
 
-    def _close_doors(self) -> None:
+    def _stop_accepting(self) -> None:
         for listener in self.sockets:
-            self._accept_all(listener)
+            self._drain_accept_queue(listener)
         self.set_accept_enabled(False)
         for listener in self.sockets:
             listener.close()
         self.alive = False
-        self.log.info("draining: doors closed, %d connections left", self.nr_conns)
+        self.log.info("draining: no longer accepting connections, %d left", self.nr_conns)
 
-    def _accept_all(self, listener: Any) -> None:
+    def _drain_accept_queue(self, listener: Any) -> None:
         accepted = -1
-        while accepted != self.nr_conns:  # accept() swallows the error that says "none waits"
+        while accepted != self.nr_conns:  # accept() doesn't report that the queue is empty
             accepted = self.nr_conns
             self.accept(listener)

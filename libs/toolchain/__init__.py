@@ -1,1 +1,1 @@
-"""What brings the tools that everything else runs on; it never needs anything but Python 3.11."""
+"""Installs the tools that everything else runs on. Needs only Python 3.11 and its standard library."""

@@ -1,4 +1,4 @@
-"""Asks `ship affected` what a change reaches, so that `ship test` and the pipeline select alike; never decides."""
+"""Runs `ship affected` and reads its document: the targets that a change affects."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from typing import Any
 
 from toolchain.errors import ToolchainError, UsageError
 from toolchain.process import tool_environment
-from toolchain.tools.all import Chain
+from toolchain.tools.toolset import Toolset
 
 
 @dataclass(frozen=True)
-class Reached:
-    """The targets that a change reaches, by goal, and what it was measured against."""
+class AffectedTargets:
+    """The addresses of the targets that a change affects, by goal; `reason` names the revisions compared."""
 
     reason: str
     by_goal: Mapping[str, tuple[str, ...]]
 
 
-def ask(chain: Chain, environ: Mapping[str, str], since: str) -> Reached:
-    """Return what `ship affected` says of a change since a revision ("": since what it chooses)."""
-    checkout = chain.places.checkout
-    base = ["--base", since] if since else []
+def run_affected(toolset: Toolset, environ: Mapping[str, str], base: str | None) -> AffectedTargets:
+    """Returns the targets affected since `base`, or since the base that `ship affected` chooses if it is None.
+
+    Raises ToolchainError with the exit code of `ship affected` if that fails.
+    """
+    checkout = toolset.paths.checkout
+    since = ["--base", base] if base else []
+    python = str(toolset.venv_python(toolset.ship))
     done = subprocess.run(
-        [str(chain.venv_python(chain.ship)), "-P", "-m", "deploy.cli", "affected", *base, "--json"],
+        [python, "-P", "-m", "deploy.cli", "affected", *since, "--json"],
         cwd=checkout,
         env={**tool_environment(environ), "PYTHONPATH": str(checkout / "libs")},
         stdin=subprocess.DEVNULL,
@@ -35,13 +39,16 @@ def ask(chain: Chain, environ: Mapping[str, str], since: str) -> Reached:
         text=True,
         check=False,
     )
-    return read(done.stdout, done.returncode)
+    return parse_affected(done.stdout, done.returncode)
 
 
-def read_file(path: Path) -> Reached:
-    """Return what `ship affected --out` wrote. Raise if it is not there or tells of a failure."""
+def read_affected(path: Path) -> AffectedTargets:
+    """Returns the targets in a file that `ship affected --out` wrote.
+
+    Raises UsageError if the file can't be read, ToolchainError if it records a failure.
+    """
     try:
-        return read(path.read_text(), 2)
+        return parse_affected(path.read_text(), UsageError.exit_code)
     except OSError as error:
         raise UsageError(
             f"{path} can't be read: {error.strerror}.",
@@ -50,23 +57,24 @@ def read_file(path: Path) -> Reached:
         ) from error
 
 
-def read(printed: str, code: int) -> Reached:
-    """Read the document of `ship affected`. Raise if there is none or it tells of a failure."""
+def parse_affected(text: str, exit_code: int) -> AffectedTargets:
+    """Parses the document of `ship affected`. Raises ToolchainError if it is missing, broken or records a failure."""
     try:
-        document: dict[str, Any] = json.loads(printed)
-        # The file that --out writes is the selection alone.
+        document: dict[str, Any] = json.loads(text)
+        # A file that --out wrote has no key `error`: it holds the selection only.
         if document.get("error"):
-            raise _failed(document["error"]["message"], document["error"]["hint"], code)
-        found: dict[str, list[str]] = {}
-        for each in document["targets"]:
-            found.setdefault(each["goal"], []).append(each["address"])
-        by_goal = {goal: tuple(addresses) for goal, addresses in found.items()}
-        return Reached(document["reason"], by_goal)
+            raise _failed(document["error"]["message"], document["error"]["hint"], exit_code)
+        addresses: dict[str, list[str]] = {}
+        for target in document["targets"]:
+            addresses.setdefault(target["goal"], []).append(target["address"])
+        by_goal = {goal: tuple(of_goal) for goal, of_goal in addresses.items()}
+        return AffectedTargets(document["reason"], by_goal)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _failed(f"ship affected ended with {code} and no answer", "", code) from error
+        failure = f"ship affected exited with {exit_code} and printed no selection"
+        raise _failed(failure, None, exit_code) from error
 
 
-def _failed(message: str, hint: str, code: int) -> ToolchainError:
+def _failed(message: str, hint: str | None, exit_code: int) -> ToolchainError:
     error = ToolchainError(f"{message}.", "Nothing was tested.", hint or "./ship affected")
-    error.exit_code = code or 1
+    error.exit_code = exit_code or 1
     return error

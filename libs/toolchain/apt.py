@@ -1,24 +1,24 @@
-"""Installs Debian packages into the machine with its own apt; it never adds a source."""
+"""Installs Debian packages on this machine with apt, from the sources that apt already has."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
-from toolchain.machine import Machine
+from toolchain.machine import LocalMachine
 from toolchain.prerequisites import Package
 from toolchain.process import run, tool_environment
 
 
-def install(machine: Machine, packages: Sequence[Package]) -> None:
-    """Refresh the lists, install the packages and nothing that is only recommended."""
+def install(machine: LocalMachine, packages: Sequence[Package]) -> None:
+    """Refreshes the package lists and installs the packages without their recommendations."""
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]
     env = {**tool_environment(os.environ), "DEBIAN_FRONTEND": "noninteractive"}
     names = [package.name for package in packages]
-    before = [*machine.as_root, "env", "DEBIAN_FRONTEND=noninteractive", *apt]
-    run([*before, "update"], "read the lists of Debian packages", env=env)
+    apt_as_root = [*machine.as_root, "env", "DEBIAN_FRONTEND=noninteractive", *apt]
+    run([*apt_as_root, "update"], "update the package lists", env=env)
     run(
-        [*before, "install", "-y", "--no-install-recommends", *names],
+        [*apt_as_root, "install", "-y", "--no-install-recommends", *names],
         f"install {', '.join(names)} with apt",
         env=env,
     )

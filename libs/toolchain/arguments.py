@@ -1,4 +1,4 @@
-"""An argument parser whose mistakes are errors like all others; it never exits by itself but for help."""
+"""Argument parser of one verb. Wrong arguments raise UsageError."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NoReturn
 from toolchain.errors import UsageError
 
 
-class Arguments(ArgumentParser):
-    """The arguments of one verb, with what it does and an example in its help."""
+class VerbParser(ArgumentParser):
+    """Parses the arguments of `ship VERB`. Its help shows the description and an example."""
 
     def __init__(self, verb: str, description: str | None, example: str) -> None:
         super().__init__(
@@ -20,5 +20,5 @@ class Arguments(ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError: `entry` tells it, as JSON where that was asked for."""
+        """Raises UsageError, which `main` prints, also as JSON with `--json`."""
         raise UsageError(f"{message}.", "Nothing was done.", f"./{self.prog} --help")

@@ -1,9 +1,9 @@
-"""Tests of which bases are brought, against an engine that has one."""
+"""Tests of which base images are missing, with a fake Docker daemon that has one of them."""
 
 from pathlib import Path
 
-from toolchain.base_images import missing_bases, wanted_bases
-from toolchain.engine_fixture import ServedEngine
+from toolchain.base_images import missing_bases, required_bases
+from toolchain.docker_daemon_fixture import FakeDockerDaemon
 
 PANTS = """
 [docker]
@@ -11,32 +11,30 @@ build_args = ["PYTHON_BASE=py-cicd/base-python:0a", "OTHER=py-cicd/base-edge:0b"
 """
 
 
-def test_only_a_packaging_goal_and_only_what_the_engine_lacks(tmp_path: Path) -> None:
+def test_packaging_goals_need_the_bases_that_the_engine_lacks(tmp_path: Path) -> None:
     pants_toml = tmp_path / "pants.toml"
     pants_toml.write_text(PANTS)
-    assert wanted_bases(pants_toml) == {
+    assert required_bases(pants_toml) == {
         "python": "py-cicd/base-python:0a",
         "edge": "py-cicd/base-edge:0b",
     }
-    with ServedEngine(tmp_path / "docker.sock") as served:
-        assert missing_bases(["package", "services/app:image"], pants_toml, served.engine) == [
-            "edge"
-        ]
-        assert missing_bases(["test", "::"], pants_toml, served.engine) == []
-    assert missing_bases(["package", "::"], pants_toml, ServedEngine.nobody(tmp_path)) == []
+    with FakeDockerDaemon(tmp_path / "docker.sock") as fake:
+        assert missing_bases(["package", "services/app:image"], pants_toml, fake.daemon) == ["edge"]
+        assert missing_bases(["test", "::"], pants_toml, fake.daemon) == []
+    assert missing_bases(["package", "::"], pants_toml, FakeDockerDaemon.absent(tmp_path)) == []
 
 
-def test_an_image_brings_the_base_that_its_dockerfile_names(tmp_path: Path) -> None:
+def test_packaging_an_image_needs_the_base_that_its_dockerfile_uses(tmp_path: Path) -> None:
     pants_toml = tmp_path / "pants.toml"
     pants_toml.write_text(PANTS)
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "Dockerfile").write_text("FROM ${PYTHON_BASE}\n")
     both = ["python", "edge"]
-    assert list(wanted_bases(pants_toml, ["package", "app:image"])) == ["python"]
-    assert list(wanted_bases(pants_toml, ["package", "app:image", "other:image"])) == both
-    assert list(wanted_bases(pants_toml, ["package", "::"])) == both
+    assert list(required_bases(pants_toml, ["package", "app:image"])) == ["python"]
+    assert list(required_bases(pants_toml, ["package", "app:image", "other:image"])) == both
+    assert list(required_bases(pants_toml, ["package", "::"])) == both
 
 
-def test_this_repository_names_its_bases() -> None:
+def test_the_bases_of_this_repository_are_found() -> None:
     root = Path(__file__).resolve().parents[2]
-    assert list(wanted_bases(root / "pants.toml")) == ["python", "job", "ship"]
+    assert list(required_bases(root / "pants.toml")) == ["python", "job", "ship"]

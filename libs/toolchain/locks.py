@@ -1,4 +1,4 @@
-"""Compiles the requirements to hash-pinned locks with uv; no lock names a download address."""
+"""`ship lock`: compiles the requirements to hash-pinned locks with uv. The locks contain no download addresses."""
 
 from __future__ import annotations
 
@@ -7,83 +7,93 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolchain.arguments import Arguments
+from toolchain.arguments import VerbParser
 from toolchain.process import run
-from toolchain.tools.all import Chain
 from toolchain.tools.interpreters import (
     PYTHON_39,
     PYTHON_313,
     Interpreter,
 )
+from toolchain.tools.toolset import Toolset
 from toolchain.tools.venvs import uv_environment
 
 
 @dataclass(frozen=True)
 class Lock:
-    """One lock; paths are relative to the folder of the locks."""
+    """One lock file and its requirements. Paths are relative to the folder of the locks."""
 
     requirements: str
     lock: str
     interpreter: Interpreter = PYTHON_313
-    agrees_with: str | None = None  # another lock whose versions this one takes
-    annotated: bool = False  # says who needs each pin: `ship affected` asks what a new one reaches
+    constraints: str | None = None  # another lock, whose versions this one must use
+    annotated: bool = False  # names what requires each pin; `ship affected` reads that
 
 
 DEFAULT = Lock("requirements.txt", "default.lock", annotated=True)
-TOOLS = ("bootstrap", "coverage", "dockerfile", "mypy", "pex", "pipeline", "pytest", "ruff")
+TOOLS = (
+    "bootstrap",
+    "coverage",
+    "dockerfile",
+    "mypy",
+    "pex",
+    "pipeline",
+    "pytest",
+    "ruff",
+    "shellcheck",
+)
 LOCKS = (
     DEFAULT,
-    *(Lock(f"tools/{t}.txt", f"tools/{t}.lock", agrees_with=DEFAULT.lock) for t in TOOLS),
+    *(Lock(f"tools/{t}.txt", f"tools/{t}.lock", constraints=DEFAULT.lock) for t in TOOLS),
     Lock("tools/pants.txt", "tools/pants.lock", PYTHON_39),
 )
 STYLE = ("--generate-hashes", "--no-emit-index-url", "--no-header", "-q")
 
 
-def compile_command(lock: Lock, chain: Chain, *, upgrade: bool) -> list[str]:
-    """uv's argument list for one lock, for a call in the folder of the locks.
+def compile_command(lock: Lock, toolset: Toolset, *, upgrade: bool) -> list[str]:
+    """Returns uv's argv for one lock, to be run in the folder of the locks.
 
-    Paths are relative: an annotation must not name a folder of this machine.
+    Paths are relative, because uv writes them into the annotations.
     """
-    python = str(chain.python(lock.interpreter))
-    agree = ["-c", lock.agrees_with] if lock.agrees_with else []
+    python = str(toolset.python(lock.interpreter))
+    constraints = ["-c", lock.constraints] if lock.constraints else []
     return [
-        *(str(chain.uv), "pip", "compile", *STYLE),
+        *(str(toolset.uv), "pip", "compile", *STYLE),
         *(["--annotation-style=line"] if lock.annotated else ["--no-annotate"]),
         *("--python", python, "--python-version", lock.interpreter.version),
-        *agree,
+        *constraints,
         *(["--upgrade"] if upgrade else []),
         *(lock.requirements, "-o", lock.lock),
     ]
 
 
-def compile_locks(chain: Chain, *, upgrade: bool) -> list[Path]:
-    """Write all locks anew and return those that changed; without `upgrade` pins are kept."""
+def compile_locks(toolset: Toolset, *, upgrade: bool) -> list[Path]:
+    """Compiles all locks and returns those that changed. Keeps existing pins unless `upgrade` is set."""
     changed = []
-    locks = chain.places.locks
+    locks = toolset.paths.locks
     for lock in LOCKS:
         path = locks / lock.lock
         before = path.read_text() if path.exists() else ""
-        argv = compile_command(lock, chain, upgrade=upgrade)
-        run(argv, f"lock {lock.requirements}", cwd=locks, env=uv_environment(os.environ))
+        argv = compile_command(lock, toolset, upgrade=upgrade)
+        run(argv, f"compile {lock.requirements}", cwd=locks, env=uv_environment(os.environ))
         if path.read_text() != before:
             changed.append(path)
     return changed
 
 
-def parser() -> Arguments:
-    """Returns the arguments of the verb."""
-    parser = Arguments("lock", __doc__, "example:\n  ./ship lock --upgrade")
+def parser() -> VerbParser:
+    """Returns the parser of the verb's arguments."""
+    parser = VerbParser("lock", __doc__, "example:\n  ./ship lock --upgrade")
     parser.add_argument("--upgrade", action="store_true", help="take the newest allowed versions")
     parser.add_argument("--yes", action="store_true", help="don't ask before set-up")
     return parser
 
 
-def relock(chain: Chain, argv: Sequence[str]) -> int:
-    """`ship lock`: compile all locks and print which changed."""
+def relock(toolset: Toolset, argv: Sequence[str]) -> int:
+    """Compiles all locks and prints which changed."""
     args = parser().parse_args(argv)
-    changed = compile_locks(chain, upgrade=args.upgrade)
+    changed = compile_locks(toolset, upgrade=args.upgrade)
     for path in changed:
-        print(f"changed: {path.relative_to(chain.places.checkout)}")
+        print(f"changed: {path.relative_to(toolset.paths.checkout)}")
     if not changed:
-        print("nothing to do, the locks fit the requirements")
+        print("nothing changed: the locks match the requirements")
     return 0

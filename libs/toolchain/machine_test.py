@@ -1,12 +1,12 @@
-"""Tests of what is read from a machine's files, on a made-up root."""
+"""Tests of the facts read from a machine's files, on a temporary root."""
 
 from pathlib import Path
 
-from toolchain.machine import Machine
+from toolchain.machine import LocalMachine
 
 
-def machine_at(root: Path, *, is_root: bool = True) -> Machine:
-    return Machine(root, ("/usr/bin", "/usr/sbin"), is_root)
+def machine_at(root: Path, *, is_root: bool = True) -> LocalMachine:
+    return LocalMachine(root, ("/usr/bin", "/usr/sbin"), is_root)
 
 
 def test_programs_must_be_executable(tmp_path: Path) -> None:

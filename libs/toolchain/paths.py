@@ -1,4 +1,4 @@
-"""Where things lie: the checkout, the cache of tools, the state; it never makes or changes any."""
+"""The folders that set-up uses: the checkout, the cache of tools and the state."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ PROJECT = "py-cicd"
 
 
 @dataclass(frozen=True)
-class Places:
-    """The three folders, all absolute; `checkout` is the root of this clone.
+class Paths:
+    """The folders of this clone and this user, all absolute; `checkout` is the root of the clone.
 
-    `brought` holds tools that the image of a job came with: read where it has one, and never written.
+    `preinstalled` holds the tools of a job image, if this is one. It is only read.
     """
 
     checkout: Path
     cache: Path
     state: Path
-    brought: Path | None = None
+    preinstalled: Path | None = None
 
     @property
     def caches(self) -> tuple[Path, ...]:
-        """Where tools lie: those that this machine made, then those that were brought."""
-        return (self.cache, self.brought) if self.brought else (self.cache,)
+        """The folders that may hold a tool: the user's cache, then the preinstalled one."""
+        return (self.cache, self.preinstalled) if self.preinstalled else (self.cache,)
 
     @property
     def locks(self) -> Path:
-        """The folder of the requirements and their hash-pinned locks."""
+        """The folder of the Python requirements and their hash-pinned locks."""
         return self.checkout / "3rdparty" / "python"
 
 
-def find_places(environ: Mapping[str, str]) -> Places:
-    """Read SHIP_TOOLS and the XDG variables; a relative value is ignored, as the XDG specification asks."""
+def find_paths(environ: Mapping[str, str]) -> Paths:
+    """Returns the folders. Relative values of XDG variables are ignored, as the XDG specification requires."""
     home = Path(environ.get("HOME") or Path.home())
-    return Places(
+    return Paths(
         checkout=Path(__file__).resolve().parents[2],
         cache=_xdg(environ, "XDG_CACHE_HOME", home / ".cache") / PROJECT,
         state=_xdg(environ, "XDG_STATE_HOME", home / ".local" / "state") / PROJECT,
-        brought=Path(environ["SHIP_TOOLS"]) if environ.get("SHIP_TOOLS") else None,
+        preinstalled=Path(environ["SHIP_TOOLS"]) if environ.get("SHIP_TOOLS") else None,
     )
 
 

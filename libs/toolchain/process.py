@@ -1,4 +1,4 @@
-"""Runs the programs that set-up needs and turns their failure into one clear error."""
+"""Runs a program and turns its failure into a ToolchainError with the program's last lines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from pathlib import Path
 from toolchain.errors import ToolchainError
 
 CA_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+PYTHON_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSTARTUP")
 LAST_LINES = 12
 
 
 def run(
     argv: Sequence[str], what: str, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """Run to the end and return stdout; `what` completes the sentence "could not ..."."""
+    """Runs a program to its end and returns its stdout.
+
+    Raises ToolchainError if it can't be started or exits with another code than 0; `what` completes "Could not ...".
+    """
     try:
         done = subprocess.run(
             list(argv),
@@ -29,22 +33,21 @@ def run(
         )
     except OSError as error:
         raise ToolchainError(
-            f"Could not {what}: {error}.", "What was complete before stays.", "./ship doctor"
+            f"Could not {what}: {error}.", "Finished steps are kept.", "./ship doctor"
         ) from error
     if done.returncode != 0:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LAST_LINES:])
+        output = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LAST_LINES:])
         raise ToolchainError(
-            f"Could not {what} ({Path(argv[0]).name} ended with {done.returncode}):\n{said}\n",
-            "What was complete before stays and is used again.",
-            "the same command again; ./ship doctor tells what is missing",
+            f"Could not {what} ({Path(argv[0]).name} exited with {done.returncode}):\n{output}\n",
+            "Finished steps are kept.",
+            "run the same command again; ./ship doctor lists what is missing",
         )
     return done.stdout
 
 
 def tool_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment less what would lead a Python astray, plus the CA bundle."""
-    astray = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSTARTUP")
-    env = {name: value for name, value in environ.items() if name not in astray}
+    """Returns the caller's environment with the CA bundle, without variables that change what Python imports."""
+    env = {name: value for name, value in environ.items() if name not in PYTHON_VARIABLES}
     bundle = ca_bundle(environ)
     if bundle:
         env.setdefault("SSL_CERT_FILE", bundle)
@@ -52,6 +55,6 @@ def tool_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def ca_bundle(environ: Mapping[str, str]) -> str | None:
-    """The certificate authorities this machine trusts: the caller's choice, else the system's."""
+    """Returns the file of trusted certificate authorities: SSL_CERT_FILE if it exists, else the system's."""
     candidates = (environ.get("SSL_CERT_FILE", ""), *CA_BUNDLES)
     return next((path for path in candidates if path and os.path.isfile(path)), None)

@@ -1,4 +1,4 @@
-"""Says on stderr what set-up does, how far it is and how long it takes; it never asks anything."""
+"""Runs the tasks of set-up and prints on stderr the current one, how many there are and the time left."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from typing import TextIO
 
 @dataclass(frozen=True)
 class Task:
-    """One thing that set-up does; size and seconds are estimates for people."""
+    """One step of set-up. `download_mb` and `seconds` are estimates that the user sees."""
 
     title: str
     download_mb: int
     seconds: int
-    do: Callable[[], object]
+    run: Callable[[], object]
 
 
-def carry_out(tasks: Sequence[Task], out: TextIO | None = None) -> None:
-    """Do the tasks in order, each with its place, its size and what all the rest will take."""
+def run_tasks(tasks: Sequence[Task], out: TextIO | None = None) -> None:
+    """Runs the tasks in order. Prints before each its number, download size and the time left."""
     out = out or sys.stderr
     started = time.monotonic()
     for number, task in enumerate(tasks, start=1):
-        left = sum(each.seconds for each in tasks[number - 1 :])
+        left_s = sum(remaining.seconds for remaining in tasks[number - 1 :])
         size = f" ({task.download_mb} MB)" if task.download_mb else ""
         print(
-            f"[{number}/{len(tasks)}] {task.title}{size}, about {left} s left", file=out, flush=True
+            f"[{number}/{len(tasks)}] {task.title}{size}, about {left_s} s left",
+            file=out,
+            flush=True,
         )
-        task.do()
+        task.run()
     if tasks:
-        print(f"set up in {time.monotonic() - started:.0f} s", file=out, flush=True)
+        print(f"set-up took {time.monotonic() - started:.0f} s", file=out, flush=True)

@@ -1,4 +1,4 @@
-"""Counts what really ran from the JUnit reports that Pants leaves; it never runs a test."""
+"""Counts the tests that ran, from the JUnit reports that Pants writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolchain.errors import ToolchainError
 
 @dataclass(frozen=True)
 class Suite:
-    """One report: a test file's cases. A skipped case proved nothing, so it counts as failed."""
+    """The cases of one test file. Skipped cases count as failed, because they proved nothing."""
 
     name: str
     passed: int
@@ -21,19 +21,19 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """The sum over suites."""
+class Totals:
+    """The counts over all suites."""
 
     suites: tuple[Suite, ...]
 
     @property
     def passed(self) -> int:
-        """Cases that ran and passed."""
+        """How many cases passed."""
         return sum(suite.passed for suite in self.suites)
 
     @property
     def failed(self) -> int:
-        """Cases that failed, stopped with an error or were skipped."""
+        """How many cases failed, stopped with an error or were skipped."""
         return sum(len(suite.failed) + len(suite.skipped) for suite in self.suites)
 
     @property
@@ -42,19 +42,18 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed"
 
 
-def read_reports(folder: Path) -> Tally:
-    """Read every report below `folder`; a folder that isn't there is no suite at all."""
-    return Tally(tuple(_suite(path) for path in sorted(folder.rglob("*.xml"))))
+def read_reports(folder: Path) -> Totals:
+    """Reads all reports below `folder`; a missing folder has none. Raises ToolchainError for a broken report."""
+    return Totals(tuple(_suite(path) for path in sorted(folder.rglob("*.xml"))))
 
 
 def _suite(path: Path) -> Suite:
     try:
-        # Our own pytest wrote it: there is no one to protect the parser from.
-        root = ET.parse(path).getroot()  # noqa: S314
+        root = ET.parse(path).getroot()  # noqa: S314 - our own pytest wrote the file
     except ET.ParseError as error:
         raise ToolchainError(
-            f"The report {path} can't be read: {error}.",
-            "The tests ran, their count is unknown.",
+            f"The test report {path} is not valid XML: {error}.",
+            "The tests ran, but their number is unknown.",
             "./ship test",
         ) from error
     cases = list(root.iter("testcase"))
@@ -73,5 +72,5 @@ def _has(case: ET.Element, *tags: str) -> bool:
 
 def _is_skipped(case: ET.Element) -> bool:
     skipped = case.find("skipped")
-    # An expected failure did run; with xfail_strict it can't hide a pass.
+    # An expected failure did run, and with xfail_strict an unexpected pass is a failure.
     return skipped is not None and skipped.get("type") != "pytest.xfail"

@@ -1,4 +1,4 @@
-"""Tests of the count, on reports as pytest writes them."""
+"""Tests of the counts, from reports as pytest writes them."""
 
 from pathlib import Path
 
@@ -22,18 +22,18 @@ def test_every_case_is_counted_once(tmp_path: Path) -> None:
     (tmp_path / "a_test.py.tests.xml").write_text(REPORT)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b_test.xml").write_text(REPORT)
-    tally = read_reports(tmp_path)
-    assert tally.line == "6 passed, 6 failed"
-    suite = tally.suites[0]
+    totals = read_reports(tmp_path)
+    assert totals.line == "6 passed, 6 failed"
+    suite = totals.suites[0]
     assert suite.failed == ("a_test::bad", "::a_test")
     assert suite.skipped == ("a_test::left",)
 
 
-def test_no_report_is_no_test(tmp_path: Path) -> None:
+def test_a_missing_folder_counts_no_tests(tmp_path: Path) -> None:
     assert read_reports(tmp_path / "none").line == "0 passed, 0 failed"
 
 
-def test_a_torn_report_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_report_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<testsuites><testsuite>")
-    with pytest.raises(ToolchainError, match="can't be read"):
+    with pytest.raises(ToolchainError, match="is not valid XML"):
         read_reports(tmp_path)

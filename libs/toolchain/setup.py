@@ -1,4 +1,4 @@
-"""Set-up: finds what a verb lacks, asks once, brings it. All there is nothing said and nothing done."""
+"""Set-up: finds out what a verb lacks, asks once and installs it. Prints and does nothing if nothing is missing."""
 
 from __future__ import annotations
 
@@ -11,94 +11,105 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from toolchain import apt
-from toolchain.engine import Engine, start, this_engine
+from toolchain.docker_daemon import DockerDaemon, configured_daemon, start_daemon
 from toolchain.errors import PersonNeededError
-from toolchain.machine import Machine, is_ci, this_machine
+from toolchain.machine import LocalMachine, is_ci, local_machine
 from toolchain.prerequisites import missing_packages
-from toolchain.progress import Task, carry_out
-from toolchain.tools.all import Chain
-from toolchain.tools.tool import Piece, bring
+from toolchain.progress import Task, run_tasks
+from toolchain.tools.tool import Tool, install_tool
+from toolchain.tools.toolset import Toolset
+
+VERBS_THAT_TEST = ("test", "doctor")  # they also need the tools that only tests use
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The machine, the checkout and the engine that set-up works on."""
+    """The machine, the tools and the Docker daemon that set-up works on."""
 
-    machine: Machine
-    chain: Chain
-    engine: Engine
+    machine: LocalMachine
+    toolset: Toolset
+    daemon: DockerDaemon
 
     @classmethod
-    def here(cls, chain: Chain, environ: Mapping[str, str]) -> Setup:
-        """Set-up of this machine."""
-        return cls(this_machine(environ), chain, this_engine(environ))
+    def here(cls, toolset: Toolset, environ: Mapping[str, str]) -> Setup:
+        """Returns the set-up of this machine."""
+        return cls(local_machine(environ), toolset, configured_daemon(environ))
 
-    def tasks_for(self, pieces: Sequence[Piece]) -> list[Task]:
-        """What is missing of `pieces` alone: no root and no engine is needed."""
-        caches = self.chain.places.caches
-        missing = [piece for piece in pieces if not piece.is_whole(*caches)]
+    def tasks_for(self, tools: Sequence[Tool]) -> list[Task]:
+        """Returns the tasks that install the missing ones of `tools`. They need neither root nor Docker."""
+        caches = self.toolset.paths.caches
+        missing = [tool for tool in tools if not tool.is_installed(*caches)]
         return [
-            Task(p.title, p.download_mb, p.seconds, functools.partial(bring, p, *caches))
-            for p in missing
+            Task(
+                f"install {tool.title}",
+                tool.download_mb,
+                tool.seconds,
+                functools.partial(install_tool, tool, *caches),
+            )
+            for tool in missing
         ]
 
-    def tasks_for_all(self, by: str) -> list[Task]:
-        """All that is missing: packages, then pieces, then the engine, which the verb `by` starts."""
-        packages = missing_packages(self.machine, self.engine)
-        size = sum(package.download_mb for package in packages)
+    def tasks_for_all(self, verb: str) -> list[Task]:
+        """Returns all that set-up has to do for a verb: Debian packages, then tools, then start the Docker daemon."""
+        packages = missing_packages(self.machine, self.daemon)
+        size_mb = sum(package.download_mb for package in packages)
         names = ", ".join(package.name for package in packages)
         install = functools.partial(apt.install, self.machine, packages)
-        begin = functools.partial(start, self.engine, self.machine, self.chain.places, by=by)
+        start = functools.partial(
+            start_daemon, self.daemon, self.machine, self.toolset.paths, verb=verb
+        )
+        tools = self.toolset.for_tests if verb in VERBS_THAT_TEST else self.toolset.all
+        title = f"install {names} with apt"
         return [
-            *([Task(f"apt installs {names}", size, 15 + size // 3, install)] if packages else []),
-            *self.tasks_for(self.chain.for_tests if by in ("test", "doctor") else self.chain.all),
-            *([] if self.engine.answers() else [Task("the Docker engine starts", 0, 5, begin)]),
+            *([Task(title, size_mb, 15 + size_mb // 3, install)] if packages else []),
+            *self.tasks_for(tools),
+            *([] if self.daemon.answers() else [Task("start the Docker engine", 0, 5, start)]),
         ]
 
 
-def link_current(chain: Chain) -> None:
-    """Point the fixed names that pants.toml knows at this checkout's tools.
+def link_current(toolset: Toolset) -> None:
+    """Points the symbolic links that pants.toml names at the tools of this checkout.
 
-    An installed `pants` that never saw ./pants finds them there.
+    An installed `pants` finds the tools there without `./pants`.
     """
-    folder = chain.places.cache / "current"
+    folder = toolset.paths.cache / "current"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, target in chain.current.items():
+    for name, target in toolset.current.items():
         link = folder / name
         if not link.is_symlink() or link.readlink() != target:
-            aside = folder / f".{name}.{os.getpid()}"
+            temporary = folder / f".{name}.{os.getpid()}"
             with contextlib.suppress(FileNotFoundError):
-                aside.unlink()
-            aside.symlink_to(target)
-            aside.replace(link)
+                temporary.unlink()
+            temporary.symlink_to(target)
+            temporary.replace(link)
 
 
-def prepare(tasks: Sequence[Task], *, ask: bool, out: TextIO | None = None) -> None:
-    """Show and do the tasks; `ask` waits for a yes first. Raise if the answer is no."""
+def prepare(tasks: Sequence[Task], *, confirm: bool, out: TextIO | None = None) -> None:
+    """Runs the tasks. With `confirm`, lists them first and raises PersonNeededError unless the user answers yes."""
     if not tasks:
         return
-    if ask:
-        _ask(tasks, out or sys.stderr)
-    carry_out(tasks, out)
+    if confirm:
+        _confirm(tasks, out or sys.stderr)
+    run_tasks(tasks, out)
 
 
-def should_ask(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
-    """Only a person at a terminal is asked."""
+def should_confirm(argv: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Returns whether to ask before set-up: only a person at a terminal, and not with --yes."""
     if "--yes" in argv or is_ci(environ):
         return False
     return os.isatty(0) and os.isatty(2)
 
 
-def _ask(tasks: Sequence[Task], out: TextIO) -> None:
-    print("This machine lacks:", file=out)
+def _confirm(tasks: Sequence[Task], out: TextIO) -> None:
+    print("Set-up will:", file=out)
     for task in tasks:
-        print(
-            f"  {task.title}" + (f", {task.download_mb} MB" if task.download_mb else ""), file=out
-        )
-    size, seconds = sum(task.download_mb for task in tasks), sum(task.seconds for task in tasks)
-    print(f"{size} MB to download, about {seconds} s. Go on? [Y/n] ", end="", file=out, flush=True)
+        size = f", {task.download_mb} MB" if task.download_mb else ""
+        print(f"  {task.title}{size}", file=out)
+    size_mb, seconds = sum(task.download_mb for task in tasks), sum(task.seconds for task in tasks)
+    question = f"{size_mb} MB to download, about {seconds} s. Continue? [Y/n] "
+    print(question, end="", file=out, flush=True)
     answer = sys.stdin.readline()
     if not answer or answer.strip().lower() not in ("", "y", "yes"):
         raise PersonNeededError(
-            "Set-up was declined.", "Nothing was changed.", "the same with --yes"
+            "Set-up was declined.", "Nothing was changed.", "run the same command with --yes"
         )

@@ -1,4 +1,4 @@
-"""Tests of set-up: who is asked, what is said, what an answer leads to."""
+"""Tests of set-up: its progress, its question and the links to the tools."""
 
 import io
 import sys
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from toolchain.errors import PersonNeededError
-from toolchain.paths import find_places
+from toolchain.paths import find_paths
 from toolchain.progress import Task
 from toolchain.setup import (
     link_current,
     prepare,
-    should_ask,
+    should_confirm,
 )
-from toolchain.tools.all import Chain
+from toolchain.tools.toolset import Toolset
 
 
 def tasks(done: list[str]) -> list[Task]:
@@ -25,53 +25,55 @@ def tasks(done: list[str]) -> list[Task]:
     ]
 
 
-def test_progress_says_what_how_far_and_how_long() -> None:
+def test_progress_shows_the_task_its_number_and_the_time_left() -> None:
     done: list[str] = []
     out = io.StringIO()
-    prepare(tasks(done), ask=False, out=out)
+    prepare(tasks(done), confirm=False, out=out)
     assert done == ["Python", "Pants", "engine"]
     assert out.getvalue().splitlines() == [
         "[1/3] Python (27 MB), about 25 s left",
         "[2/3] Pants (40 MB), about 17 s left",
         "[3/3] engine, about 5 s left",
-        "set up in 0 s",
+        "set-up took 0 s",
     ]
 
 
-def test_nothing_to_do_says_nothing() -> None:
+def test_nothing_is_printed_without_tasks() -> None:
     out = io.StringIO()
-    prepare([], ask=True, out=out)
+    prepare([], confirm=True, out=out)
     assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize(
-    ("answer", "goes_on"), [("y\n", True), ("\n", True), ("n\n", False), ("", False)]
+    ("answer", "accepted"), [("y\n", True), ("\n", True), ("n\n", False), ("", False)]
 )
-def test_a_person_decides(monkeypatch: pytest.MonkeyPatch, answer: str, goes_on: bool) -> None:
+def test_the_answer_decides_whether_set_up_runs(
+    monkeypatch: pytest.MonkeyPatch, answer: str, accepted: bool
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
     done: list[str] = []
     out = io.StringIO()
-    if goes_on:
-        prepare(tasks(done), ask=True, out=out)
+    if accepted:
+        prepare(tasks(done), confirm=True, out=out)
         assert len(done) == 3
     else:
         with pytest.raises(PersonNeededError, match="Nothing was changed"):
-            prepare(tasks(done), ask=True, out=out)
+            prepare(tasks(done), confirm=True, out=out)
         assert done == []
-    assert "67 MB to download, about 25 s. Go on? [Y/n]" in out.getvalue()
+    assert "67 MB to download, about 25 s. Continue? [Y/n]" in out.getvalue()
 
 
-def test_nobody_is_asked_in_ci_or_without_a_terminal(tmp_path: Path) -> None:
-    assert not should_ask(["--yes"], {})
-    assert not should_ask([], {"CI": "true"})
-    assert not should_ask([], {})  # pytest has no terminal on its stdin
+def test_set_up_does_not_ask_in_ci_with_yes_or_without_a_terminal() -> None:
+    assert not should_confirm(["--yes"], {})
+    assert not should_confirm([], {"CI": "true"})
+    assert not should_confirm([], {})  # pytest has no terminal on its stdin
 
 
-def test_the_fixed_names_follow_the_tools(tmp_path: Path) -> None:
-    chain = Chain(find_places({"HOME": str(tmp_path)}))
-    current = chain.places.cache / "current"
-    link_current(chain)
+def test_wrong_links_are_replaced_by_links_to_the_tools(tmp_path: Path) -> None:
+    toolset = Toolset(find_paths({"HOME": str(tmp_path)}))
+    current = toolset.paths.cache / "current"
+    link_current(toolset)
     (current / "pex").unlink()
     (current / "pex").symlink_to("elsewhere")
-    link_current(chain)
-    assert {path.name: path.readlink() for path in current.iterdir()} == chain.current
+    link_current(toolset)
+    assert {path.name: path.readlink() for path in current.iterdir()} == toolset.current

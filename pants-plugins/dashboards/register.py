@@ -1,7 +1,7 @@
-"""Lets `./pants lint` hold Grafana dashboards against observability/lint.py; it has no rule of its own.
+"""Pants backend that makes `./pants lint` check Grafana dashboards with observability/lint.py.
 
-Pants runs on its own Python 3.9 and imports this file at each start of its daemon; the linter runs on the
-repository's Python, in a sandbox. Written for Pants 2.17: https://www.pantsbuild.org/v2.17/docs/plugins-lint-goal
+Pants imports this file into its own Python 3.9 when its daemon starts. The linter runs on the repository's Python, in a
+sandbox. Written for Pants 2.17: https://www.pantsbuild.org/v2.17/docs/plugins-lint-goal
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LINTER = Address("observability", relative_file_path="lint.py")
 
 
 class DashboardSources(MultipleSourcesField):
-    """The dashboards' files."""
+    """The JSON files of the dashboards."""
 
     expected_file_extensions = (".json",)
     required = True
@@ -35,15 +35,15 @@ class DashboardSources(MultipleSourcesField):
 
 
 class GrafanaDashboards(Target):
-    """A kind of its own, so that `ship affected` can tell a changed dashboard from any other changed file."""
+    """A target of dashboards. `ship affected` recognises changed dashboards by this type."""
 
     alias = "grafana_dashboards"
     core_fields = (*COMMON_TARGET_FIELDS, DashboardSources)
-    help = "Grafana dashboards in classic JSON, which `lint` checks."
+    help = "Grafana dashboards in classic JSON, checked by `lint`."
 
 
 class DashboardLint(Subsystem):
-    """`--dashboard-lint-skip`, `--lint-only=dashboard-lint`."""
+    """Options of the linter: `--dashboard-lint-skip`, `--lint-only=dashboard-lint`."""
 
     options_scope = "dashboard-lint"
     name = "dashboard-lint"
@@ -53,14 +53,14 @@ class DashboardLint(Subsystem):
 
 @dataclass(frozen=True)
 class DashboardFieldSet(FieldSet):
-    """What the linter needs of a target."""
+    """The fields of a target that the linter reads."""
 
     required_fields = (DashboardSources,)
     sources: DashboardSources
 
 
 class DashboardLintRequest(LintTargetsRequest):
-    """All dashboards go to one process."""
+    """Lints all dashboards in one process."""
 
     field_set_type = DashboardFieldSet
     tool_subsystem = DashboardLint
@@ -71,7 +71,7 @@ class DashboardLintRequest(LintTargetsRequest):
 async def lint_dashboards(
     request: DashboardLintRequest.Batch[DashboardFieldSet, Any],
 ) -> LintResult:
-    """Runs `python -m observability.lint FILES`; what it needs is inferred from its imports."""
+    """Runs `python -m observability.lint FILES`. Pants infers its dependencies from its imports."""
     pex_request, files = await MultiGet(
         Get(
             PexRequest,
@@ -82,7 +82,7 @@ async def lint_dashboards(
                 main=EntryPoint("observability.lint"),
             ),
         ),
-        Get(SourceFiles, SourceFilesRequest(each.sources for each in request.elements)),
+        Get(SourceFiles, SourceFilesRequest(field_set.sources for field_set in request.elements)),
     )
     linter = await Get(VenvPex, PexRequest, pex_request)
     result = await Get(
@@ -99,10 +99,10 @@ async def lint_dashboards(
 
 
 def rules() -> list[Any]:
-    """What Pants asks of a backend."""
+    """Returns the rules that this backend registers with Pants."""
     return [*collect_rules(), *DashboardLintRequest.rules()]
 
 
 def target_types() -> list[type[Target]]:
-    """The same, for BUILD files."""
+    """Returns the target types that this backend adds to BUILD files."""
     return [GrafanaDashboards]

@@ -1,1 +1,1 @@
-"""The Flask service: three pages and two JSON routes about the machine it runs on."""
+"""Flask service with three pages and two JSON routes about the machine that it runs on."""

@@ -1,4 +1,4 @@
-"""The JSON routes: the latest sample as it lies ready; they never sample."""
+"""JSON routes, which return the latest sample."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,15 @@ from app.sampler import Sample, Sampler
 
 
 def add_api(app: Flask, sampler: Sampler) -> None:
-    def answer(part: Callable[[Sample], bytes]) -> Response:
+    def respond(body_of: Callable[[Sample], bytes]) -> Response:
         sample = sampler.latest()
         if sample is None:
-            abort(503, "no sample yet, ask again in a second")
-        return Response(part(sample), content_type="application/json")
+            abort(503, "no sample yet, try again in a second")
+        return Response(body_of(sample), content_type="application/json")
 
     app.add_url_rule(
-        "/api/monitor", "api.monitor", lambda: answer(lambda sample: sample.monitor_json)
+        "/api/monitor", "api.monitor", lambda: respond(lambda sample: sample.monitor_json)
     )
     app.add_url_rule(
-        "/api/process", "api.process", lambda: answer(lambda sample: sample.process_json)
+        "/api/process", "api.process", lambda: respond(lambda sample: sample.process_json)
     )

@@ -1,5 +1,4 @@
-"""Styles, scripts and pictures, served from memory under names that hold their content's hash; it
-never reads a file after the start."""
+"""Serves styles, scripts and icons from memory, under names with a hash of their content."""
 
 import gzip
 import hashlib
@@ -28,7 +27,7 @@ class Asset:
 
 
 class Assets:
-    """`url` is for templates. The imports of a script name hashes too."""
+    """Assets by name. Imports within scripts are rewritten to hashed names."""
 
     def __init__(self, sources: dict[str, bytes]) -> None:
         self._sources = sources
@@ -37,20 +36,23 @@ class Assets:
             self._load(name)
 
     @classmethod
-    def of_package(cls) -> "Assets":
+    def from_package(cls) -> "Assets":
         folder = files("app") / "static"
         return cls({entry.name: entry.read_bytes() for entry in folder.iterdir()})
 
-    def named(self, name: str) -> Asset:
+    def get(self, name: str) -> Asset:
         return self._assets[name]
 
     def url(self, name: str) -> str:
-        return f"/static/{self.named(name).hashed_name}"
+        """Returns the hashed URL of an asset, for templates."""
+        return f"/static/{self.get(name).hashed_name}"
 
     def find(self, hashed_name: str) -> tuple[Asset, bool] | None:
-        """The asset, and whether its content is the one that the name promises. In a rollout a
-        page of one release asks a replica of the other for its style: today's is better than
-        none, but must not be kept under that name."""
+        """Returns the asset and whether its content matches the hash in the name, or None.
+
+        During a rollout a page of one release may load its style from a replica of the other. That
+        replica's style is better than none, but must not be cached under this name.
+        """
         match = _HASHED.fullmatch(hashed_name)
         asset = self._assets.get(f"{match['stem']}.{match['suffix']}") if match else None
         return (asset, asset.hashed_name == hashed_name) if asset else None
@@ -74,7 +76,7 @@ class Assets:
 
 
 def add_assets(app: Flask) -> None:
-    assets = Assets.of_package()
+    assets = Assets.from_package()
 
     def static(name: str) -> Response:
         found = assets.find(name)
@@ -84,8 +86,8 @@ def add_assets(app: Flask) -> None:
         return _respond(asset, _FOREVER if exact else "no-store")
 
     def favicon() -> Response:
-        """Browsers ask for this one by themselves, on a page of JSON too."""
-        return _respond(assets.named("icon.svg"), "public, max-age=3600")
+        """Browsers request this path on their own, even for a JSON document."""
+        return _respond(assets.get("icon.svg"), "public, max-age=3600")
 
     app.add_url_rule("/static/<name>", "static", static)
     app.add_url_rule("/favicon.ico", "favicon", favicon)

@@ -1,21 +1,21 @@
-"""Error answers: JSON under `/api/`, a page elsewhere; they never show a cause from inside."""
+"""Error responses: JSON under `/api/`, HTML elsewhere, without internal details."""
 
 from typing import Any
 
 from flask import Flask, Response, jsonify, make_response, render_template, request
 
-# What this service can answer: what Flask raises for a request without a match, a missing sample,
-# and a crash, which Flask hands over as a plain 500 without its cause.
+# Bad or unmatched requests, a missing sample (503) and crashes, which Flask passes as a 500 without
+# the exception.
 _CODES = (400, 404, 405, 500, 503)
 
 
 def add_errors(app: Flask) -> None:
     for code in _CODES:
-        app.register_error_handler(code, _answer)
+        app.register_error_handler(code, _respond)
 
 
-def _answer(error: Any) -> Response:
-    """`error` is werkzeug's HTTPException."""
+def _respond(error: Any) -> Response:
+    """Renders an HTTPException of werkzeug."""
     if request.path.startswith("/api/"):
         response = jsonify(error=error.name, detail=error.description)
     else:

@@ -1,8 +1,8 @@
-"""The security headers of every answer; it never decides by route."""
+"""Adds security headers to every response."""
 
 from flask import Flask, Response
 
-# Nothing inline, nothing from another origin, no framing, no forms: the pages need none of it.
+# No inline code, no other origins, no framing, no form targets: the pages need none of these.
 _SOURCES = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -14,7 +14,9 @@ _SOURCES = {
     "frame-ancestors": "'none'",
 }
 _HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{what} {who}" for what, who in _SOURCES.items()),
+    "Content-Security-Policy": "; ".join(
+        f"{directive} {source}" for directive, source in _SOURCES.items()
+    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -28,7 +30,7 @@ def add_security_headers(app: Flask) -> None:
     def secure(response: Response) -> Response:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-        # A page names the replica that made it: nobody may keep it.
+        # A page shows the replica that rendered it, so it must not be cached.
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 

@@ -1,22 +1,22 @@
-"""The pages: home, system, monitor; they carry values that are there without a script."""
+"""HTML pages: home, system and monitor. They show values without JavaScript, too."""
 
 from flask import Flask, render_template
 
-from app import machine
 from app.sampler import Sampler
+from app.system_info import read_system_info
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def add_pages(app: Flask, sampler: Sampler) -> None:
-    app.jinja_env.filters["bytes"] = in_bytes
-    app.jinja_env.filters["duration"] = in_days
+    app.jinja_env.filters["bytes"] = format_bytes
+    app.jinja_env.filters["duration"] = format_duration
 
     def home() -> str:
         return render_template("home.html")
 
     def info() -> str:
-        return render_template("info.html", machine=machine.inspect())
+        return render_template("info.html", system=read_system_info())
 
     def monitor() -> str:
         sample = sampler.latest()
@@ -27,7 +27,7 @@ def add_pages(app: Flask, sampler: Sampler) -> None:
     app.add_url_rule("/monitor", "monitor", monitor)
 
 
-def in_bytes(count: float) -> str:
+def format_bytes(count: float) -> str:
     for unit in _UNITS:
         if count < 1024 or unit == _UNITS[-1]:
             break
@@ -35,7 +35,7 @@ def in_bytes(count: float) -> str:
     return f"{count:.0f} {unit}" if count >= 100 or unit == "B" else f"{count:.1f} {unit}"
 
 
-def in_days(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     minutes = int(seconds // 60)
     days, hours = minutes // 1440, minutes // 60 % 24
     if days:

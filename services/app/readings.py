@@ -1,4 +1,4 @@
-"""What one look at the machine gives, and the rates between two looks; it never waits."""
+"""Reads the machine's usage, its processes, and the rates between two readings."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ ROOT = "/"
 
 
 class Totals(NamedTuple):
-    """Bytes since the machine started, seen at `at_s` of a monotonic clock."""
+    """Bytes transferred since the machine started, read at `at_s` of the monotonic clock."""
 
     at_s: float
     net_sent: int
@@ -20,9 +20,10 @@ class Totals(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
-    """`cpu`, `mem`, `disk` in percent; `net_*` and `disk_read`, `disk_write` in bytes a second
-    over the last `interval_s`; `*_used` and `*_total` in bytes; `sampled_at` in Unix seconds."""
+class UsageReading:
+    """Usage of the machine: `cpu`, `mem` and `disk` in percent; `net_*`, `disk_read` and `disk_write` in
+    bytes per second over the last `interval_s`; `*_used` and `*_total` in bytes; `sampled_at` in Unix
+    seconds."""
 
     cpu: float
     mem: float
@@ -40,9 +41,9 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Process:
-    """`memory_percent` of the machine's memory; `cpu_times` in seconds: user, system, children's
-    user, children's system, waiting for I/O. None where the kernel doesn't tell."""
+class ProcessReading:
+    """Usage of a process: `memory_percent` of the machine's memory, and `cpu_times` in seconds (user,
+    system, children's user, children's system, waiting for I/O). None where the kernel denies access."""
 
     pid: int
     name: str
@@ -54,7 +55,7 @@ class Process:
 def read_totals() -> Totals:
     net = psutil.net_io_counters()
     disk = psutil.disk_io_counters()
-    # Either is None, whatever the type stubs say, where the kernel shows no card or no disk.
+    # Unlike the type stubs say, either is None if the kernel shows no network card or no disk.
     return Totals(
         at_s=time.monotonic(),
         net_sent=getattr(net, "bytes_sent", 0),
@@ -64,12 +65,12 @@ def read_totals() -> Totals:
     )
 
 
-def read_machine(before: Totals, now: Totals) -> Reading:
-    """The percentage of CPU is over the time since the last call in this thread."""
+def read_usage(before: Totals, now: Totals) -> UsageReading:
+    """Returns the usage between two totals. `cpu` covers the time since this thread's last call."""
     memory = psutil.virtual_memory()
     disk = psutil.disk_usage(ROOT)
     interval_s = now.at_s - before.at_s
-    return Reading(
+    return UsageReading(
         cpu=psutil.cpu_percent(interval=None),
         mem=memory.percent,
         disk=disk.percent,
@@ -87,20 +88,20 @@ def read_machine(before: Totals, now: Totals) -> Reading:
 
 
 def rate(before: int, now: int, interval_s: float) -> float:
-    """A second; 0 when a counter went back, as it does when a network card is taken away."""
+    """Returns the rate per second; 0 if the counter decreased, as when a network card is removed."""
     if interval_s <= 0 or now < before:
         return 0.0
     return round((now - before) / interval_s, 1)
 
 
-def read_processes() -> tuple[Process, ...]:
+def read_processes() -> tuple[ProcessReading, ...]:
     attributes = ["pid", "name", "memory_percent", "num_threads", "cpu_times"]
     return tuple(_process(process.info) for process in psutil.process_iter(attributes))
 
 
-def _process(info: dict[str, object]) -> Process:
+def _process(info: dict[str, object]) -> ProcessReading:
     memory_percent, cpu_times = info["memory_percent"], info["cpu_times"]
-    return Process(
+    return ProcessReading(
         pid=int(str(info["pid"])),
         name=str(info["name"] or ""),
         memory_percent=round(memory_percent, 3) if isinstance(memory_percent, float) else None,

@@ -1,5 +1,4 @@
-"""Looks at the machine again and again on a thread of its own; a request only takes what lies
-ready, and never waits for a look."""
+"""Samples the machine periodically on a background thread, so that requests never wait for a sample."""
 
 import json
 import logging
@@ -10,15 +9,15 @@ from threading import Event, Thread
 import psutil
 
 from app.readings import (
-    Process,
-    Reading,
+    ProcessReading,
     Totals,
-    read_machine,
+    UsageReading,
     read_processes,
     read_totals,
+    read_usage,
 )
 
-_FIRST_INTERVAL_S = 0.1  # a rate needs two looks; the first pair is close so that start is quick
+_FIRST_INTERVAL_S = 0.1  # rates need two samples; a short first interval makes the start quick
 _STALE_AFTER_INTERVALS = 10
 
 _log = logging.getLogger(__name__)
@@ -26,17 +25,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sample:
-    """One look with its JSON: it is rendered once, however many ask for it."""
+    """One sample and its JSON, which is rendered once for all requests."""
 
-    reading: Reading
-    processes: tuple[Process, ...]
+    reading: UsageReading
+    processes: tuple[ProcessReading, ...]
     monitor_json: bytes
     process_json: bytes
     taken_at_s: float
 
 
 class Sampler:
-    """Start it once, in the process that serves: a thread doesn't survive a fork."""
+    """Takes samples. Start it in the process that serves requests: threads don't survive a fork."""
 
     def __init__(self, interval_s: float = 1.0) -> None:
         self._interval_s = interval_s
@@ -52,11 +51,11 @@ class Sampler:
         self._thread.join()
 
     def latest(self) -> Sample | None:
-        """None until the first look is done; `fresh` tells."""
+        """Returns the latest sample, None before the first one."""
         return self._sample
 
     def fresh(self) -> bool:
-        """Whether there is a sample and looks still go on."""
+        """Returns whether the latest sample is at most ten intervals old."""
         sample = self._sample
         if sample is None:
             return False
@@ -69,18 +68,20 @@ class Sampler:
         while not self._stopped.wait(wait_s):
             wait_s = self._interval_s
             try:
-                before = self._look(before)
+                before = self._take_sample(before)
             except (psutil.Error, OSError):
-                # One look that fails is a gap; readiness notices when they go on failing.
+                # A failed sample is a gap. If all fail, the replica becomes unready (see `fresh`).
                 _log.exception("sampling failed")
 
-    def _look(self, before: Totals) -> Totals:
+    def _take_sample(self, before: Totals) -> Totals:
         now = read_totals()
-        self._sample = render(read_machine(before, now), read_processes(), now.at_s)
+        self._sample = render(read_usage(before, now), read_processes(), now.at_s)
         return now
 
 
-def render(reading: Reading, processes: tuple[Process, ...], taken_at_s: float) -> Sample:
+def render(
+    reading: UsageReading, processes: tuple[ProcessReading, ...], taken_at_s: float
+) -> Sample:
     return Sample(
         reading=reading,
         processes=processes,

@@ -7,7 +7,7 @@ from app.sampler import Sampler
 from telemetry.testing import wait_until
 
 
-def test_samples_come_by_themselves_and_stop() -> None:
+def test_samples_are_taken_until_the_sampler_stops() -> None:
     sampler = Sampler(interval_s=0.05)
     assert sampler.latest() is None
     assert not sampler.fresh()
@@ -17,10 +17,10 @@ def test_samples_come_by_themselves_and_stop() -> None:
     wait_until(lambda: sampler.latest() is not first)
     sampler.stop()
     assert not any(thread.name == "sampler" for thread in threading.enumerate())
-    wait_until(lambda: not sampler.fresh())  # a sampler that stands still is noticed
+    wait_until(lambda: not sampler.fresh())  # a stopped sampler counts as stale
 
 
-def test_a_sample_is_rendered_with_the_contracts_fields() -> None:
+def test_a_samples_json_has_all_documented_fields() -> None:
     sampler = Sampler(interval_s=0.05)
     sampler.start()
     wait_until(sampler.fresh)

@@ -1,4 +1,4 @@
-"""The service as the image runs it: under gunicorn, with an identity from outside."""
+"""The service as its image runs it: under gunicorn, with its identity from the environment."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ ENVIRON = {
 }
 
 
-def test_it_serves_tells_and_drains() -> None:
+def test_it_serves_requests_counts_them_and_drains() -> None:
     with running(APP, ENVIRON) as server:
         assert server.get("/version").json() == {
             "service": "app",
@@ -25,9 +25,9 @@ def test_it_serves_tells_and_drains() -> None:
             "replica": "app-r000042-1",
         }
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: server.get("/api/monitor"), range(200)))
-        assert {answer.status for answer in answers} == {200}
-        assert {answer.headers["X-Replica"] for answer in answers} == {"app-r000042-1"}
+            responses = list(pool.map(lambda _: server.get("/api/monitor"), range(200)))
+        assert {response.status for response in responses} == {200}
+        assert {response.headers["X-Replica"] for response in responses} == {"app-r000042-1"}
         counted = 'http_requests_total{method="GET",route="/api/monitor",status="2xx"} 200.0'
         wait_until(lambda: counted in server.metrics(), server)
 

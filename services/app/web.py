@@ -1,4 +1,4 @@
-"""Puts the service together (`app.web:create_app()` for gunicorn); it holds no routes itself."""
+"""Application factory: `app.web:create_app()`."""
 
 from flask import Flask
 
@@ -12,7 +12,7 @@ from telemetry import instrument
 
 
 def create_app() -> Flask:
-    """Starts the sampler, so it is called in the process that serves."""
+    """Returns the app and starts its sampler. Call it in the process that serves requests."""
     sampler = Sampler()
     app = assemble(sampler)
     sampler.start()
@@ -20,7 +20,7 @@ def create_app() -> Flask:
 
 
 def assemble(sampler: Sampler) -> Flask:
-    """The service around a sampler that somebody else starts."""
+    """Returns the app around a sampler that the caller starts."""
     app = Flask("app", static_folder=None)
     add_pages(app, sampler)
     add_api(app, sampler)

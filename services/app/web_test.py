@@ -1,4 +1,4 @@
-"""The routes as a client sees them."""
+"""Routes of the app, through Flask's test client."""
 
 import gzip
 import re
@@ -38,8 +38,8 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def test_these_are_all_the_routes(app: Flask) -> None:
-    """What ships has no route to break or slow it."""
+def test_the_app_has_exactly_these_routes(app: Flask) -> None:
+    """In particular it has no route that breaks or slows it for tests."""
     assert {rule.rule for rule in app.url_map.iter_rules()} == {
         "/",
         "/info",
@@ -57,7 +57,9 @@ def test_these_are_all_the_routes(app: Flask) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_whole_and_says_who_made_it(client: FlaskClient, path: str) -> None:
+def test_a_page_is_complete_and_names_its_release_and_replica(
+    client: FlaskClient, path: str
+) -> None:
     with client.get(path) as response:
         assert response.status_code == 200
         assert response.headers["Cache-Control"] == "no-store"
@@ -69,9 +71,7 @@ def test_a_page_is_whole_and_says_who_made_it(client: FlaskClient, path: str) ->
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nowhere"])
-def test_nothing_in_a_page_needs_more_than_the_policy_allows(
-    client: FlaskClient, path: str
-) -> None:
+def test_pages_comply_with_the_content_security_policy(client: FlaskClient, path: str) -> None:
     with client.get(path) as response:
         policy = response.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
@@ -82,36 +82,36 @@ def test_nothing_in_a_page_needs_more_than_the_policy_allows(
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_what_a_page_names_is_served_for_ever(client: FlaskClient, path: str) -> None:
-    named = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', text_of(client.get(path))))
-    assert named
-    for url in named:
+def test_assets_named_by_a_page_are_cached_forever(client: FlaskClient, path: str) -> None:
+    urls = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', text_of(client.get(path))))
+    assert urls
+    for url in urls:
         with client.get(url) as response:
             assert response.status_code == 200
             assert "immutable" in response.headers["Cache-Control"]
             assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_scripts_import_what_is_served(client: FlaskClient) -> None:
+def test_imports_of_scripts_are_served(client: FlaskClient) -> None:
     pending = re.findall(r'src="(/static/[^"]+\.js)"', text_of(client.get("/monitor")))
-    seen = set()
+    visited = set()
     while pending:
         url = pending.pop()
-        seen.add(url)
+        visited.add(url)
         with client.get(url) as response:
             assert "immutable" in response.headers["Cache-Control"]
             pending += [
                 f"/static/{name}" for name in re.findall(r'from "\./(.+?)"', text_of(response))
             ]
-    assert len(seen) == 4
+    assert len(visited) == 4
 
 
-def test_a_name_of_another_release_is_served_but_not_kept(client: FlaskClient) -> None:
+def test_an_asset_of_another_release_is_served_but_not_cached(client: FlaskClient) -> None:
     with client.get("/static/app.000000000000.css") as response:
         assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-store")
 
 
-def test_an_asset_is_compressed_for_who_takes_it(client: FlaskClient) -> None:
+def test_an_asset_is_compressed_if_the_client_accepts_gzip(client: FlaskClient) -> None:
     plain = client.get("/static/app.000000000000.css").data
     with client.get("/static/app.000000000000.css", headers={"Accept-Encoding": "gzip"}) as packed:
         assert packed.headers["Content-Encoding"] == "gzip"
@@ -119,7 +119,7 @@ def test_an_asset_is_compressed_for_who_takes_it(client: FlaskClient) -> None:
         assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain)
 
 
-def test_the_api_keeps_the_demo_apps_fields(client: FlaskClient) -> None:
+def test_the_api_returns_the_documented_fields(client: FlaskClient) -> None:
     monitor = json_of(client.get("/api/monitor"))
     for field in ("cpu", "mem", "disk", "net_sent", "net_recv", "disk_read", "disk_write"):
         assert isinstance(monitor[field], int | float)
@@ -129,12 +129,12 @@ def test_the_api_keeps_the_demo_apps_fields(client: FlaskClient) -> None:
     assert processes[0].keys() == {"pid", "name", "memory_percent", "num_threads", "cpu_times"}
 
 
-def test_asking_does_not_sample(client: FlaskClient) -> None:
+def test_requests_do_not_take_samples(client: FlaskClient) -> None:
     samples = {json_of(client.get("/api/monitor"))["sampled_at"] for _ in range(100)}
     assert len(samples) <= 3
 
 
-def test_errors_are_a_page_or_json(client: FlaskClient) -> None:
+def test_errors_are_json_under_api_and_pages_elsewhere(client: FlaskClient) -> None:
     with client.get("/nowhere") as response:
         assert response.status_code == 404
         assert "<h1>Not Found</h1>" in text_of(response)
@@ -145,7 +145,7 @@ def test_errors_are_a_page_or_json(client: FlaskClient) -> None:
         assert "GET" in response.headers["Allow"]
 
 
-def test_before_the_first_sample_it_is_not_ready() -> None:
+def test_the_app_is_not_ready_before_the_first_sample() -> None:
     client = assemble(Sampler()).test_client()
     assert json_of(client.get("/readyz")) == {"status": "starting", "waiting_for": ["sampler"]}
     assert client.get("/api/monitor").status_code == 503

@@ -112,10 +112,12 @@ class Bases:
     def _build(self, recipe: Recipe, work: Path) -> Path:
         debs = work / "debs"
         kept = self._packages / recipe.suite
+        own = work / "kept"
         debs.mkdir()
         kept.mkdir(parents=True, exist_ok=True)
+        _copy_packages(kept, own)
         system = work / "system.tar"
-        _bootstrap(recipe, self._mirror, kept, debs, system)
+        _bootstrap(recipe, self._mirror, own, debs, system)
         _keep(debs, kept)
         unpacked = _unpacked(debs)
         without = [each for each in unpacked if _package(each) in recipe.without]
@@ -191,6 +193,17 @@ def _bootstrap(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
             f"base image {recipe.name} was not built; nothing was kept:\n{last}",
             hint="./ship doctor, then the same command again",
         )
+
+
+def _copy_packages(kept: Path, own: Path) -> None:
+    """Copies the kept packages into the build's own folder, where no other build changes them.
+
+    mmdebstrap packs that folder with tar, which fails when a file changes meanwhile, and a hard link made or removed
+    anywhere changes the file's ctime. A package that appears during the copy is complete: `_keep` links whole files.
+    """
+    own.mkdir()
+    for deb in kept.glob("*.deb"):
+        shutil.copyfile(deb, own / deb.name)
 
 
 def _keep(debs: Path, kept: Path) -> None:

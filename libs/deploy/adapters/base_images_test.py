@@ -5,13 +5,14 @@ from typing import IO
 
 import pytest
 
+from deploy.adapters import base_images
 from deploy.adapters.base_images import (
     Bases,
     bootstrap_command,
     read_recipe,
 )
 from deploy.core.images.recipes import Recipe
-from deploy.errors import UsageError
+from deploy.errors import BuildError, UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = ROOT / "deploy" / "base"
@@ -119,3 +120,37 @@ def test_the_newest_two_archives_of_a_base_are_kept(tmp_path: Path) -> None:
         os.utime(folder / f"{name}.tar", (at, at))
     Bases(RECIPES, tmp_path, _Full(), print, mirror=MIRROR)._forget("edge")
     assert {each.stem for each in folder.iterdir()} == {"edge-1", "edge-2", "host-0"}
+
+
+def test_a_build_reads_packages_that_no_other_build_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "packages" / read_recipe(RECIPES / "edge").suite
+    shared.mkdir(parents=True)
+    (shared / "nginx_1.30_amd64.deb").write_bytes(b"nginx")
+
+    def state(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+        return {
+            file.name: (file.read_bytes(), file.stat().st_mtime_ns, file.stat().st_ctime_ns)
+            for file in folder.iterdir()
+        }
+
+    def bootstrap(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path) -> None:
+        before = state(kept)
+        assert {name: content for name, (content, *_) in before.items()} == {
+            "nginx_1.30_amd64.deb": b"nginx"
+        }
+        # What another build does meanwhile: it keeps a package and removes its own link to it.
+        other = tmp_path / "other.deb"
+        other.write_bytes(b"zlib")
+        (shared / "zlib1g_1.3_amd64.deb").hardlink_to(other)
+        other.unlink()
+        link = tmp_path / "link.deb"
+        link.hardlink_to(shared / "nginx_1.30_amd64.deb")
+        link.unlink()
+        assert state(kept) == before
+        raise BuildError("stopped after the packages were read")
+
+    monkeypatch.setattr(base_images, "_bootstrap", bootstrap)
+    with pytest.raises(BuildError, match="stopped after"):
+        Bases(RECIPES, tmp_path, _Empty(), print, mirror=MIRROR).ensure("edge")

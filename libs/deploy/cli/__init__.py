@@ -1,1 +1,1 @@
-"""Talks: one file a verb, wiring and rendering; never holds logic."""
+"""The command line: verbs, output and wiring."""

@@ -1,4 +1,4 @@
-"""`python -m deploy.cli VERB ...`, what ./ship starts."""
+"""`python -m deploy.cli VERB ...`: the program that ./ship starts."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m deploy.cli.bases NAME ...`: brings base images for a plain `./pants package`; it is no verb."""
+"""`python -m deploy.cli.bases NAME ...`: builds the base images that a plain `./pants package` needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.errors import ShipError
 
 
 def main(names: Sequence[str]) -> int:
-    """Builds or loads what the engine lacks. Returns the exit code."""
+    """Builds or loads the base images that the engine lacks. Returns the exit code."""
     console = Console.for_stream(os.environ)
     try:
         with Wiring.here("sandbox", "sandbox", console.say) as wiring:

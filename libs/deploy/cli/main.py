@@ -1,4 +1,4 @@
-"""The command line: finds the verb, runs it, and turns its end into one document and one exit code."""
+"""Parses a command line, runs its verb, and prints one document and returns one exit code."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _parsers() -> tuple[ArgumentParser, Mapping[str, ArgumentParser]]:
 
 
 def main(argv: Sequence[str], redaction: Redaction) -> int:
-    """Runs one command line; returns its exit code. `redaction` is told of every secret that it learns."""
+    """Runs one command line; returns its exit code. Every secret that the verb reads is added to `redaction`."""
     console = Console.for_stream(os.environ, redaction)
     as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
     arguments: Namespace | None = None
@@ -159,7 +159,9 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
             document = _run(arguments, console, redaction)
     except KeyboardInterrupt:
         return _fail(
-            ShipError("interrupted", hint="run the same command again: it does what is left"),
+            ShipError(
+                "interrupted", hint="run the same command again: it does the remaining steps"
+            ),
             arguments,
             as_json,
             console,
@@ -178,7 +180,7 @@ def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[s
         try:
             document = verb.run(arguments, wiring, console)
         except RolloutError as error:
-            # What failed was taken back, or waits for a person: it is not the pipeline's to take back.
+            # The release was reverted, or a person has to look at it: the pipeline must not revert it.
             _note(arguments, error.end.service, error.end.release, "failed")
             raise
         if hasattr(arguments, "dotenv"):
@@ -215,15 +217,15 @@ def _fail(error: ShipError, arguments: Namespace | None, as_json: bool, console:
 
 
 def failed(error: ShipError, hint: str, console: Console) -> dict[str, Any]:
-    """Returns the document that a failed call answers with."""
-    said: dict[str, Any] = {
+    """Returns the JSON document of a failed command."""
+    described: dict[str, Any] = {
         "type": type(error).__name__,
         "message": error.message,
         "hint": hint,
     }
     if isinstance(error, ConfigError) and error.problems:
-        said["problems"] = list(error.problems)
-    document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": said}
+        described["problems"] = list(error.problems)
+    document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": described}
     if isinstance(error, RolloutError):
         return {**document, **document_of(error.end, console)}
     return document | ({"steps": console.steps} if console.steps else {})

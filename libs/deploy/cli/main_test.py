@@ -1,7 +1,4 @@
-"""The command line starts quickly: what talks to hosts, clouds and engines is imported by the verbs that need it.
-
-And a rollout that failed is told as one document, as one that didn't.
-"""
+"""The command line imports heavy libraries only in the verbs that need them, and reports failures as one document."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
 """
 
 
-def test_help_imports_no_library_of_a_host_a_cloud_or_an_engine() -> None:
+def test_help_imports_no_heavy_library() -> None:
     argv = [sys.executable, "-c", LOADED]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -57,7 +54,7 @@ def test_help_imports_no_library_of_a_host_a_cloud_or_an_engine() -> None:
     assert not HEAVY & loaded
 
 
-# What a failed call answers with.
+# The document of a failed command.
 
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
@@ -85,7 +82,7 @@ def asking(fleet: Fleet, label: str) -> DeployCommand:
 
 
 @pytest.mark.parametrize("outcome", ["held", "reverted", "stuck"])
-def test_later_jobs_hear_of_a_release_that_failed_and_not_to_take_it_back(
+def test_later_jobs_learn_the_failed_release_and_do_not_revert_it(
     outcome: str, tmp_path: Path
 ) -> None:
     """A candidate that is held for a person to look at must still be there then."""
@@ -103,7 +100,7 @@ def test_later_jobs_hear_of_a_release_that_failed_and_not_to_take_it_back(
     assert note.read_text() == f"APP_RELEASE={TWO}\nAPP_HELD=\n"
 
 
-def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Fleet) -> None:
+def test_a_reverted_deploy_reports_its_release_and_steps(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     fleet["host-2"].pull_refused = True
     request = asking(fleet, "two")
@@ -120,7 +117,7 @@ def test_a_deploy_that_was_taken_back_says_of_what_and_what_was_done(fleet: Flee
     assert "failed" in {step["outcome"] for step in document["steps"]}
 
 
-def test_a_deploy_that_could_not_be_taken_back_says_that_it_is_stuck(fleet: Fleet) -> None:
+def test_a_deploy_that_cannot_be_reverted_is_stuck(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     request = replace(asking(fleet, "two"), hold=True)
     deploy(request, context(fleet), Console(stream=StringIO()).tell)

@@ -330,7 +330,7 @@ def test_other_branch_is_compared_with_its_start(scene: Scene) -> None:
     scene.origin.commit({"libs/left/a.py": "# meanwhile\n"})
     selection = scene.push(head, before, branch="topic")
     assert (selection.base, selected_services(selection)) == (began, ["two"])
-    assert scene.gitlab.asked == []
+    assert scene.gitlab.requests == []
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_pipeline_without_a_base_selects_everything(
     scene: Scene, variables: dict[str, str], reason: str
 ) -> None:
     assert_everything(scene.job(scene.origin.head, **variables), reason)
-    assert scene.graphs.asked == 0
+    assert scene.graphs.reads == 0
 
 
 # A laptop.
@@ -406,7 +406,7 @@ def test_empty_change_selects_nothing(scene: Scene) -> None:
         "images": [],
         "deploys": {"production": []},
     }
-    assert scene.graphs.asked == 0
+    assert scene.graphs.reads == 0
 
 
 # Known pitfalls.
@@ -466,7 +466,7 @@ def test_deleted_file_affects_modules_that_still_import_it(scene: Scene) -> None
         *("libs/right/c.py", "services/two/web.py"),
         "services/two:image",
     )
-    assert scene.graphs.asked == 2
+    assert scene.graphs.reads == 2
 
 
 def test_renamed_module_affects_the_importers_of_both_names(scene: Scene) -> None:

@@ -1,1 +1,1 @@
-"""The tools that set-up brings, one module for each kind."""
+"""The tools that set-up installs, one module for each kind."""

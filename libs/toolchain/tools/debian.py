@@ -1,4 +1,4 @@
-"""Downloads and unpacks Debian packages aside, as any user; it never installs into the machine."""
+"""Downloads Debian packages and unpacks them into a folder. Needs no root and installs nothing on the machine."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ MIRROR_VARIABLE = "PY_CICD_DEBIAN_MIRROR"
 
 
 def mirror(environ: Mapping[str, str], etc: Path = Path("/etc")) -> str:
-    """The Debian mirror this machine uses, for mmdebstrap as well as for us.
+    """Returns the address of the Debian mirror: the variable's value, else the one in apt's configuration.
 
-    Raise where apt's own configuration names none (Ubuntu) and the variable doesn't either: which mirror
-    to trust is the user's choice.
+    Raises PersonNeededError if neither names one (as on Ubuntu), because the user has to choose a mirror to trust.
     """
-    found = environ.get(MIRROR_VARIABLE) or next(_mirrors(etc / "apt"), "")
-    if not found:
+    address = environ.get(MIRROR_VARIABLE) or next(_mirrors(etc / "apt"), "")
+    if not address:
         raise PersonNeededError(
-            "This machine's apt knows no Debian mirror, and base images are made of Debian's packages.",
+            "apt on this machine is configured without a Debian mirror, which the tools and base images come from.",
             "Nothing was changed.",
             f"{MIRROR_VARIABLE}=http://MIRROR/debian ./ship doctor --fix",
         )
-    return found
+    return address
 
 
 def _mirrors(apt: Path) -> Iterator[str]:
-    """Archives of Debian proper: their address ends with /debian, which security's does not."""
+    """Yields the main archives in apt's configuration, whose addresses end with /debian. Those of security don't."""
     sources = [*sorted(apt.glob("sources.list.d/*.sources")), apt / "sources.list"]
     for path in [*sources, *sorted(apt.glob("sources.list.d/*.list"))]:
         if path.is_file():
@@ -41,21 +40,21 @@ def _mirrors(apt: Path) -> Iterator[str]:
                     yield address
 
 
-def apt_configuration(home: Path) -> str:
-    """An apt configuration that reads and writes under `home` alone."""
+def apt_configuration(folder: Path) -> str:
+    """Returns a configuration with which apt reads and writes only below `folder`."""
     return "\n".join(
         [
-            f'Dir::Etc::sourcelist "{home}/sources.list";',
+            f'Dir::Etc::sourcelist "{folder}/sources.list";',
             'Dir::Etc::sourceparts "-";',
             'Dir::Etc::preferencesparts "-";',
-            f'Dir::State "{home}";',
-            f'Dir::State::status "{home}/status";',
-            f'Dir::Cache "{home}/cache";',
-            'APT::Sandbox::User "";',  # as any user, and _apt can't read a home folder
+            f'Dir::State "{folder}";',
+            f'Dir::State::status "{folder}/status";',
+            f'Dir::Cache "{folder}/cache";',
+            'APT::Sandbox::User "";',  # the user _apt can't read home folders
             'APT::Get::List-Cleanup "0";',
             'Acquire::Languages "none";',
             'Acquire::Retries "3";',
-            # Old releases stay signed and unchanged long after their file says it is too old.
+            # The release files of old suites expire, but remain signed.
             'Acquire::Check-Valid-Until "0";',
             "",
         ]
@@ -63,38 +62,41 @@ def apt_configuration(home: Path) -> str:
 
 
 def source_line(suite: str, address: str) -> str:
-    """One apt source, verified with Debian's own archive keys."""
+    """Returns an apt source whose packages are verified with Debian's archive keys."""
     return f"deb [signed-by={KEYRING}] {address} {suite} main\n"
 
 
-def unpack(suite: str, packages: tuple[str, ...], address: str, aside: Path, root: Path) -> None:
-    """Download `packages` of `suite` and unpack them under `root`; `aside` is removed again."""
-    _need_debian()
+def unpack(suite: str, packages: tuple[str, ...], address: str, work: Path, root: Path) -> None:
+    """Downloads packages of a suite to `work`, unpacks them below `root` and removes `work`.
+
+    Raises ToolchainError if apt or dpkg is missing or fails.
+    """
+    _require_debian()
     for folder in ("lists/partial", "cache/archives/partial", "debs"):
-        (aside / folder).mkdir(parents=True)
-    (aside / "status").touch()
-    (aside / "sources.list").write_text(source_line(suite, address))
-    (aside / "apt.conf").write_text(apt_configuration(aside))
-    apt = ["apt-get", "-c", str(aside / "apt.conf"), "-q"]
-    run([*apt, "update"], f"read the list of Debian {suite}'s packages")
-    run([*apt, "download", *packages], f"download Debian {suite}'s packages", cwd=aside / "debs")
+        (work / folder).mkdir(parents=True)
+    (work / "status").touch()
+    (work / "sources.list").write_text(source_line(suite, address))
+    (work / "apt.conf").write_text(apt_configuration(work))
+    apt = ["apt-get", "-c", str(work / "apt.conf"), "-q"]
+    run([*apt, "update"], f"update the package lists of Debian {suite}")
+    run([*apt, "download", *packages], f"download packages of Debian {suite}", cwd=work / "debs")
     root.mkdir(parents=True, exist_ok=True)
-    for package in sorted((aside / "debs").glob("*.deb")):
+    for package in sorted((work / "debs").glob("*.deb")):
         run(["dpkg", "-x", str(package), str(root)], f"unpack {package.name}")
-    shutil.rmtree(aside)
+    shutil.rmtree(work)
 
 
-def _need_debian() -> None:
-    for need, package in (("apt-get", "apt"), ("dpkg", "dpkg")):
-        if shutil.which(need) is None:
+def _require_debian() -> None:
+    for command, package in (("apt-get", "apt"), ("dpkg", "dpkg")):
+        if shutil.which(command) is None:
             raise ToolchainError(
-                f"This machine has no {need}: the Pythons come from Debian's packages.",
+                f"This machine has no {command}, which unpacks tools from Debian's packages.",
                 "Nothing was changed.",
                 f"use Debian 12 or 13 or Ubuntu 24.04 on x86-64 (or install {package})",
             )
     if not KEYRING.is_file():
         raise ToolchainError(
-            f"Debian's archive keys are not at {KEYRING}.",
+            f"Debian's archive keys are missing: {KEYRING}.",
             "Nothing was changed.",
             "sudo apt-get install debian-archive-keyring",
         )

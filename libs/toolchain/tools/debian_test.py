@@ -1,4 +1,4 @@
-"""Tests of the mirror and of the apt configuration, which apt itself reads."""
+"""Tests of the choice of the mirror, and of the apt configuration, with apt itself."""
 
 import subprocess
 from pathlib import Path
@@ -34,7 +34,7 @@ def etc_with(tmp_path: Path, name: str, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "found"),
+    ("name", "text", "address"),
     [
         ("sources.list.d/debian.sources", DEB822, "http://mirror.example/debian"),
         ("sources.list", "deb http://a.example/debian/ trixie main\n", "http://a.example/debian/"),
@@ -54,33 +54,35 @@ def etc_with(tmp_path: Path, name: str, text: str) -> Path:
         ),
     ],
 )
-def test_the_mirror_is_the_one_that_the_machine_uses(
-    tmp_path: Path, name: str, text: str, found: str
+def test_the_mirror_comes_from_the_machines_apt_sources(
+    tmp_path: Path, name: str, text: str, address: str
 ) -> None:
     etc = etc_with(tmp_path, name, text)
-    assert mirror({}, etc) == found
+    assert mirror({}, etc) == address
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [("sources.list", "deb http://archive.example/ubuntu noble main\n"), ("preferences", "")],
 )
-def test_without_any_a_person_is_asked_for_one(tmp_path: Path, name: str, text: str) -> None:
+def test_without_a_mirror_the_error_names_the_variable_to_set(
+    tmp_path: Path, name: str, text: str
+) -> None:
     with pytest.raises(PersonNeededError, match="PY_CICD_DEBIAN_MIRROR"):
         mirror({}, etc_with(tmp_path, name, text))
 
 
-def test_the_caller_can_name_a_mirror(tmp_path: Path) -> None:
+def test_the_variable_overrides_the_machines_mirror(tmp_path: Path) -> None:
     etc = etc_with(tmp_path, "sources.list.d/debian.sources", DEB822)
     assert mirror({"PY_CICD_DEBIAN_MIRROR": "http://c.example/d"}, etc) == "http://c.example/d"
 
 
-def test_apt_reads_and_writes_below_our_folder_alone(tmp_path: Path) -> None:
-    home = tmp_path / "with a space"
-    home.mkdir()
-    (home / "apt.conf").write_text(apt_configuration(home))
-    argv = ["apt-config", "-c", str(home / "apt.conf"), "shell"]
-    asked = [
+def test_apt_reads_and_writes_only_below_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    (folder / "apt.conf").write_text(apt_configuration(folder))
+    argv = ["apt-config", "-c", str(folder / "apt.conf"), "shell"]
+    settings = [
         "L",
         "Dir::State::lists/d",
         "C",
@@ -88,13 +90,13 @@ def test_apt_reads_and_writes_below_our_folder_alone(tmp_path: Path) -> None:
         "S",
         "Dir::Etc::sourcelist/f",
     ]
-    done = subprocess.run([*argv, *asked], capture_output=True, text=True, check=True)
+    done = subprocess.run([*argv, *settings], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert len(lines) == 3
-    assert all(str(home) in line for line in lines), lines
+    assert all(str(folder) in line for line in lines), lines
 
 
-def test_sources_are_verified_with_debians_keys() -> None:
+def test_sources_are_verified_with_debians_archive_keys() -> None:
     line = source_line("trixie", "http://mirror.example/debian")
     assert line == (
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"

@@ -1,4 +1,4 @@
-"""Brings the emulator of GitLab's runner from npm by its lock, with the Node of a wheel; it never runs a pipeline."""
+"""Installs gitlab-ci-local, which runs GitLab pipelines locally, from npm by its lock with the Node of a wheel."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.process import run, tool_environment
-from toolchain.tools.tool import Piece
+from toolchain.tools.tool import Tool
 
 FILES = ("package.json", "package-lock.json")
-HOW = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
+NPM_ARGS = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
 
 
-def emulator_piece(locks: Path, venv: Path) -> Piece:
-    """The folder with `node_modules`; `venv` is the environment whose wheel holds Node and npm."""
+def gitlab_ci_local_tool(locks: Path, venv: Path) -> Tool:
+    """Returns the tool with `node_modules`; the virtual environment `venv` contains the wheel of Node and npm."""
 
-    def make(aside: Path, home: Path) -> None:
+    def build(staging: Path, folder: Path) -> None:
         for name in FILES:
-            shutil.copy2(locks / name, aside / name)
-        argv = [str(node(venv)), str(npm(venv)), *HOW]
-        run(argv, "install the emulator of GitLab's runner", cwd=aside, env=_environment(venv))
+            shutil.copy2(locks / name, staging / name)
+        argv = [str(node(venv)), str(npm(venv)), *NPM_ARGS]
+        run(argv, "install gitlab-ci-local", cwd=staging, env=_environment(venv))
 
-    return Piece(
+    return Tool(
         group="tools",
-        name="emulator",
-        title="the emulator of GitLab's runner",
-        inputs=("1", *((locks / name).read_text() for name in FILES), *HOW),
+        name="gitlab-ci-local",
+        title="gitlab-ci-local (runs the pipeline locally)",
+        inputs=("1", *((locks / name).read_text() for name in FILES), *NPM_ARGS),
         download_mb=2,
         seconds=4,
-        make=make,
+        build=build,
     )
 
 
 def node(venv: Path) -> Path:
-    """The program that runs it."""
+    """Returns the path of Node."""
     return _wheel(venv) / "bin" / "node"
 
 
 def npm(venv: Path) -> Path:
-    """The script that installs."""
+    """Returns the path of npm's script."""
     return _wheel(venv) / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
-def program(home: Path) -> Path:
-    """The emulator's script."""
-    return home / "node_modules" / "gitlab-ci-local" / "dist" / "index.js"
+def program(folder: Path) -> Path:
+    """Returns the path of gitlab-ci-local's script in the tool's folder."""
+    return folder / "node_modules" / "gitlab-ci-local" / "dist" / "index.js"
 
 
 def _wheel(venv: Path) -> Path:
@@ -54,6 +54,6 @@ def _wheel(venv: Path) -> Path:
 
 
 def _environment(venv: Path) -> Mapping[str, str]:
-    # npm starts `node` by name.
+    # npm looks for `node` on the PATH.
     path = f"{node(venv).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {**tool_environment(os.environ), "PATH": path}

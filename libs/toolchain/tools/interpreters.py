@@ -1,8 +1,8 @@
-"""The two Pythons, always the same whatever the machine has; it never uses one of the machine's.
+"""Installs Python 3.13 and 3.9 from Debian's packages, independent of the machine's own Python.
 
-Debian's packages are unpacked aside with the libc and the libraries they were built with, and the
-executable is told by patchelf to load those. So Python 3.13 of Debian 13 runs on Debian 12, and
-`sys.executable` is an ordinary file that venvs and Pants can use.
+The packages are unpacked together with the libc and the libraries they were built with, and patchelf makes the
+executable load these. So Debian 13's Python 3.13 runs on Debian 12, and `sys.executable` is an ordinary file that
+virtual environments and Pants can use.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from toolchain.errors import ToolchainError
 from toolchain.process import run
 from toolchain.tools.debian import unpack
-from toolchain.tools.tool import Piece
+from toolchain.tools.tool import Tool
 
-RECIPE = "2"  # raise it when the code below makes something else of the same packages
+RECIPE = "2"  # increase it when the code below produces something else from the same packages
 TRIPLET = "x86_64-linux-gnu"
 LOADER = "ld-linux-x86-64.so.2"
 WHEELS = "usr/share/python-wheels/"
@@ -24,11 +24,11 @@ WHEELS = "usr/share/python-wheels/"
 
 @dataclass(frozen=True)
 class Interpreter:
-    """One Python: the Debian release it is from and the packages that make it whole."""
+    """A Python version: its Debian suite and all packages that it needs."""
 
     version: str
     suite: str
-    libc: str  # where the packages of that release put their libc, below their root
+    libc: str  # the folder of the suite's libc, relative to the root of its packages
     packages: tuple[str, ...]
     download_mb: int
 
@@ -62,60 +62,62 @@ PYTHON_39 = Interpreter(
 )
 
 
-def executable(interpreter: Interpreter, home: Path) -> Path:
-    """The Python to start."""
-    return home / "usr" / "bin" / f"python{interpreter.version}"
+def executable(interpreter: Interpreter, folder: Path) -> Path:
+    """Returns the path of the executable in the tool's folder."""
+    return folder / "usr" / "bin" / f"python{interpreter.version}"
 
 
-def interpreter_piece(interpreter: Interpreter, address: str, patchelf: Path) -> Piece:
-    """The Python as a piece; `address` is the Debian mirror."""
+def interpreter_tool(interpreter: Interpreter, mirror: str, patchelf: Path) -> Tool:
+    """Returns the Python as a tool; `mirror` is the Debian mirror's address."""
 
-    def make(aside: Path, home: Path) -> None:
-        _need_x86_64()
+    def build(staging: Path, folder: Path) -> None:
+        _require_x86_64()
         packages = interpreter.packages
-        unpack(interpreter.suite, packages, address, aside / ".apt", aside)
-        _load_own_libraries(interpreter, aside, home, patchelf)
-        _point_at_own_wheels(interpreter, aside, home)
+        unpack(interpreter.suite, packages, mirror, staging / ".apt", staging)
+        _load_own_libraries(interpreter, staging, folder, patchelf)
+        _use_own_wheels(interpreter, staging, folder)
 
-    return Piece(
+    return Tool(
         group="pythons",
         name=interpreter.version,
-        title=f"Python {interpreter.version} (Debian {interpreter.suite}'s, unpacked aside)",
+        title=f"Python {interpreter.version} (from Debian {interpreter.suite})",
         inputs=(RECIPE, interpreter.version, interpreter.suite, *interpreter.packages),
         download_mb=interpreter.download_mb,
         seconds=8,
-        make=make,
+        build=build,
     )
 
 
-def _load_own_libraries(interpreter: Interpreter, aside: Path, home: Path, patchelf: Path) -> None:
-    binary = executable(interpreter, aside)
+def _load_own_libraries(
+    interpreter: Interpreter, staging: Path, folder: Path, patchelf: Path
+) -> None:
+    binary = executable(interpreter, staging)
     loader = f"{interpreter.libc}/{LOADER}"
-    folders = dict.fromkeys([interpreter.libc, f"usr/lib/{TRIPLET}"])
-    # DT_RPATH (not RUNPATH): it also holds for what the libraries and wheels load in turn.
-    rpath = ":".join(f"$ORIGIN/../../{folder}" for folder in folders)
-    change = ["--set-interpreter", str(home / loader), "--force-rpath", "--set-rpath", rpath]
+    libraries = dict.fromkeys([interpreter.libc, f"usr/lib/{TRIPLET}"])
+    # DT_RPATH instead of RUNPATH, because it also applies to libraries that libraries and wheels load.
+    rpath = ":".join(f"$ORIGIN/../../{library}" for library in libraries)
+    change = ["--set-interpreter", str(folder / loader), "--force-rpath", "--set-rpath", rpath]
     run([str(patchelf), *change, str(binary)], f"prepare Python {interpreter.version}")
-    # The loader named in the file exists after the rename only; started by hand it must work now.
+    # The loader's path in the executable exists only after the rename, so the check starts the loader itself.
     check = "import ctypes, lzma, ssl, sqlite3, venv, zlib; ctypes.CDLL('libstdc++.so.6')"
     run(
-        [str(aside / loader), str(binary), "-I", "-c", check],
+        [str(staging / loader), str(binary), "-I", "-c", check],
         f"start the unpacked Python {interpreter.version}",
     )
 
 
-def _point_at_own_wheels(interpreter: Interpreter, aside: Path, home: Path) -> None:
-    """`venv` takes pip from a folder whose absolute path Debian wrote into sysconfig."""
-    library = aside / "usr" / "lib" / f"python{interpreter.version}"
+def _use_own_wheels(interpreter: Interpreter, staging: Path, folder: Path) -> None:
+    """Corrects the absolute path in sysconfig from which `venv` takes pip."""
+    library = staging / "usr" / "lib" / f"python{interpreter.version}"
     for path in library.glob("_sysconfigdata*.py"):
         old = f"'WHEEL_PKG_DIR': '/{WHEELS}'"
-        path.write_text(path.read_text().replace(old, f"'WHEEL_PKG_DIR': {str(home / WHEELS)!r}"))
+        path.write_text(path.read_text().replace(old, f"'WHEEL_PKG_DIR': {str(folder / WHEELS)!r}"))
 
 
-def _need_x86_64() -> None:
+def _require_x86_64() -> None:
     if platform.machine() != "x86_64":
         raise ToolchainError(
-            f"py-cicd runs on x86-64; this machine is {platform.machine()}.",
+            f"py-cicd needs an x86-64 machine, this one is {platform.machine()}.",
             "Nothing was changed.",
             "use an x86-64 machine",
         )

@@ -1,6 +1,6 @@
-"""Builds from PyPI the Pex program that Pants would fetch from a code host; it never fetches it.
+"""Builds the Pex program for Pants from PyPI, which Pants would otherwise download from a code host.
 
-Pex names the same bytes on every machine, so pants.toml pins their sha and Pants checks it.
+The program has the same bytes on every machine, so that pants.toml can pin its SHA-256.
 """
 
 from __future__ import annotations
@@ -14,36 +14,38 @@ from toolchain.process import (
     run,
     tool_environment,
 )
-from toolchain.tools.tool import Piece
+from toolchain.tools.tool import Tool
 
-# --no-strip-pex-env: without it Pex resolves into a cache outside Pants' own.
-HOW = ("--no-compile", "--disable-cache", "--no-strip-pex-env", "--include-tools")
+# --no-strip-pex-env: without it Pex uses a cache outside of Pants' own.
+PEX_ARGS = ("--no-compile", "--disable-cache", "--no-strip-pex-env", "--include-tools")
 
 
-def pex_cli_piece(lock: Path, python: Path) -> Piece:
-    """The folder that holds `pex`; `python` is that of an environment with Pex in it."""
+def pex_cli_tool(lock: Path, python: Path) -> Tool:
+    """Returns the tool whose folder contains `pex`; `python` is that of a virtual environment with Pex."""
 
-    def make(aside: Path, home: Path) -> None:
-        output = ["-o", str(aside / "pex")]
-        env = pex_environment(os.environ, aside)
+    def build(staging: Path, folder: Path) -> None:
+        output = ["-o", str(staging / "pex")]
+        env = pex_environment(os.environ, staging)
         bundle = ca_bundle(os.environ)
-        trust = ["--cert", bundle] if bundle else []  # Pex lets its pip read no variable
-        argv = [str(python), "-m", "pex", "-r", str(lock), "-c", "pex", *HOW, *trust, *output]
-        run(argv, "build the Pex program", cwd=aside, env=env)
+        trust = ["--cert", bundle] if bundle else []  # Pex hides SSL_CERT_FILE from its pip
+        argv = [str(python), "-m", "pex", "-r", str(lock), "-c", "pex", *PEX_ARGS, *trust, *output]
+        run(argv, "build the Pex program", cwd=staging, env=env)
 
-    return Piece(
+    return Tool(
         group="tools",
         name="pex",
         title="the Pex program for Pants",
-        inputs=("2", lock.read_text(), *HOW),
+        inputs=("2", lock.read_text(), *PEX_ARGS),
         download_mb=10,
         seconds=13,
-        make=make,
+        build=build,
     )
 
 
-def pex_environment(environ: Mapping[str, str], aside: Path) -> dict[str, str]:
-    """The caller's, less what Pex would write into the program as the place of its cache."""
-    astray = ("PEX", "XDG_CACHE_HOME")
-    env = {name: v for name, v in tool_environment(environ).items() if not name.startswith(astray)}
-    return {**env, "TMPDIR": str(aside), "PYTHONHASHSEED": "0"}
+def pex_environment(environ: Mapping[str, str], staging: Path) -> dict[str, str]:
+    """Returns the caller's environment without the variables whose values Pex would write into the program."""
+    unwanted = ("PEX", "XDG_CACHE_HOME")
+    env = {
+        name: v for name, v in tool_environment(environ).items() if not name.startswith(unwanted)
+    }
+    return {**env, "TMPDIR": str(staging), "PYTHONHASHSEED": "0"}

@@ -1,7 +1,6 @@
-"""Programs that check what ships: promtool its rules, a live Prometheus its dashboards, Compose its compose files.
+"""Installs the programs that tests run: Prometheus, Alertmanager, Pushgateway, their tools and Compose.
 
-They are Debian's packages unpacked aside, of the suite that the hosts' images are made of, so that tests ask the
-version that runs; it never starts one.
+They are unpacked from the Debian suite of the hosts' base images, so tests use the versions that run in production.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from toolchain.errors import ToolchainError
 from toolchain.tools.debian import unpack
-from toolchain.tools.tool import Piece
+from toolchain.tools.tool import Tool
 
 RECIPE = "1"
 SUITE = "forky"
@@ -27,30 +26,30 @@ PROGRAMS = {
     "alertmanager": "usr/bin/prometheus-alertmanager",
     "amtool": "usr/bin/amtool",
     "pushgateway": "usr/bin/prometheus-pushgateway",
-    # A plugin of the docker program, which runs by itself and needs no engine for `config`.
+    # A plugin of Docker's client that also runs without it. `config` needs no Docker daemon.
     "docker-compose": "usr/libexec/docker/cli-plugins/docker-compose",
 }
-"""The programs by the fixed names that tests use, and where Debian's packages have them."""
+"""The paths of the programs in Debian's packages, by the names under which tests find them."""
 
 
-def checkers_piece(address: str) -> Piece:
-    """The folder that holds them; `address` is the Debian mirror."""
+def test_programs_tool(mirror: str) -> Tool:
+    """Returns the tool with all programs; `mirror` is the Debian mirror's address."""
 
-    def make(aside: Path, home: Path) -> None:
-        unpack(SUITE, PACKAGES, address, aside / ".apt", aside)
-        if lacking := [path for path in PROGRAMS.values() if not (aside / path).exists()]:
+    def build(staging: Path, folder: Path) -> None:
+        unpack(SUITE, PACKAGES, mirror, staging / ".apt", staging)
+        if missing := [path for path in PROGRAMS.values() if not (staging / path).exists()]:
             raise ToolchainError(
-                f"Debian {SUITE}'s packages no longer hold {', '.join(lacking)}.",
+                f"Debian {SUITE}'s packages no longer contain {', '.join(missing)}.",
                 "Nothing was changed.",
                 "change PACKAGES in libs/toolchain/tools/test_programs.py",
             )
 
-    return Piece(
+    return Tool(
         group="tools",
-        name="checkers",
-        title=f"Prometheus and its tools, Compose (Debian {SUITE}'s, unpacked aside)",
+        name="test-programs",
+        title=f"Prometheus and its tools, Compose (from Debian {SUITE})",
         inputs=(RECIPE, SUITE, *PACKAGES),
         download_mb=94,
         seconds=12,
-        make=make,
+        build=build,
     )

@@ -1,7 +1,7 @@
-"""Tools kept in the cache, one folder each, keyed by what decides their content.
+"""Tools in the cache: each has a folder of its own, named by a hash of the tool's inputs.
 
-A piece is there whole or not at all: it is made in a folder aside and renamed, under a file lock
-that two clones share. It never removes or changes a piece that is whole.
+A tool is installed completely or not at all: it is built in a staging folder, which is renamed at the end. A file lock
+makes sure that two clones don't build the same tool at once.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ RECORD = "made.json"
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One tool: `make(aside, home)` fills `aside`, which then becomes `home`.
+class Tool:
+    """A tool and how to build it: `build(staging, folder)` fills `staging`, which is then renamed to `folder`.
 
-    `inputs` is all that decides the content; `download_mb` and `seconds` are estimates for people.
+    `inputs` determine the content and therefore the key. `download_mb` and `seconds` are estimates that the user sees.
     """
 
     group: str
@@ -33,55 +33,57 @@ class Piece:
     inputs: tuple[str, ...]
     download_mb: int
     seconds: int
-    make: Callable[[Path, Path], None]
+    build: Callable[[Path, Path], None]
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits over the inputs."""
+        """Twelve hexadecimal digits of the inputs' SHA-256."""
         return hashlib.sha256("\0".join(self.inputs).encode()).hexdigest()[:12]
 
-    def home(self, cache: Path, *others: Path) -> Path:
-        """The folder the piece has when it is whole: in one of `others` if it is there, else in `cache`."""
+    def folder(self, cache: Path, *others: Path) -> Path:
+        """Returns the tool's folder: in one of `others` if it is installed there, else in `cache`."""
         name = f"{self.name}-{self.key}"
-        homes = [other / self.group / name for other in others]
-        return next((home for home in homes if _is_whole(home)), cache / self.group / name)
+        folders = [other / self.group / name for other in others]
+        return next(
+            (folder for folder in folders if _is_complete(folder)), cache / self.group / name
+        )
 
-    def is_whole(self, cache: Path, *others: Path) -> bool:
-        """Whether the piece can be used as it is."""
-        return _is_whole(self.home(cache, *others))
-
-
-def _is_whole(home: Path) -> bool:
-    return (home / RECORD).is_file()
+    def is_installed(self, cache: Path, *others: Path) -> bool:
+        """Returns whether the tool is installed in one of the caches."""
+        return _is_complete(self.folder(cache, *others))
 
 
-def bring(piece: Piece, cache: Path, *others: Path) -> Path:
-    """Return the piece's home, making it first, in `cache`, if need be."""
-    home = piece.home(cache, *others)
-    if _is_whole(home):
-        return home
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with locked(home.parent / f".{home.name}.lock"):
-        if not _is_whole(home):
-            _make(piece, home)
-    return home
+def _is_complete(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
 
 
-def _make(piece: Piece, home: Path) -> None:
-    aside = home.parent / f".{home.name}.aside"
-    shutil.rmtree(aside, ignore_errors=True)
-    shutil.rmtree(home, ignore_errors=True)
-    aside.mkdir()
+def install_tool(tool: Tool, cache: Path, *others: Path) -> Path:
+    """Builds the tool in `cache` unless it is installed. Returns its folder."""
+    folder = tool.folder(cache, *others)
+    if _is_complete(folder):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.parent / f".{folder.name}.lock"):
+        if not _is_complete(folder):
+            _build(tool, folder)
+    return folder
+
+
+def _build(tool: Tool, folder: Path) -> None:
+    staging = folder.parent / f".{folder.name}.staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.mkdir()
     started = time.monotonic()
-    piece.make(aside, home)
-    record = {"piece": piece.name, "key": piece.key, "seconds": round(time.monotonic() - started)}
-    (aside / RECORD).write_text(json.dumps(record) + "\n")
-    os.rename(aside, home)
+    tool.build(staging, folder)
+    record = {"tool": tool.name, "key": tool.key, "seconds": round(time.monotonic() - started)}
+    (staging / RECORD).write_text(json.dumps(record) + "\n")
+    os.rename(staging, folder)
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a kernel lock on `path`; the kernel lets it go when the process ends, however."""
+    """Holds a lock on `path` inside the `with` block. The kernel releases it if the process dies."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

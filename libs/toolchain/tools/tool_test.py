@@ -1,4 +1,4 @@
-"""Tests of pieces: whole or not there, made once, also by two at the same time."""
+"""Tests of tools: installed completely or not at all, and built once, also by two clones at the same time."""
 
 import threading
 import time
@@ -7,69 +7,72 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.tools.tool import Piece, bring
+from toolchain.tools.tool import Tool, install_tool
 
 
-def piece_of(make: Callable[[Path, Path], None], *inputs: str) -> Piece:
-    return Piece("tools", "thing", "a thing", inputs, download_mb=1, seconds=1, make=make)
+def tool_with(build: Callable[[Path, Path], None], *inputs: str) -> Tool:
+    return Tool("tools", "thing", "a thing", inputs, download_mb=1, seconds=1, build=build)
 
 
-def test_a_piece_is_made_once_and_found_afterwards(tmp_path: Path) -> None:
-    made: list[Path] = []
+def test_a_tool_is_built_once_and_found_afterwards(tmp_path: Path) -> None:
+    built: list[Path] = []
 
-    def make(aside: Path, home: Path) -> None:
-        (aside / "file").write_text("x")
-        made.append(home)
+    def build(staging: Path, folder: Path) -> None:
+        (staging / "file").write_text("x")
+        built.append(folder)
 
-    piece = piece_of(make, "a")
-    assert bring(piece, tmp_path) == bring(piece, tmp_path) == piece.home(tmp_path)
-    assert made == [piece.home(tmp_path)]
-    assert (piece.home(tmp_path) / "file").read_text() == "x"
-
-
-def test_a_piece_that_was_brought_is_not_made(tmp_path: Path) -> None:
-    own, brought = tmp_path / "own", tmp_path / "brought"
-    made: list[Path] = []
-    piece = piece_of(lambda aside, home: made.append(home), "a")
-    there = bring(piece, brought)
-    assert bring(piece, own, brought) == piece.home(own, brought) == there
-    assert (made, piece.is_whole(own, brought), piece.is_whole(own)) == ([there], True, False)
-    newer = piece_of(lambda aside, home: made.append(home), "b")
-    assert bring(newer, own, brought) == newer.home(own)
+    tool = tool_with(build, "a")
+    assert install_tool(tool, tmp_path) == install_tool(tool, tmp_path) == tool.folder(tmp_path)
+    assert built == [tool.folder(tmp_path)]
+    assert (tool.folder(tmp_path) / "file").read_text() == "x"
 
 
-def test_a_piece_that_failed_is_not_there_and_the_next_try_starts_anew(tmp_path: Path) -> None:
-    def fail(aside: Path, home: Path) -> None:
-        (aside / "half").touch()
+def test_a_preinstalled_tool_is_not_built(tmp_path: Path) -> None:
+    own, preinstalled = tmp_path / "own", tmp_path / "preinstalled"
+    built: list[Path] = []
+    tool = tool_with(lambda staging, folder: built.append(folder), "a")
+    folder = install_tool(tool, preinstalled)
+    assert install_tool(tool, own, preinstalled) == tool.folder(own, preinstalled) == folder
+    installed = (tool.is_installed(own, preinstalled), tool.is_installed(own))
+    assert (built, *installed) == ([folder], True, False)
+    newer = tool_with(lambda staging, folder: built.append(folder), "b")
+    assert install_tool(newer, own, preinstalled) == newer.folder(own)
+
+
+def test_a_failed_build_leaves_no_tool_and_the_next_one_starts_empty(tmp_path: Path) -> None:
+    def fail(staging: Path, folder: Path) -> None:
+        (staging / "half").touch()
         raise RuntimeError
 
-    def make(aside: Path, home: Path) -> None:
-        (aside / "all").touch()
+    def build(staging: Path, folder: Path) -> None:
+        (staging / "all").touch()
 
     with pytest.raises(RuntimeError):
-        bring(piece_of(fail), tmp_path)
-    assert not piece_of(fail).is_whole(tmp_path)
-    home = bring(piece_of(make), tmp_path)
-    assert sorted(path.name for path in home.iterdir()) == ["all", "made.json"]
+        install_tool(tool_with(fail), tmp_path)
+    assert not tool_with(fail).is_installed(tmp_path)
+    folder = install_tool(tool_with(build), tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["all", "made.json"]
 
 
-def test_the_home_follows_the_inputs(tmp_path: Path) -> None:
-    def make(aside: Path, home: Path) -> None: ...
+def test_the_folder_depends_on_the_inputs(tmp_path: Path) -> None:
+    def build(staging: Path, folder: Path) -> None: ...
 
-    assert piece_of(make, "a", "b").home(tmp_path) != piece_of(make, "ab").home(tmp_path)
-    assert piece_of(make, "a").home(tmp_path) == piece_of(make, "a").home(tmp_path)
+    assert tool_with(build, "a", "b").folder(tmp_path) != tool_with(build, "ab").folder(tmp_path)
+    assert tool_with(build, "a").folder(tmp_path) == tool_with(build, "a").folder(tmp_path)
 
 
-def test_two_clones_that_set_up_at_once_make_one_piece(tmp_path: Path) -> None:
-    made: list[str] = []
+def test_clones_that_install_at_the_same_time_build_a_tool_once(tmp_path: Path) -> None:
+    built: list[str] = []
 
-    def make(aside: Path, home: Path) -> None:
+    def build(staging: Path, folder: Path) -> None:
         time.sleep(0.05)
-        made.append(threading.current_thread().name)
+        built.append(threading.current_thread().name)
 
-    clones = [threading.Thread(target=bring, args=(piece_of(make), tmp_path)) for _ in range(4)]
+    clones = [
+        threading.Thread(target=install_tool, args=(tool_with(build), tmp_path)) for _ in range(4)
+    ]
     for clone in clones:
         clone.start()
     for clone in clones:
         clone.join()
-    assert len(made) == 1
+    assert len(built) == 1

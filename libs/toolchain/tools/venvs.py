@@ -1,4 +1,4 @@
-"""Makes a virtual environment from a hash-pinned lock with uv; it never resolves anything."""
+"""Creates virtual environments from hash-pinned locks with uv."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.process import run, tool_environment
-from toolchain.tools.tool import Piece
+from toolchain.tools.tool import Tool
 
 
 @dataclass(frozen=True)
 class Venv:
-    """What one virtual environment is made of; `lock` is relative to the folder of the locks."""
+    """A virtual environment and its lock, a path relative to the folder of the locks."""
 
     name: str
     title: str
@@ -24,10 +24,10 @@ class Venv:
 
 SHIP = Venv("ship", "the libraries of ship", "default.lock", download_mb=110, seconds=15)
 PANTS = Venv("pants", "Pants 2.17.1", "tools/pants.lock", download_mb=40, seconds=12)
-RUFF = Venv("ruff", "ruff, to fix and format by hand", "tools/ruff.lock", download_mb=11, seconds=2)
+RUFF = Venv("ruff", "ruff (fixes and formats code)", "tools/ruff.lock", download_mb=11, seconds=2)
 PIPELINE = Venv(
     "pipeline",
-    "what checks and runs the pipeline offline",
+    "tools that check the pipeline",
     "tools/pipeline.lock",
     download_mb=75,
     seconds=8,
@@ -35,35 +35,35 @@ PIPELINE = Venv(
 PEX = Venv("pex", "Pex 2.60.2", "tools/pex.lock", download_mb=5, seconds=3)
 
 
-def venv_piece(venv: Venv, locks: Path, python: Path, uv: Path) -> Piece:
-    """The environment as a piece; `python` is the interpreter it links to."""
+def venv_tool(venv: Venv, locks: Path, python: Path, uv: Path) -> Tool:
+    """Returns the virtual environment as a tool; it links to the interpreter `python`."""
     lock = locks / venv.lock
 
-    def make(aside: Path, home: Path) -> None:
+    def build(staging: Path, folder: Path) -> None:
         env = uv_environment(os.environ)
-        environment = aside / "venv"
-        create = [str(uv), "venv", "-q", "--relocatable", "--python", str(python)]
-        run([*create, str(environment)], f"make a virtual environment for {venv.title}", env=env)
+        created = staging / "venv"
+        create = [str(uv), "venv", "-q", "--relocatable", "--python", str(python), str(created)]
+        run(create, f"create a virtual environment for {venv.title}", env=env)
         install = [str(uv), "pip", "sync", "-q", "--require-hashes", "--compile-bytecode"]
-        into = ["--python", str(environment / "bin" / "python"), str(lock)]
+        into = ["--python", str(created / "bin" / "python"), str(lock)]
         run([*install, *into], f"install {venv.title}", env=env)
-        for entry in environment.iterdir():
-            entry.rename(aside / entry.name)
-        environment.rmdir()
+        for entry in created.iterdir():
+            entry.rename(staging / entry.name)
+        created.rmdir()
 
-    return Piece(
+    return Tool(
         group="venvs",
         name=venv.name,
         title=venv.title,
         inputs=("2", lock.read_text(), str(python)),
         download_mb=venv.download_mb,
         seconds=venv.seconds,
-        make=make,
+        build=build,
     )
 
 
 def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """uv without configuration files and downloads of its own, on the index that pip is told of."""
+    """Returns an environment in which uv reads no configuration files, downloads no Python and uses pip's index."""
     env = tool_environment(environ)
     env |= {"UV_NO_CONFIG": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy"}
     if environ.get("PIP_INDEX_URL"):

@@ -1,4 +1,4 @@
-// Numbers as people read them; the same rules as the templates' filters.
+// Formats numbers for people, by the same rules as the templates' filters.
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 export function inBytes(count) {

@@ -1,8 +1,8 @@
-// The dials and the small curves; each keeps its last minute or so of values.
+// Gauges and sparklines. Each keeps its last 60 values.
 import { inBytes } from "./format.js";
 
-const KEPT = 60;
-const FEWEST = 15; // a young curve fills its width after this many values
+const MAX_VALUES = 60;
+const MIN_VALUES = 15; // a new curve spans its full width after this many values
 const WIDTH = 120;
 const HEIGHT = 32;
 
@@ -10,15 +10,15 @@ class Curve {
   constructor(svg, ceiling) {
     this.line = svg.querySelector("polyline");
     this.area = svg.querySelector("polygon");
-    this.ceiling = ceiling; // null: as high as the highest value
+    this.ceiling = ceiling; // null: scale to the highest value
     this.values = [];
   }
 
   add(value) {
     this.values.push(value);
-    if (this.values.length > KEPT) this.values.shift();
+    if (this.values.length > MAX_VALUES) this.values.shift();
     const top = this.ceiling ?? Math.max(...this.values, 1);
-    const span = Math.max(this.values.length, FEWEST) - 1;
+    const span = Math.max(this.values.length, MIN_VALUES) - 1;
     const from = span + 1 - this.values.length;
     const points = this.values.map((each, index) => {
       const x = ((from + index) / span) * WIDTH;

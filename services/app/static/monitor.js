@@ -1,4 +1,4 @@
-// The live monitor: asks for a sample, shows it, and asks again after the chosen time.
+// The live monitor: fetches a sample, shows it, and repeats after the chosen interval.
 import { findGauges } from "./gauges.js";
 import { ProcessTable } from "./processes.js";
 
@@ -27,28 +27,28 @@ async function update() {
     ]);
     for (const gauge of gauges) gauge.show(reading);
     table.show(processes);
-    showWho(headers);
-    showWhen(reading.sampled_at);
-    say(paused ? "Paused" : "Live");
+    showReplica(headers);
+    showTime(reading.sampled_at);
+    showState(paused ? "Paused" : "Live");
   } catch (error) {
-    say("No answer, trying again");
+    showState("No answer, trying again");
   }
-  plan();
+  schedule();
 }
 
-function plan() {
+function schedule() {
   clearTimeout(timer);
   if (!paused && !document.hidden) timer = setTimeout(update, interval.value * 1000);
 }
 
-// Announced by screen readers, so only a change is written.
-function say(state) {
+// Screen readers announce this text, so it is written only when it changes.
+function showState(state) {
   const element = find("state");
   if (element.textContent !== state) element.textContent = state;
   document.body.dataset.state = state === "Live" ? "live" : state === "Paused" ? "paused" : "lost";
 }
 
-function showWhen(sampledAt) {
+function showTime(sampledAt) {
   updates += 1;
   find("updates").textContent = updates;
   const when = new Date(sampledAt * 1000);
@@ -57,11 +57,11 @@ function showWhen(sampledAt) {
   time.textContent = when.toLocaleTimeString([], { hour12: false });
 }
 
-function showWho(headers) {
+function showReplica(headers) {
   const replica = headers.get("X-Replica") ?? "unknown";
   const release = headers.get("X-Release") ?? "unknown";
-  const seen = answeredBy.get(replica) ?? { count: 0 };
-  answeredBy.set(replica, { release, count: seen.count + 1 });
+  const previous = answeredBy.get(replica) ?? { count: 0 };
+  answeredBy.set(replica, { release, count: previous.count + 1 });
   const chips = [...answeredBy].sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }));
   find("replicas").replaceChildren(
     ...chips.map(([name, { release: from, count }]) => {
@@ -80,7 +80,7 @@ function showWho(headers) {
 interval.addEventListener("input", () => {
   find("interval-text").textContent = `${interval.value} s`;
   interval.setAttribute("aria-valuetext", `${interval.value} second${interval.value === "1" ? "" : "s"}`);
-  plan();
+  schedule();
 });
 
 pause.addEventListener("click", () => {
@@ -88,7 +88,7 @@ pause.addEventListener("click", () => {
   pause.setAttribute("aria-pressed", `${paused}`);
   if (paused) {
     clearTimeout(timer);
-    say("Paused");
+    showState("Paused");
   } else {
     update();
   }

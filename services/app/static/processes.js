@@ -1,4 +1,4 @@
-// The process table: sorted by the column whose heading was pressed, filtered by what was typed.
+// The process table: click a heading to sort, type to filter.
 import { inSeconds } from "./format.js";
 
 const COLUMNS = [
@@ -40,7 +40,7 @@ export class ProcessTable {
   }
 
   sortBy(key) {
-    // Numbers are most wanted from the top, names from A.
+    // Usage columns start with the highest value, names and PIDs with the lowest.
     this.descending = key === this.key ? !this.descending : key !== "name" && key !== "pid";
     this.key = key;
     for (const heading of this.headings) {
@@ -54,9 +54,9 @@ export class ProcessTable {
   }
 
   draw() {
-    const wanted = this.filter.value.trim().toLowerCase();
+    const query = this.filter.value.trim().toLowerCase();
     const shown = this.processes.filter(
-      (process) => !wanted || process.name.toLowerCase().includes(wanted) || `${process.pid}` === wanted,
+      (process) => !query || process.name.toLowerCase().includes(query) || `${process.pid}` === query,
     );
     const column = COLUMNS.find((each) => each.key === this.key);
     const sign = this.descending ? -1 : 1;

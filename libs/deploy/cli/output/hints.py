@@ -1,6 +1,6 @@
-"""Lets the commands in a text go to the environment that was named; never writes a command itself.
+"""Adds --env and --sandbox to the commands that a message suggests.
 
-Errors say the next command without it: what raises them doesn't know by which name the environment was called.
+Errors name the next command without them, because the code that raises them doesn't know the options of this call.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ _SANDBOX_ONLY = {"up", "down"}
 _DEFAULT = "sandbox"
 
 
-def complete(text: str, asked: Namespace, verbs: Collection[str]) -> str:
-    """Adds the --env and --sandbox of this call to each `./ship VERB` of these verbs that doesn't say its own.
+def complete(text: str, arguments: Namespace, verbs: Collection[str]) -> str:
+    """Adds this call's --env and --sandbox to each `./ship VERB` in `text` that has none of its own.
 
-    They follow the verb, since only a reader knows where in a sentence a command ends.
+    They follow the verb directly, because the end of a command within a sentence can't be found.
     """
 
     def one(found: re.Match[str]) -> str:
         verb, rest = found["verb"], found["rest"]
         if verb not in verbs:
             return found[0]
-        named = {"--env": asked.env, "--sandbox": asked.sandbox}
+        named = {"--env": arguments.env, "--sandbox": arguments.sandbox}
         if verb in _SANDBOX_ONLY:
             del named["--env"]
         words = [

@@ -1,4 +1,4 @@
-"""The next command goes where the failed one went."""
+"""A suggested command addresses the same environment as the failed one."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ def completed(text: str, env: str = "sandbox", sandbox: str = "sandbox") -> str:
         ("free some space and run this again", "free some space and run this again"),
     ],
 )  # fmt: skip
-def test_a_command_names_the_environment_unless_it_is_the_default(text: str, there: str) -> None:
+def test_a_suggested_command_names_the_environment_unless_it_is_the_default(
+    text: str, there: str
+) -> None:
     assert completed(text) == text
     assert completed(text, "production") == there
 
 
-def test_another_sandbox_is_named_too() -> None:
+def test_a_suggested_command_names_a_sandbox_other_than_the_default() -> None:
     assert completed("./ship up --yes", sandbox="mine") == "./ship up --sandbox mine --yes"
     text = "./ship down --sandbox other && ./ship up --sandbox other"
     assert completed(text, sandbox="mine") == text
 
 
-def test_the_verbs_take_what_was_added() -> None:
+def test_every_verb_accepts_the_added_options() -> None:
     env = "a folder/environment.toml"
     for command in (
         f"./ship promote app --release {RELEASE}",

@@ -1,6 +1,6 @@
-"""The one way out for text: stdout and stderr of this process, with secrets taken out; never changes anything else.
+"""Removes secrets from everything that this process writes to stdout and stderr.
 
-What a traceback, a warning or a library writes goes through it too.
+That includes what a traceback, a warning or a library writes.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any, TextIO
 
 
 class RedactedStream:
-    """A text stream that writes what `redact` leaves."""
+    """A text stream that redacts what it writes."""
 
     def __init__(self, inner: TextIO, redact: Callable[[str], str]) -> None:
         self._inner = inner
         self._redact = redact
 
     def write(self, text: str) -> int:
-        """Writes a text, redacted as a whole: lines are to be written in one piece."""
+        """Writes a text after redacting it. A secret split over two calls is not found: write whole lines."""
         self._inner.write(self._redact(text))
         return len(text)
 
@@ -32,6 +32,6 @@ class RedactedStream:
 
 
 def redact_output(redact: Callable[[str], str]) -> None:
-    """Puts this process's stdout and stderr behind `redact`, for good."""
+    """Replaces this process's stdout and stderr with streams that redact, for the rest of its life."""
     streams: Any = (RedactedStream(sys.stdout, redact), RedactedStream(sys.stderr, redact))
     sys.stdout, sys.stderr = streams

@@ -1,4 +1,4 @@
-"""`ship affected`: what a change reaches, each with why; changes nothing."""
+"""`ship affected`: what a change reaches, and why."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--base",
         metavar="REF",
-        help="measure against where HEAD left REF (default: what the pipeline says, else origin's default branch)",
+        help="compare with the merge base of HEAD and REF (default: the pipeline's base, else origin's default branch)",
     )
     parser.add_argument(
         "--since",
         metavar="ENV",
-        help="measure against the last revision that GitLab recorded as deployed to ENV, such as nightly",
+        help="compare with the last revision that GitLab recorded as deployed to ENV, such as nightly",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="write the JSON document to a file, for --selection"
@@ -31,7 +31,7 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--missed",
         metavar="REPORTS",
-        help="exit 1 if a test failed in these reports of a full run that would not have been selected",
+        help="exit 1 if these reports of a full run contain a failed test that the selection leaves out",
     )
 
 
@@ -44,7 +44,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         base = recorded(context, arguments.since)
     selection = affected(context, base)
     if selection.mode == "changed":
-        # The document names services and images alone: why they are in it is said beside it.
+        # The document lists services and images by name only; their reasons go to stderr.
         for kind, found in (("service", selection.services), ("image", selection.images)):
             for each in found:
                 console.say(f"{kind} {each.name}: {_way(each.why)}")
@@ -85,7 +85,7 @@ def _way(why: Sequence[str]) -> str:
 VERB = Verb(
     Group.BUILD,
     "affected",
-    "says what a change reaches: targets, services and images, each with why",
+    "lists what a change reaches (targets, services, images), and why",
     "ship affected --base main --json",
     _run,
     _add,

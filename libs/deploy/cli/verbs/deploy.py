@@ -21,18 +21,18 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         metavar="REF@DIGEST",
-        help="an image that is published (default: build this checkout)",
+        help="a published image (default: build this checkout)",
     )
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas on each host")
     parser.add_argument(
         "--dotenv",
         metavar="FILE",
-        help="write the release that it ended with, for later jobs of a GitLab pipeline",
+        help="write the resulting release to FILE, for later jobs of a GitLab pipeline",
     )
     parser.add_argument(
         "--hold",
         action="store_true",
-        help="stop before the switch, the candidate answering on the preview route only",
+        help="stop before the switch: the candidate answers on the preview route only",
     )
     add_wait(parser)
     parser.add_argument(
@@ -45,7 +45,7 @@ def _add(parser: ArgumentParser) -> None:
         type=_percent,
         default=0,
         metavar="P%",
-        help="send this share of the users to it first, judge, then go on",
+        help="send this share of the requests to it first, and continue if the gate passes",
     )
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
@@ -66,13 +66,13 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     context = wiring.context()
     if not arguments.image and not arguments.wait:
         refuse_if_taken(context.hosts)  # before a build that takes minutes
-    request = wiring.requests.deploy(
+    command = wiring.commands.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
-    request = replace(
-        request, hold=arguments.hold, canary=arguments.canary, options=_options(arguments)
+    command = replace(
+        command, hold=arguments.hold, canary=arguments.canary, options=_options(arguments)
     )
-    return document_of(deploy(request, context, console.tell, wait=arguments.wait), console)
+    return document_of(deploy(command, context, console.tell, wait=arguments.wait), console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def _options(arguments: Namespace) -> tuple[str, ...]:
 def _percent(text: str) -> int:
     number = text.removesuffix("%")
     if not number.isdigit() or not 1 <= int(number) <= 99:
-        raise ArgumentTypeError("a canary's share should be from 1% to 99%")
+        raise ArgumentTypeError("must be from 1% to 99%")
     return int(number)
 
 

@@ -1,4 +1,4 @@
-"""`ship down`: removes all that `up` made, and nothing else."""
+"""`ship down`: removes everything that `up` made, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sandbox import state
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    from sandbox import lifecycle  # Docker's SDK, which no other verb but `up` needs
+    from sandbox import lifecycle  # imports Docker's SDK, which only `up` and `down` need
 
     known = state.path(arguments.sandbox) is not None
     with console.doing(f"removing the sandbox {arguments.sandbox}"):
@@ -22,14 +22,14 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 def _show(document: Document) -> str:
     return f"sandbox {document['sandbox']}: " + (
-        "removed" if document["removed"] else "there was none"
+        "removed" if document["removed"] else "does not exist"
     )
 
 
 VERB = Verb(
     Group.LOCAL,
     "down",
-    "removes all that `up` made, and nothing else",
+    "removes everything that `up` made, and nothing else",
     "ship down",
     _run,
     show=_show,

@@ -1,4 +1,4 @@
-"""`ship e2e SERVICE --release ID`: the browser journeys against a held candidate; changes nothing."""
+"""`ship e2e SERVICE --release ID`: runs the browser journeys against a held candidate."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from deploy.run.queries.candidate import require_candidate
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
-    parser.add_argument("--release", required=True, metavar="ID", help="as --hold told it")
+    parser.add_argument(
+        "--release",
+        required=True,
+        metavar="ID",
+        help="the candidate, as `deploy --hold` printed it",
+    )
     parser.add_argument(
         "--keep",
         default="",
         metavar="FOLDER",
-        help="where evidence goes (default: dist/e2e/SERVICE)",
+        help="folder for screenshots and traces (default: dist/e2e/SERVICE)",
     )
 
 
@@ -29,12 +34,14 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     require_candidate(wiring.connections.hosts(), service, release, preview_port=port)
     document = {"service": service.name, "release": release, "journeys": service.journeys or None}
     if not service.journeys:
-        console.say(f"{service.name} has no journeys: every host's preview route answers, no more")
+        console.say(
+            f"{service.name} has no journeys: checked only that every host's preview route answers"
+        )
         return document
     kept = arguments.keep or files.evidence(service.name)
     keep = Path(kept).absolute() if arguments.keep else ROOT / kept
     journeys = wiring.journeys(service.journeys, keep)
-    # Every host runs the same image and configuration: one is enough for a browser.
+    # Every host runs the same image and configuration, so testing one is enough.
     with (
         wiring.connections.preview() as url,
         console.doing(f"{service.name}: the journeys against {release}", usually="15 s"),
@@ -42,7 +49,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         passed = journeys.run(url, release=release, replicas=service.replicas)
     if not passed:
         raise JourneysFailedError(
-            f"the journeys of {service.name} failed against {release}; the live release serves as before",
+            f"the journeys of {service.name} failed against {release}; the live release still serves",
             hint=f"screenshots and traces are in {kept}; ./ship abort {service.name} --release {release}",
         )
     return document

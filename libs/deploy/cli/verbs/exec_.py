@@ -1,4 +1,4 @@
-"""`ship exec SERVICE -- CMD`: a command in all replicas, each line with its replica; the hosts write it down."""
+"""`ship exec SERVICE -- CMD`: runs a command in all replicas. The hosts record it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from deploy.run.queries.logs import (
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
-    parser.add_argument("--replica", default="", metavar="NAME", help="this one alone")
+    parser.add_argument("--replica", default="", metavar="NAME", help="only this replica")
     parser.add_argument("command", nargs="+", metavar="CMD", help="what to run, after --")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     service = wiring.settings.service(arguments.service)
-    unknown = wiring.vault.learn(service.name, service.secrets)
+    unknown = wiring.secrets.learn(service.name, service.secrets)
     if unknown:
-        console.say(f"the hosts' records get the command's name alone: {unknown}")
-    caller = wiring.requests.origin("")
+        console.say(f"the hosts record only the command's name, because {unknown}")
+    caller = wiring.commands.origin("")
     command = ExecCommand(
         service.name,
         tuple(arguments.command),
@@ -37,7 +37,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         caller.who,
         caller.when,
         arguments.replica,
-        wiring.requests.pipeline,
+        wiring.commands.pipeline,
     )
     codes: list[ExitCode] = []
     for heard in execute(wiring.connections.hosts(), command):

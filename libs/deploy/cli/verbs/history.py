@@ -1,4 +1,4 @@
-"""`ship history SERVICE`: the releases of a service and the commands run in its replicas, from the hosts' ledgers."""
+"""`ship history SERVICE`: the releases of a service and the commands run in its replicas."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="finds a line of the hosts' records that was changed or is missing",
+        help="also check that no line of the hosts' ledgers was changed or removed",
     )
 
 
@@ -45,10 +45,10 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 
 def _show(document: Document) -> str:
-    whole = [
-        f"{host}: {lines} lines, whole" for host, lines in document.get("verified", {}).items()
+    intact = [
+        f"{host}: {lines} lines, intact" for host, lines in document.get("verified", {}).items()
     ]
-    return "\n".join([_releases(document), *_commands(document), *whole])
+    return "\n".join([_releases(document), *_commands(document), *intact])
 
 
 def _commands(document: Document) -> list[str]:

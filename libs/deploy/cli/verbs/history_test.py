@@ -25,7 +25,7 @@ COMMAND = {
 }
 
 
-def test_commands_are_listed_below_the_releases_and_what_was_verified() -> None:
+def test_history_lists_commands_and_verified_ledgers_below_the_releases() -> None:
     document = {
         "service": "app",
         "releases": [RELEASE],
@@ -38,10 +38,10 @@ def test_commands_are_listed_below_the_releases_and_what_was_verified() -> None:
         "",
         "WHEN                       HOST    RELEASE          CODE  WHO    COMMAND",
         "2026-11-02T10:00:00+00:00  host-2  r000001-3f9c2ab  3     grace  psql --password '***'",
-        "host-2: 9 lines, whole",
+        "host-2: 9 lines, intact",
     ]
 
 
-def test_without_commands_there_is_no_table_of_them() -> None:
+def test_history_without_commands_has_no_second_table() -> None:
     document = {"service": "app", "releases": [RELEASE], "commands": []}
     assert len(VERB.show(document).splitlines()) == 2

@@ -1,4 +1,4 @@
-"""`ship host bootstrap HOST` and `ship host check HOST`: makes a bare server a host, or says what is missing."""
+"""`ship host bootstrap HOST` and `ship host check HOST`: sets up a bare server, or lists what is missing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ from deploy.run.bootstrap import CheckedSetting, Server, check, describe, make, 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("what", choices=("bootstrap", "check"))
     parser.add_argument("host", help="its name in the environment file")
-    parser.add_argument("--user", default="root", help="root, or a user with sudo (default: root)")
-    parser.add_argument("--key", default="", metavar="FILE", help="its key (default: ssh_key)")
+    parser.add_argument(
+        "--user",
+        default="root",
+        help="login on the server: root, or a user with sudo (default: root)",
+    )
+    parser.add_argument(
+        "--key",
+        default="",
+        metavar="FILE",
+        help="private key for that login (default: the environment's ssh_key)",
+    )
     parser.add_argument(
         "--docker-source",
         default="",
         metavar="LINE",
-        help="Docker's apt repository, where the distribution's engine is too old: 'deb URL SUITE stable'",
+        help="Docker's apt repository as 'deb URL SUITE stable', if the distribution's engine is too old",
     )
     parser.add_argument(
         "--docker-key", default="", metavar="FILE", help="the key of that repository"
@@ -48,8 +57,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     found = make(server, wanted, wiring.clock) if changes else check(server, wanted)
     points: list[CheckedSetting] = []
     try:
-        points.extend(_told(found, console))
-    finally:  # what was changed is recorded, whatever came after it
+        points.extend(_reported(found, console))
+    finally:  # record what was changed, even if a later setting failed
         _record(server, config.user, points, wiring, console)
     missing = [each for each in points if each.problem is not None and not each.changed]
     return {
@@ -69,7 +78,7 @@ def _record(
     changed = ", ".join(each.name for each in points if each.changed)
     if not changed:
         return
-    caller = wiring.requests.origin("")
+    caller = wiring.commands.origin("")
     entry = Entry(
         turn=0,
         when=caller.when,
@@ -79,14 +88,14 @@ def _record(
         release="",
         sequence=0,
         event="effect",
-        pipeline=wiring.requests.pipeline,
+        pipeline=wiring.commands.pipeline,
         what=changed,
     )
     if why := record(server, user, entry):
-        console.say(f"the host's record doesn't have this: {why}")
+        console.say(f"the host's ledger could not be written: {why}")
 
 
-def _told(points: Iterable[CheckedSetting], console: Console) -> Iterable[CheckedSetting]:
+def _reported(points: Iterable[CheckedSetting], console: Console) -> Iterable[CheckedSetting]:
     for point in points:
         word = "changed" if point.changed else "missing" if point.problem else "found"
         console.say(f"{word:8} {point.name}{f' ({point.problem})' if point.problem else ''}")
@@ -105,17 +114,17 @@ def _document(point: CheckedSetting) -> dict[str, Any]:
 def _show(document: Document) -> str:
     host = f"{document['host']} ({document['system']})"
     if document["missing"]:
-        missing = f"{document['missing']} of {len(document['points'])} points are missing"
+        missing = f"{document['missing']} of {len(document['points'])} checks failed"
         return f"{host}: {missing}; next: ./ship host bootstrap {document['host']}"
     if document["changed"]:
-        return f"{host}: ready, {document['changed']} points were changed"
+        return f"{host}: ready, {document['changed']} settings were changed"
     return f"{host}: ready, nothing to do"
 
 
 VERB = Verb(
     Group.HOSTS,
     "host",
-    "makes a bare Debian or Ubuntu server ready over SSH, or says what is missing",
+    "sets up a bare Debian or Ubuntu server over SSH, or lists what is missing",
     "ship host bootstrap web-1 --env production",
     _run,
     _add,

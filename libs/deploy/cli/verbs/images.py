@@ -18,12 +18,12 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "service",
         nargs="*",
-        help="services (default: all), or an image of the pipeline's jobs: job, or ship for those that deploy",
+        help="services (default: all), or an image for pipeline jobs: `job`, or `ship` for the jobs that deploy",
     )
     parser.add_argument(
         "--selection",
         metavar="FILE",
-        help="the services that ship affected --out wrote, and no others",
+        help="only the services in this output of `ship affected --out`",
     )
 
 
@@ -76,7 +76,7 @@ def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document
     document: Document = {
         "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
     }
-    if names and arguments.selection:  # a pipeline deploys them, with the tool of this revision
+    if names and arguments.selection:  # the pipeline deploys them with the tool of this revision
         document = {**document, "tool": wiring.images.publish(TOOL)}
     if arguments.out:
         files.write(arguments.out, json.dumps(document, indent=2) + "\n")
@@ -91,7 +91,7 @@ def _show_published(document: Document) -> str:
 BUILD = Verb(
     Group.BUILD,
     "build",
-    "builds the services' images and prints id and size",
+    "builds images and prints their ids and sizes",
     "ship build app",
     _build,
     _add,
@@ -100,7 +100,7 @@ BUILD = Verb(
 PUBLISH = Verb(
     Group.BUILD,
     "publish",
-    "pushes what the registry lacks and prints name@digest",
+    "pushes the images that the registry lacks and prints name@digest",
     "ship publish app",
     _publish,
     _add_out,

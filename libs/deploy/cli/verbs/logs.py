@@ -1,4 +1,4 @@
-"""`ship logs SERVICE`: all replicas' logs, each line with its replica."""
+"""`ship logs SERVICE`: the logs of all replicas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.run.queries.logs import LogLine, logs
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     parser.add_argument(
         "--since",
         default="10m",
@@ -28,9 +28,11 @@ def _add(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     wiring.settings.service(arguments.service)
     try:
-        wanted = re.compile(arguments.grep)
+        pattern = re.compile(arguments.grep)
     except re.error as error:
-        raise UsageError(f"--grep: {arguments.grep!r} is no regular expression: {error}") from error
+        raise UsageError(
+            f"--grep: {arguments.grep!r} is not a regular expression: {error}"
+        ) from error
     count = 0
     for line in logs(
         wiring.connections.hosts(),
@@ -38,7 +40,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         since=arguments.since,
         follow=arguments.follow,
     ):
-        if wanted.search(line.text):
+        if pattern.search(line.text):
             count += 1
             print(_text(line, as_json=arguments.json), flush=True)
     return {"service": arguments.service, "lines": count}
@@ -53,7 +55,7 @@ def _text(line: LogLine, *, as_json: bool) -> str:
 VERB = Verb(
     Group.OBSERVE,
     "logs",
-    "prints all replicas' logs, each line with its replica",
+    "prints the logs of all replicas, each line with its replica",
     "ship logs app -f --grep error",
     _run,
     _add,

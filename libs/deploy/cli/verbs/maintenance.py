@@ -1,4 +1,4 @@
-"""`ship maintenance on|off SERVICE`: closes a service for its users, or opens it."""
+"""`ship maintenance on|off SERVICE`: closes a service to its users, or reopens it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _add(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     service, origin = (
         wiring.settings.service(arguments.service),
-        wiring.requests.origin(arguments.why),
+        wiring.commands.origin(arguments.why),
     )
-    request = Maintenance(
-        service, arguments.state == "on", origin, pipeline=wiring.requests.pipeline
+    command = Maintenance(
+        service, arguments.state == "on", origin, pipeline=wiring.commands.pipeline
     )
     return document_of(
-        set_maintenance(request, wiring.context(), console.tell, wait=arguments.wait), console
+        set_maintenance(command, wiring.context(), console.tell, wait=arguments.wait), console
     )
 
 
@@ -35,8 +35,8 @@ def _show(document: Document) -> str:
     if document["outcome"] == "unchanged":
         return f"{document['service']}: nothing to do ({document['seconds']:.1f} s)"
     what = {
-        "closed": "closed, its users get 503 and a page; the preview route answers as before",
-        "open": f"open, {document['release']} is live",
+        "closed": "closed: users get a 503 page; the preview route still answers",
+        "open": f"open: {document['release']} is live",
     }[document["outcome"]]
     return f"{document['service']}: {what} ({document['seconds']:.1f} s)"
 
@@ -44,7 +44,7 @@ def _show(document: Document) -> str:
 VERB = Verb(
     Group.DEPLOY,
     "maintenance",
-    "answers a service's users with 503 and a page, or lets them in again",
+    "closes a service to its users with a 503 page, or reopens it",
     "ship maintenance on app",
     _run,
     _add,

@@ -1,6 +1,6 @@
-"""`ship monitor`: the browser journeys against an environment, again and again; it changes nothing there.
+"""`ship monitor`: runs the browser journeys against an environment at intervals.
 
-Each run reports to the environment's Pushgateway; a red run is told and the next one comes all the same.
+Each run reports to the environment's Pushgateway. A failed run is printed and does not end the verb.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ def _add(parser: ArgumentParser) -> None:
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="from one run's begin to the next one's (default: 300)",
+        help="time between the starts of two runs (default: 300)",
     )
-    parser.add_argument("--once", action="store_true", help="one run; its outcome is the exit code")
+    parser.add_argument(
+        "--once", action="store_true", help="run once; the exit code is the outcome"
+    )
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
@@ -38,15 +40,15 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         seconds = wiring.clock.monotonic() - begun
         if arguments.once:
             return _ended(wiring, runs, passed=passed)
-        _tell(console, runs, passed=passed, seconds=seconds, as_json=arguments.json)
+        _report(console, runs, passed=passed, seconds=seconds, as_json=arguments.json)
         wiring.clock.sleep(max(arguments.every - seconds, 0.0))
 
 
 def _journeys(wiring: Wiring) -> bool:
-    """Runs every service's journeys as users reach them, on the first host."""
+    """Runs every service's journeys against the first host's public URL."""
     url, keep = wiring.settings.environment().hosts[0].url, ROOT / "dist" / "e2e"
     files = sorted({each.journeys for each in wiring.settings.services.values() if each.journeys})
-    # All of them, also after one that failed.
+    # A list, so that all of them run even after one failed.
     outcomes = [wiring.journeys(file, keep, report=True).run(url) for file in files]
     return all(outcomes)
 
@@ -60,7 +62,7 @@ def _ended(wiring: Wiring, runs: int, *, passed: bool) -> Document:
     return {"environment": wiring.settings.environment().name, "runs": runs, "passed": True}
 
 
-def _tell(console: Console, runs: int, *, passed: bool, seconds: float, as_json: bool) -> None:
+def _report(console: Console, runs: int, *, passed: bool, seconds: float, as_json: bool) -> None:
     if as_json:
         line = {"run": runs, "passed": passed, "seconds": round(seconds, 1)}
         print(json.dumps(line), flush=True)

@@ -1,4 +1,4 @@
-"""How the verbs that change a service report their end."""
+"""The document and the closing line of the verbs that change a service."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from deploy.run.rollout.deploy import Outcome
 
 
 def add_wait(parser: ArgumentParser) -> None:
-    """Adds --wait, of every verb that takes the lock."""
-    parser.add_argument("--wait", action="store_true", help="queue for the lock")
+    """Adds --wait, which every verb that takes the lock has."""
+    parser.add_argument("--wait", action="store_true", help="wait for the lock instead of failing")
 
 
 def document_of(outcome: Outcome, console: Console) -> Document:
-    """Returns the document that deploy and its relatives answer with."""
+    """Returns the JSON document of deploy and the other verbs that change a service."""
     return {
         "service": outcome.service,
         "release": outcome.release,
@@ -27,7 +27,7 @@ def document_of(outcome: Outcome, console: Console) -> Document:
 
 
 def show(document: Document) -> str:
-    """Writes a deploy's end as a line."""
+    """Formats the outcome as one line."""
     name, release, took = document["service"], document["release"], f"({document['seconds']:.1f} s)"
     match document["outcome"]:
         case "unchanged":
@@ -38,6 +38,6 @@ def show(document: Document) -> str:
             )
             return f"{name}: {release} is held {took}; next: {then}"
         case "aborted":
-            return f"{name}: {release} is gone {took}"
+            return f"{name}: {release} was removed {took}"
         case _:
             return f"{name}: {release} is live {took}"

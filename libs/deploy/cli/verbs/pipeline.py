@@ -1,4 +1,4 @@
-"""`ship pipeline ENV...`: writes the pipeline that deploys to each environment; deploys nothing itself."""
+"""`ship pipeline ENV...`: writes the GitLab pipeline that deploys to each environment."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from deploy.errors import UsageError
 
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("environment", nargs="+", help="a file in deploy/environments, by name")
-    parser.add_argument("--selection", metavar="FILE", help="what ship affected --out wrote")
-    parser.add_argument("--images", metavar="FILE", help="what ship publish --out wrote")
+    parser.add_argument("--selection", metavar="FILE", help="the output of `ship affected --out`")
+    parser.add_argument("--images", metavar="FILE", help="the output of `ship publish --out`")
     parser.add_argument(
-        "--out", default="dist/ci", metavar="FOLDER", help="where to (default: dist/ci)"
+        "--out", default="dist/ci", metavar="FOLDER", help="folder to write to (default: dist/ci)"
     )
     parser.add_argument(
         "--freezes",
@@ -30,7 +30,9 @@ def _add(parser: ArgumentParser) -> None:
         help="an environment that respects GitLab's deploy freezes",
     )
     parser.add_argument(
-        "--frozen", action="store_true", help="refuse: a deploy freeze is on (for its own job)"
+        "--frozen",
+        action="store_true",
+        help="fail, because a deploy freeze is on (for the job that reports it)",
     )
 
 
@@ -38,12 +40,12 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names: list[str] = arguments.environment
     if arguments.frozen:
         raise UsageError(
-            f"{', '.join(names)}: a deploy freeze is on; nothing was touched",
-            hint="run the parent's job again when it is over (Deploy freezes in GitLab's CI/CD settings)",
+            f"{', '.join(names)}: a deploy freeze is on; nothing was changed",
+            hint="retry the parent's job when it is over (see Deploy freezes in GitLab's CI/CD settings)",
         )
     if not arguments.selection or not arguments.images:
         raise UsageError(
-            "--selection and --images are needed; no pipeline was written",
+            "--selection and --images are required; no pipeline was written",
             hint="./ship affected --out FILE, ./ship publish --selection FILE --out FILE",
         )
     wiring.require_job_image()
@@ -59,7 +61,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         )
         for name in names
     ]
-    # All are rendered before one is written: a wrong one leaves nothing behind that could run.
+    # Render all before writing any, so that an error leaves no file that could run.
     written = {f"{arguments.out}/{each.environment}.yml": render(each) for each in children}
     for file, text in written.items():
         files.write(file, text)

@@ -1,4 +1,4 @@
-"""`ship plan SERVICE`: the steps a deploy would take; changes nothing."""
+"""`ship plan SERVICE`: the steps that a deploy would take."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--image",
         metavar="REF@DIGEST",
-        help="an image that is published (default: build this checkout)",
+        help="a published image (default: build this checkout)",
     )
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas on each host")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.requests.deploy(
+    command = wiring.commands.deploy(
         arguments.service, arguments.image, arguments.replicas, push=False
     )
-    found = plan(request, wiring.context())
+    found = plan(command, wiring.context())
     steps = [
         {
             "host": step.host,
@@ -55,7 +55,7 @@ def _show(document: Document) -> str:
 VERB = Verb(
     Group.DEPLOY,
     "plan",
-    "shows the steps a deploy would take, with their causes",
+    "shows the steps that a deploy would take, each with its reason",
     "ship plan app",
     _run,
     _add,

@@ -1,4 +1,4 @@
-"""`ship promote` and `ship abort`: what becomes of a candidate that `ship deploy --hold` left."""
+"""`ship promote` and `ship abort`: switch to a held candidate, or remove it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,31 @@ from deploy.run.rollout.deploy import abort, promote
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
     parser.add_argument(
-        "--release", required=True, metavar="ID", help="the candidate, as `deploy --hold` told it"
+        "--release",
+        required=True,
+        metavar="ID",
+        help="the candidate, as `deploy --hold` printed it",
     )
     add_wait(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
 def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.requests.promotion(arguments.service, arguments.release, why=arguments.why)
+    command = wiring.commands.promote(arguments.service, arguments.release, why=arguments.why)
     return document_of(
-        promote(request, wiring.context(), console.tell, wait=arguments.wait), console
+        promote(command, wiring.context(), console.tell, wait=arguments.wait), console
     )
 
 
 def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    request = wiring.requests.abort(arguments.service, arguments.release, why=arguments.why)
-    return document_of(abort(request, wiring.context(), console.tell, wait=arguments.wait), console)
+    command = wiring.commands.abort(arguments.service, arguments.release, why=arguments.why)
+    return document_of(abort(command, wiring.context(), console.tell, wait=arguments.wait), console)
 
 
 PROMOTE = Verb(
     Group.DEPLOY,
     "promote",
-    "switches to the candidate that `deploy --hold` left",
+    "switches to the candidate that `deploy --hold` prepared",
     "ship promote app --release r000042-3f9c2ab",
     _promote,
     _add,
@@ -44,7 +47,7 @@ PROMOTE = Verb(
 ABORT = Verb(
     Group.DEPLOY,
     "abort",
-    "removes the candidate that `deploy --hold` left",
+    "removes the candidate that `deploy --hold` prepared",
     "ship abort app --release r000042-3f9c2ab",
     _abort,
     _add,

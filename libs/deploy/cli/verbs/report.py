@@ -1,4 +1,4 @@
-"""`ship report SERVICE [RELEASE]` and `ship dora SERVICE`: a deploy as one page, and the four keys of DORA."""
+"""`ship report SERVICE [RELEASE]`: one page about a deploy. `ship dora SERVICE`: the four keys of DORA."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         made_at=wiring.clock.now(),
         tool_version=__version__,
     )
-    told = known.report.chronicle
+    log = known.report.chronicle
     since = known.old.revision if known.old else ""
-    commits = wiring.checkout.commits(since, told.revision) if since else []
-    shots = files.shots(told.service) if told.outcome == "live" else []
+    commits = wiring.checkout.commits(since, log.revision) if since else []
+    shots = files.shots(log.service) if log.outcome == "live" else []
     report = replace(
         known.report,
         commits=tuple(Commit(*each) for each in commits),
@@ -44,9 +44,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     )
     path = files.put(arguments.out, render_report(report))
     return {
-        "service": told.service,
-        "release": told.release,
-        "outcome": told.outcome,
+        "service": log.service,
+        "release": log.release,
+        "outcome": log.outcome,
         "report": str(path),
         "verdicts": [
             {"stage": stage, "outcome": verdict.outcome, "why": verdict.why}
@@ -63,7 +63,7 @@ def _add_dora(parser: ArgumentParser) -> None:
     parser.add_argument("service")
     parser.add_argument("--days", type=float, default=30.0, metavar="N", help="default: 30")
     parser.add_argument(
-        "--push", action="store_true", help="to the Pushgateway, too, as each deploy does"
+        "--push", action="store_true", help="also send them to the Pushgateway, as each deploy does"
     )
 
 
@@ -106,7 +106,7 @@ def _long(seconds: float | None) -> str:
 VERB = Verb(
     Group.OBSERVE,
     "report",
-    "draws a deploy as one page that needs no network: timeline, traffic, gate, changes",
+    "writes a self-contained HTML page about a deploy: timeline, traffic, analysis, changes",
     "ship report app",
     _run,
     _add,

@@ -26,11 +26,11 @@ def run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     """Aborts the release if it is held, rolls back to the one before it if it is live."""
     outcome = take_back(
         wiring.settings.service(arguments.service),
-        wiring.requests.origin(arguments.why),
+        wiring.commands.origin(arguments.why),
         arguments.release,
         wiring.context(),
         console.tell,
-        wiring.requests.pipeline,
+        wiring.commands.pipeline,
     )
     return document_of(outcome, console)
 

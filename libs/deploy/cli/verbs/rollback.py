@@ -38,9 +38,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             "`ship rollback --release` is now `ship revert`; this form ends with the next version"
         )
         return revert.run(arguments, wiring, console)
-    request = wiring.requests.rollback(arguments.service, arguments.to, why=arguments.why)
+    command = wiring.commands.rollback(arguments.service, arguments.to, why=arguments.why)
     return document_of(
-        rollback(request, wiring.context(), console.tell, wait=arguments.wait), console
+        rollback(command, wiring.context(), console.tell, wait=arguments.wait), console
     )
 
 

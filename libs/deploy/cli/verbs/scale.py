@@ -1,4 +1,4 @@
-"""`ship scale SERVICE=N`: more or fewer replicas of the live release, N on each host."""
+"""`ship scale SERVICE=N`: runs N replicas of the live release on each host."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from deploy.run.rollout.deploy import scale
 
 
 def _add(parser: ArgumentParser) -> None:
-    parser.add_argument("wanted", metavar="SERVICE=N", help="the service and its replicas a host")
+    parser.add_argument(
+        "target", metavar="SERVICE=N", help="the service, and how many replicas on each host"
+    )
     add_wait(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
-    name, _, told = arguments.wanted.partition("=")
-    if not told.isdecimal() or not 1 <= int(told) <= MOST_REPLICAS:
+    name, _, count = arguments.target.partition("=")
+    if not count.isdecimal() or not 1 <= int(count) <= MOST_REPLICAS:
         raise UsageError(
-            f"{arguments.wanted!r} does not say how many replicas of what; nothing was changed",
+            f"{arguments.target!r} is not SERVICE=N; nothing was changed",
             hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
         )
-    request = wiring.requests.scale(name, int(told), why=arguments.why)
-    return document_of(scale(request, wiring.context(), console.tell, wait=arguments.wait), console)
+    command = wiring.commands.scale(name, int(count), why=arguments.why)
+    return document_of(scale(command, wiring.context(), console.tell, wait=arguments.wait), console)
 
 
 VERB = Verb(

@@ -1,4 +1,4 @@
-"""`ship status [SERVICE]`: what runs where, wanted against seen."""
+"""`ship status [SERVICE]`: what runs where, compared with what should."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _headline(service: dict[str, Any]) -> str:
     replicas = f"{service['replicas']['ready']}/{service['replicas']['wanted']} replicas ready"
     lock = service["lock"]
     held = (
-        f", locked by {lock.get('who', 'somebody')} since {lock.get('since', '?')}" if lock else ""
+        f", locked by {lock.get('who', 'unknown')} since {lock.get('since', '?')}" if lock else ""
     )
     return f"{service['name']}: {service['release'] or 'nothing live'}, {replicas}{held}"
 
@@ -58,7 +58,7 @@ def _headline(service: dict[str, Any]) -> str:
 VERB = Verb(
     Group.OBSERVE,
     "status",
-    "shows what runs where, wanted against seen",
+    "shows what runs where, compared with what should run, and who holds the lock",
     "ship status app --json",
     _run,
     _add,

@@ -1,4 +1,4 @@
-"""`ship up`: from a clone to live replicas on the sandbox, one step after the other; safe to repeat."""
+"""`ship up`: from a clone to live replicas on the sandbox. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -22,35 +22,39 @@ def _add(parser: ArgumentParser) -> None:
         "--hosts",
         type=int,
         metavar="N",
-        help="hosts of the sandbox (default: 1, or as many as there are)",
+        help="number of hosts (default: as many as the sandbox has, or 1)",
     )
-    parser.add_argument("--no-e2e", action="store_true", help="leave the browser journeys out")
+    parser.add_argument("--no-e2e", action="store_true", help="skip the browser journeys")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if arguments.env != "sandbox":
-        raise UsageError("up is for a sandbox", hint=f"./ship deploy SERVICE --env {arguments.env}")
-    from sandbox import lifecycle  # Docker's SDK, which no other verb but `down` needs
+        raise UsageError(
+            "`ship up` works on a sandbox only", hint=f"./ship deploy SERVICE --env {arguments.env}"
+        )
+    from sandbox import lifecycle  # imports Docker's SDK, which only `up` and `down` need
 
     hosts = arguments.hosts or state.host_count(arguments.sandbox) or 1
     with console.doing(
         "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
     ):
         wiring.images.bases.ensure_all(BASES)
-        base, watch = wiring.images.bases.ensure, wiring.settings.watch()
-        lifecycle.create(arguments.sandbox, hosts, console.say, base_image=base, watch=watch)
+        base, monitoring = wiring.images.bases.ensure, wiring.settings.monitoring()
+        lifecycle.create(
+            arguments.sandbox, hosts, console.say, base_image=base, monitoring=monitoring
+        )
     services = []
     for name in wiring.settings.names([]):
         with console.doing(
             f"step 2 of 5: {name}, built and published", usually="5 s, the first time 90 s"
         ):
-            request = wiring.requests.deploy(name, None, None)
+            command = wiring.commands.deploy(name, None, None)
         with console.doing(f"step 3 of 5: {name}, rolled out to {hosts} host(s)", usually="20 s"):
-            services.append(document_of(deploy(request, wiring.context(), console.tell), console))
-    with console.doing("step 4 of 5: every replica seen by Prometheus", usually="5 s"):
+            services.append(document_of(deploy(command, wiring.context(), console.tell), console))
+    with console.doing("step 4 of 5: Prometheus scrapes every replica", usually="5 s"):
         names = [str(each["service"]) for each in services]
-        wanted = sum(wiring.settings.service(name).replicas for name in names) * hosts
-        await_scraped(wiring.metrics(), names, wanted, wiring.clock)
+        expected = sum(wiring.settings.service(name).replicas for name in names) * hosts
+        await_scraped(wiring.metrics(), names, expected, wiring.clock)
     url = wiring.settings.environment().hosts[0].url
     if not arguments.no_e2e and any(each["outcome"] != "unchanged" for each in services):
         with console.doing("step 5 of 5: the journeys in a browser", usually="15 s"):
@@ -69,13 +73,15 @@ def _show(document: Document) -> str:
     ]
     urls = [f"{name}: {url}" for name, url in document["urls"].items()]
     nothing = all(each["outcome"] == "unchanged" for each in document["services"])
-    return "\n".join([*(["nothing to do, all is as wanted"] if nothing else []), *done, *urls])
+    return "\n".join(
+        [*(["nothing to do: everything runs as configured"] if nothing else []), *done, *urls]
+    )
 
 
 VERB = Verb(
     Group.LOCAL,
     "up",
-    "brings the whole stack up on this machine",
+    "brings up everything on this machine: hosts, registry, image, deploy, browser tests",
     "ship up --yes --hosts 2",
     _run,
     _add,

@@ -1,6 +1,6 @@
-"""`ship watch SERVICE`: watches the live release under its users and judges it; changes nothing.
+"""`ship watch SERVICE`: watches the requests that users send to the live release.
 
-Without requests the verdict is "inconclusive" and the exit code 0, so that a quiet environment fails no pipeline
+Without requests the verdict is "inconclusive" and the exit code 0, so that an idle environment fails no pipeline
 (docs/gate.md).
 """
 
@@ -30,7 +30,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     service = wiring.settings.service(arguments.service)
     if arguments.watch_s is not None:
         service = replace(service, rollout=replace(service.rollout, watch_s=arguments.watch_s))
-    console.say(f"{service.name}: watched for {service.rollout.watch_s:g} s on all hosts")
+    console.say(f"watching {service.name} on all hosts for {service.rollout.watch_s:g} s")
     context = wiring.context()
     release, verdict = watch_live(service, context.hosts, context.clock, context.judge)
     return {
@@ -53,7 +53,7 @@ def _show(document: Document) -> str:
 VERB = Verb(
     Group.OBSERVE,
     "watch",
-    "watches the live release under its users and judges it",
+    "watches the live release while users send requests, and fails if too many of them fail",
     "ship watch app --for 60",
     _run,
     _add,

@@ -1,4 +1,4 @@
-"""The only place that names all adapters: makes what a verb needs, when it needs it; holds no logic."""
+"""Connects the use cases to the adapters. The only package that names adapters."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from deploy.adapters.pants.target_graph import PantsTargetGraphs
 from deploy.adapters.probe import HttpProbe
 from deploy.adapters.prometheus import Prometheus
 from deploy.adapters.rollout_exports import Exports, Receivers
+from deploy.cli.wiring.commands import Commands
 from deploy.cli.wiring.connections import Connections
 from deploy.cli.wiring.images import Images
-from deploy.cli.wiring.requests import Requests
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.ports import Say, SecretStore
 from deploy.core.reports.dora import FourKeys, four_keys
@@ -37,14 +37,14 @@ from deploy.run.affected import SelectionContext
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import DeployContext
 from deploy.run.steps.secrets import SecretResolver
-from toolchain.engine import stop_if_ours
+from toolchain.docker_daemon import stop_daemon_started_by
 
 __all__ = ["ROOT", "Wiring"]
 
 
 @dataclass
 class Wiring:
-    """What one call of the command line works with. Adapters are made at first use and closed at the end."""
+    """The adapters of one command, made at first use and closed at the end."""
 
     env: str
     sandbox_name: str
@@ -56,7 +56,7 @@ class Wiring:
     def here(
         cls, env: str, sandbox_name: str, say: Say, redaction: Redaction | None = None
     ) -> Iterator[Wiring]:
-        """Yields a wiring whose connections are closed afterwards; `redaction` is told of every secret's value."""
+        """Yields a wiring and closes its connections. Every secret that is read is added to `redaction`."""
         wiring = cls(env, sandbox_name, say, redaction or Redaction())
         try:
             with web_identity():
@@ -84,19 +84,19 @@ class Wiring:
         return Images(self.settings, self.probe, self.clock, self.say)
 
     @cached_property
-    def requests(self) -> Requests:
-        """What may be asked for."""
-        return Requests(self.settings, self.images, lambda: self.vault, self.checkout, self.clock)
+    def commands(self) -> Commands:
+        """Makes the commands of this call."""
+        return Commands(self.settings, self.images, lambda: self.secrets, self.checkout, self.clock)
 
     @cached_property
     def checkout(self) -> GitCheckout:
-        """This checkout's revision and state."""
+        """The revision and state of this checkout."""
         return GitCheckout(ROOT)
 
     @cached_property
-    def vault(self) -> SecretResolver:
-        """The values of secrets, from the stores that the environment names."""
-        from deploy.adapters.aws import secret_stores  # boto3 is half of what all imports take
+    def secrets(self) -> SecretResolver:
+        """Reads secrets from the environment's stores."""
+        from deploy.adapters.aws import secret_stores  # boto3 takes half of all import time
 
         environment = self.settings.environment()
         if environment.secrets.credentials:
@@ -111,7 +111,7 @@ class Wiring:
         return SecretResolver(stores, self.redaction)
 
     def metrics(self) -> Prometheus:
-        """The environment's Prometheus. Raises ConfigError where it has none."""
+        """Returns the environment's Prometheus. Raises ConfigError if it has none."""
         metrics = self.settings.environment().metrics
         if metrics is None:
             raise ConfigError(f"environment {self.env} has no [metrics]")
@@ -119,35 +119,35 @@ class Wiring:
 
     @cached_property
     def exports(self) -> Exports:
-        """Who is told of a deploy beside this console."""
+        """Sends finished deploys to the configured receivers."""
         metrics = self.settings.environment().metrics
         pushgateway = metrics.pushgateway_url if metrics else ""
         receivers = Receivers.of(os.environ, pushgateway=pushgateway)
         return Exports(receivers, ROOT / "dist" / "deploys", self.say, self.keys)
 
     def keys(self, service: str, days: float = 30.0) -> FourKeys:
-        """A service's four keys of DORA, from its hosts' records and this checkout's commits."""
+        """Returns a service's four keys of DORA, from the hosts' ledgers and this checkout's commits."""
         operations = [each.entry for each in history(self.connections.hosts(), service)]
         committed = self.checkout.commit_time
         return four_keys(operations, now=self.clock.now(), committed=committed, days=days)
 
     def context(self) -> DeployContext:
-        """Everything outside that a deploy touches."""
+        """Returns everything that a deploy needs."""
         environment = self.settings.environment()
-        asked = Prometheus(environment.metrics.prometheus_url) if environment.metrics else None
+        metrics = Prometheus(environment.metrics.prometheus_url) if environment.metrics else None
         return DeployContext(
             environment,
             self.connections.hosts(),
             self.images.registry,
             self.probe,
             self.clock,
-            metrics=asked,
+            metrics=metrics,
             publish=self.exports,
-            vault=self.vault,
+            vault=self.secrets,
         )
 
     def selection_context(self) -> SelectionContext:
-        """What the selection of tests depends on. Environments other than sandboxes verify releases."""
+        """Returns what test selection needs. Releases are verified in every environment but sandboxes."""
         files = (ROOT / "deploy" / "environments").glob("*.toml")
         verifying = sorted(each.stem for each in files) if self.env == "sandbox" else [self.env]
         return SelectionContext(
@@ -161,13 +161,13 @@ class Wiring:
         )
 
     def require_job_image(self) -> None:
-        """Raises UsageError in a pipeline whose jobs run in an image that is not pinned."""
+        """Raises UsageError in a pipeline whose job image is not pinned by digest."""
         require_pinned_job_image()
 
     def journeys(self, file: str, keep: Path, *, report: bool = False) -> Journeys:
-        """The journeys in a file of this checkout, with a folder for what they leave.
+        """Returns the browser journeys in a file of this checkout; evidence goes to the folder `keep`.
 
-        With `report` they tell the environment's Pushgateway how they went.
+        With `report` they send their results to the environment's Pushgateway.
         """
         environment = self.settings.environment()
         metrics = environment.metrics if report else None
@@ -175,7 +175,7 @@ class Wiring:
         return Journeys(ROOT, file, keep, pushgateway=gateway, environment=environment.name)
 
     def run_journeys(self, url: str) -> None:
-        """Runs every service's browser journeys against a URL. Raises ShipError with where the evidence lies."""
+        """Runs every service's journeys against a URL. Raises JourneysFailedError that names the evidence."""
         kept = ROOT / "dist" / "e2e"
         files = sorted({each.journeys for each in self.settings.services.values() if each.journeys})
         if not all(self.journeys(file, kept).run(url) for file in files):
@@ -185,5 +185,5 @@ class Wiring:
             )
 
     def stop_engine_if_ours(self) -> bool:
-        """Stops the Docker engine if `up` started it. Returns whether it did."""
-        return stop_if_ours(by="up")
+        """Stops the Docker engine if `ship up` started it. Returns whether it did."""
+        return stop_daemon_started_by("up")

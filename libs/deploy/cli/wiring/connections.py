@@ -1,6 +1,6 @@
-"""The connections to an environment's hosts, made at first use; never runs anything on one.
+"""Connections to an environment's hosts, made at first use.
 
-Their adapters are imported at first use too: paramiko takes longer to import than most verbs take.
+Their adapters are also imported at first use: importing paramiko takes longer than most verbs do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Connections:
-    """Hosts over SSH, until `close`."""
+    """Hosts over SSH, connected until `close` is called."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class Connections:
         )
 
     def host_as(self, config: HostConfig, user: str, key: str) -> Host:
-        """A host with another login than the deploy user's."""
+        """Returns a host for a login other than the deploy user's."""
         from deploy.adapters.ssh.host import SshHost
         from deploy.adapters.ssh.login import SshConnector
 
@@ -64,18 +64,18 @@ class Connections:
         return []
 
     def deploy_key(self) -> str:
-        """The public line of the key that deploys log in with."""
+        """Returns the public key of the deploy user, as a line of authorized_keys."""
         from deploy.adapters.ssh.login import public_line
 
         return public_line(str(loader.path_of(self._settings.environment().ssh_key)))
 
     def hosts(self) -> tuple[Host, ...]:
-        """The environment's hosts, connected at first use."""
+        """Returns the environment's hosts."""
         return self._hosts
 
     @contextmanager
     def preview(self) -> Iterator[str]:
-        """A URL of this machine that leads to the first host's preview route while the context lives."""
+        """Yields a URL on this machine that is forwarded to the first host's preview route."""
         host, port = self._hosts[0], self._settings.environment().edge.preview_port
         with forwarded(lambda: host.dial(port)) as local:
             yield f"http://127.0.0.1:{local}"

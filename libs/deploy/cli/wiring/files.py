@@ -1,4 +1,4 @@
-"""Files that verbs read and write for people and for later jobs; never those of an environment."""
+"""The files that verbs read and write: selections, published images, evidence, reports."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from toolchain.reports import read_reports
 
 
 def selection(file: str) -> SavedSelection:
-    """What `ship affected --out` wrote. Raises UsageError."""
+    """Reads the output of `ship affected --out`. Raises UsageError if it can't."""
     hint = f"./ship affected --out {file}"
     return read_selection(files.read_text(Path(file), hint=hint), file)
 
 
 def published(file: str) -> PublishedImages:
-    """What `ship publish --out` wrote. Raises UsageError."""
+    """Reads the output of `ship publish --out`. Raises UsageError if it can't."""
     hint = f"./ship publish --selection FILE --out {file}"
     return read_published(files.read_text(Path(file), hint=hint), file)
 
 
 def write(file: str, text: str) -> None:
-    """Writes a file that was asked for. Raises UsageError where that can't be."""
+    """Writes a file that an option names. Raises UsageError if it can't be written."""
     path = Path(file)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def write(file: str, text: str) -> None:
 
 
 def put(path: str, text: str) -> Path:
-    """Writes a file below dist/, or where it is told to."""
+    """Writes a report to `path`, or to dist/report.html if `path` is empty."""
     target = Path(path) if path else ROOT / "dist" / "report.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
@@ -49,18 +49,18 @@ def put(path: str, text: str) -> Path:
 
 
 def evidence(service: str) -> str:
-    """Where `ship e2e` keeps what a service's journeys leave, unless it is told another folder."""
+    """Returns the default folder for the screenshots and traces of a service's journeys."""
     return f"dist/e2e/{service}"
 
 
 def shots(service: str) -> list[tuple[str, bytes]]:
-    """The pictures that a service's own journeys left last."""
+    """Returns (name, PNG) of the screenshots of a service's last journeys, twelve at most."""
     kept = sorted((ROOT / evidence(service)).glob("*.png"))[:12]
     return [(each.stem, each.read_bytes()) for each in kept]
 
 
 def failed_reports(folder: str) -> list[str]:
-    """The names of the test reports in a folder that tell of a failure. Raises UsageError for none."""
+    """Returns the names of the test reports with a failure. Raises UsageError if the folder has no reports."""
     try:
         suites = read_reports(Path(folder)).suites
     except ToolchainError as error:
@@ -71,7 +71,7 @@ def failed_reports(folder: str) -> list[str]:
 
 
 def docker_source(line: str, key: str) -> DockerSource | None:
-    """Docker's own apt repository, if one is given. Raises UsageError for half of it."""
+    """Returns Docker's apt repository, None if none is given. Raises UsageError if only one of the two is."""
     if bool(line) != bool(key):
-        raise UsageError("--docker-source and --docker-key go together")
+        raise UsageError("--docker-source and --docker-key must be given together")
     return DockerSource(line, files.read_text(Path(key)).encode()) if line else None

@@ -1,11 +1,12 @@
-"""The images of this checkout, built and published, and the parts that are made of them; never deploys one.
+"""Builds and publishes the images of this checkout, and makes the stacks that hosts run.
 
-The adapters of ECR and Docker are imported at first use: their libraries take longer to import than most verbs take.
+The adapters of ECR and Docker are imported at first use: importing their libraries takes longer than most verbs do.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,16 +23,18 @@ from deploy.core.config import Environment, Service
 from deploy.core.images.oci import BuiltImage, short_id
 from deploy.core.ports import Clock, Probe, Say
 from deploy.core.stacks.definitions import (
+    EXPORTER_PACKAGES,
+    WATCHDOG_PACKAGES,
     edge_stack,
     exporter_stack,
-    keeper_stack,
     metrics_stack,
+    watchdog_stack,
 )
 from deploy.core.state.stack import Stack
 from deploy.errors import ConfigError
 from deploy.run import images
 from toolchain.errors import ToolchainError
-from toolchain.paths import find_places
+from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
 if TYPE_CHECKING:
@@ -79,14 +82,14 @@ class Images:
 
     @property
     def _cache(self) -> Path:
-        return find_places(os.environ).cache
+        return find_paths(os.environ).cache
 
     def build(self, name: str) -> BuiltImage:
-        """The service's image of this checkout, built unless nothing changed."""
+        """Returns the image of a service in this checkout; builds it unless nothing changed."""
         return images.build(*self._to_build(name))
 
     def publish(self, name: str) -> str:
-        """The service's image of this checkout as `name@sha256:...`, built and pushed where it isn't."""
+        """Returns a service's image as `name@sha256:...`; builds and pushes it if the registry lacks it."""
         return images.ensure_published(*self._to_build(name), self.registry)
 
     def _to_build(self, name: str) -> tuple[Service, images.BuildContext]:
@@ -100,21 +103,21 @@ class Images:
         return image.service, context
 
     def publish_stacks(self) -> None:
-        """Pushes the images of what hosts run beside the services, so that a deploy needs no right to push.
+        """Pushes the images of the stacks, so that a deploy needs no right to push.
 
-        None of the environment's secret files is read: they are the deploying jobs' alone.
+        Reads none of the environment's secret files, which only deploying jobs have.
         """
         metrics = self._settings.environment().metrics
         for name in ("edge", "python", *(("prometheus",) if metrics else ())):
             self._base_digest(name, push=True)
 
     def known(self, name: str, image_id: str) -> str:
-        """An image's reference by digest if the registry has it, else by its local id."""
+        """Returns an image's reference: by digest if the registry has it, else by its local id."""
         digest = self.registry.digest_of(name, short_id(image_id))
         return f"{self.registry.name}/{name}@{digest or image_id}"
 
     def stacks(self, environment: Environment, *, push: bool) -> tuple[Stack, ...]:
-        """What hosts run beside the services; without `push` nothing of it is published."""
+        """Returns the stacks that hosts run beside the services. Without `push` no image is published."""
         deploy = ROOT / "deploy"
         edge = edge_stack(
             self._base_digest("edge", push=push),
@@ -124,23 +127,19 @@ class Images:
             environment.edge,
         )
         metrics = environment.metrics
-        keeper = keeper_stack(
+        watchdog = watchdog_stack(
             self._base_digest("python", push=push),
-            files.read_text(deploy / "keeper.yml"),
-            {
-                file.name: files.read_text(file)
-                for file in sorted((ROOT / "libs" / "keeper").glob("*.py"))
-                if not file.name.endswith("_test.py")
-            },
+            files.read_text(deploy / "watchdog.yml"),
+            _modules(WATCHDOG_PACKAGES),
         )
         if metrics is None:
-            return (edge, keeper)
+            return (edge, watchdog)
         import bcrypt
 
         password = files.read_text(loader.path_of(metrics.password_file)).strip()
         return (
             edge,
-            keeper,
+            watchdog,
             metrics_stack(
                 self._base_digest("prometheus", push=push),
                 metrics,
@@ -152,7 +151,7 @@ class Images:
             ),
             exporter_stack(
                 self._base_digest("python", push=push),
-                files.read_package(ROOT / "libs" / "exporter"),
+                _modules(EXPORTER_PACKAGES),
                 environment.edge,
             ),
         )
@@ -174,12 +173,19 @@ class Images:
     def _base_digest(self, name: str, *, push: bool) -> str:
         key = read_recipe(RECIPES / name).key
         if not push:
-            if (
-                name not in self._published
-            ):  # two parts share a base, and each question costs a round trip
+            if name not in self._published:  # two stacks share a base; save a round trip
                 digest = self.registry.digest_of(name, key)
                 self._published[name] = f"{self.registry.name}/{name}@{digest or key}"
             return self._published[name]
         return images.publish_base(
             name, key, lambda: self.bases.ensure(name), self.engine, self.registry, self._say
         )
+
+
+def _modules(packages: Iterable[str]) -> dict[str, str]:
+    """Returns the texts of packages under libs/, without their tests, by path (`watchdog/record.py`)."""
+    return {
+        f"{package}/{name}": text
+        for package in packages
+        for name, text in files.read_package(ROOT / "libs" / package).items()
+    }

@@ -1,4 +1,4 @@
-"""What the files of this checkout and the named environment say; never connects to anything."""
+"""The configuration files of this checkout and of the environment of --env."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from deploy.errors import UsageError
 from sandbox import state
 
 if TYPE_CHECKING:
-    from sandbox.monitoring import Watch
+    from sandbox.monitoring import MonitoringConfig
 
 ROOT = Path(os.environ.get("SHIP_CHECKOUT") or Path(__file__).resolve().parents[4])
-"""The checkout. ./ship says which; this library may lie in an image instead."""
+"""The checkout. ./ship passes its path, because this library may be installed in an image instead."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Settings:
 
     @cached_property
     def services(self) -> dict[str, Service]:
-        """All services of this checkout, by name."""
+        """The services of this checkout, by name."""
         return dict(loader.load_services(ROOT))
 
     @cached_property
@@ -40,11 +40,11 @@ class Settings:
         return loader.load_job_images(ROOT / "deploy" / "images.toml")
 
     def environment(self) -> Environment:
-        """The environment that was named, read at every call: `up` makes it on its way."""
+        """Reads the environment of --env. Not cached: `ship up` creates it while it runs."""
         return loader.load_environment(self._environment_file(), services=self.services)
 
     def named_environment(self, name: str) -> Environment:
-        """Another environment than the one of --env."""
+        """Reads another environment."""
         return replace(self, env=name).environment()
 
     def _environment_file(self) -> Path:
@@ -63,21 +63,21 @@ class Settings:
         return path
 
     def service(self, name: str) -> Service:
-        """The service of that name as the environment has it. Raises UsageError for an unknown one."""
+        """Returns a service with the environment's overrides. Raises UsageError for an unknown name."""
         if name not in self.services:
             raise UsageError(
                 f"there is no service {name}", hint=f"one of: {', '.join(sorted(self.services))}"
             )
         return loader.for_environment(self.services[name], self.environment())
 
-    def names(self, asked: Sequence[str]) -> list[str]:
-        """The services that were named, all if none was."""
-        for name in asked:
+    def names(self, names: Sequence[str]) -> list[str]:
+        """Returns these services' names, or all if none is given. Raises UsageError for an unknown name."""
+        for name in names:
             self.service(name)
-        return list(asked) or sorted(self.services)
+        return list(names) or sorted(self.services)
 
     def host_config(self, name: str) -> HostConfig:
-        """The host of that name. Raises UsageError for an unknown one."""
+        """Returns a host's configuration. Raises UsageError for an unknown name."""
         known = {host.name: host for host in self.environment().hosts}
         if name not in known:
             raise UsageError(
@@ -86,20 +86,23 @@ class Settings:
         return known[name]
 
     def urls(self) -> dict[str, str]:
-        """Where people look."""
+        """Returns the URLs that people open, by name."""
         environment = self.environment()
         urls = dict.fromkeys(sorted(self.services), environment.hosts[0].url)
         if (metrics := environment.metrics) is None:
             return urls
-        watching = {"prometheus": metrics.prometheus_url, "alertmanager": metrics.alertmanager_url}
-        return urls | {name: url for name, url in watching.items() if url}
+        monitoring = {
+            "prometheus": metrics.prometheus_url,
+            "alertmanager": metrics.alertmanager_url,
+        }
+        return urls | {name: url for name, url in monitoring.items() if url}
 
-    def watch(self) -> Watch:
-        """The rules and the routes of alerts that a sandbox is watched by, as this checkout has them."""
-        from sandbox.monitoring import Watch
+    def monitoring(self) -> MonitoringConfig:
+        """Returns this checkout's alert rules and Alertmanager configuration, for a sandbox."""
+        from sandbox.monitoring import MonitoringConfig
 
         folder = ROOT / "observability"
-        return Watch(
+        return MonitoringConfig(
             rules=files.read_text(folder / "prometheus" / "rules.yml"),
             alertmanager=files.read_text(folder / "alertmanager" / "alertmanager.yml"),
         )

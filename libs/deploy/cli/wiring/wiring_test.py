@@ -1,4 +1,4 @@
-"""What a call works with is made when it is needed: a checkout without a sandbox can still build."""
+"""Adapters are made at first use, so that a checkout without a sandbox can still build."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from deploy.adapters.base_images import Bases, read_recipe
 from deploy.cli.wiring import ROOT, Wiring, files
+from deploy.cli.wiring.commands import Commands
 from deploy.cli.wiring.images import RECIPES
-from deploy.cli.wiring.requests import Requests
 from deploy.core.state.redaction import Redaction
 from deploy.errors import HostAuthError, UsageError
-from deploy.testing.build_context import MemoryRegistry
+from deploy.testing.build_context import BuildRegistry
 
 ENVIRONMENT = """\
 name = "test"
@@ -31,7 +31,7 @@ address = "192.0.2.1"
 
 @pytest.fixture
 def wiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wiring]:
-    """Of a machine that has no sandbox."""
+    """On a machine without a sandbox."""
     monkeypatch.setenv("XDG_STATE_HOME", os.fspath(tmp_path))
     with Wiring.here("sandbox", "none", print, Redaction()) as found:
         yield found
@@ -42,7 +42,7 @@ def test_the_root_is_the_checkout() -> None:
     assert (ROOT / "libs" / "deploy" / "cli" / "wiring").is_dir()
 
 
-def test_what_needs_an_environment_says_how_to_get_one(wiring: Wiring) -> None:
+def test_a_missing_sandbox_error_names_the_command_that_makes_one(wiring: Wiring) -> None:
     with pytest.raises(UsageError, match="there is no sandbox none") as caught:
         wiring.connections.hosts()
     assert caught.value.hint == "./ship up --yes"
@@ -50,12 +50,12 @@ def test_what_needs_an_environment_says_how_to_get_one(wiring: Wiring) -> None:
         _ = wiring.images.registry
 
 
-def test_bases_and_requests_need_none_to_be_made(wiring: Wiring) -> None:
+def test_bases_and_commands_need_no_environment(wiring: Wiring) -> None:
     assert isinstance(wiring.images.bases, Bases)
-    assert isinstance(wiring.requests, Requests)
+    assert isinstance(wiring.commands, Commands)
 
 
-def test_adapters_are_made_without_talking_to_anybody(tmp_path: Path) -> None:
+def test_making_the_adapters_connects_to_nothing(tmp_path: Path) -> None:
     file = tmp_path / "environment.toml"
     file.write_text(ENVIRONMENT)
     with Wiring.here(os.fspath(file), "none", print, Redaction()) as found:
@@ -63,7 +63,7 @@ def test_adapters_are_made_without_talking_to_anybody(tmp_path: Path) -> None:
         assert host.name == "host-1"
         registry = found.images.registry
         assert registry.name == "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-        assert found.vault is found.vault
+        assert found.secrets is found.secrets
         assert found.context().hosts == (host,)
         config = found.settings.environment().hosts[0]
         with pytest.raises(HostAuthError, match="can't use the key"):
@@ -71,7 +71,7 @@ def test_adapters_are_made_without_talking_to_anybody(tmp_path: Path) -> None:
         assert found.connections.host_as(config, "root", "").name == "host-1"
 
 
-def test_what_hosts_run_is_published_without_a_secret_file_of_the_environment(
+def test_publishing_the_stacks_reads_no_secret_file(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "environment.toml"
@@ -84,17 +84,17 @@ key = "$NOT_SET"
 password_file = "$NOT_SET"
 """
     file.write_text(ENVIRONMENT.replace("[[hosts]]", f"{metrics}[[hosts]]"))
-    registry = MemoryRegistry()
+    registry = BuildRegistry()
     keys = {name: read_recipe(RECIPES / name).key for name in ("edge", "python", "prometheus")}
     registry.digests = {f"{name}:{key}": "sha256:there" for name, key in keys.items()}
-    asked: list[str] = []
-    with Wiring.here(os.fspath(file), "none", asked.append, Redaction()) as found:
+    messages: list[str] = []
+    with Wiring.here(os.fspath(file), "none", messages.append, Redaction()) as found:
         found.images.__dict__ |= {"registry": registry, "engine": None}
         found.images.publish_stacks()
-        assert asked == []
+        assert messages == []
 
 
-def test_a_report_shows_the_pictures_of_its_own_service(
+def test_a_report_shows_screenshots_of_its_own_service_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "ROOT", tmp_path)
@@ -109,13 +109,13 @@ def test_job_images_are_read_from_the_checkout(wiring: Wiring) -> None:
     assert wiring.settings.job_images["ship"].target == "deploy/ship:image"
 
 
-def test_an_unknown_service_is_told_before_anything_else(wiring: Wiring) -> None:
+def test_an_unknown_service_is_refused_first(wiring: Wiring) -> None:
     with pytest.raises(UsageError, match="there is no service nothing") as caught:
-        wiring.requests.deploy("nothing", None, None)
+        wiring.commands.deploy("nothing", None, None)
     assert caught.value.hint == f"one of: {', '.join(sorted(wiring.settings.services))}"
 
 
-def test_an_unknown_environment_is_told_with_those_that_there_are(wiring: Wiring) -> None:
+def test_an_unknown_environment_error_lists_the_known_ones(wiring: Wiring) -> None:
     with pytest.raises(UsageError, match="there is no environment nowhere") as caught:
         wiring.settings.named_environment("nowhere")
     assert "sandbox" in caught.value.hint

@@ -52,7 +52,7 @@ DOCUMENTATION = ("docs/**", "**/*.md", "LICENSE")
 """Documentation may belong to no target. Any other file that belongs to no target selects everything."""
 
 SOURCES = frozenset({"python_source", "python_test"})
-LINTED = SOURCES | {"grafana_dashboards"}
+LINTED = SOURCES | {"embedded_scripts", "grafana_dashboards"}
 TESTS = frozenset({"python_test"})
 PACKAGES = frozenset(
     {"archive", "docker_image", "pex_binary", "python_aws_lambda_function", "python_distribution"}
