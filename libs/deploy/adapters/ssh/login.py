@@ -21,7 +21,7 @@ from deploy.adapters.ssh.errors import SshEndpoint, SshErrors
 from deploy.core.config import Jump
 from deploy.errors import HostAuthError, HostKeyError, ShipError
 
-AT_ONCE = 8
+MOST_LOGINS = 8
 """The most logins in progress; sshd starts to refuse at ten (MaxStartups 10:30:100, man.openbsd.org/sshd_config)."""
 
 KEEPALIVE_S = 15.0
@@ -80,7 +80,7 @@ class SshConnector:
         *,
         known_hosts: str,
         key: str,
-        at_once: int = AT_ONCE,
+        at_once: int = MOST_LOGINS,
         connect_timeout_s: float = 10.0,
         patience_s: float = 20.0,
         keepalive_s: float = KEEPALIVE_S,
