@@ -82,10 +82,12 @@ def render(child: ChildPipeline) -> str:
         images["the tool"] = child.tool
     for name, image in images.items():
         if not DIGEST.fullmatch(image or ""):
+            problem = (
+                f"{image} is not of the form name@sha256:..." if image else "no image is named"
+            )
             raise UsageError(
-                f"{name}: {image or 'no image'} is not of the form name@sha256:...; the pipeline of "
-                f"{child.environment} was not written and nothing will be deployed",
-                hint="./ship publish --selection FILE --out FILE writes published images",
+                f"{name}: {problem}; the pipeline of {child.environment} was not written and nothing will be deployed",
+                hint="./ship publish --selection FILE --out FILE publishes images and names them",
             )
     jobs = _deploy_jobs(child) if child.deployables else _nothing_to_deploy(child)
     names = ", ".join(deployable.service for deployable in child.deployables) or "nothing"
