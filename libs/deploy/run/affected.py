@@ -37,7 +37,7 @@ from deploy.core.ci.target_graph import (
     ReachedTarget,
     TargetGraph,
     TargetGraphs,
-    explain,
+    reached_targets,
 )
 from deploy.core.config import Service
 from deploy.core.ports import Say
@@ -189,7 +189,7 @@ def _select(context: SelectionContext, base: Base, facts: PipelineFacts) -> Sele
         old_graph = _old_graph(context, revision, changes)
         if reason := reason_graph_cannot_tell(changes, graph, old_graph, services):
             return _all(context, base, reason)
-        reached = explain(changes, graph, old_graph)
+        reached = reached_targets(changes, graph, old_graph)
         services_since[revision] = services_reached(reached, graph, services)
         for target in reached:
             first = targets.setdefault(target.address, target)

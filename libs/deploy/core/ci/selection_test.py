@@ -16,7 +16,7 @@ from deploy.core.ci.target_graph import (
     FileChange,
     Target,
     TargetGraph,
-    explain,
+    reached_targets,
 )
 from deploy.core.config import Service
 
@@ -59,7 +59,9 @@ GRAPH = TargetGraph(
 
 
 def selected(*paths: str) -> Selection:
-    return select(BASE, explain([FileChange(path) for path in paths], GRAPH), GRAPH, SERVICES)
+    return select(
+        BASE, reached_targets([FileChange(path) for path in paths], GRAPH), GRAPH, SERVICES
+    )
 
 
 def shown(selection: Selection) -> list[str]:
@@ -120,10 +122,10 @@ def test_documentation_selects_only_the_tests_that_read_it() -> None:
 def test_generator_replaces_its_targets_only_if_all_are_selected() -> None:
     tests = [file_target(f"libs/{each}_test.py", "python_test", name=":tests") for each in "ab"]
     graph = TargetGraph([Target("libs:tests", "python_tests"), *tests])
-    one = select(BASE, explain([FileChange("libs/a_test.py")], graph), graph, ())
+    one = select(BASE, reached_targets([FileChange("libs/a_test.py")], graph), graph, ())
     both = select(
         BASE,
-        explain([FileChange("libs/b_test.py"), FileChange("libs/a_test.py")], graph),
+        reached_targets([FileChange("libs/b_test.py"), FileChange("libs/a_test.py")], graph),
         graph,
         (),
     )
@@ -277,5 +279,5 @@ def test_reports_have_pants_names() -> None:
     ]
     graph = TargetGraph(targets)
     changes = [FileChange("a/b/c_test.py"), FileChange("a/b/d_test.py")]
-    selection = select(BASE, explain(changes, graph), graph, ())
+    selection = select(BASE, reached_targets(changes, graph), graph, ())
     assert missed_tests(["a.b.c_test.py@@tests", "a.b.d_test.py"], selection) == ()

@@ -39,9 +39,9 @@ class TargetGraph:
         return address in self.targets
 
     def owners(self, path: str) -> tuple[str, ...]:
-        """Returns the targets that a file belongs to. To a BUILD file belong all targets in and below its folder,
-        because its `__defaults__` and visibility rules apply there, too.
+        """Returns the targets that a file belongs to.
 
+        A BUILD file belongs to all targets in and below its folder, where its `__defaults__` and visibility rules apply.
         https://www.pantsbuild.org/v2.17/docs/targets#field-default-values
         """
         if not is_build_file(path):
@@ -131,7 +131,7 @@ def is_build_file(path: str) -> bool:
     return name == "BUILD" or name.startswith("BUILD.")
 
 
-def explain(
+def reached_targets(
     changes: Iterable[FileChange], graph: TargetGraph, old_graph: TargetGraph | None = None
 ) -> tuple[ReachedTarget, ...]:
     """Returns every target of `graph` that the changes affect, sorted by address, each with a shortest chain.
@@ -142,11 +142,11 @@ def explain(
     chains: dict[str, tuple[str, ...]] = {}
     if old_graph is not None:
         starts = list(_starts(listed, old_graph, old=True))
-        found = _spread(starts, old_graph)
+        found = _shortest_chains(starts, old_graph)
         chains |= {address: why for address, why in found.items() if address in graph}
     starts = list(_starts(listed, graph, old=False))
     direct = {address for address, _ in starts}
-    chains = _spread([*starts, *chains.items()], graph)
+    chains = _shortest_chains([*starts, *chains.items()], graph)
     return tuple(
         ReachedTarget(address, chains[address], address in direct) for address in sorted(chains)
     )
@@ -168,7 +168,7 @@ def _starts(
             yield owner, _chain((change.path,), owner)
 
 
-def _spread(
+def _shortest_chains(
     starts: Iterable[tuple[str, tuple[str, ...]]], graph: TargetGraph
 ) -> dict[str, tuple[str, ...]]:
     chains: dict[str, tuple[str, ...]] = {}
@@ -192,7 +192,7 @@ def _chain(why: tuple[str, ...], address: str) -> tuple[str, ...]:
 
 
 def _generator_of(target: Target) -> str:
-    """Returns the address that a target's generator has, if there is one, derived from the target's own address.
+    """Derives the address of a target's generator from the target's own; there may be no such generator.
 
     https://www.pantsbuild.org/v2.17/docs/targets#target-generation
     """

@@ -5,7 +5,7 @@ from deploy.core.ci.target_graph import (
     FileChange,
     Target,
     TargetGraph,
-    explain,
+    reached_targets,
 )
 
 LOCK = "3rdparty/default.lock"
@@ -48,7 +48,7 @@ GRAPH = TargetGraph(
 
 
 def chains(*changes: FileChange, old: TargetGraph | None = None) -> dict[str, tuple[str, ...]]:
-    return {each.address: each.why for each in explain(changes, GRAPH, old)}
+    return {each.address: each.why for each in reached_targets(changes, GRAPH, old)}
 
 
 def test_change_affects_all_dependents_with_the_chain_to_each() -> None:
@@ -74,13 +74,16 @@ def test_shortest_chain_is_reported_in_any_order_of_changes() -> None:
 
 
 def test_only_targets_of_changed_files_are_direct() -> None:
-    reached = explain([FileChange("libs/left/b.py")], GRAPH)
+    reached = reached_targets([FileChange("libs/left/b.py")], GRAPH)
     assert [each.address for each in reached if each.direct] == ["libs/left/b.py"]
 
 
 def test_dependency_cycle_ends() -> None:
     circle = TargetGraph([source("a.py", "b.py"), source("b.py", "a.py")])
-    assert [each.address for each in explain([FileChange("a.py")], circle)] == ["a.py", "b.py"]
+    assert [each.address for each in reached_targets([FileChange("a.py")], circle)] == [
+        "a.py",
+        "b.py",
+    ]
 
 
 @pytest.mark.parametrize(
