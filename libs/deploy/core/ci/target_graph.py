@@ -41,7 +41,7 @@ class TargetGraph:
     def owners(self, path: str) -> tuple[str, ...]:
         """Returns the targets that a file belongs to.
 
-        A BUILD file belongs to all targets in and below its folder, where its `__defaults__` and visibility rules apply.
+        A BUILD file belongs to all targets in and below its folder, where its defaults and visibility rules apply.
         https://www.pantsbuild.org/v2.17/docs/targets#field-default-values
         """
         if not is_build_file(path):
