@@ -30,6 +30,7 @@ LIBRARY_OF = {
     "deploy.adapters.aws": {"boto3", "botocore", "mypy_boto3_ecr"},
     "deploy.adapters.config": {"pydantic", "pydantic_core"},
     "deploy.adapters.docker": {"docker", "requests.exceptions"},
+    "deploy.adapters.report_page": {"jinja2"},
     "deploy.adapters.ssh": {"paramiko"},
     "deploy.testing.servers": {"paramiko"},
 }
@@ -82,7 +83,7 @@ INSIDE_CORE = {
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
     "images": ("config", "ports"),
     "ci": ("config",),
-    "reports": ("state", "analysis"),
+    "reports": ("config", "state", "analysis"),
     "bootstrap": ("config", "commands"),
 }
 """What each part of `deploy.core` may import of the others."""

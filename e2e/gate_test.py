@@ -60,8 +60,8 @@ def test_release_with_five_percent_errors_is_refused_with_the_evidence(
     bad = f'[services.{NAME}.env]\nFIXTURE_ERROR_SHARE = "0.05"\n{enough}'
     result = fixture.deploy(tmp_path, bad)
     assert (result.code, result.kind) == (1, "RevertedError")
-    assert "the gate refuses" in result.error
-    assert "against 0 of 300" in result.stderr
+    assert "the release gate refused" in result.error
+    assert "was 0 of 300" in result.stderr
     assert "errors: fail" in result.stderr
     assert not any(step["step"] == "PointTraffic" for step in result.document["steps"])
     assert fixture.live == before
@@ -69,7 +69,7 @@ def test_release_with_five_percent_errors_is_refused_with_the_evidence(
     report = fixture.ship("report", NAME, "--out", str(page)).expect_success().document
     assert (report["outcome"], report["verdicts"][0]["outcome"]) == ("reverted", "fail")
     text = page.read_text()
-    assert "the gate refuses" in text
+    assert "the release gate refused" in text
     assert "<svg" in text
 
 

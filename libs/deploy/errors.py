@@ -1,8 +1,7 @@
-"""Every failure the tool knows, as a type; never recognised by its text.
+"""The errors of the deploy tool, each a type of its own.
 
-An error says what failed, what state remains and what to do next. `deploy.cli.main` is the one place that
-turns an error into an exit code: 0 done, 1 failed and reverted, 2 usage or config, 3 locked, 4 a person is
-needed.
+A message says what failed and what state remains; the hint says what to do next. `deploy.cli.main` turns the types into
+exit codes: 0 done, 1 failed and reverted, 2 usage or configuration, 3 locked, 4 a person is needed.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 class ShipError(Exception):
     """A failure with a next step.
 
-    `message` is one line: what failed and what state remains. `hint` is the next command or action. Neither
-    ever holds a secret's value. `exit_code` is the process's answer.
+    `message` is one line: what failed and what state remains. `hint` is the next command or action. Neither contains
+    a secret's value. `exit_code` is the exit code of the process.
     """
 
     exit_code: int = 1
@@ -24,13 +23,13 @@ class ShipError(Exception):
 
 
 class UsageError(ShipError):
-    """The command or its arguments are off; nothing was touched."""
+    """The command or its arguments are wrong; nothing was changed."""
 
     exit_code = 2
 
 
 class ConfigError(ShipError):
-    """A configuration file is wrong; `problems` lists each with its path (`hosts[1].port: ...`)."""
+    """A configuration file is wrong. `problems` lists every problem with its path (`hosts[1].port: ...`)."""
 
     exit_code = 2
 
@@ -40,43 +39,43 @@ class ConfigError(ShipError):
 
 
 class MissingSecretsError(ConfigError):
-    """A store doesn't hold what a service or a release names; `problems` lists each, nothing was touched."""
+    """Secrets that a service or a release names are missing, as listed in `problems`; nothing was changed."""
 
 
 class SecretStoreError(ShipError):
-    """A store of secrets refused or can't be reached; nothing was touched."""
+    """A secret store refused a request or can't be reached; nothing was changed."""
 
 
 class SecretStoreAuthError(SecretStoreError):
-    """A store of secrets refused our credentials."""
+    """A secret store refused the credentials."""
 
     exit_code = 2
 
 
 class LockedError(ShipError):
-    """Somebody else holds the lock; the message says who and since when."""
+    """Another process holds the lock; the message says who and since when."""
 
     exit_code = 3
 
 
 class HostUnreachableError(ShipError):
-    """A host can't be reached (no route, refused, timed out, connection lost)."""
+    """A host can't be reached: no route, refused, timed out, or the connection was lost."""
 
 
 class HostKeyError(ShipError):
-    """A host's key is unknown or differs from the pinned one; never accepted."""
+    """A host's key is unknown or differs from the pinned one."""
 
     exit_code = 2
 
 
 class HostAuthError(ShipError):
-    """A host refused our login."""
+    """A host refused the login."""
 
     exit_code = 2
 
 
 class CommandError(ShipError):
-    """A command on a host exited non-zero; `stderr` holds its last lines."""
+    """A command on a host failed; `stderr` has its last lines."""
 
     def __init__(self, message: str, *, stderr: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -84,15 +83,15 @@ class CommandError(ShipError):
 
 
 class CommandTimeoutError(ShipError):
-    """A command on a host ran longer than its limit and was ended."""
+    """A command on a host exceeded its time limit and was ended."""
 
 
 class EngineError(ShipError):
-    """The Docker engine doesn't run or refused."""
+    """The Docker engine doesn't run or refused a request."""
 
 
 class NoEngineError(EngineError):
-    """No Docker engine answers on this machine; what needed one was not done."""
+    """No Docker engine answers on this machine."""
 
     exit_code = 2
 
@@ -102,79 +101,75 @@ class BuildError(ShipError):
 
 
 class RegistryError(ShipError):
-    """The registry or its control plane refused or can't be reached."""
+    """The registry or its control plane refused a request or can't be reached."""
 
 
 class RegistryAuthError(RegistryError):
-    """The registry refused our credentials."""
+    """The registry refused the credentials."""
 
     exit_code = 2
 
 
 class ImageNotFoundError(RegistryError):
-    """The registry holds no image of that digest or tag."""
+    """The registry has no image with this digest or tag."""
 
     exit_code = 2
 
 
 class TagTakenError(RegistryError):
-    """The tag that names this content is another image's in the registry; nothing was pushed."""
+    """The tag for this content belongs to another image in the registry; nothing was pushed."""
 
     exit_code = 2
 
 
 class PreflightError(ShipError):
-    """A host isn't fit for a deploy; nothing was changed."""
+    """A host isn't ready for a deploy; nothing was changed."""
 
 
 class UnhealthyError(ShipError):
-    """Replicas of a candidate did not become healthy; the old release still serves."""
+    """Replicas did not become healthy, or ended after they had."""
 
 
 class TaskError(ShipError):
-    """A task of a release failed or took too long; the message has its last lines."""
-
-
-class JudgedError(ShipError):
-    """A release that went live was judged and refused; the message says on what evidence."""
+    """A task of a release failed or timed out; the message has its last lines."""
 
 
 class VerifyError(ShipError):
-    """What answers from outside is not what was deployed."""
+    """The answers through the edge are not from the expected release."""
 
 
 class AuditError(ShipError):
-    """A host's ledger is not as it was written: a line was changed, or is missing."""
+    """Lines of a host's ledger were changed or are missing."""
 
     exit_code = 4
 
 
 class JourneysFailedError(ShipError):
-    """Browser journeys failed against a release; the message says which one serves."""
+    """Browser journeys failed against a release; the message says which release is live."""
 
 
 class MetricsError(ShipError):
-    """Prometheus can't be asked or doesn't see what it should."""
+    """Prometheus can't be queried, or doesn't see all replicas."""
 
 
 class HistoryError(ShipError):
-    """Git can't say what changed; nothing was concluded from it."""
+    """Git can't tell what changed."""
 
 
 class GraphError(ShipError):
-    """Pants can't say what depends on what; nothing was concluded from it."""
+    """Pants can't tell which targets depend on which."""
 
 
 class DeploymentsError(ShipError):
-    """GitLab can't say which revision was verified last; nothing was concluded from it."""
+    """GitLab can't tell which revision was verified last."""
 
 
 class SelectionMissedError(ShipError):
-    """A full run failed where the selection for the change would not have looked; all was tested."""
+    """A full test run failed in a test that the selection for the change would have skipped."""
 
 
-class GateError(ShipError):
-    """A release was judged and refused, or (`holds`) a person is to look at it; `verdict` is what it rests on."""
+class ReleaseRefusedError(ShipError):
+    """The watch or the analysis refused a release; `verdict` has the evidence. With `holds` a person has to decide."""
 
     def __init__(
         self, message: str, *, verdict: object, holds: bool = False, hint: str = ""

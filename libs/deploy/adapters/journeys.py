@@ -1,4 +1,4 @@
-"""Runs a service's browser journeys with this program's own Python; never decides what their failure means."""
+"""Runs the browser journeys of a service with pytest, in this program's Python."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Journeys:
-    """The journeys in `file` of a checkout; screenshots, traces and the JUnit report go to `keep`,
-    and the outcome to `pushgateway` ("" is none) under the name of the environment."""
+    """The journeys in `file` of a checkout.
+
+    Screenshots, traces and the JUnit report are written to `keep`. If `pushgateway` is given, the outcome
+    is pushed to it under the name of the environment.
+    """
 
     root: Path
     file: str
     keep: Path
-    pushgateway: str = ""
+    pushgateway: str | None = None
     environment: str = ""
 
-    def run(self, url: str, *, release: str = "", replicas: int = 0) -> bool:
-        """Runs them against a URL; returns whether all passed. `release` is who must answer, "" anybody."""
+    def run(self, url: str, *, release: str | None = None, replicas: int | None = None) -> bool:
+        """Returns whether all journeys pass at a URL, with answers of `release` from `replicas` replicas if given."""
         argv = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
         argv += [f"--junit-xml={self.keep / 'journeys.xml'}", self.file]
         paths = (self.root, self.root / "libs", self.root / "services")
-        told = {
+        variables = {
             "SHIP_E2E_URL": url,
-            "SHIP_E2E_RELEASE": release,
+            "SHIP_E2E_RELEASE": release or "",
             "SHIP_E2E_REPLICAS": str(replicas or ""),
             "SHIP_E2E_KEEP": str(self.keep),
-            "SHIP_E2E_PUSHGATEWAY": self.pushgateway,
+            "SHIP_E2E_PUSHGATEWAY": self.pushgateway or "",
             "SHIP_E2E_ENVIRONMENT": self.environment,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
         }
-        environ = {**os.environ, **told}
-        # What it says goes to stderr: stdout is the verb's document.
+        environ = {**os.environ, **variables}
+        # pytest prints to stderr, because stdout is for the JSON of the verb.
         done = subprocess.run(argv, cwd=self.root, env=environ, stdout=sys.stderr, check=False)
         return done.returncode == 0

@@ -1,4 +1,4 @@
-"""Asks a URL from outside over HTTP, each time on a fresh connection; never follows a redirect."""
+"""Requests URLs from outside over HTTP, each over a fresh connection, without following redirects."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from deploy.core.ports import Answer
 
 
 class HttpProbe:
-    """Probe over http.client."""
+    """A Probe over http.client."""
 
     def get(
         self, url: str, *, timeout_s: float = 5.0, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """GETs `url`; status 0 with the reason as body when nobody answers within `timeout_s`."""
+        """GETs `url`. Returns status 0 with the reason as body if there is no answer within `timeout_s`."""
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
@@ -34,12 +34,12 @@ class HttpProbe:
 
 
 def answer_of(response: http.client.HTTPResponse) -> Answer:
-    """Reads a response to its end; header names in lower case."""
+    """Returns a whole response, with header names in lower case."""
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, response.read(), headers)
 
 
 def no_answer(error: Exception) -> Answer:
-    """Returns the answer that stands for none, with the reason as its body."""
+    """Returns an answer of status 0 with the reason as body."""
     reason = str(error) or type(error).__name__
     return Answer(0, reason.encode())

@@ -22,7 +22,7 @@ class _Edge(QuietHandler):
 
     def respond(self) -> None:
         status = {"/busy": 503, "/moved": 302}.get(self.path, 200)
-        body = f"{self.path}|{self.headers.get('Host')}|{self.headers.get('X-Asked')}".encode()
+        body = f"{self.path}|{self.headers.get('Host')}|{self.headers.get('X-Sent')}".encode()
         self.reply(status, body, {"X-Release": "r000001-abc", "Location": "/elsewhere"})
 
 
@@ -33,7 +33,7 @@ def url() -> Iterator[str]:
         yield server.url
 
 
-def test_answers_with_status_body_and_headers(url: str) -> None:
+def test_get_returns_status_body_and_headers(url: str) -> None:
     probe: Probe = HttpProbe()
     answer = probe.get(f"{url}/version?a=b%20c")
     assert answer.status == 200
@@ -41,23 +41,23 @@ def test_answers_with_status_body_and_headers(url: str) -> None:
     assert answer.headers["x-release"] == "r000001-abc"
 
 
-def test_passes_headers_on(url: str) -> None:
-    answer = HttpProbe().get(url, headers={"Host": "app.test", "X-Asked": "1"})
+def test_get_sends_the_headers(url: str) -> None:
+    answer = HttpProbe().get(url, headers={"Host": "app.test", "X-Sent": "1"})
     assert answer.body == b"/|app.test|1"
 
 
-def test_every_probe_is_a_connection_of_its_own(url: str) -> None:
+def test_every_request_opens_a_new_connection(url: str) -> None:
     for _ in range(3):
         HttpProbe().get(url)
     assert _Edge.opened == 3
 
 
 @pytest.mark.parametrize(("path", "status"), [("/busy", 503), ("/moved", 302)])
-def test_errors_and_redirects_are_answers(url: str, path: str, status: int) -> None:
+def test_errors_and_redirects_are_returned(url: str, path: str, status: int) -> None:
     assert HttpProbe().get(url + path).status == status
 
 
-def test_nobody_there_is_status_0_with_the_reason() -> None:
+def test_a_refused_connection_is_status_0_with_the_reason() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     answer = HttpProbe().get(f"http://127.0.0.1:{port}/")
@@ -65,7 +65,7 @@ def test_nobody_there_is_status_0_with_the_reason() -> None:
     assert b"refused" in answer.body
 
 
-def test_silence_is_status_0_after_the_time_limit() -> None:
+def test_no_answer_within_the_time_limit_is_status_0() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         answer = HttpProbe().get(url, timeout_s=0.1)
@@ -73,5 +73,5 @@ def test_silence_is_status_0_after_the_time_limit() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:nine/", "http://no.such.host.invalid/", ""])
-def test_what_is_no_address_is_status_0(url: str) -> None:
+def test_an_invalid_address_is_status_0(url: str) -> None:
     assert HttpProbe().get(url, timeout_s=1).status == 0

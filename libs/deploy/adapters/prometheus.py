@@ -1,4 +1,4 @@
-"""Asks a Prometheus by its HTTP API; never keeps an answer."""
+"""Queries Prometheus over its HTTP API."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Prometheus:
         self._timeout_s = timeout_s
 
     def query(self, promql: str) -> list[tuple[Mapping[str, str], float]]:
-        """Runs an instant query; returns (labels, value) a series, at least one.
+        """Runs an instant query; returns (labels, value) of each series, at least one.
 
-        Raises MetricsError when Prometheus doesn't answer or refuses, when nothing matches, or a value is
-        NaN or infinite: a gate must not pass on what isn't there.
+        Raises MetricsError if Prometheus doesn't answer or refuses, if no series matches, or if a value is NaN or
+        infinite, so that missing data never passes an analysis.
         """
-        data = self._ask(promql)
+        data = self._data(promql)
         if not data.get("result"):
             raise self._failed(promql, "no series matches")
         match data.get("resultType"):
@@ -40,13 +40,13 @@ class Prometheus:
             case other:
                 raise self._failed(promql, f"the result is a {other}, not an instant value")
 
-    def _ask(self, promql: str) -> dict[str, Any]:
+    def _data(self, promql: str) -> dict[str, Any]:
         target = f"{self._url}/api/v1/query?{urlencode({'query': promql})}"
         if not target.startswith(("http://", "https://")):
             raise self._failed(promql, "its address should start with http:// or https://")
         try:
-            with urllib.request.urlopen(target, timeout=self._timeout_s) as answer:  # noqa: S310
-                body = answer.read()
+            with urllib.request.urlopen(target, timeout=self._timeout_s) as response:  # noqa: S310
+                body = response.read()
         except urllib.error.HTTPError as error:
             with error:
                 body = error.read()
@@ -58,21 +58,21 @@ class Prometheus:
         try:
             data = json.loads(body)["data"]
         except (ValueError, KeyError, TypeError) as error:
-            raise self._failed(promql, "the answer is not Prometheus's") from error
+            raise self._failed(promql, "the answer is not from Prometheus") from error
         if not isinstance(data, dict):
-            raise self._failed(promql, "the answer is not Prometheus's")
+            raise self._failed(promql, "the answer is not from Prometheus")
         return data
 
     def _number(self, text: str, promql: str) -> float:
         value = float(text)
         if not math.isfinite(value):
-            raise self._failed(promql, f"a value is {text}: there is no data behind it")
+            raise self._failed(promql, f"a value is {text}, which is no data")
         return value
 
     def _failed(self, promql: str, reason: str) -> MetricsError:
         return MetricsError(
             f"Prometheus at {self._url} can't answer `{promql}`: {reason}",
-            hint=f"look at {self._url}/api/v1/targets and /api/v1/status/runtimeinfo",
+            hint=f"check {self._url}/api/v1/targets and /api/v1/status/runtimeinfo",
         )
 
 

@@ -1,4 +1,4 @@
-"""Prometheus against a real HTTP server."""
+"""The Prometheus adapter against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deploy.testing.servers.prometheus import MemoryMetrics, prometheus_server
 
 @contextmanager
 def serving(status: int, body: bytes) -> Iterator[str]:
-    """Serves one answer to everything."""
+    """Answers every request the same way."""
 
     class Handler(QuietHandler):
         def respond(self) -> None:
@@ -29,7 +29,7 @@ def serving(status: int, body: bytes) -> Iterator[str]:
         yield server.url
 
 
-def test_gives_labels_and_values() -> None:
+def test_query_returns_labels_and_values() -> None:
     table = MemoryMetrics()
     promql = 'up{service="app"} + 0 > 0'
     table.answer(promql, [({"replica": "app-1"}, 1.0), ({"replica": "app-2"}, 0.25)])
@@ -38,7 +38,7 @@ def test_gives_labels_and_values() -> None:
         assert Prometheus(f"{url}/").query(promql) == as_port.query(promql)
 
 
-def test_nothing_that_matches_is_an_error() -> None:
+def test_no_matching_series_is_an_error() -> None:
     with (
         prometheus_server(MemoryMetrics()) as url,
         pytest.raises(MetricsError, match="no series matches"),
@@ -56,11 +56,11 @@ def test_scalar_is_one_series_without_labels() -> None:
 def test_what_is_no_number_is_an_error(value: float) -> None:
     table = MemoryMetrics()
     table.answer("a / b", [({}, 1.0), ({}, value)])
-    with prometheus_server(table) as url, pytest.raises(MetricsError, match="no data behind it"):
+    with prometheus_server(table) as url, pytest.raises(MetricsError, match="which is no data"):
         Prometheus(url).query("a / b")
 
 
-def test_refusal_carries_the_reason() -> None:
+def test_a_refused_query_reports_the_reason() -> None:
     table = MemoryMetrics()
     table.broken = "parse error: unexpected end of input"
     with prometheus_server(table) as url, pytest.raises(MetricsError, match="unexpected end") as e:
@@ -73,18 +73,18 @@ def test_refusal_carries_the_reason() -> None:
     ("status", "body", "reason"),
     [
         (500, b"oops", "status 500"),
-        (200, b"<html>", "the answer is not Prometheus's"),
-        (200, b"[]", "the answer is not Prometheus's"),
-        (200, b'{"data": []}', "the answer is not Prometheus's"),
+        (200, b"<html>", "the answer is not from Prometheus"),
+        (200, b"[]", "the answer is not from Prometheus"),
+        (200, b'{"data": []}', "the answer is not from Prometheus"),
         (200, b'{"data": {"resultType": "matrix", "result": [[]]}}', "is a matrix"),
     ],
 )
-def test_other_answers_are_errors(status: int, body: bytes, reason: str) -> None:
+def test_unexpected_answers_are_errors(status: int, body: bytes, reason: str) -> None:
     with serving(status, body) as url, pytest.raises(MetricsError, match=reason):
         Prometheus(url).query("up")
 
 
-def test_nobody_there_and_silence_are_errors() -> None:
+def test_a_refused_connection_and_a_timeout_are_errors() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(MetricsError, match="no answer: timed out"):
@@ -93,6 +93,6 @@ def test_nobody_there_and_silence_are_errors() -> None:
         Prometheus(url).query("up")
 
 
-def test_only_http_is_asked(tmp_path: object) -> None:
+def test_addresses_other_than_http_are_refused(tmp_path: object) -> None:
     with pytest.raises(MetricsError, match="should start with http"):
         Prometheus(f"file://{tmp_path}").query("up")

@@ -1,4 +1,7 @@
-"""Sends what is known of a deploy to whoever is configured: OTLP, a Pushgateway, Grafana, a folder; never fails one."""
+"""Exports a finished rollout: its trace (OTLP, a folder), metrics (Pushgateway) and annotations (Grafana).
+
+A receiver that fails is reported and doesn't fail the rollout.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +28,16 @@ TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Receivers:
-    """Where to: addresses, "" for none. `grafana_token` is a service account's."""
+    """The addresses of the receivers, None for those that aren't configured. `grafana_token` is a service account's."""
 
-    traces: str = ""
-    pushgateway: str = ""
-    grafana: str = ""
-    grafana_token: str = ""
+    traces: str | None = None
+    pushgateway: str | None = None
+    grafana: str | None = None
+    grafana_token: str | None = None
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], *, pushgateway: str = "") -> Receivers:
-        """Reads OpenTelemetry's own variables, PY_CICD_PUSHGATEWAY_URL, GRAFANA_URL and GRAFANA_TOKEN.
+    def of(cls, environ: Mapping[str, str], *, pushgateway: str | None = None) -> Receivers:
+        """Reads OpenTelemetry's standard variables, PY_CICD_PUSHGATEWAY_URL, GRAFANA_URL and GRAFANA_TOKEN.
 
         https://opentelemetry.io/docs/specs/otel/protocol/exporter/
         """
@@ -43,18 +46,19 @@ class Receivers:
             f"{base}/v1/traces" if base else ""
         )
         return cls(
-            traces=traces,
-            pushgateway=environ.get("PY_CICD_PUSHGATEWAY_URL", pushgateway).rstrip("/"),
-            grafana=environ.get("GRAFANA_URL", "").rstrip("/"),
-            grafana_token=environ.get("GRAFANA_TOKEN", ""),
+            traces=traces or None,
+            pushgateway=environ.get("PY_CICD_PUSHGATEWAY_URL", pushgateway or "").rstrip("/")
+            or None,
+            grafana=environ.get("GRAFANA_URL", "").rstrip("/") or None,
+            grafana_token=environ.get("GRAFANA_TOKEN") or None,
         )
 
 
 @dataclass(frozen=True)
 class Exports:
-    """One call a deploy, once it has ended. A receiver that doesn't answer is told, and the others get theirs.
+    """Called once for each rollout, after its end.
 
-    `keys` computes a service's four keys, with the deploy that has just ended; it may raise ShipError.
+    `keys` computes a service's four keys of DORA including this rollout; it may raise ShipError.
     """
 
     receivers: Receivers
@@ -62,49 +66,47 @@ class Exports:
     say: Say
     keys: Callable[[str], FourKeys]
 
-    def __call__(self, chronicle: RolloutLog) -> None:
-        """Sends the trace, the metrics, the four keys and the annotations, and leaves the trace in the folder."""
-        to, trace = self.receivers, json.dumps(trace_of(chronicle)).encode()
-        name = f"{chronicle.environment}-{chronicle.service}-{chronicle.turn:06d}.otlp.json"
+    def __call__(self, log: RolloutLog) -> None:
+        """Writes the trace to the folder and sends trace, metrics, four keys and annotations to their receivers."""
+        to, trace = self.receivers, json.dumps(trace_of(log)).encode()
+        name = f"{log.environment}-{log.service}-{log.turn:06d}.otlp.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(trace)
         except OSError as error:
-            self.say(f"the trace can't be left in {self.folder}: {error.strerror}")
+            self.say(f"the trace can't be written to {self.folder}: {error.strerror}")
         if to.traces:
             self._send("trace", to.traces, trace)
         if to.pushgateway:
-            group = {"service": chronicle.service, "environment": chronicle.environment}
-            self._push("ship", {**group, "verb": chronicle.verb}, deploy_metrics(chronicle))
+            group = {"service": log.service, "environment": log.environment}
+            self._push("ship", {**group, "verb": log.verb}, deploy_metrics(log))
             try:
-                self.push_keys(
-                    chronicle.service, chronicle.environment, self.keys(chronicle.service)
-                )
+                self.push_keys(log.service, log.environment, self.keys(log.service))
             except ShipError as error:
-                self.say(f"the four keys of {chronicle.service} can't be computed: {error.message}")
+                self.say(f"the four keys of {log.service} can't be computed: {error.message}")
         if to.grafana:
-            self._annotate(chronicle)
+            self._annotate(log)
 
-    def _annotate(self, chronicle: RolloutLog) -> None:
+    def _annotate(self, log: RolloutLog) -> None:
         token, where = self.receivers.grafana_token, f"{self.receivers.grafana}/api/annotations"
         login = {"Authorization": f"Bearer {token}"} if token else {}
-        for each in marks(chronicle):
-            # One that is down or refuses is asked once, not once a phase.
-            if not self._send("annotation", where, json.dumps(each).encode(), headers=login):
-                return
+        for annotation in grafana_annotations(log):
+            body = json.dumps(annotation).encode()
+            if not self._send("annotation", where, body, headers=login):
+                return  # report a failing Grafana once, not once per phase
 
     def push_keys(self, service: str, environment: str, keys: FourKeys) -> None:
-        """Replaces what the Pushgateway has of a service's four keys, if there is one."""
+        """Replaces a service's four keys in the Pushgateway, if one is configured."""
         if self.receivers.pushgateway:
             text = key_metrics(service, environment, keys)
             self._push("ship-dora", {"service": service, "environment": environment}, text)
 
     def _push(self, job: str, group: Mapping[str, str], text: str) -> None:
-        """Replaces a group of metrics. A group is never one run's, and no verb replaces what another has told."""
+        """Replaces a group of metrics. Groups differ by verb, so no verb replaces the metrics of another."""
         labels = "".join(f"/{name}/{value}" for name, value in group.items())
         target = f"{self.receivers.pushgateway}/metrics/job/{job}{labels}"
-        plain = {"Content-Type": "text/plain; version=0.0.4"}
-        self._send("metrics", target, text.encode(), method="PUT", headers=plain)
+        content_type = {"Content-Type": "text/plain; version=0.0.4"}
+        self._send("metrics", target, text.encode(), method="PUT", headers=content_type)
 
     def _send(
         self,
@@ -115,46 +117,43 @@ class Exports:
         method: str = "POST",
         headers: Mapping[str, str] | None = None,
     ) -> bool:
-        """Returns whether it was taken; if not, that is told."""
+        """Returns whether the receiver accepted it; reports why if it didn't."""
         try:
             if not url.startswith(("http://", "https://")):
                 raise ValueError("its address should start with http:// or https://")
-            told = {"Content-Type": "application/json", **(headers or {})}
-            asked = urllib.request.Request(url, body, told, method=method)  # noqa: S310
-            with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                answer.read()
+            headers = {"Content-Type": "application/json", **(headers or {})}
+            request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+                response.read()
             return True
         except urllib.error.HTTPError as error:
             with error:
-                self.say(f"the {what} was refused by {url}: HTTP {error.code}")
+                self.say(f"{url} refused the {what}: HTTP {error.code}")
         except (OSError, ValueError) as error:
-            self.say(f"the {what} could not be sent to {url}: {error}")
+            self.say(f"the {what} can't be sent to {url}: {error}")
         return False
 
 
-def marks(chronicle: RolloutLog) -> list[dict[str, object]]:
-    """Makes Grafana's annotations: the deploy with its release and how it ended, and each of its phases.
+def grafana_annotations(log: RolloutLog) -> list[dict[str, object]]:
+    """Returns Grafana annotations: one for the rollout with its release and outcome, and one for each phase.
 
-    The first tag, `deploy` or `phase`, is what dashboards choose them by.
+    Dashboards filter by the first tag, `deploy` or `phase`.
     https://grafana.com/docs/grafana/latest/developers/http_api/annotations/
     """
-    zero = datetime.fromisoformat(chronicle.begun).timestamp()
-    why = f": {chronicle.why}" if chronicle.why else ""
-    what = f"{chronicle.verb} {chronicle.release}"
+    zero = datetime.fromisoformat(log.begun).timestamp()
+    why = f": {log.why}" if log.why else ""
+    what = f"{log.verb} {log.release}"
 
     def one(kind: str, name: str, begun_s: float, ended_s: float, text: str) -> dict[str, object]:
         return {
             "time": round((zero + begun_s) * 1000),
             "timeEnd": round((zero + ended_s) * 1000),
-            "tags": [kind, chronicle.service, chronicle.environment, name],
+            "tags": [kind, log.service, log.environment, name],
             "text": text,
         }
 
-    ended = f"{what} {chronicle.outcome}{why}"
+    ended = f"{what} {log.outcome}{why}"
     return [
-        one("deploy", chronicle.outcome, 0.0, chronicle.seconds, ended),
-        *(
-            one("phase", name, begin, end, f"{what}: {name}")
-            for name, begin, end in chronicle.phases
-        ),
+        one("deploy", log.outcome, 0.0, log.seconds, ended),
+        *(one("phase", name, begin, end, f"{what}: {name}") for name, begin, end in log.phases),
     ]

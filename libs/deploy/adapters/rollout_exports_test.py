@@ -1,4 +1,4 @@
-"""What is sent of a deploy, to a real HTTP server; a receiver that is down or refuses fails nothing."""
+"""Exporting a rollout to a real HTTP server, and to receivers that are down or refuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from deploy.adapters.rollout_exports import Exports, Receivers
 from deploy.core.reports.dora import FourKeys
-from deploy.core.reports.trace_test import CHRONICLE
+from deploy.core.reports.trace_test import LOG
 from deploy.errors import HostUnreachableError
 from deploy.testing.servers.http_server import QuietHandler, http_server
 
@@ -38,69 +38,70 @@ def server() -> Iterator[tuple[str, Got]]:
         yield found.url, got
 
 
-def test_everybody_gets_theirs(server: tuple[str, Got], tmp_path: Path) -> None:
+def test_every_receiver_gets_its_export(server: tuple[str, Got], tmp_path: Path) -> None:
     url, got = server
-    told: list[str] = []
+    messages: list[str] = []
     receivers = Receivers(f"{url}/v1/traces", f"{url}/push", f"{url}/grafana", "a-token")
-    Exports(receivers, tmp_path / "deploys", told.append, keys)(CHRONICLE)
-    assert told == []
-    assert [each[:2] for each in got] == [
+    Exports(receivers, tmp_path / "deploys", messages.append, keys)(LOG)
+    assert messages == []
+    assert [request[:2] for request in got] == [
         ("POST", "/v1/traces"),
         ("PUT", "/push/metrics/job/ship/service/app/environment/sandbox/verb/deploy"),
         ("PUT", "/push/metrics/job/ship-dora/service/app/environment/sandbox"),
         *[("POST", "/grafana/api/annotations")] * 3,
     ]
     assert got[3][2]["Authorization"] == "Bearer a-token"
-    marks = [json.loads(each[3]) for each in got[3:]]
-    assert [each["tags"] for each in marks] == [
+    annotations = [json.loads(request[3]) for request in got[3:]]
+    assert [annotation["tags"] for annotation in annotations] == [
         ["deploy", "app", "sandbox", "reverted"],
         ["phase", "app", "sandbox", "prepare"],
         ["phase", "app", "sandbox", "switch"],
     ]
-    begun = marks[0]["time"]
-    times = [(each["time"] - begun, each["timeEnd"] - begun) for each in marks]
+    begun = annotations[0]["time"]
+    times = [(a["time"] - begun, a["timeEnd"] - begun) for a in annotations]
     assert times == [(0, 6000), (500, 3500), (4000, 4500)]
-    assert marks[2]["text"] == "deploy r000002-abc: switch"
+    assert annotations[2]["text"] == "deploy r000002-abc: switch"
     assert b'ship_dora_deploys_per_day{service="app",environment="sandbox"} 0.1' in got[2][3]
     kept = tmp_path / "deploys" / "sandbox-app-000002.otlp.json"
     assert kept.read_bytes() == got[0][3]
 
 
-def test_who_is_down_or_refuses_is_told_and_nothing_fails(
+def test_receivers_that_are_down_or_refuse_are_reported_and_fail_nothing(
     server: tuple[str, Got], tmp_path: Path
 ) -> None:
     url, got = server
-    told: list[str] = []
+    messages: list[str] = []
     receivers = Receivers("http://127.0.0.1:1/x", f"{url}/refuses/push", "ftp://nowhere")
-    Exports(receivers, tmp_path, told.append, keys)(CHRONICLE)
+    Exports(receivers, tmp_path, messages.append, keys)(LOG)
     assert len(got) == 2
-    assert len(told) == 4
-    assert "HTTP 500" in told[1]
+    assert len(messages) == 4
+    assert "HTTP 500" in messages[1]
 
 
-def test_keys_that_cant_be_computed_are_told_and_the_rest_is_sent(
+def test_keys_that_cannot_be_computed_are_reported_and_the_rest_is_sent(
     server: tuple[str, Got], tmp_path: Path
 ) -> None:
     def unreachable(service: str) -> FourKeys:
         raise HostUnreachableError("host-1 is gone", hint="")
 
-    told: list[str] = []
-    Exports(Receivers("", server[0], server[0]), tmp_path, told.append, unreachable)(CHRONICLE)
-    assert told == ["the four keys of app can't be computed: host-1 is gone"]
-    assert [each[0] for each in server[1]] == ["PUT", "POST", "POST", "POST"]
+    messages: list[str] = []
+    Exports(Receivers(None, server[0], server[0]), tmp_path, messages.append, unreachable)(LOG)
+    assert messages == ["the four keys of app can't be computed: host-1 is gone"]
+    assert [request[0] for request in server[1]] == ["PUT", "POST", "POST", "POST"]
 
 
-def test_nobody_is_told_where_nobody_is_configured(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_without_receivers_only_the_folder_is_used(tmp_path: Path) -> None:
+    messages: list[str] = []
     blocked = tmp_path / "file"
     blocked.write_text("")
-    Exports(Receivers.of({}), blocked / "deploys", told.append, keys)(CHRONICLE)
-    assert len(told) == 1
+    Exports(Receivers.of({}), blocked / "deploys", messages.append, keys)(LOG)
+    assert len(messages) == 1
 
 
-def test_opentelemetrys_own_variables_are_read() -> None:
+def test_opentelemetrys_standard_variables_are_read() -> None:
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318/"}
     assert Receivers.of(environ).traces == "http://collector:4318/v1/traces"
+    assert Receivers.of({}) == Receivers.of({"GRAFANA_URL": "", "GRAFANA_TOKEN": ""}) == Receivers()
     environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = "http://t/x"
     assert Receivers.of(environ, pushgateway="http://p/").traces == "http://t/x"
     assert Receivers.of(environ, pushgateway="http://p/").pushgateway == "http://p"

@@ -37,6 +37,7 @@ HEAVY = {
     "pydantic",
     "cryptography",
     "bcrypt",
+    "jinja2",
 }
 LOADED = """\
 import sys

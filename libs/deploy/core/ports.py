@@ -1,20 +1,18 @@
-"""What the outside must offer, as narrow Protocols; never an implementation."""
+"""The ports of the deploy tool: what it needs from hosts, registries, secret stores, Prometheus and the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
-from deploy.core.config import Service
-from deploy.core.state.release import Release
 from deploy.core.state.secrets import Found, Missing
 
 
 @dataclass(frozen=True)
 class Completed:
-    """A command's end: exit code and what it printed."""
+    """The exit code and output of a command that has ended."""
 
     code: int
     stdout: str = ""
@@ -23,7 +21,7 @@ class Completed:
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: status (0: no answer, `body` then says why), headers in lower case, body."""
+    """An HTTP response; header names are in lower case. Status 0: no response, and `body` has the reason."""
 
     status: int
     body: bytes = b""
@@ -33,49 +31,49 @@ class Answer:
 class Host(Protocol):
     """A machine that runs replicas, reached over one connection.
 
-    Every method raises HostUnreachableError when the connection is lost or can't be made (HostKeyError,
-    HostAuthError at the first use).
+    Every method raises HostUnreachableError if the connection is lost or can't be made, and HostKeyError or
+    HostAuthError when it is first used.
     """
 
     @property
     def name(self) -> str: ...
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
-        """Runs argv (no shell) to its end. Raises CommandTimeoutError; a non-zero code is a value."""
+        """Runs argv, without a shell, and returns any exit code. Raises CommandTimeoutError."""
         ...
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Writes a file whole or not at all: beside it, fsynced, renamed; makes parent folders."""
+        """Writes a file atomically (temporary file, fsync, rename) and creates missing parent folders."""
         ...
 
     def read(self, path: str) -> bytes | None:
-        """Returns a file's content, None if there is no such file."""
+        """Returns the content of a file; None if it doesn't exist."""
         ...
 
     def append(self, path: str, line: str) -> None:
-        """Adds one line to a file and fsyncs it."""
+        """Appends a line to a file and fsyncs it."""
         ...
 
     def stream(self, argv: Sequence[str]) -> Iterator[str]:
-        """Yields a command's output lines as they come; closing the iterator ends the command."""
+        """Yields a command's output line by line. Closing the iterator ends the command."""
         ...
 
     def hold(self, argv: Sequence[str], *, expect: str) -> AbstractContextManager[Completed | None]:
-        """Keeps a command running that reads stdin and ends at EOF, for as long as the context lives.
+        """Keeps a command running while the context is open; the command reads stdin and ends at EOF.
 
-        Enters with None once it printed the line `expect`, or with its end if it ended before that.
+        Yields None once the command printed the line `expect`, or its completion if it ended before.
         """
         ...
 
     def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """GETs from the host's own loopback, on a fresh connection; never raises for an HTTP status."""
+        """GETs a path from the host's loopback over a fresh connection. No HTTP status raises an error."""
         ...
 
     def close(self) -> None: ...
 
 
 class Probe(Protocol):
-    """Asks a URL from outside, each time on a fresh connection."""
+    """Requests URLs from outside, each over a fresh connection."""
 
     def get(
         self, url: str, *, timeout_s: float = 5.0, headers: Mapping[str, str] | None = None
@@ -83,7 +81,7 @@ class Probe(Protocol):
 
 
 class Clock(Protocol):
-    """Time: `now` is UTC in ISO 8601 with seconds, `monotonic` in seconds."""
+    """Time: `now` is UTC in ISO 8601 with seconds, `monotonic` is in seconds."""
 
     def now(self) -> str: ...
     def monotonic(self) -> float: ...
@@ -91,49 +89,36 @@ class Clock(Protocol):
 
 
 class ImageRegistry(Protocol):
-    """Where images are pulled from."""
+    """The registry that hosts pull images from."""
 
     def login(self) -> tuple[str, str, str]:
-        """Returns (registry name, user, password), short-lived."""
+        """Returns short-lived credentials: (registry name, user, password)."""
         ...
 
     def digest_of(self, repository: str, tag: str) -> str | None:
-        """Returns `sha256:...` of a tag, None if the registry has no such tag."""
+        """Returns the digest (`sha256:...`) of a tag; None if the tag doesn't exist."""
         ...
 
     def size_of(self, image: str) -> int:
-        """Returns how many bytes a pull of `name@sha256:...` moves, 0 if the registry doesn't say."""
+        """Returns how many bytes a pull of `name@sha256:...` transfers; 0 if the registry doesn't say."""
         ...
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a judge says of a release: "pass", "fail" or "inconclusive", and what it saw, a line a fact."""
-
-    outcome: Literal["pass", "fail", "inconclusive"]
-    evidence: tuple[str, ...] = ()
-
-
-class Judge(Protocol):
-    """Says how a release does on a host, from what was seen there in the last `since_s` seconds."""
-
-    def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict: ...
-
-
 class SecretStore(Protocol):
-    """Where secrets' values are."""
+    """A store of secret values."""
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Found | Missing]:
-        """Returns what it holds under each key. Raises SecretStoreError where it can't be asked at all."""
+        """Returns what the store has under each key. Raises SecretStoreError if it can't be reached or refuses."""
         ...
 
 
 class MetricsQuery(Protocol):
-    """Asks Prometheus."""
+    """Queries Prometheus."""
 
     def query(self, promql: str) -> list[tuple[Mapping[str, str], float]]:
-        """Runs an instant query; returns (labels, value) a series. Raises MetricsError."""
+        """Runs an instant query; returns (labels, value) of each series. Raises MetricsError."""
         ...
 
 
 Say = Callable[[str], None]
+"""Shows a message to the user."""

@@ -6,17 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.core.analysis.samples import (
-    ReleaseStats,
-    RequestStats,
-    tally,
-)
-from deploy.core.analysis.verdict import (
-    INCONCLUSIVE,
-    Evidence,
-    Verdict,
-    judge,
-)
+from deploy.core.analysis.samples import ReleaseStats, RequestStats
+from deploy.core.analysis.verdict import Evidence, Outcome, Verdict, evaluate
 from deploy.core.config import Gate
 
 
@@ -76,33 +67,33 @@ class SimulatedRelease:
                 seconds += profile.slow_s
             return seconds, chance.random() < errors
 
-        return tally(one() for _ in range(count))
+        return RequestStats.from_requests(one() for _ in range(count))
 
 
 def simulate(
     old: TrafficProfile,
     new: TrafficProfile,
     gate: Gate,
-    each_look: int,
+    each_attempt: int,
     seed: int,
     *,
     max_error_share: float = 0.02,
 ) -> Verdict:
     """Evaluates one simulated rollout, attempt by attempt, until the verdict is conclusive or no attempt is left."""
     chance = random.Random(seed)  # noqa: S311 - a simulation must be repeatable
-    old_side, new_side = SimulatedRelease(old, chance), SimulatedRelease(new, chance)
+    old_release, new_release = SimulatedRelease(old, chance), SimulatedRelease(new, chance)
     verdict = Verdict(())
-    for look in range(1, gate.looks + 1):
-        evidence = Evidence(new_side.after(each_look), old_side.after(each_look))
-        verdict = judge(evidence, gate, max_error_share, look)
-        if verdict.outcome != INCONCLUSIVE:
+    for attempt in range(1, gate.looks + 1):
+        evidence = Evidence(new_release.after(each_attempt), old_release.after(each_attempt))
+        verdict = evaluate(evidence, gate, max_error_share, attempt)
+        if verdict.outcome is not Outcome.INCONCLUSIVE:
             break
     return verdict
 
 
 def rates(run: Callable[[int], Verdict], rollouts: int) -> dict[str, float]:
     """Returns the share of each outcome over `rollouts` seeds."""
-    found = {"pass": 0, "fail": 0, "inconclusive": 0}
+    counts = dict.fromkeys(Outcome, 0)
     for seed in range(rollouts):
-        found[run(seed).outcome] += 1
-    return {outcome: count / rollouts for outcome, count in found.items()}
+        counts[run(seed).outcome] += 1
+    return {outcome: count / rollouts for outcome, count in counts.items()}

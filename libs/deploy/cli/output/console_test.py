@@ -80,7 +80,7 @@ def test_a_rollout_is_a_table_with_a_row_a_host_and_lines_of_log_above() -> None
     assert "plan: " in text[0]
     assert text[-1] == "app: it is live"
     assert [line.split()[0] for line in text[-5:-1]] == ["host", "host-1", "host-2", "host-3"]
-    assert "answers failed" in "".join(text[1:-5]), "what hosts said is above the table"
+    assert "no user requests" in "".join(text[1:-5]), "what hosts said is above the table"
     assert len([line for line in text if line.startswith("host  ")]) == 1
 
 

@@ -12,8 +12,8 @@ from deploy.core.state.redaction import told_command
 from deploy.run.queries.logs import (
     ExecCommand,
     ExitCode,
-    Heard,
     LogLine,
+    Output,
     execute,
 )
 
@@ -36,15 +36,15 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         told_command(arguments.command, wiring.redaction, whole=not unknown),
         caller.who,
         caller.when,
-        arguments.replica,
+        arguments.replica or None,
         wiring.commands.pipeline,
     )
     codes: list[ExitCode] = []
-    for heard in execute(wiring.connections.hosts(), command):
-        if isinstance(heard, ExitCode):
-            codes.append(heard)
-        if arguments.json or isinstance(heard, LogLine):
-            print(_text(heard, as_json=arguments.json), flush=True)
+    for output in execute(wiring.connections.hosts(), command):
+        if isinstance(output, ExitCode):
+            codes.append(output)
+        if arguments.json or isinstance(output, LogLine):
+            print(_text(output, as_json=arguments.json), flush=True)
     failed = [each for each in codes if each.code]
     for each in failed:
         console.say(f"{each.host}: {each.replica}: exit code {each.code}")
@@ -58,11 +58,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     }
 
 
-def _text(heard: Heard, *, as_json: bool) -> str:
-    where = {"host": heard.host, "replica": heard.replica}
-    match heard:
+def _text(output: Output, *, as_json: bool) -> str:
+    where = {"host": output.host, "replica": output.replica}
+    match output:
         case LogLine(text=text):
-            return json.dumps({**where, "line": text}) if as_json else _line(heard)
+            return json.dumps({**where, "line": text}) if as_json else _line(output)
         case ExitCode(code=code):
             return json.dumps({**where, "exit_code": code})
 

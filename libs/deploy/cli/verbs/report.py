@@ -10,7 +10,7 @@ from deploy import __version__
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Group, Verb
 from deploy.cli.wiring import Wiring, files
-from deploy.core.reports.page import render_report
+from deploy.core.reports.page import page_of
 from deploy.core.reports.release_diff import Commit
 from deploy.run.queries.report import gather
 
@@ -26,11 +26,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     known = gather(
         wiring.connections.hosts(),
         arguments.service,
-        arguments.release,
+        arguments.release or None,
         made_at=wiring.clock.now(),
         tool_version=__version__,
     )
-    log = known.report.chronicle
+    log = known.report.log
     since = known.old.revision if known.old else ""
     commits = wiring.checkout.commits(since, log.revision) if since else []
     shots = files.shots(log.service) if log.outcome == "live" else []
@@ -42,7 +42,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             for name, content in shots
         ),
     )
-    path = files.put(arguments.out, render_report(report))
+    path = files.put(arguments.out, wiring.render_page(page_of(report)))
     return {
         "service": log.service,
         "release": log.release,

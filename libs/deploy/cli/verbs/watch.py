@@ -32,12 +32,12 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         service = replace(service, rollout=replace(service.rollout, watch_s=arguments.watch_s))
     console.say(f"watching {service.name} on all hosts for {service.rollout.watch_s:g} s")
     context = wiring.context()
-    release, verdict = watch_live(service, context.hosts, context.clock, context.judge)
+    release, verdict = watch_live(service, context.hosts, context.clock)
     return {
         "service": service.name,
         "release": release,
         "verdict": verdict.outcome,
-        "evidence": list(verdict.evidence),
+        "evidence": [result.text for result in verdict.results],
     }
 
 

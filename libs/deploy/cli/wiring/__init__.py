@@ -31,6 +31,7 @@ from deploy.cli.wiring.images import Images
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.ports import Say, SecretStore
 from deploy.core.reports.dora import FourKeys, four_keys
+from deploy.core.reports.page import Page
 from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, JourneysFailedError
 from deploy.run.affected import SelectionContext
@@ -130,6 +131,14 @@ class Wiring:
         operations = [each.entry for each in history(self.connections.hosts(), service)]
         committed = self.checkout.commit_time
         return four_keys(operations, now=self.clock.now(), committed=committed, days=days)
+
+    def render_page(self, page: Page) -> str:
+        """Returns a report's page as HTML."""
+        from deploy.adapters import (
+            report_page,  # jinja2 takes longer to import than most verbs take
+        )
+
+        return report_page.render_page(page)
 
     def context(self) -> DeployContext:
         """Returns everything that a deploy needs."""

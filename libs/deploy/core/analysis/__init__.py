@@ -1,1 +1,1 @@
-"""Compares a release with the one before it."""
+"""Compares a release with the one before it and decides whether its rollout continues."""

@@ -1,22 +1,47 @@
-"""Argv that boil the edge's access log down to counts, on the host itself; never runs one.
+"""Counts requests in the edge's access log: commands that run on the host, and the parser of what they print.
 
-A log of a busy hour is gigabytes and an SSH channel is thin, so what comes back is one line for each release, address,
-status and rounded time. All times are the host's own: no other clock takes part.
+The log of a busy hour takes gigabytes, so the host sums it up: one line per origin, release, address, status and
+rounded time. All times are from the host's own clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 
-from deploy.core.analysis.samples import FIRST_FAILURE, ReleaseStats, counted
+from deploy.core.analysis.samples import FIRST_FAILURE, ReleaseStats, RequestStats
 
-USERS, SYNTHETIC = "users", "synthetic"
-MARK = "ship-gate-"
-"""How the request ids of synthetic requests begin."""
-VERIFYING = "ship-verify"
-"""The request id of the tool's own look at a release, which is no evidence."""
 
-# A string in nginx's JSON has its quotes escaped, so `"name":` can stand for a key alone.
+class Origin(StrEnum):
+    """Who sent a request. Verification requests, which the tool sends itself, are never counted."""
+
+    USERS = "users"
+    SYNTHETIC = "synthetic"
+
+
+SYNTHETIC_PREFIX = "ship-gate-"
+"""What the ids of synthetic requests begin with."""
+VERIFICATION_ID = "ship-verify"
+"""The id of the requests with which the tool checks that a release answers."""
+
+
+@dataclass(frozen=True)
+class SecondCount:
+    """Equal requests within one second. `at` is in seconds since 1970, `seconds` is how long each took."""
+
+    at: float
+    upstream: str
+    seconds: float
+    failed: bool
+    requests: int
+
+
+type Counts = Mapping[tuple[Origin, str], ReleaseStats]
+"""The requests that one host counted, by (origin, upstream), with replicas by address."""
+
+# nginx escapes quotes within JSON strings, so `"name":` can only be a key.
 _FIELD = r"""
   function field(name,  at, rest) {
     at = index($0, "\"" name "\":")
@@ -27,46 +52,47 @@ _FIELD = r"""
     return rest
   }"""
 
-# $1 since, $2 until: seconds of the host's clock since 1970, with fractions. 499 is a client that left: no answer of
-# the release's.
+# $1 since, $2 until: seconds since 1970 on the host's clock, with fractions. $3 prefix of all synthetic request ids,
+# $4 id of verification requests, $5 prefix of the synthetic ids to count. Status 499 means that the client left before
+# an answer, so it says nothing about the release.
 _COUNT = (
     r"""
 for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
   docker logs --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
-done | awk -v any="$3" -v verifying="$4" -v mark="$5" '"""
+done | awk -v synthetic="$3" -v verification="$4" -v counted="$5" '"""
     + _FIELD
     + r"""
   {
     upstream = field("upstream"); id = field("request_id"); status = field("status")
-    if (upstream == "" || id == verifying || status == 499) next
+    if (upstream == "" || id == verification || status == 499) next
     address = field("upstream_address"); sub(/.*[ ,]/, "", address)
     ms = int(field("seconds") * 1000 + 0.5)
     if (ms >= 1000) ms = int(ms / 50 + 0.5) * 50
     else if (ms >= 100) ms = int(ms / 5 + 0.5) * 5
-    origin = substr(id, 1, length(any)) == any ? "synthetic" : "users"
-    if (origin == "synthetic" && substr(id, 1, length(mark)) != mark) next
-    seen[origin " " upstream " " (address == "" ? "-" : address) " " status " " ms]++
+    origin = substr(id, 1, length(synthetic)) == synthetic ? "synthetic" : "users"
+    if (origin == "synthetic" && substr(id, 1, length(counted)) != counted) next
+    count[origin " " upstream " " (address == "" ? "-" : address) " " status " " ms]++
   }
-  END { for (key in seen) print key, seen[key] }'
+  END { for (key in count) print key, count[key] }'
 """
 )
 
-# $1 since, $2 until. Docker puts its own time, UTC, before each line.
+# $1 since, $2 until, $3 id of verification requests. Docker prefixes each line with its time in UTC.
 _BY_SECOND = (
     r"""
 for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
   docker logs --timestamps --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
-done | awk -v verifying="$3" '"""
+done | awk -v verification="$3" '"""
     + _FIELD
     + r"""
   {
     upstream = field("upstream")
-    if (upstream == "" || field("request_id") == verifying) next
+    if (upstream == "" || field("request_id") == verification) next
     ms = int(field("seconds") * 1000 + 0.5)
     if (ms >= 100) ms = int(ms / 20 + 0.5) * 20
-    seen[substr($1, 1, 19) " " upstream " " field("status") " " ms]++
+    count[substr($1, 1, 19) " " upstream " " field("status") " " ms]++
   }
-  END { for (key in seen) print key, seen[key] }'
+  END { for (key in count) print key, count[key] }'
 """
 )
 
@@ -76,36 +102,48 @@ def host_time() -> list[str]:
     return ["date", "+%s.%N"]
 
 
-def count_requests(since: float, until: float, mark: str = MARK) -> list[str]:
-    """Prints `origin upstream address status milliseconds count` of the requests that the edges logged in a time.
+def count_requests(since: float, until: float, prefix: str = SYNTHETIC_PREFIX) -> list[str]:
+    """Prints `origin upstream address status milliseconds count` for the requests logged between two moments.
 
-    Of the synthetic ones only those count whose id begins with `mark`.
+    Synthetic requests count only if their id begins with `prefix`.
     """
     times = [f"{since:.3f}", f"{until:.3f}"]
-    return ["sh", "-c", _COUNT, "requests", *times, MARK, VERIFYING, mark]
+    ids = [SYNTHETIC_PREFIX, VERIFICATION_ID, prefix]
+    return ["sh", "-c", _COUNT, "requests", *times, *ids]
 
 
 def by_second(since: float, until: float) -> list[str]:
-    """Prints `UTC-second upstream status milliseconds count` of all requests but our own looks."""
-    return ["sh", "-c", _BY_SECOND, "seconds", f"{since:.3f}", f"{until:.3f}", VERIFYING]
+    """Prints `UTC-second upstream status milliseconds count` for all but verification requests."""
+    return ["sh", "-c", _BY_SECOND, "seconds", f"{since:.3f}", f"{until:.3f}", VERIFICATION_ID]
 
 
-def parse_counts(text: str) -> Mapping[tuple[str, str], ReleaseStats]:
-    """Reads what the hosts' count of the edge's log prints, into a side per (origin, upstream).
-
-    Each line is `origin upstream address status milliseconds count`; lines that are not are passed over, since a log
-    may hold anything.
-    """
-    found: dict[tuple[str, str], dict[str, list[tuple[float, bool, int]]]] = {}
+def parse_counts(text: str) -> Counts:
+    """Parses the output of `count_requests`; skips lines of any other form, since a log may contain anything."""
+    rows: dict[tuple[Origin, str], dict[str | None, list[tuple[float, bool, int]]]] = {}
     for line in text.splitlines():
         words = line.split()
-        if len(words) != 6 or not all(each.isdigit() for each in words[3:]):
+        if len(words) != 6 or words[0] not in Origin or not all(w.isdecimal() for w in words[3:]):
             continue
-        origin, upstream, address = words[:3]
-        status, milliseconds, count = (int(each) for each in words[3:])
-        rows = found.setdefault((origin, upstream), {}).setdefault(address, [])
-        rows.append((milliseconds / 1000, status >= FIRST_FAILURE, count))
+        origin, upstream, address = Origin(words[0]), words[1], words[2]
+        status, milliseconds, count = (int(word) for word in words[3:])
+        by_address = rows.setdefault((origin, upstream), {})
+        row = (milliseconds / 1000, status >= FIRST_FAILURE, count)
+        by_address.setdefault(address, []).append(row)
     return {
-        key: ReleaseStats({address: counted(rows) for address, rows in by_address.items()})
-        for key, by_address in found.items()
+        key: ReleaseStats({a: RequestStats.from_counts(found) for a, found in by_address.items()})
+        for key, by_address in rows.items()
     }
+
+
+def parse_seconds(text: str) -> Iterator[SecondCount]:
+    """Parses the output of `by_second`; skips lines of any other form."""
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) != 5 or not all(word.isdecimal() for word in words[2:]):
+            continue
+        try:
+            at = datetime.fromisoformat(words[0]).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            continue
+        status, milliseconds, count = (int(word) for word in words[2:])
+        yield SecondCount(at, words[1], milliseconds / 1000, status >= FIRST_FAILURE, count)

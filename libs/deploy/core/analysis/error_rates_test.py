@@ -1,4 +1,4 @@
-"""How often the gate is wrong and how often right, from 200 simulated rollouts each; docs/gate.md has more of them."""
+"""How often the analysis is right, in 200 simulated rollouts each. docs/gate.md has a table of many more."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ GATE = Gate()
 WELL = TrafficProfile()
 
 
-def outcomes(old: TrafficProfile, new: TrafficProfile, each_look: int) -> dict[str, float]:
-    return rates(partial(simulate, old, new, GATE, each_look), ROLLOUTS)
+def outcomes(old: TrafficProfile, new: TrafficProfile, each_attempt: int) -> dict[str, float]:
+    return rates(partial(simulate, old, new, GATE, each_attempt), ROLLOUTS)
 
 
-@pytest.mark.parametrize("each_look", [100, 300])
+@pytest.mark.parametrize("each_attempt", [100, 300])
 @pytest.mark.parametrize(
     "both",
     [
@@ -36,15 +36,15 @@ def outcomes(old: TrafficProfile, new: TrafficProfile, each_look: int) -> dict[s
     ],
     ids=["well", "replicas differ by half", "two replicas", "1% errors", "3% errors", "slow"],
 )
-def test_of_equal_releases_two_in_a_hundred_are_refused_at_most(
-    both: TrafficProfile, each_look: int
+def test_at_most_two_percent_of_equal_releases_are_refused(
+    both: TrafficProfile, each_attempt: int
 ) -> None:
-    found = outcomes(both, both, each_look)
+    found = outcomes(both, both, each_attempt)
     assert found["fail"] <= 0.02
     assert found["fail"] + found["inconclusive"] <= 0.02, found
 
 
-@pytest.mark.parametrize("each_look", [100, 300])
+@pytest.mark.parametrize("each_attempt", [100, 300])
 @pytest.mark.parametrize(
     ("bad", "least"),
     [
@@ -56,7 +56,7 @@ def test_of_equal_releases_two_in_a_hundred_are_refused_at_most(
     ],
     ids=["5% errors", "one replica of five fails", "60 ms slower", "30 ms slower", "a slow tail"],
 )
-def test_a_bad_release_is_refused(bad: TrafficProfile, least: float, each_look: int) -> None:
-    found = outcomes(WELL, bad, each_look)
+def test_a_bad_release_is_refused(bad: TrafficProfile, least: float, each_attempt: int) -> None:
+    found = outcomes(WELL, bad, each_attempt)
     assert found["fail"] >= least, found
     assert found["pass"] <= 0.01, found

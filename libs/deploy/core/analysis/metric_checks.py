@@ -1,4 +1,4 @@
-"""A service's own PromQL conditions: their queries made for a release, their answers judged; never asked here."""
+"""A service's own PromQL conditions: renders their queries and evaluates the answers."""
 
 from __future__ import annotations
 
@@ -6,30 +6,24 @@ import math
 from collections.abc import Mapping, Sequence
 from string import Template
 
-from deploy.core.analysis.verdict import (
-    FAIL,
-    GOOD,
-    INCONCLUSIVE,
-    Finding,
-)
+from deploy.core.analysis.verdict import Outcome, RuleResult
 from deploy.core.config import Condition
 
 
-def query_of(condition: Condition, *, service: str, release: str, previous: str) -> str:
+def render_query(condition: Condition, *, service: str, release: str, previous: str | None) -> str:
     """Returns the query with `$service`, `$release` and `$previous` filled in; any other `$` stays."""
     return Template(condition.query).safe_substitute(
-        service=service, release=release, previous=previous
+        service=service, release=release, previous=previous or ""
     )
 
 
-def read(condition: Condition, series: Sequence[tuple[Mapping[str, str], float]]) -> Finding:
-    """Judges what Prometheus answered: exactly one finite number is an answer, anything else is inconclusive."""
+def check(condition: Condition, series: Sequence[tuple[Mapping[str, str], float]]) -> RuleResult:
+    """Evaluates an answer of Prometheus. Anything but one finite number is inconclusive."""
     if len(series) != 1:
-        told = f"the query answers {len(series)} series, one is needed"
-        return Finding(condition.name, INCONCLUSIVE, told)
+        return inconclusive(condition, f"the query returned {len(series)} series instead of one")
     value = series[0][1]
     if not math.isfinite(value):
-        return Finding(condition.name, INCONCLUSIVE, f"the query answers {value}: nothing is known")
+        return inconclusive(condition, f"the query returned {value}, which is no data")
     bounds = [
         f"{word} {bound:g}"
         for word, bound in (("at most", condition.at_most), ("at least", condition.at_least))
@@ -37,10 +31,11 @@ def read(condition: Condition, series: Sequence[tuple[Mapping[str, str], float]]
     ]
     high = condition.at_most is not None and value > condition.at_most
     low = condition.at_least is not None and value < condition.at_least
-    told = f"{value:g}, {' and '.join(bounds)}"
-    return Finding(condition.name, FAIL if high or low else GOOD, told, {"value": value})
+    text = f"{value:g}, {' and '.join(bounds)}"
+    outcome = Outcome.FAIL if high or low else Outcome.PASS
+    return RuleResult(condition.name, outcome, text, {"value": value})
 
 
-def unread(condition: Condition, why: str) -> Finding:
-    """Judges that Prometheus gave no answer."""
-    return Finding(condition.name, INCONCLUSIVE, why)
+def inconclusive(condition: Condition, why: str) -> RuleResult:
+    """Returns the result of a condition without an answer."""
+    return RuleResult(condition.name, Outcome.INCONCLUSIVE, why)

@@ -1,4 +1,4 @@
-"""A service's own conditions: what Prometheus may answer, and what each answer comes to."""
+"""A service's own conditions: their queries, and the outcome of every kind of answer."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from deploy.core.analysis.metric_checks import (
-    query_of,
-    read,
-    unread,
-)
+from deploy.core.analysis.metric_checks import check, inconclusive, render_query
 from deploy.core.config import Condition
 
 MOST = Condition("queue", 'max(q{service="$service",release="$release"})', at_most=5)
 RANGE = Condition("hits", "hits", at_most=1, at_least=0.5)
 
 
-def test_the_query_names_the_releases() -> None:
-    asked = query_of(MOST, service="app", release="r2", previous="r1")
-    assert asked == 'max(q{service="app",release="r2"})'
+def test_queries_name_the_releases() -> None:
+    query = render_query(MOST, service="app", release="r2", previous="r1")
+    assert query == 'max(q{service="app",release="r2"})'
     both = Condition("ratio", 'a{release="$release"} / a{release="$previous"} and b =~ "x$"')
-    asked = query_of(both, service="app", release="r2", previous="r1")
-    assert asked == 'a{release="r2"} / a{release="r1"} and b =~ "x$"'
+    query = render_query(both, service="app", release="r2", previous="r1")
+    assert query == 'a{release="r2"} / a{release="r1"} and b =~ "x$"'
 
 
 @pytest.mark.parametrize(
@@ -32,18 +28,23 @@ def test_the_query_names_the_releases() -> None:
         (MOST, [5.1], "fail", "5.1, at most 5"),
         (RANGE, [0.7], "pass", "0.7, at most 1 and at least 0.5"),
         (RANGE, [0.4], "fail", "0.4, at most 1 and at least 0.5"),
-        (MOST, [], "inconclusive", "the query answers 0 series, one is needed"),
-        (MOST, [1.0, 1.0], "inconclusive", "the query answers 2 series, one is needed"),
-        (MOST, [float("nan")], "inconclusive", "the query answers nan: nothing is known"),
-        (MOST, [float("inf")], "inconclusive", "the query answers inf: nothing is known"),
+        (MOST, [], "inconclusive", "the query returned 0 series instead of one"),
+        (MOST, [1.0, 1.0], "inconclusive", "the query returned 2 series instead of one"),
+        (MOST, [float("nan")], "inconclusive", "the query returned nan, which is no data"),
+        (MOST, [float("inf")], "inconclusive", "the query returned inf, which is no data"),
     ],
 )
-def test_only_one_finite_number_is_an_answer(
+def test_only_one_finite_number_is_conclusive(
     condition: Condition, values: Sequence[float], outcome: str, text: str
 ) -> None:
-    found = read(condition, [({}, value) for value in values])
+    found = check(condition, [({}, value) for value in values])
     assert (found.rule, found.outcome, found.text) == (condition.name, outcome, text)
 
 
-def test_no_answer_is_inconclusive() -> None:
-    assert unread(MOST, "Prometheus is down").outcome == "inconclusive"
+def test_a_query_of_a_first_release_has_no_previous_one() -> None:
+    both = Condition("ratio", 'a{release="$previous"}')
+    assert render_query(both, service="app", release="r1", previous=None) == 'a{release=""}'
+
+
+def test_a_condition_without_an_answer_is_inconclusive() -> None:
+    assert inconclusive(MOST, "Prometheus is down").outcome == "inconclusive"

@@ -1,7 +1,6 @@
-"""Three tests from counts alone: a share's bounds, two shares against each other, two distributions in buckets.
+"""Three significance tests on counts: the bounds of a share, two shares compared, two histograms compared.
 
-Standard library, since a deploy must not wait seconds for scipy's import; scipy is the oracle of the tests. It never
-says what is good enough: that is `core.analysis.verdict`.
+Written with the standard library, because importing scipy takes seconds. The tests compare the results with scipy's.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ _NORMAL = NormalDist()
 
 
 def wilson(hits: int, total: int, alpha: float) -> tuple[float, float]:
-    """Returns the two-sided Wilson bounds of a share; (0, 1) without a single trial.
+    """Returns the two-sided Wilson bounds of the share `hits / total`; (0, 1) if `total` is 0.
 
     https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval
     """
@@ -31,7 +30,7 @@ def wilson(hits: int, total: int, alpha: float) -> tuple[float, float]:
 
 
 def fisher_more(new_hits: int, new_total: int, old_hits: int, old_total: int) -> float:
-    """Returns how likely so many of the hits, or more, would be the new side's if both sides were alike.
+    """Returns the probability that the new side gets `new_hits` or more of all hits if both sides are alike.
 
     Fisher's exact test, one-sided: scipy's `fisher_exact(..., alternative="greater")`.
     """
@@ -39,7 +38,7 @@ def fisher_more(new_hits: int, new_total: int, old_hits: int, old_total: int) ->
     most = min(hits, new_total)
     if new_hits <= max(0, hits - old_total):
         return 1.0
-    # The first term from the logarithms of factorials, each next one from the one before.
+    # The first term comes from logarithms of factorials, each further term from the one before it.
     term = math.exp(
         _log_choose(new_total, new_hits)
         + _log_choose(old_total, hits - new_hits)
@@ -58,9 +57,9 @@ def _log_choose(total: int, some: int) -> float:
 
 @dataclass(frozen=True)
 class Shift:
-    """How far a distribution lies above another: the p value, and Cliff's delta as the effect's size.
+    """How far one distribution lies above another: the p value, and Cliff's delta as the size of the effect.
 
-    Delta is how much more often a draw of the new side is the greater one than the smaller one, from -1 to 1.
+    Delta is P(new > old) - P(new < old) for one draw from each side, from -1 to 1.
     """
 
     p: float
@@ -68,10 +67,12 @@ class Shift:
 
 
 def mann_whitney_more(new: Sequence[int], old: Sequence[int]) -> Shift:
-    """Compares counts in the same, ordered buckets; a side without any is no shift with p 1.
+    """Compares two histograms with the same ordered buckets. Returns p 1 and delta 0 if one side is empty.
 
-    What shares a bucket is tied. Normal approximation with the correction for ties and for continuity: scipy's
+    Counts in the same bucket are ties. Normal approximation with corrections for ties and continuity: scipy's
     `mannwhitneyu(..., alternative="greater", method="asymptotic")` on each count's bucket number.
+
+    Raises ValueError if the numbers of buckets differ.
     """
     if len(new) != len(old):
         raise ValueError("both sides need the same buckets")
@@ -93,9 +94,10 @@ def mann_whitney_more(new: Sequence[int], old: Sequence[int]) -> Shift:
 
 
 def quantile(counts: Sequence[int], bounds: Sequence[float], share: float) -> float:
-    """Returns the value below which this share of the counts lies, straight between a bucket's bounds.
+    """Returns the value below which this share of the counts lies, interpolated linearly within a bucket.
 
-    `bounds` are the buckets' upper ends; the last bucket has none, and answers with the last bound. NaN for nothing.
+    `bounds` are the upper bounds of the buckets; the last bucket has none and yields the last bound. Returns NaN
+    without counts.
     """
     total = sum(counts)
     if not total:

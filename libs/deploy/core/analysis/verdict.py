@@ -1,7 +1,7 @@
-"""Judges a release against the one before it, from counts: pass, fail or inconclusive; never fetches a figure.
+"""Evaluates a release against the one before it, from request counts: pass, fail or inconclusive.
 
-Every rule is a test of significance together with the size of an effect: with enough requests anything is
-significant, and with few anything is large. What can't be known is inconclusive and never a pass.
+Each rule needs both a significant difference and a large one: with enough requests every difference is significant,
+and with few requests every difference is large. Missing data makes a rule inconclusive.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from enum import Enum, StrEnum
 
+from deploy.core.analysis.access_log import Origin
 from deploy.core.analysis.samples import (
     BOUNDS,
     ReleaseStats,
@@ -22,252 +23,300 @@ from deploy.core.analysis.significance import (
     mann_whitney_more,
     wilson,
 )
+from deploy.core.analysis.stage import Stage
 from deploy.core.config import Gate
 
-Outcome = Literal["pass", "fail", "inconclusive"]
-GOOD: Outcome = "pass"
-FAIL: Outcome = "fail"
-INCONCLUSIVE: Outcome = "inconclusive"
-
-# One failed answer of three is no proof of anything, whatever the bound says.
+# Fewer failed requests prove nothing, whatever their share.
 GROSS_ERRORS = 5
 # Cliff's delta: 0.147 is called small, 0.33 medium (Romano et al., 2006).
 SHIFTED, SHIFTED_FROM_WORST = 0.33, 0.147
-# Further errors, or slow answers, as a share of all: less is nobody's rollback.
+# How many more errors or slow requests, as a share of all, are worth a rollback.
 MORE_ERRORS, MORE_SLOW = 0.005, 0.05
-# A p value between the level of the test and this is a reason to look again.
+_STATISTICS = ("p", "level", "delta", "delta_from_worst", "bound")
+# A p value between the level of the test and this one calls for another attempt.
 SUSPICIOUS = 0.05
 
 
+class Outcome(StrEnum):
+    """What a rule, or all of them together, says about a release."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Decision(Enum):
+    """What a rollout does after an analysis attempt."""
+
+    PROCEED = "proceed"
+    TRY_AGAIN = "try again"
+    REVERT = "revert"
+    HOLD = "hold"
+
+
 @dataclass(frozen=True)
-class Finding:
-    """What one rule says, in words and in the figures that it looked at."""
+class RuleResult:
+    """The outcome of one rule: in words, and the figures that it compared."""
 
     rule: str
     outcome: Outcome
     text: str
     figures: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def statistics(self) -> str:
+        """The statistics among the figures in one line, such as `p 1.9e-43, delta 0.64`; "" if there are none."""
+        found = {name: self.figures[name] for name in _STATISTICS if name in self.figures}
+        return ", ".join(f"{name} {value:.3g}" for name, value in found.items())
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict rests on. `old` None: there is no release to compare with. `readings`: the service's own rules.
+    """What a verdict rests on.
 
-    `basis` says whose requests they are: the users' or synthetic ones; `all_new` are all that the new release got,
-    for the rule that needs no comparison.
+    `old` is None for a first release. `basis` says whose requests `new` and `old` are; `all_new` are all requests to
+    the new release, for the rule that needs no comparison. `checks` are the results of the service's own conditions.
     """
 
     new: ReleaseStats
     old: ReleaseStats | None
-    basis: str = "users"
+    basis: Origin = Origin.USERS
     all_new: ReleaseStats | None = None
-    readings: tuple[Finding, ...] = ()
+    checks: tuple[RuleResult, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All findings of one look, and what they come to."""
+    """The results of all rules in one analysis attempt (counted from 1). `basis` is None if nothing was compared."""
 
-    findings: tuple[Finding, ...]
-    look: int = 1
-    basis: str = ""
+    results: tuple[RuleResult, ...]
+    attempt: int = 1
+    basis: Origin | None = None
 
     @property
     def outcome(self) -> Outcome:
-        """One rule that fails is enough; all must pass, and there must be some."""
-        outcomes = {finding.outcome for finding in self.findings}
-        if FAIL in outcomes:
-            return FAIL
-        return GOOD if outcomes == {GOOD} else INCONCLUSIVE
+        """Fails if one rule fails, passes if there are rules and all pass, else is inconclusive."""
+        outcomes = {result.outcome for result in self.results}
+        if Outcome.FAIL in outcomes:
+            return Outcome.FAIL
+        return Outcome.PASS if outcomes == {Outcome.PASS} else Outcome.INCONCLUSIVE
 
     @property
-    def deciding(self) -> tuple[Finding, ...]:
-        """The findings that made the outcome what it is."""
-        return tuple(each for each in self.findings if each.outcome == self.outcome)
+    def deciding(self) -> tuple[RuleResult, ...]:
+        """The results that have the verdict's outcome."""
+        return tuple(result for result in self.results if result.outcome is self.outcome)
 
     @property
     def why(self) -> str:
-        """The outcome's cause in one line."""
-        return "; ".join(f"{each.rule}: {each.text}" for each in self.deciding)
+        """The reason for the outcome in one line."""
+        return "; ".join(f"{result.rule}: {result.text}" for result in self.deciding)
 
     def lines(self) -> tuple[str, ...]:
-        """Every finding as a line for people."""
-        heading = f"look {self.look}, by {self.basis or 'no'} requests: {self.outcome}"
-        return (heading, *(f"  {each.rule}: {each.outcome}, {each.text}" for each in self.findings))
+        """Returns the verdict for people: a heading and one line per rule."""
+        basis = {
+            Origin.USERS: ", users' requests",
+            Origin.SYNTHETIC: ", synthetic requests",
+            None: "",
+        }
+        heading = f"analysis attempt {self.attempt}{basis[self.basis]}: {self.outcome}"
+        return (heading, *(f"  {each.rule}: {each.outcome}, {each.text}" for each in self.results))
 
     @property
     def only_slower(self) -> bool:
-        """True if all that fails is how long answers take."""
-        failed = {each.rule for each in self.findings if each.outcome == FAIL}
+        """Returns whether rules fail and all of those are about latency."""
+        failed = {result.rule for result in self.results if result.outcome is Outcome.FAIL}
         return bool(failed) and failed <= {"latency", "tail"}
 
 
-def dump_verdict(verdict: Verdict, stage: str) -> str:
-    """Writes a verdict as one line of JSON, for the ledger."""
-    told = {"stage": stage, "outcome": verdict.outcome, **asdict(verdict)}
-    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+def dump_verdict(verdict: Verdict, stage: Stage) -> str:
+    """Writes a verdict as one line of JSON for the ledger."""
+    document = {
+        "stage": stage,
+        "outcome": verdict.outcome,
+        "findings": [asdict(result) for result in verdict.results],
+        "look": verdict.attempt,
+        "basis": verdict.basis or "",
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
-def parse_verdict(text: str) -> tuple[str, Verdict]:
-    """Reads (stage, verdict) back. Raises ValueError for what is none."""
+def parse_verdict(text: str) -> tuple[Stage, Verdict]:
+    """Parses what `dump_verdict` wrote. Raises ValueError for anything else."""
     try:
-        told = json.loads(text)
-        findings = tuple(Finding(**each) for each in told["findings"])
-        return str(told["stage"]), Verdict(findings, int(told["look"]), str(told["basis"]))
+        document = json.loads(text)
+        results = tuple(
+            RuleResult(**{**each, "outcome": Outcome(each["outcome"])})
+            for each in document["findings"]
+        )
+        basis = Origin(document["basis"]) if document["basis"] else None
+        return Stage(document["stage"]), Verdict(results, int(document["look"]), basis)
     except (TypeError, KeyError) as error:
-        raise ValueError(f"no verdict: {error}") from error
+        raise ValueError(f"not a verdict: {error}") from error
 
 
-Conduct = Literal["go on", "look again", "refuse", "hold"]
+def decide(verdict: Verdict, gate: Gate, *, before_switch: bool) -> Decision:
+    """Returns what follows from a verdict: another attempt if it is inconclusive, then the service's policy.
 
-
-def conduct(verdict: Verdict, gate: Gate, *, before_switch: bool) -> Conduct:
-    """Returns what follows from a verdict: unclear ones are looked at again, then the service's policy decides.
-
-    Only a candidate can be held: once users have met a release, a refused one is taken back.
+    Only a candidate can be held; after the switch the release is reverted instead.
     """
-    if verdict.outcome == GOOD:
-        return "go on"
-    if verdict.outcome == INCONCLUSIVE and verdict.look < gate.looks:
-        return "look again"
-    policy = gate.on_unclear if verdict.outcome == INCONCLUSIVE else "rollback"
+    if verdict.outcome is Outcome.PASS:
+        return Decision.PROCEED
+    if verdict.outcome is Outcome.INCONCLUSIVE and verdict.attempt < gate.looks:
+        return Decision.TRY_AGAIN
+    policy = gate.on_unclear if verdict.outcome is Outcome.INCONCLUSIVE else "rollback"
     if verdict.only_slower:
         policy = gate.on_slower
     if policy == "continue":
-        return "go on"
-    return "hold" if policy == "hold" and before_switch else "refuse"
+        return Decision.PROCEED
+    return Decision.HOLD if policy == "hold" and before_switch else Decision.REVERT
 
 
-def judge(evidence: Evidence, gate: Gate, max_error_share: float, look: int) -> Verdict:
-    """Judges at look number `look` of `gate.looks`; the level of every test is divided by their number."""
-    return Verdict(tuple(_findings(evidence, gate, max_error_share)), look, evidence.basis)
+def evaluate(evidence: Evidence, gate: Gate, max_error_share: float, attempt: int) -> Verdict:
+    """Applies all rules. The significance level of each test is divided by `gate.looks`, the most attempts."""
+    results = tuple(_results(evidence, gate, max_error_share))
+    return Verdict(results, attempt, evidence.basis)
 
 
-def _findings(evidence: Evidence, gate: Gate, max_error_share: float) -> Iterator[Finding]:
+def percent(share: float, digits: int = 1) -> str:
+    """Returns a share as text, such as `2.4 %`."""
+    return f"{share * 100:.{digits}f} %"
+
+
+def _results(evidence: Evidence, gate: Gate, max_error_share: float) -> Iterator[RuleResult]:
     level = gate.alpha / gate.looks
     new, old = evidence.new, evidence.old
-    yield _data(new.all, old.all if old is not None else None, gate.min_requests)
+    yield _data(new.total, old.total if old is not None else None, gate.min_requests)
     yield _gross(evidence.all_new or new, old, max_error_share, level)
     if old is not None:
-        yield _errors(new.all, old, level)
-        yield _latency(new.all, old, gate, level / 2)
-        yield _tail(new.all, old, gate, level / 2)
-    yield from evidence.readings
+        yield _errors(new.total, old, level)
+        yield _latency(new.total, old, gate, level / 2)
+        yield _tail(new.total, old, gate, level / 2)
+    yield from evidence.checks
 
 
-def _data(new: RequestStats, old: RequestStats | None, wanted: int) -> Finding:
-    figures = {"new_requests": float(new.requests), "wanted": float(wanted)}
-    told = f"{new.requests} requests to the new release"
-    enough = new.requests >= wanted
+def _data(new: RequestStats, old: RequestStats | None, needed: int) -> RuleResult:
+    figures = {"new_requests": float(new.requests), "wanted": float(needed)}
+    text = f"{new.requests} requests to the new release"
+    enough = new.requests >= needed
     if old is not None:
         figures["old_requests"] = float(old.requests)
-        told += f", {old.requests} to the old one"
-        enough = enough and old.requests >= wanted
-    outcome = GOOD if enough else INCONCLUSIVE
-    return Finding("data", outcome, told if enough else f"{told}; {wanted} are needed", figures)
+        text += f", {old.requests} to the old one"
+        enough = enough and old.requests >= needed
+    if enough:
+        return RuleResult("data", Outcome.PASS, text, figures)
+    return RuleResult("data", Outcome.INCONCLUSIVE, f"{text} ({needed} needed)", figures)
 
 
-def _gross(new: ReleaseStats, old: ReleaseStats | None, most: float, level: float) -> Finding:
-    """The hard stop: a share of errors that is surely above the service's own floor and the old release's."""
-    _, old_high = wilson(old.all.errors, old.all.requests, level) if old else (0.0, 0.0)
-    if old is not None and not old.all.requests:
-        old_high = 0.0  # nothing is known of the old one, so it excuses nothing
-    bar = max(most, old_high)
-    looked_at = {"": new.all} | {name: each for name, each in new.replicas.items() if name}
-    for name, each in looked_at.items():
-        low, _ = wilson(each.errors, each.requests, level / (len(looked_at) if name else 1))
-        if each.errors >= GROSS_ERRORS and low > bar:
-            where = f" of {name}" if name else ""
+def _gross(
+    new: ReleaseStats, old: ReleaseStats | None, max_error_share: float, level: float
+) -> RuleResult:
+    """Fails if the error share of the release, or of one replica, is certainly above the limit.
+
+    The limit is the service's `max_error_share`, or the old release's share if that is higher.
+    """
+    # An old release without requests doesn't raise the limit.
+    known = old is not None and old.total.requests
+    old_high = wilson(old.total.errors, old.total.requests, level)[1] if old and known else 0.0
+    limit = max(max_error_share, old_high)
+    checked = {None: new.total} | {name: stats for name, stats in new.replicas.items() if name}
+    for name, stats in checked.items():
+        low, _ = wilson(stats.errors, stats.requests, level / (len(checked) if name else 1))
+        if stats.errors >= GROSS_ERRORS and low > limit:
+            to = f" to {name}" if name else ""
             text = (
-                f"{each.errors} of {each.requests} answers{where} failed ({each.error_share:.1%}), "
-                f"surely more than {low:.1%}; {bar:.1%} is the most allowed"
+                f"{stats.errors} of {stats.requests} requests{to} failed (limit {percent(limit)})"
             )
-            return Finding("gross errors", FAIL, text, {"bound": low, "allowed": bar})
-    low, _ = wilson(new.all.errors, new.all.requests, level)
-    text = f"{new.all.errors} of {new.all.requests} answers failed"
-    return Finding("gross errors", GOOD, text, {"bound": low, "allowed": bar})
+            figures = {"bound": low, "allowed": limit}
+            return RuleResult("gross errors", Outcome.FAIL, text, figures)
+    low, _ = wilson(new.total.errors, new.total.requests, level)
+    text = f"{new.total.errors} of {new.total.requests} requests failed"
+    return RuleResult("gross errors", Outcome.PASS, text, {"bound": low, "allowed": limit})
 
 
-def _errors(new: RequestStats, old: ReleaseStats, level: float) -> Finding:
-    """Fisher's exact test; replicas of the old release that differ among themselves make every count count less."""
-    both = old.all
-    over = _dispersion([(each.errors, each.requests) for each in old.replicas.values()])
-    p = _fisher(new.errors, new.requests, both.errors, both.requests, over)
-    more = new.error_share - both.error_share
-    figures = {"p": p, "level": level, "new": new.error_share, "old": both.error_share}
+def _errors(new: RequestStats, old: ReleaseStats, level: float) -> RuleResult:
+    """Fisher's exact test on failed requests, with counts scaled down if the old replicas differ among themselves."""
+    before = old.total
+    dispersion = _dispersion([(each.errors, each.requests) for each in old.replicas.values()])
+    p = _fisher(new.errors, new.requests, before.errors, before.requests, dispersion)
+    more = new.error_share - before.error_share
+    figures = {"p": p, "level": level, "new": new.error_share, "old": before.error_share}
     text = (
-        f"{new.errors} of {new.requests} ({new.error_share:.2%}) against "
-        f"{both.errors} of {both.requests} ({both.error_share:.2%}), p {_short(p)}"
+        f"{new.errors} of {new.requests} requests failed ({percent(new.error_share, 2)}), "
+        f"was {before.errors} of {before.requests} ({percent(before.error_share, 2)})"
     )
-    return Finding("errors", _outcome(p, level, large=more >= MORE_ERRORS), text, figures)
+    return RuleResult("errors", _outcome(p, level, large=more >= MORE_ERRORS), text, figures)
 
 
-def _latency(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> Finding:
-    """Mann-Whitney with three guards: the effect's size, the median's way, and the slowest replica of the old."""
-    both = old.all
-    if not new.requests or not both.requests:
-        return Finding("latency", INCONCLUSIVE, "there is nothing to compare")
-    shift = mann_whitney_more(new.buckets, both.buckets)
-    worst = max(
-        (each for each in old.replicas.values() if each.requests >= both.requests / 50),
-        key=lambda each: each.slowest(0.5),
-        default=both,
+def _latency(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> RuleResult:
+    """Mann-Whitney test that also needs a large effect, a higher median, and a shift from the slowest old replica."""
+    before = old.total
+    if not new.requests or not before.requests:
+        return RuleResult("latency", Outcome.INCONCLUSIVE, "there is nothing to compare")
+    shift = mann_whitney_more(new.buckets, before.buckets)
+    slowest = max(
+        (each for each in old.replicas.values() if each.requests >= before.requests / 50),
+        key=lambda each: each.quantile_s(0.5),
+        default=before,
     )
-    from_worst = mann_whitney_more(new.buckets, worst.buckets).delta
-    was, now = both.slowest(0.5), new.slowest(0.5)
-    bar = max(gate.slower_s, gate.slower_share * was)
-    large = shift.delta >= SHIFTED and from_worst >= SHIFTED_FROM_WORST and now - was >= bar
+    from_slowest = mann_whitney_more(new.buckets, slowest.buckets).delta
+    median_s, was_s = new.quantile_s(0.5), before.quantile_s(0.5)
+    least_s = max(gate.slower_s, gate.slower_share * was_s)
+    large = (
+        shift.delta >= SHIFTED
+        and from_slowest >= SHIFTED_FROM_WORST
+        and median_s - was_s >= least_s
+    )
     figures = {
         "p": shift.p,
         "level": level,
         "delta": shift.delta,
-        "delta_from_worst": from_worst,
-        "new": now,
-        "old": was,
-        "bar": bar,
+        "delta_from_worst": from_slowest,
+        "new": median_s,
+        "old": was_s,
+        "bar": least_s,
     }
-    text = (
-        f"median {_ms(now)} against {_ms(was)}, delta {shift.delta:+.2f} "
-        f"({from_worst:+.2f} from its slowest replica), p {_short(shift.p)}"
+    text = f"median {_ms(median_s)}, was {_ms(was_s)}"
+    return RuleResult("latency", _outcome(shift.p, level, large=large), text, figures)
+
+
+def _tail(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> RuleResult:
+    """Fisher's exact test on requests that are slower than the old release's 95th percentile by a margin."""
+    before = old.total
+    if not new.requests or not before.requests:
+        return RuleResult("tail", Outcome.INCONCLUSIVE, "there is nothing to compare")
+    p95_s = before.quantile_s(0.95)
+    threshold_s = p95_s + max(gate.slower_s, gate.slower_share * p95_s)
+    bound_s = next((bound for bound in BOUNDS if bound >= threshold_s), BOUNDS[-1])
+    dispersion = _dispersion(
+        [(each.slower_than(bound_s), each.requests) for each in old.replicas.values()]
     )
-    return Finding("latency", _outcome(shift.p, level, large=large), text, figures)
-
-
-def _tail(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> Finding:
-    """Fisher's exact test on how many answers are slower than all but one in twenty of the old release's."""
-    both = old.all
-    if not new.requests or not both.requests:
-        return Finding("tail", INCONCLUSIVE, "there is nothing to compare")
-    slowest = both.slowest(0.95)
-    wanted = slowest + max(gate.slower_s, gate.slower_share * slowest)
-    bar = next((bound for bound in BOUNDS if bound >= wanted), BOUNDS[-1])
-    over = _dispersion([(each.above(bar), each.requests) for each in old.replicas.values()])
-    slow, was_slow = new.above(bar), both.above(bar)
-    p = _fisher(slow, new.requests, was_slow, both.requests, over)
-    share, was = slow / new.requests, was_slow / both.requests
-    figures = {"p": p, "level": level, "new": share, "old": was, "bar": bar}
-    text = f"{share:.1%} slower than {_ms(bar)} against {was:.1%}, p {_short(p)}"
-    return Finding("tail", _outcome(p, level, large=share - was >= MORE_SLOW), text, figures)
+    slow, was_slow = new.slower_than(bound_s), before.slower_than(bound_s)
+    p = _fisher(slow, new.requests, was_slow, before.requests, dispersion)
+    share, was = slow / new.requests, was_slow / before.requests
+    figures = {"p": p, "level": level, "new": share, "old": was, "bar": bound_s}
+    text = f"{percent(share)} of requests took more than {_ms(bound_s)}, was {percent(was)}"
+    return RuleResult("tail", _outcome(p, level, large=share - was >= MORE_SLOW), text, figures)
 
 
 def _outcome(p: float, level: float, *, large: bool) -> Outcome:
     if p <= level and large:
-        return FAIL
-    return INCONCLUSIVE if p <= SUSPICIOUS and large else GOOD
+        return Outcome.FAIL
+    return Outcome.INCONCLUSIVE if p <= SUSPICIOUS and large else Outcome.PASS
 
 
-def _fisher(new: int, new_total: int, old: int, old_total: int, over: float) -> float:
-    counts = (round(each / over) for each in (new, new_total, old, old_total))
+def _fisher(new: int, new_total: int, old: int, old_total: int, dispersion: float) -> float:
+    counts = (round(count / dispersion) for count in (new, new_total, old, old_total))
     return fisher_more(*counts)
 
 
 def _dispersion(counts: list[tuple[int, int]]) -> float:
-    """How much more replicas of one release differ than chance lets them, at least 1 (Rao and Scott, 1992).
+    """Returns how much more the replicas of one release differ than chance explains, at least 1.
 
-    Fewer than five hits a replica, the usual floor of a chi-squared figure, tell nothing about that.
+    Takes (hits, total) of each replica. Rao and Scott, 1992. With fewer than five hits per replica, the usual minimum
+    for a chi-squared test, the answer is 1.
     """
     known = [(hits, total) for hits, total in counts if total]
-    hits, total = sum(each[0] for each in known), sum(each[1] for each in known)
+    hits, total = sum(h for h, _ in known), sum(n for _, n in known)
     if len(known) < 2 or hits == total or hits < 5 * len(known):
         return 1.0
     share = hits / total
@@ -277,7 +326,3 @@ def _dispersion(counts: list[tuple[int, int]]) -> float:
 
 def _ms(seconds: float) -> str:
     return "?" if math.isnan(seconds) else f"{seconds * 1000:.0f} ms"
-
-
-def _short(p: float) -> str:
-    return f"{p:.1e}" if p < 0.001 else f"{p:.3f}"

@@ -1,54 +1,68 @@
-"""What a release is judged to be, from counts: each rule at its edges, and nothing is ever passed unseen."""
+"""The verdict on a release: each rule at its limits, what follows from it, and how it is stored and shown."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from deploy.core.analysis.samples import (
-    ReleaseStats,
-    RequestStats,
-    tally,
-)
+from deploy.core.analysis.access_log import Origin
+from deploy.core.analysis.samples import ReleaseStats, RequestStats
+from deploy.core.analysis.stage import Stage
 from deploy.core.analysis.verdict import (
+    Decision,
     Evidence,
-    Finding,
+    Outcome,
+    RuleResult,
     Verdict,
-    conduct,
-    judge,
+    decide,
+    dump_verdict,
+    evaluate,
+    parse_verdict,
 )
 from deploy.core.config import Gate
 
 GATE = Gate()
 FLOOR = 0.02
+STORED = (
+    '{"basis":"users","findings":[{"figures":{"bound":0.97,"allowed":0.02},"outcome":"fail",'
+    '"rule":"gross errors","text":"300 of 300 requests failed (limit 2.0 %)"}],'
+    '"look":2,"outcome":"fail","stage":"trial"}'
+)
+"""A line of a ledger: its keys and values must stay readable."""
 
 
-def side(
+def stats(
     requests: int = 300, errors: int = 0, *, seconds: float = 0.02, replicas: int = 3
 ) -> ReleaseStats:
-    """Requests shared among replicas, one in ten half as slow again; errors on the last ones."""
-    each = [
+    """Requests shared among replicas. Every tenth takes half as long again, and the last ones fail."""
+    rows = [
         (seconds * (1.5 if n % 10 == 0 else 1), n >= requests - errors) for n in range(requests)
     ]
-    return ReleaseStats({f"r{number}": tally(each[number::replicas]) for number in range(replicas)})
+    return ReleaseStats(
+        {
+            f"r{number}": RequestStats.from_requests(rows[number::replicas])
+            for number in range(replicas)
+        }
+    )
 
 
-def verdict(
-    new: ReleaseStats, old: ReleaseStats | None, *readings: Finding, gate: Gate = GATE
+def evaluated(
+    new: ReleaseStats, old: ReleaseStats | None, *checks: RuleResult, gate: Gate = GATE
 ) -> Verdict:
-    return judge(Evidence(new, old, readings=readings), gate, FLOOR, 1)
+    return evaluate(Evidence(new, old, checks=checks), gate, FLOOR, 1)
 
 
-def outcomes(told: Verdict) -> dict[str, str]:
-    return {finding.rule: finding.outcome for finding in told.findings}
+def outcomes(verdict: Verdict) -> dict[str, Outcome]:
+    return {result.rule: result.outcome for result in verdict.results}
 
 
-def test_equal_sides_pass_every_rule() -> None:
-    told = verdict(side(), side())
-    assert told.outcome == "pass"
-    assert outcomes(told) == dict.fromkeys(
-        ("data", "gross errors", "errors", "latency", "tail"), "pass"
+def test_equal_releases_pass_every_rule() -> None:
+    verdict = evaluated(stats(), stats())
+    assert verdict.outcome is Outcome.PASS
+    assert outcomes(verdict) == dict.fromkeys(
+        ("data", "gross errors", "errors", "latency", "tail"), Outcome.PASS
     )
 
 
@@ -56,172 +70,220 @@ def test_equal_sides_pass_every_rule() -> None:
     ("new", "old"),
     [
         (ReleaseStats(), ReleaseStats()),
-        (ReleaseStats(), side()),
-        (side(), ReleaseStats()),
-        (side(299), side()),
-        (side(), side(299)),
+        (ReleaseStats(), stats()),
+        (stats(), ReleaseStats()),
+        (stats(299), stats()),
+        (stats(), stats(299)),
         (ReleaseStats(), None),
-        (side(1), None),
+        (stats(1), None),
     ],
 )
-def test_too_little_data_is_inconclusive_and_never_a_pass(
-    new: ReleaseStats, old: ReleaseStats | None
-) -> None:
-    told = verdict(new, old)
-    assert told.outcome == "inconclusive"
-    assert "300 are needed" in told.why or "nothing to compare" in told.why
+def test_too_few_requests_are_inconclusive(new: ReleaseStats, old: ReleaseStats | None) -> None:
+    verdict = evaluated(new, old)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "(300 needed)" in verdict.why or "nothing to compare" in verdict.why
 
 
-def test_nothing_looked_at_is_inconclusive() -> None:
-    assert Verdict(()).outcome == "inconclusive"
+def test_a_verdict_without_rules_is_inconclusive() -> None:
+    assert Verdict(()).outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_first_release_is_held_against_the_floor_alone() -> None:
-    told = verdict(side(), None)
-    assert outcomes(told) == {"data": "pass", "gross errors": "pass"}
-    bad = verdict(side(errors=30), None)
-    assert bad.outcome == "fail"
-    assert "30 of 300 answers failed (10.0%)" in bad.why
+def test_a_first_release_is_only_compared_with_the_error_limit() -> None:
+    verdict = evaluated(stats(), None)
+    assert outcomes(verdict) == {"data": Outcome.PASS, "gross errors": Outcome.PASS}
+    bad = evaluated(stats(errors=30), None)
+    assert bad.outcome is Outcome.FAIL
+    assert bad.why == "gross errors: 30 of 300 requests failed (limit 2.0 %)"
 
 
-def test_gross_errors_stop_even_before_there_is_enough_data() -> None:
-    told = verdict(side(20, 10), side())
-    assert (told.outcome, told.deciding[0].rule) == ("fail", "gross errors")
+def test_gross_errors_fail_before_there_are_enough_requests() -> None:
+    verdict = evaluated(stats(20, 10), stats())
+    assert (verdict.outcome, verdict.deciding[0].rule) == (Outcome.FAIL, "gross errors")
 
 
-def test_four_errors_are_no_proof_whatever_their_share() -> None:
-    assert outcomes(verdict(side(4, 4), None))["gross errors"] == "pass"
-    assert outcomes(verdict(side(5, 5), None))["gross errors"] == "fail"
+def test_four_errors_are_no_gross_errors_whatever_their_share() -> None:
+    assert outcomes(evaluated(stats(4, 4), None))["gross errors"] is Outcome.PASS
+    assert outcomes(evaluated(stats(5, 5), None))["gross errors"] is Outcome.FAIL
 
 
-def test_one_replica_that_fails_is_gross_though_all_together_are_not() -> None:
-    most = {f"r{number}": tally([(0.02, False)] * 200) for number in range(9)}
-    new = ReleaseStats({**most, "sick": tally([(0.02, n < 20) for n in range(200)])})
-    told = verdict(new, side(2000))
-    assert told.outcome == "fail"
-    assert "of sick failed" in told.why
+def test_gross_errors_of_one_replica_fail_the_release() -> None:
+    healthy = RequestStats.from_requests([(0.02, False)] * 200)
+    broken = RequestStats.from_requests([(0.02, n < 20) for n in range(200)])
+    new = ReleaseStats({**{f"r{number}": healthy for number in range(9)}, "broken": broken})
+    verdict = evaluated(new, stats(2000))
+    assert verdict.outcome is Outcome.FAIL
+    assert "20 of 200 requests to broken failed (limit " in verdict.why
 
 
-def test_errors_that_the_old_release_has_too_are_no_reason_to_refuse() -> None:
-    assert verdict(side(1000, 50), side(1000, 50)).outcome == "pass"
+def test_errors_that_the_old_release_has_too_do_not_fail_the_new_one() -> None:
+    assert evaluated(stats(1000, 50), stats(1000, 50)).outcome is Outcome.PASS
 
 
 def test_more_errors_than_the_old_release_fail() -> None:
-    told = verdict(side(errors=15), side())
-    assert told.outcome == "fail"
-    assert outcomes(told)["errors"] == "fail"
-    assert not told.only_slower
-    assert "15 of 300 (5.00%) against 0 of 300 (0.00%)" in told.why
+    verdict = evaluated(stats(errors=15), stats())
+    assert verdict.outcome is Outcome.FAIL
+    assert outcomes(verdict)["errors"] is Outcome.FAIL
+    assert not verdict.only_slower
+    assert "15 of 300 requests failed (5.00 %), was 0 of 300 (0.00 %)" in verdict.why
 
 
-def test_errors_that_may_be_chance_ask_for_another_look() -> None:
-    assert outcomes(verdict(side(errors=6), side()))["errors"] == "inconclusive"
-    assert outcomes(verdict(side(errors=3), side()))["errors"] == "pass"
+def test_errors_that_may_be_chance_are_inconclusive() -> None:
+    assert outcomes(evaluated(stats(errors=6), stats()))["errors"] is Outcome.INCONCLUSIVE
+    assert outcomes(evaluated(stats(errors=3), stats()))["errors"] is Outcome.PASS
 
 
-def test_a_tiny_difference_is_none_however_sure() -> None:
-    told = verdict(side(400_000, 4000), side(400_000, 3000))
-    (errors,) = (each for each in told.findings if each.rule == "errors")
+def test_a_tiny_difference_passes_however_significant() -> None:
+    verdict = evaluated(stats(400_000, 4000), stats(400_000, 3000))
+    (errors,) = (result for result in verdict.results if result.rule == "errors")
     assert errors.figures["p"] < 1e-9
-    assert errors.outcome == "pass"
+    assert errors.outcome is Outcome.PASS
 
 
-def test_replicas_that_differ_by_themselves_make_errors_count_less() -> None:
-    def uneven(shares: tuple[int, ...]) -> ReleaseStats:
+def test_errors_weigh_less_if_the_old_replicas_differ_among_themselves() -> None:
+    def uneven(errors: tuple[int, ...]) -> ReleaseStats:
         return ReleaseStats(
-            {f"r{i}": tally([(0.02, n < e) for n in range(1000)]) for i, e in enumerate(shares)}
+            {
+                f"r{number}": RequestStats.from_requests([(0.02, n < count) for n in range(1000)])
+                for number, count in enumerate(errors)
+            }
         )
 
     old_even, old_uneven = uneven((20, 20, 20)), uneven((0, 0, 60))
     new = uneven((30, 30, 38))
-    assert outcomes(verdict(new, old_even))["errors"] == "fail"
-    assert outcomes(verdict(new, old_uneven))["errors"] == "pass"
+    assert outcomes(evaluated(new, old_even))["errors"] is Outcome.FAIL
+    assert outcomes(evaluated(new, old_uneven))["errors"] is Outcome.PASS
 
 
-def test_slower_by_sixty_milliseconds_fails() -> None:
-    told = verdict(side(seconds=0.08), side(seconds=0.02))
-    assert outcomes(told)["latency"] == "fail"
-    assert told.only_slower
-    assert "median 83 ms against 19 ms" in told.why
+def test_sixty_milliseconds_slower_fails() -> None:
+    verdict = evaluated(stats(seconds=0.08), stats(seconds=0.02))
+    assert outcomes(verdict)["latency"] is Outcome.FAIL
+    assert verdict.only_slower
+    assert "latency: median 83 ms, was 19 ms" in verdict.why
 
 
-def test_slower_by_less_than_the_policy_says_passes() -> None:
-    assert verdict(side(seconds=0.035), side(seconds=0.02)).outcome == "pass"
-    strict = replace(GATE, slower_s=0.005)
-    assert verdict(side(seconds=0.035), side(seconds=0.02), gate=strict).outcome == "fail"
+def test_slower_by_less_than_the_policy_passes() -> None:
+    slower, old = stats(seconds=0.035), stats(seconds=0.02)
+    assert evaluated(slower, old).outcome is Outcome.PASS
+    assert evaluated(slower, old, gate=replace(GATE, slower_s=0.005)).outcome is Outcome.FAIL
 
 
-def test_slower_than_all_but_not_than_the_slowest_replica_passes() -> None:
-    quick, slow = side(200, seconds=0.02, replicas=2).replicas, tally([(0.08, False)] * 100)
+def test_as_slow_as_the_slowest_old_replica_passes() -> None:
+    quick = stats(200, seconds=0.02, replicas=2).replicas
+    slow = RequestStats.from_requests([(0.08, False)] * 100)
     old = ReleaseStats({**quick, "slow": slow})
-    assert outcomes(verdict(side(seconds=0.08), old))["latency"] == "pass"
+    assert outcomes(evaluated(stats(seconds=0.08), old))["latency"] is Outcome.PASS
 
 
-def test_a_slow_tail_fails_though_the_median_stays() -> None:
-    new = ReleaseStats({"r": tally([(0.6 if n % 8 == 0 else 0.02, False) for n in range(300)])})
-    told = verdict(new, side())
-    assert outcomes(told)["latency"] == "pass"
-    assert outcomes(told)["tail"] == "fail"
-    assert told.only_slower
+def test_a_slow_tail_fails_though_the_median_is_unchanged() -> None:
+    rows = [(0.6 if n % 8 == 0 else 0.02, False) for n in range(300)]
+    verdict = evaluated(ReleaseStats({"r": RequestStats.from_requests(rows)}), stats())
+    assert outcomes(verdict)["latency"] is Outcome.PASS
+    assert outcomes(verdict)["tail"] is Outcome.FAIL
+    assert verdict.only_slower
+    assert "tail: 12.7 % of requests took more than " in verdict.why
+    assert verdict.why.endswith(", was 0.0 %")
 
 
-def test_faster_is_fine() -> None:
-    assert verdict(side(seconds=0.01), side(seconds=0.3)).outcome == "pass"
+def test_a_faster_release_passes() -> None:
+    assert evaluated(stats(seconds=0.01), stats(seconds=0.3)).outcome is Outcome.PASS
 
 
-def test_the_level_is_divided_by_the_number_of_looks() -> None:
-    once = verdict(side(errors=7), side(), gate=replace(GATE, looks=1, alpha=0.02))
-    often = verdict(side(errors=7), side(), gate=replace(GATE, looks=12, alpha=0.02))
-    assert (outcomes(once)["errors"], outcomes(often)["errors"]) == ("fail", "inconclusive")
+def test_the_significance_level_is_divided_by_the_number_of_attempts() -> None:
+    once = evaluated(stats(errors=7), stats(), gate=replace(GATE, looks=1, alpha=0.02))
+    often = evaluated(stats(errors=7), stats(), gate=replace(GATE, looks=12, alpha=0.02))
+    assert outcomes(once)["errors"] is Outcome.FAIL
+    assert outcomes(often)["errors"] is Outcome.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("outcome", ["fail", "inconclusive"])
-def test_a_services_own_condition_counts_like_any_rule(outcome: str) -> None:
-    reading = Finding("queue", outcome, "9 jobs, at most 5")  # type: ignore[arg-type]
-    told = verdict(side(), side(), reading)
-    assert told.outcome == outcome
-    assert told.why == "queue: 9 jobs, at most 5"
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.INCONCLUSIVE])
+def test_a_services_own_condition_counts_like_any_rule(outcome: Outcome) -> None:
+    verdict = evaluated(stats(), stats(), RuleResult("queue", outcome, "9 jobs, at most 5"))
+    assert verdict.outcome is outcome
+    assert verdict.why == "queue: 9 jobs, at most 5"
 
 
-def test_all_that_the_new_release_got_is_held_against_the_floor() -> None:
-    told = judge(Evidence(side(), side(), all_new=side(200, 100)), GATE, FLOOR, 1)
-    assert told.deciding[0].rule == "gross errors"
+def test_gross_errors_include_requests_that_are_not_compared() -> None:
+    verdict = evaluate(Evidence(stats(), stats(), all_new=stats(200, 100)), GATE, FLOOR, 1)
+    assert verdict.deciding[0].rule == "gross errors"
 
 
-def test_requests_that_no_replica_took_count_too() -> None:
-    told = verdict(ReleaseStats({"": RequestStats(300, 300, side(300).all.buckets)}), side())
-    assert told.outcome == "fail"
+def test_requests_that_reached_no_replica_count_too() -> None:
+    new = ReleaseStats({None: RequestStats(300, 300, stats(300).total.buckets)})
+    verdict = evaluated(new, stats())
+    assert verdict.outcome is Outcome.FAIL
+    assert "300 of 300 requests failed (limit 2.4 %)" in verdict.why
 
 
-def with_outcome(rule: str, outcome: str, look: int) -> Verdict:
-    return Verdict((Finding(rule, outcome, "made up"),), look)  # type: ignore[arg-type]
+def with_outcome(rule: str, outcome: Outcome, attempt: int) -> Verdict:
+    return Verdict((RuleResult(rule, outcome, "made up"),), attempt)
+
+
+PASS, FAIL, UNCLEAR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
+PROCEED, AGAIN, REVERT, HOLD = (
+    Decision.PROCEED,
+    Decision.TRY_AGAIN,
+    Decision.REVERT,
+    Decision.HOLD,
+)
 
 
 @pytest.mark.parametrize(
-    ("told", "policy", "before", "after"),
+    ("verdict", "policy", "before", "after"),
     [
-        (with_outcome("data", "pass", 1), {}, "go on", "go on"),
-        (with_outcome("data", "inconclusive", 1), {}, "look again", "look again"),
-        (with_outcome("data", "inconclusive", 2), {}, "look again", "look again"),
-        (with_outcome("data", "inconclusive", 3), {}, "refuse", "refuse"),
-        (with_outcome("data", "inconclusive", 3), {"on_unclear": "hold"}, "hold", "refuse"),
-        (with_outcome("data", "inconclusive", 3), {"on_unclear": "continue"}, "go on", "go on"),
-        (with_outcome("errors", "fail", 1), {"on_unclear": "continue"}, "refuse", "refuse"),
-        (with_outcome("errors", "fail", 1), {"on_slower": "continue"}, "refuse", "refuse"),
-        (with_outcome("latency", "fail", 1), {}, "refuse", "refuse"),
-        (with_outcome("latency", "fail", 1), {"on_slower": "hold"}, "hold", "refuse"),
-        (with_outcome("tail", "fail", 1), {"on_slower": "continue"}, "go on", "go on"),
+        (with_outcome("data", PASS, 1), {}, PROCEED, PROCEED),
+        (with_outcome("data", UNCLEAR, 1), {}, AGAIN, AGAIN),
+        (with_outcome("data", UNCLEAR, 2), {}, AGAIN, AGAIN),
+        (with_outcome("data", UNCLEAR, 3), {}, REVERT, REVERT),
+        (with_outcome("data", UNCLEAR, 3), {"on_unclear": "hold"}, HOLD, REVERT),
+        (with_outcome("data", UNCLEAR, 3), {"on_unclear": "continue"}, PROCEED, PROCEED),
+        (with_outcome("errors", FAIL, 1), {"on_unclear": "continue"}, REVERT, REVERT),
+        (with_outcome("errors", FAIL, 1), {"on_slower": "continue"}, REVERT, REVERT),
+        (with_outcome("latency", FAIL, 1), {}, REVERT, REVERT),
+        (with_outcome("latency", FAIL, 1), {"on_slower": "hold"}, HOLD, REVERT),
+        (with_outcome("tail", FAIL, 1), {"on_slower": "continue"}, PROCEED, PROCEED),
     ],
 )
-def test_what_follows_from_a_verdict(
-    told: Verdict, policy: dict[str, str], before: str, after: str
+def test_the_policy_decides_what_follows_from_a_verdict(
+    verdict: Verdict, policy: dict[str, str], before: Decision, after: Decision
 ) -> None:
     gate = replace(GATE, **policy)  # type: ignore[arg-type]
-    assert conduct(told, gate, before_switch=True) == before
-    assert conduct(told, gate, before_switch=False) == after
+    assert decide(verdict, gate, before_switch=True) is before
+    assert decide(verdict, gate, before_switch=False) is after
 
 
-def test_a_verdict_is_told_line_by_line() -> None:
-    lines = verdict(side(), side()).lines()
-    assert lines[0] == "look 1, by users requests: pass"
-    assert lines[1] == "  data: pass, 300 requests to the new release, 300 to the old one"
+def test_a_verdict_is_shown_as_a_heading_and_one_line_per_rule() -> None:
+    lines = evaluated(stats(), stats()).lines()
+    assert lines == (
+        "analysis attempt 1, users' requests: pass",
+        "  data: pass, 300 requests to the new release, 300 to the old one",
+        "  gross errors: pass, 0 of 300 requests failed",
+        "  errors: pass, 0 of 300 requests failed (0.00 %), was 0 of 300 (0.00 %)",
+        "  latency: pass, median 19 ms, was 19 ms",
+        "  tail: pass, 0.0 % of requests took more than 55 ms, was 0.0 %",
+    )
+
+
+def test_statistics_are_kept_as_figures_and_not_in_the_text() -> None:
+    results = {each.rule: each for each in evaluated(stats(errors=15), stats()).results}
+    assert set(results["errors"].figures) == {"p", "level", "new", "old"}
+    assert set(results["latency"].figures) >= {"p", "delta", "delta_from_worst"}
+    assert results["errors"].statistics == "p 2.55e-05, level 0.00667"
+    assert results["data"].statistics == ""
+    assert not any(" p " in each.text or "delta" in each.text for each in results.values())
+
+
+def test_a_stored_verdict_is_read_and_written_unchanged() -> None:
+    stage, verdict = parse_verdict(STORED)
+    assert (stage, verdict.attempt, verdict.basis) == (Stage.PREVIEW, 2, Origin.USERS)
+    assert verdict.outcome is Outcome.FAIL
+    assert json.loads(dump_verdict(verdict, stage)) == json.loads(STORED)
+    empty = Verdict(())
+    assert parse_verdict(dump_verdict(empty, Stage.USERS)) == (Stage.USERS, empty)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", STORED.replace("trial", "x"), STORED.replace('"fail"', '"x"')]
+)
+def test_what_is_not_a_verdict_raises_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_verdict(text)

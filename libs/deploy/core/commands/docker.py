@@ -40,18 +40,6 @@ shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
 """
 
-# $1 release, $2 seconds. Counts the lines of the edge's access log for a release, and those that failed.
-_COUNT = """
-for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
-  docker logs --since "$2s" "$edge" 2>/dev/null || exit 1
-done | awk -v release="\\"release\\":\\"$1\\"" '
-  index($0, release) && match($0, /"status":[0-9]+/) {
-    total++
-    if (substr($0, RSTART + 9, 3) >= 500) failed++
-  }
-  END { print total + 0, failed + 0 }'
-"""
-
 
 def create_network(subnet: str) -> list[str]:
     """Creates the network that edge and replicas share. Docker assigns dynamic addresses from x.y.252.0/22 only."""
@@ -73,11 +61,6 @@ def create_network(subnet: str) -> list[str]:
 def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
     """Logs in with the password on stdin, pulls and logs out. Exits with LOGIN_REFUSED if the login is refused."""
     return ["sh", "-c", _PULL, "pull", f"{ROOT}/login", user, registry, *images]
-
-
-def count_answers(release: str, since_s: float) -> list[str]:
-    """Prints how many answers for a release the edge gave in the last seconds, and how many of them were 5xx."""
-    return ["sh", "-c", _COUNT, "count", release, f"{since_s:.3f}"]
 
 
 def run_task(release: Release, name: str, words: Iterable[str]) -> list[str]:

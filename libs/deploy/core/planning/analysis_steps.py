@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deploy.core.analysis.stage import Stage
 from deploy.core.planning import host_steps
 from deploy.core.planning.plan import DesiredState, Phase
 from deploy.core.planning.steps import (
@@ -20,7 +21,9 @@ def before_users(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
     """The candidate is judged on the preview listener, by synthetic requests alone."""
     why = "no user meets what fails or is slower than before"
     if desired.service.gate.paths:
-        yield Phase("trial", _analyse(desired, _candidates(desired, fleet), "trial", 0.0, why))
+        yield Phase(
+            "trial", _analyse(desired, _candidates(desired, fleet), Stage.PREVIEW, 0.0, why)
+        )
 
 
 def with_a_share(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
@@ -41,7 +44,7 @@ def with_a_share(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
     )
     yield Phase("canary", shares)
     watch_s = desired.service.rollout.watch_s
-    yield Phase("judge canary", _analyse(desired, hosts, "canary", watch_s, why))
+    yield Phase("judge canary", _analyse(desired, hosts, Stage.CANARY, watch_s, why))
 
 
 def under_users(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
@@ -51,7 +54,9 @@ def under_users(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
             not (host_steps.is_live(desired, host) and host_steps.is_verified(desired, host))
         )
     )
-    yield Phase("judge", _analyse(desired, hosts, "users", 0.0, "it stays only if it is no worse"))
+    yield Phase(
+        "judge", _analyse(desired, hosts, Stage.USERS, 0.0, "it stays only if it is no worse")
+    )
 
 
 def _candidates(desired: DesiredState, fleet: FleetState) -> FleetState:
@@ -59,7 +64,7 @@ def _candidates(desired: DesiredState, fleet: FleetState) -> FleetState:
 
 
 def _analyse(
-    desired: DesiredState, hosts: FleetState, stage: str, watch_s: float, because: str
+    desired: DesiredState, hosts: FleetState, stage: Stage, watch_s: float, because: str
 ) -> tuple[Step, ...]:
     """One step for all hosts: a verdict on each alone would have less to go by, and more chances to be wrong."""
     if not (hosts and desired.judged and desired.service.gate.enabled):

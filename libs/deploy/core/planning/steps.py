@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deploy.core.analysis.stage import Stage
 from deploy.core.config import Task
 from deploy.core.state.edge import EdgeRoute
 from deploy.core.state.hold import Hold
@@ -219,14 +220,14 @@ class ShareTraffic:
 class AnalyseRelease:
     """Judges a release on all of `hosts` together against `previous` (None: nothing to compare with).
 
-    `stage` says who has met it: "trial" nobody, "canary" a share of the users for `watch_s`, "users" all of them.
+    At `Stage.CANARY` a share of the users is sent to it for `watch_s` first.
     """
 
     host: str
     hosts: tuple[str, ...]
     release: Release
     previous: Release | None
-    stage: str
+    stage: Stage
     watch_s: float
     because: str
 

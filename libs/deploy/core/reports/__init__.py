@@ -1,1 +1,1 @@
-"""What is shown about a rollout afterwards: its log, page, trace and metrics."""
+"""Describes a rollout after its end: log, report page, trace, metrics, status."""

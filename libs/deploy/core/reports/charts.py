@@ -1,4 +1,4 @@
-"""Pictures of numbers as SVG text that needs no script and no network; never knows what the numbers mean."""
+"""Line charts and timelines as SVG text that needs no script and no network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 24
 
 @dataclass(frozen=True)
 class Line:
-    """A series: its name, the class that colours it, and (x, y) points in the order of x."""
+    """A series: its name, its CSS class, and (x, y) points in the order of x."""
 
     name: str
     kind: str
@@ -21,7 +21,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a timeline: row, text, begin and end, the class that colours it, what the pointer shows."""
+    """A bar of a timeline: row, text, begin and end, CSS class, tooltip."""
 
     row: str
     text: str
@@ -31,7 +31,7 @@ class Bar:
     title: str
 
 
-def lines(
+def line_chart(
     series: Sequence[Line],
     span: tuple[float, float],
     *,
@@ -39,8 +39,8 @@ def lines(
     marks: Mapping[str, float] | None = None,
     area: bool = False,
 ) -> str:
-    """Draws series over seconds from `span[0]` to `span[1]`; `marks` are vertical lines with a name."""
-    top = _nice(max((y for each in series for _, y in each.points), default=0.0))
+    """Draws series over the seconds from `span[0]` to `span[1]`. `marks` are vertical lines with a name."""
+    top = _nice(max((y for line in series for _, y in line.points), default=0.0))
     begin, end = span
 
     def x(value: float) -> float:
@@ -65,42 +65,42 @@ def lines(
                 f'<text class="marked" x="{x(at) + (4 if x(at) < WIDTH * 0.8 else -4):.1f}" y="{_TOP + 8}" '
                 f'text-anchor="{"start" if x(at) < WIDTH * 0.8 else "end"}">{escape(name)}</text>'
             )
-    for each in series:
-        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in each.points)
+    for line in series:
+        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line.points)
         if not points:
             continue
         if area:
-            first, last = each.points[0][0], each.points[-1][0]
+            first, last = line.points[0][0], line.points[-1][0]
             edge = f"{x(last):.1f},{y(0):.1f} {x(first):.1f},{y(0):.1f}"
-            parts.append(f'<polygon class="area {each.kind}" points="{points} {edge}"/>')
-        parts.append(f'<polyline class="line {each.kind}" points="{points}"/>')
-    label = ", ".join(each.name for each in series)
+            parts.append(f'<polygon class="area {line.kind}" points="{points} {edge}"/>')
+        parts.append(f'<polyline class="line {line.kind}" points="{points}"/>')
+    label = ", ".join(line.name for line in series)
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}, {escape(unit)}">'
         f"{''.join(parts)}</svg>"
     )
 
 
-def timeline(bars: Sequence[Bar], ends: float) -> str:
-    """Draws bars in rows over `ends` seconds."""
+def timeline_chart(bars: Sequence[Bar], end_s: float) -> str:
+    """Draws bars in rows from 0 to `end_s` seconds."""
     rows = list(dict.fromkeys(bar.row for bar in bars))
     width, left, step = 1000, 150, 26
     height = step * len(rows) + 30
 
     def x(value: float) -> float:
-        return left + value / max(ends, 1e-9) * (width - left - 12)
+        return left + value / max(end_s, 1e-9) * (width - left - 12)
 
     parts = [
         f'<line class="grid" x1="{x(v):.1f}" x2="{x(v):.1f}" y1="4" y2="{height - 22}"/>'
         f'<text class="tick" x="{x(v):.1f}" y="{height - 7}" text-anchor="middle">{_clock(v)}</text>'
-        for v in _ticks(0.0, ends)
+        for v in _ticks(0.0, end_s)
     ]
     for number, row in enumerate(rows):
         y = 6 + number * step
         parts.append(
             f'<text class="row" x="{left - 8}" y="{y + 14}" text-anchor="end">{escape(row)}</text>'
         )
-        for bar in (each for each in bars if each.row == row):
+        for bar in (bar for bar in bars if bar.row == row):
             wide = max(x(bar.ended) - x(bar.begun), 2.0)
             parts.append(
                 f'<g><title>{escape(bar.title)}</title><rect class="bar {bar.kind}" x="{x(bar.begun):.1f}" '
@@ -115,14 +115,14 @@ def timeline(bars: Sequence[Bar], ends: float) -> str:
 
 
 def _nice(most: float) -> float:
-    """The next of 1, 2, 5 times a power of ten; 1 for nothing."""
+    """Returns the next larger of 1, 2 or 5 times a power of ten; 1 for 0."""
     if most <= 0:
         return 1.0
     power = 1e-6
     while power < 1e12:
-        for each in (1, 2, 5):
-            if each * power >= most * 1.02:
-                return max(each * power, 1e-6)
+        for factor in (1, 2, 5):
+            if factor * power >= most * 1.02:
+                return max(factor * power, 1e-6)
         power *= 10
     return most
 

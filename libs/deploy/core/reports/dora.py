@@ -1,4 +1,4 @@
-"""The four keys of DORA from a fleet's own record, and a deploy's metrics as text; never asks a clock or a host.
+"""Computes the four keys of DORA from a fleet's ledgers, and renders metrics in Prometheus' text format.
 
 https://dora.dev/guides/dora-metrics-four-keys/
 """
@@ -14,12 +14,12 @@ from deploy.core.reports.rollout_log import RolloutLog
 from deploy.core.state.ledger import Entry
 
 CHANGES = ("deploy", "promote")
-"""Verbs that bring a change to users; a rollback or a scale is none."""
+"""The verbs that bring a change to users."""
 
 
 @dataclass(frozen=True)
 class FourKeys:
-    """Over a number of days. `lead_time_s` and `restore_s` are medians; None where there was nothing to measure."""
+    """The keys over `days`. `lead_time_s` and `restore_s` are medians, None if there was nothing to measure."""
 
     days: float
     deploys: int
@@ -29,12 +29,12 @@ class FourKeys:
 
     @property
     def deploys_per_day(self) -> float:
-        """How often a change went live."""
+        """How many changes went live per day."""
         return self.deploys / self.days
 
     @property
     def failure_share(self) -> float:
-        """The share of changes that were taken back, or rolled back once they were live."""
+        """The share of changes that were reverted by their deploy or rolled back later."""
         tried = self.deploys + self.failed
         return self.failed / tried if tried else 0.0
 
@@ -46,67 +46,66 @@ def four_keys(
     committed: Callable[[str], float | None],
     days: float = 30.0,
 ) -> FourKeys:
-    """Computes them from each operation's last entry, oldest first.
+    """Computes the four keys from each operation's last ledger entry, oldest first.
 
-    `committed` returns a revision's time in seconds since 1970, None for one that isn't known. A change fails that is
-    taken back by its own deploy, or by a rollback after it went live; it is restored when something is live again.
+    `committed` returns the time of a revision in seconds since 1970, None if it is unknown. A change has failed if its
+    own deploy reverted it or a rollback followed it; service is restored when a release is live again.
     """
     since = datetime.fromisoformat(now) - timedelta(days=days)
-    lately = [each for each in operations if datetime.fromisoformat(each.when) >= since]
-    live = [each for each in lately if each.verb in CHANGES and each.outcome == "live"]
-    taken_back = [each for each in lately if each.verb in CHANGES and each.outcome == "reverted"]
-    rolled_back, restored = _rolled_back(lately)
-    leads = [
+    recent = [entry for entry in operations if datetime.fromisoformat(entry.when) >= since]
+    changes = [entry for entry in recent if entry.verb in CHANGES]
+    live = [entry for entry in changes if entry.outcome == "live"]
+    reverted = [entry for entry in changes if entry.outcome == "reverted"]
+    rolled_back, restore_times = _rolled_back(recent)
+    lead_times = [
         ended - at
-        for each in live
-        if (at := committed(each.revision)) is not None and (ended := _ended(each)) > at
+        for entry in live
+        if (at := committed(entry.revision)) is not None and (ended := _ended(entry)) > at
     ]
-    restored += [each.seconds for each in taken_back]
+    restore_times += [entry.seconds for entry in reverted]
     return FourKeys(
         days=days,
         deploys=len(live) - rolled_back,
-        failed=len(taken_back) + rolled_back,
-        lead_time_s=median(leads) if leads else None,
-        restore_s=median(restored) if restored else None,
+        failed=len(reverted) + rolled_back,
+        lead_time_s=median(lead_times) if lead_times else None,
+        restore_s=median(restore_times) if restore_times else None,
     )
 
 
 def _rolled_back(operations: Iterable[Entry]) -> tuple[int, list[float]]:
-    """Counts changes that a rollback followed; how long users had each, until something else was live."""
+    """Returns how many changes a rollback followed, and the seconds from each going live to its rollback being live."""
     count, times, last = 0, list[float](), None
-    for each in operations:
-        if each.outcome != "live":
+    for entry in operations:
+        if entry.outcome != "live":
             continue
-        if each.verb == "rollback" and last is not None:
+        if entry.verb == "rollback" and last is not None:
             count += 1
-            times.append(_ended(each) - _ended(last))
-        last = each if each.verb in CHANGES else None
+            times.append(_ended(entry) - _ended(last))
+        last = entry if entry.verb in CHANGES else None
     return count, times
 
 
 def _ended(entry: Entry) -> float:
-    """An operation's merged entry bears the time at which it began."""
+    """Returns the end of an operation: its merged entry has the time when it began."""
     return datetime.fromisoformat(entry.when).timestamp() + entry.seconds
 
 
-def deploy_metrics(chronicle: RolloutLog) -> str:
-    """Writes a deploy's duration, outcome and phases in Prometheus' text format."""
+def deploy_metrics(log: RolloutLog) -> str:
+    """Returns the duration, outcome and phases of a rollout in Prometheus' text format."""
     labels = {
-        "service": chronicle.service,
-        "environment": chronicle.environment,
-        "verb": chronicle.verb,
+        "service": log.service,
+        "environment": log.environment,
+        "verb": log.verb,
     }
-    ended = datetime.fromisoformat(chronicle.begun).timestamp() + chronicle.seconds
+    ended = datetime.fromisoformat(log.begun).timestamp() + log.seconds
     outcomes = [
-        (labels | {"outcome": each}, float(chronicle.outcome == each))
-        for each in ("live", "reverted", "held", "stuck", "aborted")
+        (labels | {"outcome": outcome}, float(log.outcome == outcome))
+        for outcome in ("live", "reverted", "held", "stuck", "aborted")
     ]
-    phases = [(labels | {"phase": name}, end - begin) for name, begin, end in chronicle.phases]
+    phases = [(labels | {"phase": name}, end - begin) for name, begin, end in log.phases]
     return "".join(
         [
-            _family(
-                "ship_deploy_seconds", "How long the last one took.", [(labels, chronicle.seconds)]
-            ),
+            _family("ship_deploy_seconds", "How long the last one took.", [(labels, log.seconds)]),
             _family(
                 "ship_deploy_ended_timestamp_seconds", "When the last one ended.", [(labels, ended)]
             ),
@@ -119,16 +118,20 @@ def deploy_metrics(chronicle: RolloutLog) -> str:
 
 
 def key_metrics(service: str, environment: str, keys: FourKeys) -> str:
-    """Writes the four keys in Prometheus' text format; what can't be said is left out."""
+    """Returns the four keys in Prometheus' text format, without those that are unknown."""
     labels = {"service": service, "environment": environment}
-    told = [
+    keyed = [
         ("ship_dora_deploys_per_day", "Changes that went live, a day.", keys.deploys_per_day),
         ("ship_dora_lead_time_seconds", "From commit to live, the median.", keys.lead_time_s),
-        ("ship_dora_change_failure_ratio", "Changes that were taken back.", keys.failure_share),
+        (
+            "ship_dora_change_failure_ratio",
+            "Changes that were reverted or rolled back.",
+            keys.failure_share,
+        ),
         ("ship_dora_restore_seconds", "From failure to restored, the median.", keys.restore_s),
     ]
     return "".join(
-        _family(name, text, [(labels, value)]) for name, text, value in told if value is not None
+        _family(name, text, [(labels, value)]) for name, text, value in keyed if value is not None
     )
 
 

@@ -1,4 +1,4 @@
-"""The four keys from a fleet's record, and a deploy's metrics as Prometheus reads them."""
+"""The four keys of DORA from ledger entries, and metrics in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.core.reports.dora import (
     four_keys,
     key_metrics,
 )
-from deploy.core.reports.trace_test import CHRONICLE
+from deploy.core.reports.trace_test import LOG
 from deploy.core.state.ledger import Entry
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -45,13 +45,13 @@ def keys(*operations: Entry, committed_days_ago: float | None = None) -> FourKey
     )
 
 
-def test_nothing_happened() -> None:
+def test_without_operations_there_is_nothing_to_measure() -> None:
     found = keys()
     assert (found.deploys_per_day, found.failure_share) == (0, 0)
     assert (found.lead_time_s, found.restore_s) == (None, None)
 
 
-def test_frequency_failures_and_restoring() -> None:
+def test_deploys_failures_and_restore_times_are_counted() -> None:
     found = keys(
         entry(40, "deploy", "live"),
         entry(5, "deploy", "live"),
@@ -68,17 +68,17 @@ def test_frequency_failures_and_restoring() -> None:
     assert found.restore_s == pytest.approx((30 + 86400) / 2)
 
 
-def test_lead_time_runs_from_the_commit_until_it_is_live() -> None:
+def test_lead_time_is_from_the_commit_to_live() -> None:
     found = keys(entry(2, "deploy", "live", seconds=60), committed_days_ago=3)
     assert found.lead_time_s == pytest.approx(86400 + 60)
 
 
-def test_a_rollback_of_what_nobody_deployed_lately_is_no_failed_change() -> None:
+def test_a_rollback_without_a_recent_deploy_is_no_failed_change() -> None:
     assert keys(entry(1, "rollback", "live")).failed == 0
 
 
-def test_a_deploys_metrics() -> None:
-    text = deploy_metrics(CHRONICLE)
+def test_metrics_of_a_rollout() -> None:
+    text = deploy_metrics(LOG)
     labels = 'service="app",environment="sandbox",verb="deploy"'
     assert f"ship_deploy_seconds{{{labels}}} 6\n" in text
     assert f'ship_deploy_outcome{{{labels},outcome="reverted"}} 1\n' in text
@@ -87,7 +87,7 @@ def test_a_deploys_metrics() -> None:
     assert text.count("# TYPE ship_deploy_seconds gauge") == 1
 
 
-def test_the_keys_metrics_leave_out_what_is_not_known() -> None:
+def test_metrics_of_the_four_keys_omit_unknown_ones() -> None:
     text = key_metrics("app", "prod", FourKeys(10, 5, 1, None, 90.0))
     assert 'ship_dora_deploys_per_day{service="app",environment="prod"} 0.5\n' in text
     assert "ship_dora_restore_seconds" in text

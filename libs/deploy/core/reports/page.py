@@ -1,41 +1,46 @@
-"""One page about one deploy: HTML that needs nothing beside itself; never asks anybody for anything."""
+"""The page model of a rollout's report: everything that the page shows, as text and charts.
+
+`adapters/report_page` turns it into HTML.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import groupby
 
+from deploy.core.analysis.access_log import Origin
 from deploy.core.analysis.samples import RequestStats
-from deploy.core.analysis.verdict import Verdict
-from deploy.core.reports.charts import (
-    Bar,
-    Line,
-    lines,
-    timeline,
-)
+from deploy.core.analysis.stage import Stage
+from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
+from deploy.core.reports.charts import Bar, Line, line_chart, timeline_chart
 from deploy.core.reports.release_diff import Change, Commit
-from deploy.core.reports.report_style import STYLE
 from deploy.core.reports.rollout_log import RolloutLog
+from deploy.core.reports.traffic import INTERVAL_S, Moment
 
-type Traffic = Mapping[str, Sequence[tuple[float, RequestStats]]]
-"""By release: (seconds after the deploy began, the requests of that moment), `EVERY_S` apart."""
-EVERY_S = 2.0
-_WORDS = {"pass": "passed", "fail": "refused", "inconclusive": "unclear"}
+_OUTCOMES = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.INCONCLUSIVE: "inconclusive"}
+_STAGES = {
+    Stage.PREVIEW: "before any user",
+    Stage.CANARY: "with a share of the users",
+    Stage.USERS: "with all users",
+}
+_ORIGINS = {Origin.USERS: "users' requests", Origin.SYNTHETIC: "synthetic requests"}
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows; what isn't known is empty, and its section says so or is left out."""
+    """What is known about one rollout; unknown facts are empty.
 
-    chronicle: RolloutLog
+    `image_bytes` are the sizes of the old and the new image, 0 if unknown. `traffic` has the requests by release,
+    `replicas` rows of (host, replica, release, condition), `shots` screenshots as (name, data URL).
+    """
+
+    log: RolloutLog
     made_at: str
     tool_version: str
-    image: str = ""
     image_bytes: tuple[int, int] = (0, 0)
-    verdicts: tuple[tuple[str, Verdict], ...] = ()
-    traffic: Traffic | None = None
+    verdicts: tuple[tuple[Stage, Verdict], ...] = ()
+    traffic: Mapping[str, Sequence[Moment]] | None = None
     replicas: tuple[tuple[str, str, str, str], ...] = ()
     commits: tuple[Commit, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -43,104 +48,177 @@ class Report:
     shots: tuple[tuple[str, str], ...] = ()
 
 
-def render_report(report: Report) -> str:
-    """Writes the page."""
-    told = report.chronicle
-    title = f"{told.service} {told.release}: {told.outcome}"
-    sections = (
-        _head(report),
-        _gate(report.verdicts),
-        _timeline(told),
-        _traffic(report),
-        _changed(report),
-        _replicas(report.replicas),
-        _shots(report.shots),
-        _steps(told),
+@dataclass(frozen=True)
+class RuleRow:
+    """One rule of a verdict."""
+
+    name: str
+    outcome: Outcome
+    word: str
+    text: str
+    statistics: str
+
+
+@dataclass(frozen=True)
+class VerdictCard:
+    """One verdict."""
+
+    title: str
+    outcome: Outcome
+    word: str
+    note: str
+    rules: tuple[RuleRow, ...]
+
+
+@dataclass(frozen=True)
+class TrafficKey:
+    """A release in the legend of the charts; `kind` is "old", "new" or "other"."""
+
+    release: str
+    kind: str
+    requests: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as SVG."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class ReplicaChip:
+    """A replica as it is now."""
+
+    name: str
+    condition: str
+    healthy: bool
+
+
+@dataclass(frozen=True)
+class HostReplicas:
+    """The replicas on one host."""
+
+    name: str
+    replicas: tuple[ReplicaChip, ...]
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One step of the rollout."""
+
+    start: str
+    phase: str
+    host: str
+    name: str
+    reason: str
+    error: str
+    duration: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report, section by section. `pipeline_url` is "" unless it is an http or https URL."""
+
+    title: str
+    service: str
+    release: str
+    outcome: str
+    verb: str
+    environment: str
+    who: str
+    begun: str
+    previous: str
+    pipeline_url: str
+    why: str
+    tiles: tuple[tuple[str, str], ...]
+    verdicts: tuple[VerdictCard, ...]
+    timeline: str
+    traffic_note: str
+    traffic_keys: tuple[TrafficKey, ...]
+    charts: tuple[Chart, ...]
+    commits: tuple[Commit, ...]
+    changes: tuple[Change, ...]
+    replica_diff: tuple[str, ...]
+    hosts: tuple[HostReplicas, ...]
+    shots: tuple[tuple[str, str], ...]
+    steps: tuple[StepRow, ...]
+    footer: str
+
+
+def page_of(report: Report) -> Page:
+    """Returns the page model of a report."""
+    log = report.log
+    charts = _charts(report)
+    note = "As logged by the edges, synthetic requests included. Times are from the start of the rollout."
+    if not charts:
+        note = "The edges have no log lines of that time: removed, or there were no requests."
+    return Page(
+        title=f"{log.service} {log.release}: {log.outcome}",
+        service=log.service,
+        release=log.release,
+        outcome=log.outcome,
+        verb=log.verb,
+        environment=log.environment,
+        who=log.who,
+        begun=log.begun,
+        previous=log.previous,
+        pipeline_url=log.pipeline if log.pipeline.startswith(("http://", "https://")) else "",
+        why=log.why,
+        tiles=_tiles(report),
+        verdicts=tuple(_card(stage, verdict) for stage, verdict in report.verdicts),
+        timeline=_timeline(log),
+        traffic_note=note,
+        traffic_keys=_traffic_keys(report),
+        charts=charts,
+        commits=report.commits,
+        changes=report.changes,
+        replica_diff=report.replica_diff,
+        hosts=_hosts(report.replicas),
+        shots=report.shots,
+        steps=_steps(log),
+        footer=f"ship {report.tool_version} · {report.made_at}",
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
-        f"{''.join(sections)}<footer>ship {escape(report.tool_version)} · {escape(report.made_at)}"
-        "</footer></main></body></html>\n"
-    )
 
 
-def _section(title: str, body: str, note: str = "") -> str:
-    told = f'<p class="note">{note}</p>' if note else ""
-    return f"<section><h2>{escape(title)}</h2>{told}{body}</section>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """Cells are HTML already."""
-    top = "".join(f"<th>{escape(each)}</th>" for each in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table class="{kind}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _head(report: Report) -> str:
-    told = report.chronicle
-    why = f'<p class="why">{escape(told.why)}</p>' if told.why else ""
+def _tiles(report: Report) -> tuple[tuple[str, str], ...]:
+    log = report.log
     old, new = report.image_bytes
     size = f"{new / 1e6:.1f} MB" if new else "?"
-    grown = f" ({(new - old) / 1e6:+.1f} MB)" if new and old else ""
-    requests = _all(report.traffic, told.release)
-    facts = [
-        ("took", _seconds(told.seconds)),
-        ("hosts", str(len({span.host for span in told.spans}))),
-        ("steps", str(len(told.spans))),
-        ("image", size + grown),
-        (
-            "requests to it",
-            f"{requests.requests:,}".replace(",", " ") if requests.requests else "?",
-        ),
-        ("errors of it", f"{requests.error_share:.2%}" if requests.requests else "?"),
-    ]
-    tiles = "".join(
-        f'<div class="tile"><span>{escape(name)}</span><b>{escape(value)}</b></div>'
-        for name, value in facts
-    )
-    run = f' · <a href="{escape(told.pipeline)}">pipeline</a>' if told.pipeline else ""
+    growth = f" ({(new - old) / 1e6:+.1f} MB)" if new and old else ""
+    stats = _total((report.traffic or {}).get(log.release, ()))
+    requests = f"{stats.requests:,}".replace(",", " ") if stats.requests else "?"
     return (
-        f'<header><div class="badge {escape(told.outcome)}">{escape(told.outcome)}</div>'
-        f"<h1>{escape(told.service)} <code>{escape(told.release)}</code></h1>"
-        f"<p>{escape(told.verb)} to <b>{escape(told.environment)}</b> by {escape(told.who)}, {escape(told.begun)}"
-        f"{', over <code>' + escape(told.previous) + '</code>' if told.previous else ''}{run}</p>{why}"
-        f'<div class="tiles">{tiles}</div></header>'
+        ("duration", _duration(log.seconds)),
+        ("hosts", str(len({span.host for span in log.spans}))),
+        ("steps", str(len(log.spans))),
+        ("image", size + growth),
+        ("requests", requests),
+        ("failed", f"{stats.error_share:.2%}" if stats.requests else "?"),
     )
 
 
-def _gate(verdicts: Sequence[tuple[str, Verdict]]) -> str:
-    if not verdicts:
-        return _section("The gate", '<p class="note">Nobody judged this one.</p>')
-    names = {
-        "trial": "before any user",
-        "canary": "by a share of the users",
-        "users": "under all users",
-    }
-    cards = []
-    for stage, verdict in verdicts:
-        rows = [
-            (
-                f'<span class="dot {each.outcome}"></span>{escape(each.rule)}',
-                _WORDS[each.outcome],
-                escape(each.text),
-            )
-            for each in verdict.findings
-        ]
-        basis = "users' requests" if verdict.basis == "users" else "synthetic requests"
-        cards.append(
-            f'<div class="card"><h3>{escape(names.get(stage, stage))} '
-            f'<span class="pill {verdict.outcome}">{_WORDS[verdict.outcome]}</span></h3>'
-            f'<p class="note">look {verdict.look}, by {basis}</p>{_table(("rule", "", "evidence"), rows)}</div>'
-        )
-    return _section("The gate", f'<div class="cards">{"".join(cards)}</div>')
+def _card(stage: Stage, verdict: Verdict) -> VerdictCard:
+    basis = f", {_ORIGINS[verdict.basis]}" if verdict.basis else ""
+    return VerdictCard(
+        title=_STAGES[stage],
+        outcome=verdict.outcome,
+        word=_OUTCOMES[verdict.outcome],
+        note=f"attempt {verdict.attempt}{basis}",
+        rules=tuple(_rule(result) for result in verdict.results),
+    )
 
 
-def _timeline(told: RolloutLog) -> str:
+def _rule(result: RuleResult) -> RuleRow:
+    word = _OUTCOMES[result.outcome]
+    return RuleRow(result.rule, result.outcome, word, result.text, result.statistics)
+
+
+def _timeline(log: RolloutLog) -> str:
     bars = [
         Bar("phases", name, begun, ended, "phase", f"{name}: {ended - begun:.1f} s")
-        for name, begun, ended in told.phases
+        for name, begun, ended in log.phases
     ]
     bars += [
         Bar(
@@ -151,129 +229,89 @@ def _timeline(told: RolloutLog) -> str:
             "failed" if span.error else "step",
             f"{span.line}: {span.seconds:.1f} s{' — ' + span.error if span.error else ''}",
         )
-        for span in told.spans
+        for span in log.spans
     ]
-    return _section("How it went", timeline(bars, told.seconds), "Point at a bar for its cause.")
+    return timeline_chart(bars, log.seconds)
 
 
-def _traffic(report: Report) -> str:
-    told, traffic = report.chronicle, report.traffic or {}
-    if not any(traffic.values()):
-        note = "The edges hold no line of that time any more, or nobody asked."
-        return _section("What users met", f'<p class="note">{note}</p>')
-    kinds = {told.previous: "old", told.release: "new"}
-    series = [(name, kinds.get(name, "other"), moments) for name, moments in traffic.items()]
-    every = [at for _, _, moments in series for at, _ in moments]
-    span = (min(every), max(*every, told.seconds))
-    marks = {name: begun for name, begun, _ in told.phases if name.startswith(("switch", "canary"))}
-    back = [begun for name, begun, _ in told.phases if name.startswith("way back")]
-    marks |= {"taken back": back[0]} if back else {}
-    charts = (
-        ("requests a second", [_points(s, lambda t: t.requests / EVERY_S) for s in series], True),
-        ("errors, %", [_points(s, lambda t: 100 * t.error_share) for s in series], False),
-        ("median, ms", [_points(s, lambda t: 1000 * t.slowest(0.5)) for s in series], False),
-        (
-            "95th percentile, ms",
-            [_points(s, lambda t: 1000 * t.slowest(0.95)) for s in series],
-            False,
-        ),
-    )
-    drawn = "".join(
-        f"<figure><figcaption>{escape(name)}</figcaption>"
-        f"{lines(found, span, unit=name, marks=marks, area=area)}</figure>"
-        for name, found, area in charts
-    )
-    legend = "".join(
-        f'<span class="key {kind}">{escape(name)} <b>{_all(traffic, name).requests}</b></span>'
-        for name, kind, _ in series
-    )
-    note = "As the edges logged it, synthetic requests included; seconds after the deploy began."
-    return _section(
-        "What users met", f'<p class="keys">{legend}</p><div class="charts">{drawn}</div>', note
+def _kind(log: RolloutLog, release: str) -> str:
+    return {log.previous: "old", log.release: "new"}.get(release, "other")
+
+
+def _traffic_keys(report: Report) -> tuple[TrafficKey, ...]:
+    return tuple(
+        TrafficKey(release, _kind(report.log, release), _total(moments).requests)
+        for release, moments in (report.traffic or {}).items()
     )
 
 
-def _points(series: tuple[str, str, Sequence[tuple[float, RequestStats]]], value: object) -> Line:
-    name, kind, moments = series
-    assert callable(value)
-    return Line(name, kind, [(at, float(value(tally))) for at, tally in moments if tally.requests])
+def _charts(report: Report) -> tuple[Chart, ...]:
+    """Returns the charts of requests, errors and latencies; none without any request."""
+    log, traffic = report.log, report.traffic or {}
+    times = [at for moments in traffic.values() for at, _ in moments]
+    if not times:
+        return ()
+    span = (min(times), max(*times, log.seconds))
+    marks = {
+        name: begun
+        for name, begun, _ in log.phases
+        if name.startswith("switch") or name == "canary"
+    }
+    reverts = [begun for name, begun, _ in log.phases if name.startswith(("way back", "revert"))]
+    marks |= {"reverted": reverts[0]} if reverts else {}
 
-
-def _changed(report: Report) -> str:
-    parts = []
-    if report.commits:
-        rows = [
-            (
-                f"<code>{escape(c.revision[:9])}</code>",
-                escape(c.subject),
-                escape(c.who),
-                escape(c.when),
-            )
-            for c in report.commits
+    def chart(title: str, value: Callable[[RequestStats], float], *, area: bool = False) -> Chart:
+        series = [
+            Line(release, _kind(log, release), _points(moments, value))
+            for release, moments in traffic.items()
         ]
-        parts.append(_table(("commit", "subject", "by", "when"), rows))
-    if report.changes:
-        changed = [
-            (
-                escape(c.name),
-                f"<del>{escape(c.before) or '—'}</del>",
-                f"<ins>{escape(c.after) or '—'}</ins>",
-            )
-            for c in report.changes
-        ]
-        parts.append(_table(("setting", "before", "after"), changed))
-    if report.replica_diff:
-        parts.append(f"<pre>{escape(chr(10).join(report.replica_diff))}</pre>")
-    same = '<p class="note">Neither commits nor settings, as far as the records tell.</p>'
-    return _section("What changed", "".join(parts) or same)
+        return Chart(title, line_chart(series, span, unit=title, marks=marks, area=area))
 
-
-def _replicas(replicas: Sequence[tuple[str, str, str, str]]) -> str:
-    """(host, replica, release, condition) each."""
-    cards = []
-    for host, each in groupby(replicas, key=lambda row: row[0]):
-        chips = "".join(
-            f'<span class="chip {"well" if condition in ("healthy", "running") else "ill"}">'
-            f"{escape(name)}<small>{escape(condition)}</small></span>"
-            for _, name, _, condition in each
-        )
-        cards.append(f'<div class="host"><h3>{escape(host)}</h3>{chips}</div>')
-    none = '<p class="note">None of it runs now.</p>'
-    return _section("Replicas now", "".join(cards) or none)
-
-
-def _shots(shots: Sequence[tuple[str, str]]) -> str:
-    if not shots:
-        return ""
-    pictures = "".join(
-        f'<figure><img alt="{escape(name)}" src="{uri}"><figcaption>{escape(name)}</figcaption></figure>'
-        for name, uri in shots
-    )
-    return _section("In the browser", f'<div class="shots">{pictures}</div>')
-
-
-def _steps(told: RolloutLog) -> str:
-    rows = [
-        (
-            f"{span.begun_s:.1f} s",
-            escape(span.phase),
-            escape(span.host),
-            escape(span.step),
-            escape(span.because)
-            + (f'<p class="why">{escape(span.error)}</p>' if span.error else ""),
-            f"{span.seconds:.1f} s",
-        )
-        for span in told.spans
-    ]
-    head = ("at", "phase", "host", "step", "because", "took")
-    return _section(
-        "Every step", f"<details><summary>{len(rows)} steps</summary>{_table(head, rows)}</details>"
+    return (
+        chart("requests a second", lambda stats: stats.requests / INTERVAL_S, area=True),
+        chart("errors, %", lambda stats: 100 * stats.error_share),
+        chart("median, ms", lambda stats: 1000 * stats.quantile_s(0.5)),
+        chart("95th percentile, ms", lambda stats: 1000 * stats.quantile_s(0.95)),
     )
 
 
-def _all(traffic: Traffic | None, release: str) -> RequestStats:
-    return sum((tally for _, tally in (traffic or {}).get(release, ())), RequestStats())
+def _points(
+    moments: Sequence[Moment], value: Callable[[RequestStats], float]
+) -> list[tuple[float, float]]:
+    return [(at, value(stats)) for at, stats in moments if stats.requests]
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.1f} s" if value < 100 else f"{value // 60:.0f} min {value % 60:.0f} s"
+def _hosts(replicas: Sequence[tuple[str, str, str, str]]) -> tuple[HostReplicas, ...]:
+    return tuple(
+        HostReplicas(
+            host,
+            tuple(
+                ReplicaChip(name, condition, condition in ("healthy", "running"))
+                for _, name, _, condition in rows
+            ),
+        )
+        for host, rows in groupby(replicas, key=lambda row: row[0])
+    )
+
+
+def _steps(log: RolloutLog) -> tuple[StepRow, ...]:
+    return tuple(
+        StepRow(
+            start=f"{span.begun_s:.1f} s",
+            phase=span.phase,
+            host=span.host,
+            name=span.step,
+            reason=span.because,
+            error=span.error,
+            duration=f"{span.seconds:.1f} s",
+        )
+        for span in log.spans
+    )
+
+
+def _total(moments: Sequence[Moment]) -> RequestStats:
+    return sum((stats for _, stats in moments), RequestStats())
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"

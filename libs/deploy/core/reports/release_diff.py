@@ -1,4 +1,4 @@
-"""What differs between two releases' records, as lines for people; never reads a record, never shows a secret."""
+"""Compares the records of two releases for people: settings, compose text, commits. Records contain no secrets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from deploy.core.state.release import Release
 
-_OURS = ("RELEASE", "REVISION", "CONFIG_HASH", "REPLICA")
+_SET_BY_SHIP = ("RELEASE", "REVISION", "CONFIG_HASH", "REPLICA")
 
 
 @dataclass(frozen=True)
 class Change:
-    """One setting: its name, and its value before and after ("" where there is none)."""
+    """A setting and its values before and after, "" where it wasn't set."""
 
     name: str
     before: str
@@ -24,7 +24,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit between two releases: its id, when and by whom, its subject."""
+    """A commit between two releases."""
 
     revision: str
     when: str
@@ -33,7 +33,7 @@ class Commit:
 
 
 def changes(old: Release, new: Release) -> tuple[Change, ...]:
-    """Returns every setting of a replica, of the image and of the scale that differs, by name."""
+    """Returns the settings that differ (image, number of replicas, route, environment, limits), sorted by name."""
     before, after = _settings(old), _settings(new)
     return tuple(
         Change(name, before.get(name, ""), after.get(name, ""))
@@ -43,7 +43,7 @@ def changes(old: Release, new: Release) -> tuple[Change, ...]:
 
 
 def replica_diff(old: Release, new: Release) -> tuple[str, ...]:
-    """Returns how replica.yml differs, as a unified diff."""
+    """Returns the differences of replica.yml as lines of a unified diff."""
     return tuple(
         difflib.unified_diff(
             old.replica.splitlines(), new.replica.splitlines(), old.id, new.id, lineterm="", n=1
@@ -52,7 +52,7 @@ def replica_diff(old: Release, new: Release) -> tuple[str, ...]:
 
 
 def _settings(release: Release) -> Mapping[str, str]:
-    told = {
+    settings = {
         "image": release.image.rpartition("@")[2][:19],
         "replicas": str(release.replicas),
         "route": f"{release.route.host or '*'}{release.route.path}",
@@ -61,11 +61,11 @@ def _settings(release: Release) -> Mapping[str, str]:
         document: dict[str, Any] = json.loads(release.compose.replace("$$", "$"))
         replica = next(iter(document["services"].values()))
     except (ValueError, KeyError, StopIteration):
-        return told
+        return settings
     environment = replica.get("environment", {})
-    told |= {f"env {key}": str(v) for key, v in environment.items() if key not in _OURS}
-    told |= {"memory": str(replica.get("mem_limit", ""))}
-    told |= {
+    settings |= {f"env {key}": str(v) for key, v in environment.items() if key not in _SET_BY_SHIP}
+    settings |= {"memory": str(replica.get("mem_limit", ""))}
+    settings |= {
         f"health {k}": str(v) for k, v in replica.get("healthcheck", {}).items() if k != "test"
     }
-    return told
+    return settings

@@ -1,4 +1,4 @@
-"""A deploy as one OpenTelemetry trace, in OTLP's JSON; never sends one.
+"""Renders a rollout as an OpenTelemetry trace in OTLP's JSON encoding.
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
@@ -16,70 +16,72 @@ type Attributes = Mapping[str, str | int | float]
 _INTERNAL, _OK, _ERROR = 1, 1, 2
 
 
-def trace_id(chronicle: RolloutLog) -> str:
-    """Names a deploy's trace: the same for the same deploy, whoever asks."""
-    text = f"{chronicle.environment} {chronicle.service} {chronicle.turn} {chronicle.begun}"
+def trace_id(log: RolloutLog) -> str:
+    """Returns the id of a rollout's trace, which depends only on the rollout."""
+    text = f"{log.environment} {log.service} {log.turn} {log.begun}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def trace_of(chronicle: RolloutLog) -> dict[str, Any]:
-    """Returns the whole trace: the deploy, a span a phase below it, a span a step below that, with host and cause."""
-    root, failed = _id(chronicle, "deploy"), chronicle.outcome in ("reverted", "stuck")
+def trace_of(log: RolloutLog) -> dict[str, Any]:
+    """Returns the trace: a root span for the rollout, below it one per phase, below those one per step."""
+    root, failed = _id(log, "deploy"), log.outcome in ("reverted", "stuck")
     facts: Attributes = {
-        "deploy.environment.name": chronicle.environment,
-        "ship.service": chronicle.service,
-        "ship.release": chronicle.release,
-        "ship.previous": chronicle.previous,
-        "ship.outcome": chronicle.outcome,
-        "ship.turn": chronicle.turn,
-        "ship.who": chronicle.who,
-        "vcs.ref.head.revision": chronicle.revision,
-        "cicd.pipeline.run.url.full": chronicle.pipeline,
+        "deploy.environment.name": log.environment,
+        "ship.service": log.service,
+        "ship.release": log.release,
+        "ship.previous": log.previous,
+        "ship.outcome": log.outcome,
+        "ship.turn": log.turn,
+        "ship.who": log.who,
+        "vcs.ref.head.revision": log.revision,
+        "cicd.pipeline.run.url.full": log.pipeline,
     }
-    name = f"{chronicle.verb} {chronicle.service}"
-    why = chronicle.why if failed else ""
-    spans = [_span(chronicle, root, "", name, (0.0, chronicle.seconds), facts, why)]
-    for number, (phase, begun, ended) in enumerate(chronicle.phases):
-        above = _id(chronicle, f"phase {number}")
-        steps = [each for each in chronicle.spans if each.phase == phase]
-        wrong = next((each.error for each in steps if each.error), "")
-        spans.append(_span(chronicle, above, root, phase, (begun, ended), {}, wrong))
-        spans += [_step(chronicle, above, at, each) for at, each in enumerate(steps)]
-    told: Attributes = {
+    name = f"{log.verb} {log.service}"
+    why = log.why if failed else ""
+    spans = [_span(log, root, "", name, (0.0, log.seconds), facts, why)]
+    for number, (phase, begun, ended) in enumerate(log.phases):
+        parent = _id(log, f"phase {number}")
+        steps = [step for step in log.spans if step.phase == phase]
+        error = next((step.error for step in steps if step.error), "")
+        spans.append(_span(log, parent, root, phase, (begun, ended), {}, error))
+        spans += [_step(log, parent, number, step) for number, step in enumerate(steps)]
+    resource: Attributes = {
         "service.name": "ship",
-        "deployment.environment.name": chronicle.environment,
+        "deployment.environment.name": log.environment,
     }
     scope = {"scope": {"name": "deploy"}, "spans": spans}
     return {
-        "resourceSpans": [{"resource": {"attributes": _attributes(told)}, "scopeSpans": [scope]}]
+        "resourceSpans": [
+            {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [scope]}
+        ]
     }
 
 
-def _step(chronicle: RolloutLog, above: str, number: int, span: Span) -> dict[str, Any]:
+def _step(log: RolloutLog, parent: str, number: int, span: Span) -> dict[str, Any]:
     facts: Attributes = {
         "host.name": span.host,
         "ship.because": span.because,
         "ship.line": span.line,
     }
-    name, times = _id(chronicle, f"{above} {number}"), (span.begun_s, span.begun_s + span.seconds)
-    return _span(chronicle, name, above, span.step, times, facts, span.error)
+    name, times = _id(log, f"{parent} {number}"), (span.begun_s, span.begun_s + span.seconds)
+    return _span(log, name, parent, span.step, times, facts, span.error)
 
 
 def _span(
-    chronicle: RolloutLog,
-    name: str,
-    above: str,
+    log: RolloutLog,
+    span_id: str,
+    parent: str,
     title: str,
     times: tuple[float, float],
     facts: Attributes,
     error: str,
 ) -> dict[str, Any]:
-    zero = datetime.fromisoformat(chronicle.begun).timestamp()
-    begun, ended = (str(round((zero + each) * 1e9)) for each in times)
+    zero = datetime.fromisoformat(log.begun).timestamp()
+    begun, ended = (str(round((zero + seconds) * 1e9)) for seconds in times)
     return {
-        "traceId": trace_id(chronicle),
-        "spanId": name,
-        **({"parentSpanId": above} if above else {}),
+        "traceId": trace_id(log),
+        "spanId": span_id,
+        **({"parentSpanId": parent} if parent else {}),
         "name": title,
         "kind": _INTERNAL,
         "startTimeUnixNano": begun,
@@ -89,8 +91,8 @@ def _span(
     }
 
 
-def _id(chronicle: RolloutLog, name: str) -> str:
-    return hashlib.sha256(f"{trace_id(chronicle)} {name}".encode()).hexdigest()[:16]
+def _id(log: RolloutLog, name: str) -> str:
+    return hashlib.sha256(f"{trace_id(log)} {name}".encode()).hexdigest()[:16]
 
 
 def _attributes(facts: Attributes) -> list[dict[str, Any]]:

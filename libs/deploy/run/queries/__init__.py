@@ -1,1 +1,1 @@
-"""Reads what hosts know and changes nothing."""
+"""Reads the state and the records of a fleet."""

@@ -1,4 +1,4 @@
-"""Tells whether a release answers on the preview route, so that what is tried is what is promoted; changes nothing."""
+"""Checks that the release under test is the one on the preview route."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from collections.abc import Sequence
 from deploy.core.config import Service
 from deploy.core.ports import Answer, Host
 from deploy.errors import LockedError, UsageError
+from deploy.run.steps.verify import verification_headers
 
 
 def require_candidate(
     hosts: Sequence[Host], service: Service, release: str, *, preview_port: int
 ) -> None:
-    """Raises LockedError where a host's preview route answers with another release than this one."""
+    """Raises LockedError if the preview route of a host answers with another release, UsageError without a release."""
     if not release:
         raise UsageError(
-            f"which release of {service.name} is to be tried is not said: --release is empty",
-            hint="in a pipeline, ship deploy --hold --dotenv FILE tells it to later jobs",
+            f"no release of {service.name} to test: --release is empty",
+            hint="in a pipeline, ship deploy --hold --dotenv FILE passes the release to later jobs",
         )
-    headers = {"Host": service.route.host} if service.route.host else None
+    headers = verification_headers(service.route.host)
     path = service.route.path.rstrip("/") + "/version"
     for host in hosts:
         found = _release_of(host.fetch(preview_port, path, headers=headers))
         if found != release:
             raise LockedError(
-                f"{host.name}'s preview route answers with {found or 'no release'}, not {release}; nothing was tried",
+                f"{host.name}'s preview route answers with {found or 'no release'}, not {release}; nothing was tested",
                 hint=f"./ship status {service.name} shows what is held and what is live",
             )
 
 
-def _release_of(answer: Answer) -> str:
+def _release_of(answer: Answer) -> str | None:
     try:
         return str(json.loads(answer.body)["release"])
     except (ValueError, KeyError, TypeError):
-        return ""
+        return None

@@ -1,4 +1,4 @@
-"""What a journey is let at: the release that was held, on every host, and no other."""
+"""The release under test must be the one on the preview route of every host."""
 
 import pytest
 
@@ -26,18 +26,18 @@ def _deployed() -> tuple[Fleet, str]:
     return fleet, deploy(request, context, lambda event: None).release
 
 
-def test_the_release_that_answers_on_the_preview_route_may_be_tried() -> None:
+def test_the_release_on_the_preview_route_is_accepted() -> None:
     fleet, release = _deployed()
     require_candidate(fleet.hosts, SERVICE, release, preview_port=PREVIEW_PORT)
 
 
-def test_another_release_is_not_tried_in_its_stead() -> None:
+def test_another_release_on_the_preview_route_is_refused() -> None:
     fleet, release = _deployed()
     with pytest.raises(LockedError, match=f"answers with {release}, not r000009-abc; nothing was"):
         require_candidate(fleet.hosts, SERVICE, "r000009-abc", preview_port=PREVIEW_PORT)
 
 
-def test_a_job_that_was_told_no_release_says_so() -> None:
+def test_an_empty_release_is_a_usage_error() -> None:
     fleet, _ = _deployed()
     with pytest.raises(UsageError, match="--release is empty"):
         require_candidate(fleet.hosts, SERVICE, "", preview_port=PREVIEW_PORT)

@@ -1,4 +1,4 @@
-"""Reads what the hosts' ledgers say of a service; never writes to one."""
+"""Reads the history of a service from the hosts' ledgers, and checks that the ledgers are intact."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ from deploy.run.hosts.fanout import on_every
 
 @dataclass(frozen=True)
 class Operation:
-    """One turn of the fleet: what was begun and how it ended ("interrupted" if no host says)."""
+    """An operation on the fleet and its outcome, "interrupted" if no host recorded its end."""
 
     entry: Entry
     hosts: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """Returns it for JSON."""
+        """Returns the JSON document of it."""
         return {**asdict(self.entry), "hosts": list(self.hosts)}
 
 
 @dataclass(frozen=True)
 class Executed:
-    """A command in the replicas of one host; the entry's code is the worst of theirs."""
+    """A command that ran in the replicas of one host. The entry has the highest of their exit codes."""
 
     host: str
     entry: Entry
 
     def document(self) -> dict[str, Any]:
-        """Returns it for JSON."""
-        told = self.entry
+        """Returns the JSON document of it."""
+        entry = self.entry
         return {
             "host": self.host,
-            "when": told.when,
-            "who": told.who,
-            "release": told.release,
-            "command": told.what,
-            "exit_code": told.code,
-            "pipeline": told.pipeline,
+            "when": entry.when,
+            "who": entry.who,
+            "release": entry.release,
+            "command": entry.what,
+            "exit_code": entry.code,
+            "pipeline": entry.pipeline,
         }
 
 
 def history(hosts: Sequence[Host], service: str) -> tuple[Operation, ...]:
-    """Returns all operations on a service, oldest first, gathered from all hosts."""
+    """Returns all operations on a service, oldest first, merged from all hosts."""
     turns: dict[int, Operation] = {}
     for host, entries in zip(hosts, on_every(hosts, _entries), strict=True):
         for entry in entries:
@@ -62,14 +62,14 @@ def history(hosts: Sequence[Host], service: str) -> tuple[Operation, ...]:
 
 
 def executed(hosts: Sequence[Host], service: str) -> tuple[Executed, ...]:
-    """Returns the commands that people ran in the service's replicas, oldest first, as each host has them."""
+    """Returns the commands that people ran in the service's replicas, oldest first, once for each host."""
     found = [
         Executed(host.name, entry)
         for host, entries in zip(hosts, on_every(hosts, _entries), strict=True)
         for entry in entries
         if (entry.service, entry.event, entry.verb) == (service, "effect", EXEC)
     ]
-    return tuple(sorted(found, key=lambda each: (each.entry.when, each.host)))
+    return tuple(sorted(found, key=lambda command: (command.entry.when, command.host)))
 
 
 def _entries(host: Host) -> tuple[Entry, ...]:
@@ -77,9 +77,9 @@ def _entries(host: Host) -> tuple[Entry, ...]:
 
 
 def verify(hosts: Sequence[Host]) -> dict[str, int]:
-    """Returns how many lines each host's ledger has, when all are whole and as they were written.
+    """Returns the number of lines in each host's ledger if all ledgers are intact.
 
-    Raises AuditError with every line that was changed or before which one is missing.
+    Raises AuditError with the number of every line that was changed or follows a missing one.
     """
     lines, problems = {}, []
     for host in hosts:
@@ -89,8 +89,8 @@ def verify(hosts: Sequence[Host]) -> dict[str, int]:
         problems += [f"{host.name}: line {number}" for number in broken_links(text, seal)]
     if problems:
         raise AuditError(
-            f"the audit record is not as it was written, at or just before {', '.join(problems)}",
-            hint=f"look at {locks.LEDGER} on that host, and at who could write to it",
+            f"ledger lines were changed or removed, at or just before {', '.join(problems)}",
+            hint=f"inspect {locks.LEDGER} on that host, and who could write to it",
         )
     return lines
 
@@ -101,7 +101,7 @@ def _merged(known: Operation | None, entry: Entry, host: str) -> Operation:
     if known is None:
         return Operation(entry, (host,))
     hosts = known.hosts if host in known.hosts else (*known.hosts, host)
-    better = (
+    merged = (
         known.entry if entry.outcome == "interrupted" else replace(entry, when=known.entry.when)
     )
-    return Operation(better, hosts)
+    return Operation(merged, hosts)

@@ -1,4 +1,4 @@
-"""The audit record: every effect stands in it, and a change of it is found."""
+"""The history of a service and the audit of the hosts' ledgers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def deployed() -> Fleet:
     return fleet
 
 
-def test_each_effect_is_told_with_who_and_how_it_ended() -> None:
+def test_each_command_is_recorded_with_who_ran_it_and_its_exit_code() -> None:
     fleet = deployed()
     entries = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
     assert (entries[0].event, entries[-1].event) == ("begun", "effect")
@@ -51,7 +51,7 @@ def test_each_effect_is_told_with_who_and_how_it_ended() -> None:
     assert (operation.entry.outcome, operation.hosts) == ("live", ("host-1", "host-2"))
 
 
-def test_a_whole_record_is_said_to_be_whole() -> None:
+def test_intact_ledgers_are_verified() -> None:
     fleet = deployed()
     count = len(fleet["host-1"].files[locks.LEDGER].splitlines())
     assert verify(fleet.hosts) == {"host-1": count, "host-2": count}
@@ -59,7 +59,7 @@ def test_a_whole_record_is_said_to_be_whole() -> None:
 
 @pytest.mark.parametrize("line", [0, 3, -1])
 @pytest.mark.parametrize("how", ["changed", "missing"])
-def test_a_changed_or_missing_line_is_found(line: int, how: str) -> None:
+def test_a_changed_or_missing_line_is_reported(line: int, how: str) -> None:
     fleet = deployed()
     files = fleet["host-2"].files
     lines = files[locks.LEDGER].decode().splitlines()
@@ -71,12 +71,12 @@ def test_a_changed_or_missing_line_is_found(line: int, how: str) -> None:
     assert "host-1" not in found.value.message
 
 
-def run(fleet: Fleet, *argv: str, replica: str = "") -> None:
+def run(fleet: Fleet, *argv: str, replica: str | None = None) -> None:
     when, who = "2026-11-02T10:00:00+00:00", "grace"
     list(execute(fleet.hosts, ExecCommand("app", argv, " ".join(argv), who, when, replica, "p/7")))
 
 
-def test_a_command_in_the_replicas_leaves_one_line_on_each_host() -> None:
+def test_a_command_in_the_replicas_is_recorded_once_on_each_host() -> None:
     fleet = deployed()
     fleet["host-2"].engine.containers["app-r000001-2"].behaviour = ContainerBehaviour(
         command_ends_with=3
@@ -84,29 +84,32 @@ def test_a_command_in_the_replicas_leaves_one_line_on_each_host() -> None:
     before = verify(fleet.hosts)
     run(fleet, "cat", "/proc/loadavg")
     assert verify(fleet.hosts) == {name: count + 1 for name, count in before.items()}
-    told = [each.document() for each in executed(fleet.hosts, "app")]
-    assert [(each["host"], each["exit_code"]) for each in told] == [("host-1", 0), ("host-2", 3)]
-    assert {(each["who"], each["command"], each["release"], each["pipeline"]) for each in told} == {
-        ("grace", "cat /proc/loadavg", "r000001-3f9c2ab", "p/7")
-    }
+    commands = [command.document() for command in executed(fleet.hosts, "app")]
+    assert [(each["host"], each["exit_code"]) for each in commands] == [
+        ("host-1", 0),
+        ("host-2", 3),
+    ]
+    assert {
+        (each["who"], each["command"], each["release"], each["pipeline"]) for each in commands
+    } == {("grace", "cat /proc/loadavg", "r000001-3f9c2ab", "p/7")}
     assert executed(fleet.hosts, "other") == ()
 
 
-def test_a_host_that_a_command_did_not_touch_tells_of_none() -> None:
+def test_a_command_is_not_recorded_on_hosts_without_replicas() -> None:
     fleet = deployed()
     fleet["host-2"].engine.down("app-r000001-3f9c2ab")
     run(fleet, "id")
     assert [each.host for each in executed(fleet.hosts, "app")] == ["host-1"]
 
 
-def test_a_command_is_no_operation_and_a_deploy_goes_on_after_it() -> None:
+def test_a_command_is_not_an_operation() -> None:
     fleet = deployed()
     run(fleet, "id")
     (operation,) = history(fleet.hosts, "app")
     assert operation.entry.turn == 1
 
 
-def test_a_command_s_line_that_was_changed_is_found() -> None:
+def test_a_changed_line_of_a_command_is_reported() -> None:
     fleet = deployed()
     run(fleet, "rm", "-rf", "/data")
     files = fleet["host-1"].files

@@ -1,7 +1,7 @@
-"""Gathers what all replicas of a service say, in their logs or when a command runs in them; never filters it.
+"""Follows the logs of a service's replicas, or runs a command in them and yields its output.
 
-Each host is one channel, however many replicas it runs (`core.commands.output_mux`). A command leaves a line in the
-ledger of each host that it runs on.
+Each host is one channel, however many replicas it runs (`core.commands.output_mux`). A command is recorded in the
+ledger of each host on which it runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class ExitCode:
-    """How a replica's command ended."""
+    """The exit code of a command in a replica."""
 
     host: str
     replica: str
@@ -43,51 +43,54 @@ class ExitCode:
 
 @dataclass(frozen=True)
 class ExecCommand:
-    """What is to run in every live replica of a service, or in the one that is named, and who asks for it.
+    """A command to run in every live replica of a service, or in one replica, and who runs it.
 
-    `told` is the command as the ledgers have it, without secrets; `when` is UTC in ISO 8601.
+    `recorded` is the command as the ledgers record it, without secrets. `when` is UTC in ISO 8601. `replica` is a name,
+    or None for all.
     """
 
     service: str
     argv: tuple[str, ...]
-    told: str
+    recorded: str
     who: str
     when: str
-    replica: str = ""
+    replica: str | None = None
     pipeline: str = ""
 
 
-type Heard = LogLine | ExitCode
-type _Queue = queue.Queue[Heard | ShipError | None]
+type Output = LogLine | ExitCode
+type _Queue = queue.Queue[Output | ShipError | None]
 
 
 def logs(hosts: Sequence[Host], service: str, *, since: str, follow: bool) -> Iterator[LogLine]:
-    """Yields lines as they come, of all replicas at once; ends when all have ended."""
+    """Yields the lines of all replicas as they arrive, until all streams have ended."""
     sources = [
         (host, output_mux.follow(names, since=since, endless=follow))
-        for host, seen in zip(hosts, observe(hosts), strict=True)
-        if (names := [c.name for c in seen.containers if c.service == service])
+        for host, state in zip(hosts, observe(hosts), strict=True)
+        if (names := [c.name for c in state.containers if c.service == service])
     ]
-    for heard in _listen(sources):
-        if isinstance(heard, LogLine):
-            yield heard
+    for output in _merge(sources):
+        if isinstance(output, LogLine):
+            yield output
 
 
-def execute(hosts: Sequence[Host], command: ExecCommand) -> Iterator[Heard]:
-    """Runs a command; yields lines and ends as they come.
+def execute(hosts: Sequence[Host], command: ExecCommand) -> Iterator[Output]:
+    """Runs a command and yields its lines and exit codes as they arrive.
 
-    Raises UsageError where there is no replica to run it in, CommandError where a host can't write it down.
+    Raises UsageError if there is no replica to run it in, CommandError if a host can't record it.
     """
     service, replica = command.service, command.replica
-    seen = observe(hosts)
-    chosen = [_chosen(each, service, replica) for each in seen]
+    fleet = observe(hosts)
+    chosen = [_chosen(state, service, replica) for state in fleet]
     if not any(chosen):
-        running = sorted(c.name for each in seen for c in each.containers if c.service == service)
+        running = sorted(
+            c.name for state in fleet for c in state.containers if c.service == service
+        )
         raise UsageError(
-            f"{service} has no {f'replica {replica}' if replica else 'live replica'} that runs",
+            f"{service} has no running {f'replica {replica}' if replica else 'live replica'}",
             hint=f"its replicas: {', '.join(running) or 'none'}",
         )
-    yield from _listen(
+    yield from _merge(
         [
             (host, _in_each(found, command))
             for host, found in zip(hosts, chosen, strict=True)
@@ -96,17 +99,17 @@ def execute(hosts: Sequence[Host], command: ExecCommand) -> Iterator[Heard]:
     )
 
 
-def _chosen(seen: HostState, service: str, replica: str) -> list[Container]:
-    running = [c for c in seen.containers if c.service == service and c.state == "running"]
+def _chosen(host: HostState, service: str, replica: str | None) -> list[Container]:
+    running = [c for c in host.containers if c.service == service and c.state == "running"]
     if replica:
         return [c for c in running if replica in (c.name, c.replica)]
-    live = [c for c in running if c.release == seen.edge.live(service)]
+    live = [c for c in running if c.release == host.edge.live(service)]
     return sorted(live, key=lambda c: c.name)
 
 
 def _in_each(replicas: Sequence[Container], command: ExecCommand) -> list[str]:
     entry = Entry(
-        turn=0,  # it belongs to no operation
+        turn=0,  # a command belongs to no operation
         when=command.when,
         who=command.who,
         verb=EXEC,
@@ -115,41 +118,42 @@ def _in_each(replicas: Sequence[Container], command: ExecCommand) -> list[str]:
         sequence=0,
         event="effect",
         pipeline=command.pipeline,
-        what=command.told,
+        what=command.recorded,
     )
-    return output_mux.execute([each.name for each in replicas], command.argv, head_of(entry))
+    return output_mux.execute([replica.name for replica in replicas], command.argv, head_of(entry))
 
 
-def _listen(sources: Sequence[tuple[Host, list[str]]]) -> Iterator[Heard]:
-    heard: _Queue = queue.Queue(maxsize=10_000)
+def _merge(sources: Sequence[tuple[Host, list[str]]]) -> Iterator[Output]:
+    outputs: _Queue = queue.Queue(maxsize=10_000)
     for host, argv in sources:
-        threading.Thread(target=_pump, args=(host, argv, heard), daemon=True).start()
+        threading.Thread(target=_pump, args=(host, argv, outputs), daemon=True).start()
     left = len(sources)
     while left:
-        match heard.get():
+        match outputs.get():
             case ShipError() as error:
                 raise error
             case None:
                 left -= 1
-            case line:
-                yield line
+            case output:
+                yield output
 
 
-def _pump(host: Host, argv: list[str], heard: _Queue) -> None:
+def _pump(host: Host, argv: list[str], outputs: _Queue) -> None:
+    """Puts a host's output into the queue, then None; an error before the None if the stream failed."""
     try:
-        _hear(host, argv, heard.put)
+        _read(host, argv, outputs.put)
     except ShipError as error:
-        heard.put(error)
-    heard.put(None)
+        outputs.put(error)
+    outputs.put(None)
 
 
-def _hear(host: Host, argv: list[str], take: Callable[[Heard], None]) -> None:
-    together = output_mux.OutputMux()
+def _read(host: Host, argv: list[str], put: Callable[[Output], None]) -> None:
+    mux = output_mux.OutputMux()
     for line in host.stream(argv):
-        match together.feed(line):
+        match mux.feed(line):
             case output_mux.OutputLine(replica, text):
-                take(LogLine(host.name, replica, text))
+                put(LogLine(host.name, replica, text))
             case output_mux.Exited(replica, code):
-                take(ExitCode(host.name, replica, code))
+                put(ExitCode(host.name, replica, code))
             case None:
                 pass

@@ -1,4 +1,4 @@
-"""A report from simulated hosts: what it knows of a deploy that went live and of one that was taken back."""
+"""Reports from simulated hosts, of a rollout that went live and of one that was reverted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from deploy.adapters.report_page import render_page
 from deploy.core.commands import paths
-from deploy.core.reports.page import render_report
+from deploy.core.reports.page import page_of
 from deploy.errors import UsageError
 from deploy.run.queries.report import Known, gather
 from deploy.run.rollout.gated_deploy_test import (
@@ -19,7 +20,7 @@ from deploy.run.rollout.gated_deploy_test import (
 )
 
 
-def known(scene: Scene, release: str = "") -> Known:
+def known(scene: Scene, release: str | None = None) -> Known:
     return gather(
         scene.fleet.hosts,
         "app",
@@ -30,7 +31,7 @@ def known(scene: Scene, release: str = "") -> Known:
 
 
 class _Tags(HTMLParser):
-    """Finds what is opened and not closed."""
+    """Finds tags that are opened and not closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,8 +46,8 @@ class _Tags(HTMLParser):
             assert self.open.pop() == tag
 
 
-def page(scene: Scene, release: str = "") -> str:
-    text = render_report(known(scene, release).report)
+def page(scene: Scene) -> str:
+    text = render_page(page_of(known(scene).report))
     tags = _Tags()
     tags.feed(text)
     assert tags.open == []
@@ -54,31 +55,31 @@ def page(scene: Scene, release: str = "") -> str:
     return text
 
 
-def test_a_live_release_with_its_phases_verdicts_traffic_and_changes() -> None:
+def test_the_report_of_a_live_release_has_phases_verdicts_requests_and_changes() -> None:
     scene = Scene("host-1", "host-2")
     scene.go("two")
     found = known(scene).report
-    assert (found.chronicle.release, found.chronicle.outcome) == (TWO, "live")
+    assert (found.log.release, found.log.outcome) == (TWO, "live")
     assert [stage for stage, _ in found.verdicts] == ["trial", "users"]
     assert found.traffic is not None
-    assert sum(tally.requests for _, tally in found.traffic[TWO]) >= 600
-    assert sum(tally.requests for _, tally in found.traffic[ONE]) >= 300
+    assert sum(stats.requests for _, stats in found.traffic[TWO]) >= 600
+    assert sum(stats.requests for _, stats in found.traffic[ONE]) >= 300
     assert {host for host, *_ in found.replicas} == {"host-1", "host-2"}
     assert [change.name for change in found.changes] == ["image"]
     assert found.image_bytes == (65_000_000, 65_000_000)
     text = page(scene)
-    for words in ("before any user", "under all users", "AnalyseRelease", "PointTraffic", "<svg"):
+    for words in ("before any user", "with all users", "AnalyseRelease", "PointTraffic", "<svg"):
         assert words in text
 
 
-def test_a_release_that_was_taken_back_says_why() -> None:
+def test_the_report_of_a_reverted_release_says_why() -> None:
     scene = Scene()
     scene.refused(bad=FAILS)
     found = known(scene).report
-    assert (found.chronicle.outcome, found.chronicle.release) == ("reverted", TWO)
+    assert (found.log.outcome, found.log.release) == ("reverted", TWO)
     assert found.verdicts[0][1].outcome == "fail"
     text = page(scene)
-    assert "the gate refuses" in text
+    assert "the release gate refused" in text
     assert "way back" in text
     assert 'class="pill fail"' in text
 
@@ -86,22 +87,22 @@ def test_a_release_that_was_taken_back_says_why() -> None:
 def test_an_older_release_is_found_by_its_id() -> None:
     scene = Scene()
     scene.go("two")
-    assert known(scene, ONE).report.chronicle.release == ONE
+    assert known(scene, ONE).report.log.release == ONE
 
 
-def test_what_nobody_deployed_is_a_usage_error() -> None:
+def test_an_unknown_release_is_a_usage_error() -> None:
     with pytest.raises(UsageError) as caught:
         known(Scene(), "r000099-aaaaaaa")
-    assert "no host keeps a chronicle of r000099-aaaaaaa" in caught.value.message
+    assert "no host has a rollout log of app r000099-aaaaaaa" in caught.value.message
 
 
-def test_a_torn_chronicle_is_passed_over_for_another_hosts() -> None:
+def test_a_damaged_log_on_one_host_is_replaced_by_another_hosts() -> None:
     scene = Scene("host-1", "host-2")
     scene.fleet["host-1"].files[f"{paths.rollout_logs('app')}/000001.json"] = b"{"
-    assert known(scene).report.chronicle.release == ONE
+    assert known(scene).report.log.release == ONE
 
 
-def test_what_a_stranger_wrote_is_text_and_never_markup() -> None:
+def test_text_from_hosts_is_never_markup() -> None:
     scene = Scene()
     host = scene.fleet["host-1"]
     name = f"{paths.rollout_logs('app')}/000001.json"

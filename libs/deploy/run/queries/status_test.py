@@ -1,4 +1,4 @@
-"""Status, history and logs of simulated hosts."""
+"""Status, history, logs and commands of simulated hosts."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def hosts(fleet: Fleet, key: str) -> list[object]:
     return [host[key] for host in found]
 
 
-def test_all_as_wanted() -> None:
+def test_status_of_a_fleet_without_drift() -> None:
     fleet = live_fleet()
     found = app(fleet)
     assert (found["release"], found["image"]) == (ONE, factories.image("one"))
@@ -93,12 +93,12 @@ def test_all_as_wanted() -> None:
     assert hosts(fleet, "phase") == ["live", "live"]
 
 
-def test_a_bare_fleet() -> None:
+def test_status_of_a_bare_fleet() -> None:
     fleet = Fleet.of("host-1")
     assert (app(fleet)["release"], hosts(fleet, "phase")) == (None, ["empty"])
 
 
-def test_a_mixed_fleet_has_no_release() -> None:
+def test_a_mixed_fleet_has_no_live_release() -> None:
     fleet = live_fleet()
     killed_at(fleet, "PointTraffic", "host-2")
     assert app(fleet)["release"] is None
@@ -110,7 +110,7 @@ def test_a_mixed_fleet_has_no_release() -> None:
     )
 
 
-def test_a_host_out_of_reach_and_who_holds_the_lock() -> None:
+def test_status_names_unreachable_hosts_and_the_holder_of_the_lock() -> None:
     fleet = live_fleet()
     fleet["host-1"].locked_by = "somebody"
     fleet["host-1"].files[locks.HOLDER] = b'{"who": "ada", "since": "09:00"}\n'
@@ -121,7 +121,7 @@ def test_a_host_out_of_reach_and_who_holds_the_lock() -> None:
     assert found["drift"] == ["host-2: the connection was lost"]
 
 
-def test_what_drifted_is_named() -> None:
+def test_status_names_all_drift() -> None:
     fleet = live_fleet()
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
@@ -153,15 +153,15 @@ def test_a_stack_that_the_watchdog_replaces_is_drift_only_beside_it() -> None:
     assert app(fleet)["drift"] == []
 
 
-def test_history_tells_how_each_operation_ended() -> None:
+def test_history_has_the_outcome_of_each_operation() -> None:
     fleet = live_fleet()
     killed_at(fleet, "PointTraffic", "host-2")
     for host in fleet.hosts:
         host.engine.behaviours[factories.image("three")] = ContainerBehaviour(healthy_after_s=None)
     with suppress(ShipError):
         deploy(request(fleet, "three"), context(fleet), lambda event: None)
-    told = [(each.entry.release, each.entry.outcome) for each in history(fleet.hosts, "app")]
-    assert told == [(ONE, "live"), (TWO, "interrupted"), ("r000003-3f9c2ab", "reverted")]
+    outcomes = [(each.entry.release, each.entry.outcome) for each in history(fleet.hosts, "app")]
+    assert outcomes == [(ONE, "live"), (TWO, "interrupted"), ("r000003-3f9c2ab", "reverted")]
     assert all(each.hosts == ("host-1", "host-2") for each in history(fleet.hosts, "app"))
 
 
@@ -172,12 +172,12 @@ def test_logs_come_from_every_replica() -> None:
     assert all(line.text == f"{line.replica} printed a line" for line in found)
 
 
-def command(*argv: str, replica: str = "") -> ExecCommand:
+def command(*argv: str, replica: str | None = None) -> ExecCommand:
     who, when = factories.ORIGIN.who, factories.ORIGIN.when
     return ExecCommand("app", argv, " ".join(argv), who, when, replica)
 
 
-def test_a_command_runs_in_every_live_replica_with_its_own_end() -> None:
+def test_a_command_runs_in_every_live_replica_and_returns_each_exit_code() -> None:
     fleet = live_fleet()
     fleet["host-2"].engine.containers["app-r000001-2"].behaviour = ContainerBehaviour(
         command_ends_with=3
@@ -188,10 +188,10 @@ def test_a_command_runs_in_every_live_replica_with_its_own_end() -> None:
     assert sorted(each.code for each in found if isinstance(each, ExitCode)) == [0, 0, 0, 0, 0, 3]
 
 
-def test_a_command_runs_in_one_replica_that_is_named_or_is_refused() -> None:
+def test_a_command_runs_in_one_named_replica_and_an_unknown_name_is_refused() -> None:
     fleet = live_fleet()
     found = list(execute(fleet.hosts, command("id", replica="app-r000001-2")))
     assert {each.replica for each in found} == {"app-r000001-2"}
-    with pytest.raises(UsageError, match="app has no replica app-9 that runs") as caught:
+    with pytest.raises(UsageError, match="app has no running replica app-9") as caught:
         list(execute(fleet.hosts, command("id", replica="app-9")))
     assert "app-r000001-1" in caught.value.hint

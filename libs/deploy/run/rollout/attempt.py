@@ -24,7 +24,7 @@ from deploy.core.reports.rollout_log import dump_rollout_log, parse_rollout_log
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry
 from deploy.core.state.release import Release
-from deploy.errors import GateError, ShipError
+from deploy.errors import ReleaseRefusedError, ShipError
 from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.rollout.context import (
@@ -110,7 +110,7 @@ class _Aim:
 
     def end_without_way_back(self, failure: PhaseFailedError) -> ShipError | None:
         """A gate may want a person's look first; what failed after the last way back is done by the next deploy."""
-        if isinstance(refused := failure.errors[0], GateError) and refused.holds:
+        if isinstance(refused := failure.errors[0], ReleaseRefusedError) and refused.holds:
             return self._held(refused)
         if failure.phase.reversible:
             return None
@@ -152,7 +152,7 @@ class _Aim:
             hint=f"./ship status {entry.service} shows each host; {self._again} then brings all to one release",
         )
 
-    def _held(self, refused: GateError) -> ShipError:
+    def _held(self, refused: ReleaseRefusedError) -> ShipError:
         """Leaves the candidate where no user meets it, for a person to promote or abort."""
         operation, entry = self.operation, self.operation.entry
         name, release = entry.service, entry.release

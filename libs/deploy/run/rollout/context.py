@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.core.config import Environment
-from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, MetricsQuery, Probe
 from deploy.core.reports.rollout_log import RolloutLog
 from deploy.errors import ShipError
 from deploy.run.steps.secrets import SecretResolver
-from deploy.run.steps.watch import EdgeJudge
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class DeployContext:
     registry: ImageRegistry
     probe: Probe
     clock: Clock
-    judge: Judge = field(default_factory=EdgeJudge)
     metrics: MetricsQuery | None = None
     publish: Callable[[RolloutLog], None] = lambda chronicle: None
     vault: SecretResolver = field(default_factory=SecretResolver)

@@ -105,9 +105,9 @@ def test_a_healthy_release_passes_both_judgements_and_goes_live() -> None:
 def test_five_errors_in_a_hundred_are_taken_back_before_a_user_meets_them() -> None:
     scene = Scene()
     error = scene.refused(bad=FAILS)
-    assert "the gate refuses" in error.message
+    assert "the release gate refused" in error.message
     assert "errors:" in error.message
-    assert "against 0 of 300" in error.message
+    assert "was 0 of 300" in error.message
     assert (error.end.release, error.end.previous) == (TWO, ONE)
     assert scene.fleet.served() == [ONE]
     assert "PointTraffic" not in scene.steps
@@ -159,7 +159,7 @@ BAD_READINGS = pytest.mark.parametrize(
     [
         (_no_series, "queue: Prometheus can't answer `queue`: no series matches"),
         (_not_a_number, "queue: Prometheus can't answer `queue`: a value is nan"),
-        (_several_series, "queue: the query answers 2 series, one is needed"),
+        (_several_series, "queue: the query returned 2 series instead of one"),
         (_down_from_the_switch_on, "queue: Prometheus can't answer: connection refused"),
     ],
     ids=["no series", "NaN", "several series", "Prometheus down in the middle"],

@@ -13,7 +13,7 @@ from deploy.core.planning.steps import name_of
 from deploy.core.ports import Completed
 from deploy.core.state.edge import parse_edge
 from deploy.core.state.ledger import parse_ledger
-from deploy.errors import JudgedError, LockedError, ShipError, UsageError
+from deploy.errors import LockedError, ReleaseRefusedError, ShipError, UsageError
 from deploy.run.hosts.observe import observe
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import (
@@ -39,8 +39,9 @@ from deploy.run.rollout.events import (
     Message,
     StepBegun,
 )
-from deploy.run.steps.watch import EdgeJudge, watch_live
+from deploy.run.steps.watch import watch_live
 from deploy.testing import factories
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
     Fault,
     FaultKind,
@@ -48,6 +49,7 @@ from deploy.testing.fleet.faults import (
 )
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import PREVIEW_PORT
+from deploy.testing.fleet.simulated_host import BROKEN, Visits
 
 ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
 SERVICE = factories.service(replicas=2)
@@ -100,6 +102,13 @@ def promoted(fleet: Fleet, tell: Callable[[Event], None] = quiet, release: str =
 
 def aborted(fleet: Fleet, release: str = TWO) -> Outcome:
     return abort(AbortCommand(SERVICE, factories.ORIGIN, release), context(fleet), quiet)
+
+
+def break_a_path(fleet: Fleet) -> None:
+    """Makes all replicas answer 500 on one path."""
+    for host in fleet.hosts:
+        for container in host.engine.containers.values():
+            container.behaviour = ContainerBehaviour(fails_at=BROKEN)
 
 
 def is_whole(fleet: Fleet, release: str) -> bool:
@@ -226,7 +235,8 @@ def test_a_candidate_is_refused_beside_another_live_release(held: Fleet) -> None
 
 
 def test_a_promotion_that_fails_is_taken_back_with_its_hold(held: Fleet) -> None:
-    held["host-2"].answers[TWO] = (100, 50)
+    break_a_path(held)
+    held["host-2"].visits = (Visits(100, broken=50),)
     with pytest.raises(RevertedError) as caught:
         promoted(held)
     assert is_whole(held, ONE)
@@ -382,19 +392,24 @@ def test_who_waits_is_told_for_whom_and_goes_on_when_the_lock_is_free(fleet: Fle
 
 
 def test_the_live_release_is_watched_and_judged(fleet: Fleet) -> None:
-    release, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
-    assert (release, verdict.outcome, len(verdict.evidence)) == (ONE, "pass", 2)
-    fleet["host-2"].answers[ONE] = (100, 50)
-    with pytest.raises(JudgedError, match="50 of 100"):
-        watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
+    for host in fleet.hosts:
+        host.visits = (Visits(100),)
+    release, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock)
+    assert (release, verdict.outcome, len(verdict.results)) == (ONE, "pass", 2)
+    break_a_path(fleet)
+    fleet["host-2"].visits = (Visits(100, broken=50),)
+    with pytest.raises(ReleaseRefusedError, match="50 of 100"):
+        watch_live(SERVICE, fleet.hosts, fleet.clock)
 
 
 def test_a_live_release_is_not_passed_without_a_request_on_each_host(fleet: Fleet) -> None:
-    for command in ("host-1", "host-2"):
-        fleet[command].answers[ONE] = (0, 0)
-        _, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock, EdgeJudge())
+    for silent, busy in (("host-1", "host-2"), ("host-2", "host-1")):
+        fleet[silent].visits, fleet[busy].visits = (), (Visits(100),)
+        _, verdict = watch_live(SERVICE, fleet.hosts, fleet.clock)
         assert verdict.outcome == "inconclusive"
-        assert any("host-1: no request" in line for line in verdict.evidence)
+        texts = [result.text for result in verdict.results]
+        assert any(f"{silent}: no user requests" in text for text in texts)
+        assert any(f"{busy}: 0 of 100 requests failed" in text for text in texts)
 
 
 def test_to_confirm_what_is_live_only_records_it(fleet: Fleet) -> None:

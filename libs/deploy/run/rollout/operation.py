@@ -99,7 +99,6 @@ class Operation:
             deploy.registry,
             deploy.probe,
             deploy.clock,
-            deploy.judge,
             {host.name: host for host in deploy.hosts},
             deploy.metrics,
             lambda: self.last_entry("live"),

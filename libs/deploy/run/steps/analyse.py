@@ -1,51 +1,36 @@
-"""Gathers what a verdict rests on and looks until the gate is sure; never takes a release back itself."""
+"""Analyses a release in up to `gate.looks` attempts: collects evidence, evaluates it, decides what follows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import assert_never
 
-from deploy.core.analysis import access_log
-from deploy.core.analysis.access_log import MARK, SYNTHETIC, parse_counts
-from deploy.core.analysis.evidence import (
-    Counts,
-    Requests,
-    requests_of,
-)
-from deploy.core.analysis.metric_checks import (
-    query_of,
-    read,
-    unread,
-)
-from deploy.core.analysis.verdict import (
-    Finding,
-    Verdict,
-    conduct,
-    judge,
-)
+from deploy.core.analysis.access_log import SYNTHETIC_PREFIX, Counts, Origin
+from deploy.core.analysis.evidence import FleetCounts, combine
+from deploy.core.analysis.metric_checks import check, inconclusive, render_query
+from deploy.core.analysis.stage import Stage
+from deploy.core.analysis.verdict import Decision, RuleResult, Verdict, decide, evaluate
 from deploy.core.config import Condition, Service
 from deploy.core.ports import Clock, Host, MetricsQuery
 from deploy.core.state.release import Release
-from deploy.errors import CommandError, GateError, MetricsError
-from deploy.run.hosts.locked_host import last_line
+from deploy.errors import MetricsError, ReleaseRefusedError
+from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.waiting import wait_until
 from deploy.run.steps.replicas import with_last_words
-from deploy.run.steps.synthetic import (
-    Course,
-    send,
-    warm_up,
-)
+from deploy.run.steps.request_counts import count_since, host_time
+from deploy.run.steps.synthetic import SyntheticRequests, send, warm_up
 
-WRITTEN_WITHIN_S = 3.0
-"""How long a request may take from its answer to a line in the log."""
+LOGGED_WITHIN_S = 3.0
+"""How long it may take from an answer to its line in the access log."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What is judged: `release` against `previous`, on all these hosts. `watch_s` are waited before the first look.
+class AnalysisScope:
+    """What to analyse: `release` against `previous` (None: there is none) on these hosts.
 
-    `before_switch`: no user or only a share of them has met it. `conditions`: the service's own are asked too.
+    The first attempt starts after `watch_s`.
     """
 
     hosts: Sequence[Host]
@@ -53,14 +38,13 @@ class Comparison:
     release: Release
     previous: Release | None
     preview_port: int
-    before_switch: bool
+    stage: Stage
     watch_s: float = 0.0
-    conditions: bool = True
 
 
 @dataclass(frozen=True)
 class AnalysisContext:
-    """Who a judge works with: the environment's Prometheus (None: it has none), a clock, who hears and records."""
+    """The ports of an analysis: Prometheus (None: the environment has none), a clock, messages, the record."""
 
     metrics: MetricsQuery | None
     clock: Clock
@@ -68,128 +52,116 @@ class AnalysisContext:
     record: Callable[[Verdict], None] = lambda verdict: None
 
 
-def judge_release(case: Comparison, bench: AnalysisContext) -> Verdict:
-    """Looks at most as often as the gate says; returns the verdict that let the release go on.
+def analyse_release(scope: AnalysisScope, context: AnalysisContext) -> Verdict:
+    """Returns the verdict with which the rollout may proceed, and records the last verdict in any case.
 
-    Raises GateError, with the verdict, for a release that is refused or to be held.
+    Raises ReleaseRefusedError, with the verdict, if the release must be reverted or held.
     """
-    return _Session(case, bench).run()
+    return _Analysis(scope, context).run()
 
 
-class _Session:
-    def __init__(self, case: Comparison, bench: AnalysisContext) -> None:
-        self._case = case
-        self._bench = bench
+class _Analysis:
+    def __init__(self, scope: AnalysisScope, context: AnalysisContext) -> None:
+        self._scope = scope
+        self._context = context
+        self._gate = scope.service.gate
         self._warm = False
-        gate = case.service.gate
-        now = {host.name: _now(host) for host in case.hosts}
-        self._since = {name: begun - gate.baseline_s for name, begun in now.items()}
-        # Both sides' synthetic requests are of this moment: what an earlier verdict sent met another load.
-        self._mark = f"{MARK}{int(next(iter(now.values())) * 1000):x}-"
+        now = {host.name: host_time(host) for host in scope.hosts}
+        self._since = {name: begun - self._gate.baseline_s for name, begun in now.items()}
+        # Only this analysis' synthetic requests count: those of an earlier one ran under another load.
+        self._prefix = f"{SYNTHETIC_PREFIX}{int(next(iter(now.values())) * 1000):x}-"
 
     def run(self) -> Verdict:
-        case, clock, gate = self._case, self._bench.clock, self._case.service.gate
-        pause_s = case.watch_s
-        for look in range(1, gate.looks + 1):
+        pause_s = self._scope.watch_s
+        for attempt in range(1, self._gate.looks + 1):
             if pause_s:
-                clock.sleep(pause_s)
-            pause_s = gate.extend_s
-            verdict = self._look(look)
+                self._context.clock.sleep(pause_s)
+            pause_s = self._gate.extend_s
+            verdict = self._evaluate(attempt)
             for line in verdict.lines():
-                self._bench.say(line)
-            follows = conduct(verdict, gate, before_switch=case.before_switch)
-            if follows != "look again":
-                self._bench.record(verdict)
-            match follows:
-                case "go on":
+                self._context.say(line)
+            before_switch = self._scope.stage is not Stage.USERS
+            decision = decide(verdict, self._gate, before_switch=before_switch)
+            if decision is Decision.TRY_AGAIN:
+                continue
+            self._context.record(verdict)
+            match decision:
+                case Decision.PROCEED:
                     return verdict
-                case "look again":
-                    continue
-                case what:
-                    raise self._refusal(verdict, holds=what == "hold")
-        raise AssertionError("the last look has no next one")
+                case Decision.HOLD:
+                    raise self._refusal(verdict, hold=True)
+                case Decision.REVERT:
+                    raise self._refusal(verdict, hold=False)
+                case _:
+                    assert_never(decision)
+        raise AssertionError("the last attempt asks for another one")
 
-    def _refusal(self, verdict: Verdict, *, holds: bool) -> GateError:
-        """A release that goes tells its last words; one that is held can be asked."""
-        case = self._case
-        reason = f"the gate refuses {case.release.id}: {verdict.why}"
-        if not holds:
-            reason = with_last_words(reason, case.hosts[0], case.release.names)
-        hint = f"./ship report {case.service.name} {case.release.id} shows the evidence"
-        return GateError(reason, verdict=verdict, holds=holds, hint=hint)
+    def _refusal(self, verdict: Verdict, *, hold: bool) -> ReleaseRefusedError:
+        """Adds a replica's last log lines unless the release is held: then its replicas still run."""
+        scope = self._scope
+        reason = f"the release gate refused {scope.release.id}: {verdict.why}"
+        if not hold:
+            reason = with_last_words(reason, scope.hosts[0], scope.release.names)
+        hint = f"./ship report {scope.service.name} {scope.release.id} shows the evidence"
+        return ReleaseRefusedError(reason, verdict=verdict, holds=hold, hint=hint)
 
-    def _look(self, look: int) -> Verdict:
-        case, gate = self._case, self._case.service.gate
-        requests = self._topped_up(self._count(), gate.min_requests * look)
-        evidence = requests.evidence(gate.min_requests, self._readings())
-        return judge(evidence, gate, case.service.rollout.max_error_share, look)
+    def _evaluate(self, attempt: int) -> Verdict:
+        requests = self._topped_up(self._count(), self._gate.min_requests * attempt)
+        evidence = requests.evidence(self._gate.min_requests, self._check_conditions())
+        return evaluate(evidence, self._gate, self._scope.service.rollout.max_error_share, attempt)
 
-    def _topped_up(self, requests: Requests, wanted: int) -> Requests:
-        """Where users are too few, sends both sides what is lacking, and waits until the edges wrote it down."""
-        case, clock = self._case, self._bench.clock
-        if (
-            requests.basis(case.service.gate.min_requests) != SYNTHETIC
-            or not case.service.gate.paths
-        ):
-            return requests
-        new, old = requests.lacking(wanted)
-        course = Course(case.hosts, case.service.gate.paths, case.preview_port, self._mark)
-        sides = [(case.release, new), *([(case.previous, old)] if case.previous else [])]
+    def _topped_up(self, counts: FleetCounts, needed: int) -> FleetCounts:
+        """Sends synthetic requests if users sent too few; returns the counts once the edges have logged them."""
+        scope, clock = self._scope, self._context.clock
+        if counts.basis(self._gate.min_requests) is Origin.USERS or not self._gate.paths:
+            return counts
+        new, old = counts.missing(needed)
         if not new + old:
-            return requests
-        self._bench.say(
-            f"users' requests are too few: {new} + {old} GETs are sent to both releases"
+            return counts
+        requests = SyntheticRequests(
+            scope.hosts, self._gate.paths, scope.preview_port, self._prefix
         )
+        releases = [(scope.release, new), *([(scope.previous, old)] if scope.previous else [])]
+        to_old = f" and {old} to {scope.previous.id}" if scope.previous else ""
+        self._context.say(f"too few user requests: sending {new} to {scope.release.id}{to_old}")
         if not self._warm:
-            warm_up(course, case.release, clock)
+            warm_up(requests, scope.release, clock)
             self._warm = True
-        send(course, sides, clock)
-        seen = requests
+        send(requests, releases, clock)
 
-        def written() -> bool:
-            nonlocal seen
-            seen = self._count()
-            return seen.lacking(wanted) == (0, 0)
+        def logged() -> bool:
+            nonlocal counts
+            counts = self._count()
+            return counts.missing(needed) == (0, 0)
 
-        wait_until(written, clock, deadline_s=WRITTEN_WITHIN_S, every_s=0.2)
-        return seen
+        wait_until(logged, clock, deadline_s=LOGGED_WITHIN_S, every_s=0.2)
+        return counts
 
-    def _count(self) -> Requests:
-        with ThreadPoolExecutor(max_workers=16) as pool:
-            counts: Mapping[str, Counts] = dict(pool.map(self._count_of, self._case.hosts))
-        return requests_of(counts, self._case.release, self._case.previous)
+    def _count(self) -> FleetCounts:
+        with ThreadPoolExecutor(max_workers=MOST_HOSTS) as pool:
+            counts = dict(pool.map(self._count_on, self._scope.hosts))
+        return combine(counts, self._scope.release, self._scope.previous)
 
-    def _count_of(self, host: Host) -> tuple[str, Counts]:
-        # Until a second hence: what was written in this very moment is part of it.
-        argv = access_log.count_requests(self._since[host.name], _now(host) + 1, self._mark)
-        done = host.run(argv, timeout_s=60)
-        if done.code != 0:
-            raise CommandError(f"{host.name}: the edge's log can't be read: {last_line(done)}")
-        return host.name, parse_counts(done.stdout)
+    def _count_on(self, host: Host) -> tuple[str, Counts]:
+        return host.name, count_since(host, self._since[host.name], self._prefix)
 
-    def _readings(self) -> tuple[Finding, ...]:
-        conditions = self._case.service.gate.conditions if self._case.conditions else ()
-        return tuple(self._read(each) for each in conditions)
+    def _check_conditions(self) -> tuple[RuleResult, ...]:
+        """Evaluates the service's own conditions, which only make sense once users send requests."""
+        if self._scope.stage is Stage.PREVIEW:
+            return ()
+        return tuple(self._check(condition) for condition in self._gate.conditions)
 
-    def _read(self, condition: Condition) -> Finding:
-        case, metrics = self._case, self._bench.metrics
+    def _check(self, condition: Condition) -> RuleResult:
+        scope, metrics = self._scope, self._context.metrics
         if metrics is None:
-            return unread(condition, "the environment has no Prometheus")
-        query = query_of(
+            return inconclusive(condition, "the environment has no Prometheus")
+        query = render_query(
             condition,
-            service=case.service.name,
-            release=case.release.id,
-            previous=case.previous.id if case.previous else "",
+            service=scope.service.name,
+            release=scope.release.id,
+            previous=scope.previous.id if scope.previous else None,
         )
         try:
-            return read(condition, metrics.query(query))
+            return check(condition, metrics.query(query))
         except MetricsError as error:
-            return unread(condition, error.message)
-
-
-def _now(host: Host) -> float:
-    done = host.run(access_log.host_time())
-    try:
-        return float(done.stdout)
-    except ValueError as error:
-        raise CommandError(f"{host.name}: its clock can't be read: {last_line(done)}") from error
+            return inconclusive(condition, error.message)

@@ -1,4 +1,4 @@
-"""A release judged on simulated hosts: thin and thick traffic, bad releases, Prometheus in every state."""
+"""Analysing a release on simulated hosts: few and many users, bad releases, Prometheus in every state."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.core.analysis.access_log import VERIFYING
-from deploy.core.analysis.verdict import Verdict
+from deploy.core.analysis.access_log import VERIFICATION_ID, Origin
+from deploy.core.analysis.stage import Stage
+from deploy.core.analysis.verdict import Outcome, Verdict
 from deploy.core.config import Condition, Gate
 from deploy.core.stacks.nginx_conf import render_edge
 from deploy.core.state.edge import EdgeRoute, EdgeState
 from deploy.core.state.release import Release, make_release
-from deploy.errors import GateError
-from deploy.run.steps.analyse import (
-    AnalysisContext,
-    Comparison,
-    judge_release,
-)
+from deploy.errors import ReleaseRefusedError
+from deploy.run.steps.analyse import AnalysisContext, AnalysisScope, analyse_release
 from deploy.testing.factories import (
     ORIGIN,
     image,
@@ -35,11 +32,11 @@ OLD, NEW = (
     for number, label in enumerate(("old", "new"), 1)
 )
 QUEUE = Condition("queue", 'queue{release="$release"}', at_most=5)
-ASKED = f'queue{{release="{NEW.id}"}}'
+QUERY = f'queue{{release="{NEW.id}"}}'
 
 
 class Scene:
-    """Hosts on which both releases run, the old one live or, if `switched`, the new one."""
+    """Hosts that run both releases. The old one is live, or the new one if `switched`."""
 
     def __init__(
         self, *, bad: ContainerBehaviour | None = None, switched: bool = False, hosts: int = 1
@@ -47,7 +44,7 @@ class Scene:
         names = [f"host-{number}" for number in range(1, hosts + 1)]
         self.fleet = Fleet.of(*names)
         self.metrics = MemoryMetrics()
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.switched = switched
         for host in self.fleet.hosts:
             host.engine.network = True
@@ -73,67 +70,74 @@ class Scene:
                 Nginx.started(render_edge(EdgeState((route,)), preview_port=PREVIEW_PORT))
             ]
 
-    def judge(
+    def analyse(
         self,
         gate: Gate | None = None,
         *,
         previous: Release | None = OLD,
         metrics: bool = True,
+        stage: Stage | None = None,
     ) -> Verdict:
-        case = Comparison(
+        scope = AnalysisScope(
             hosts=self.fleet.hosts,
             service=replace(service(), gate=gate or Gate()),
             release=NEW,
             previous=previous,
             preview_port=PREVIEW_PORT,
-            before_switch=not self.switched,
+            stage=stage or (Stage.USERS if self.switched else Stage.CANARY),
         )
-        told = self.metrics if metrics else None
-        return judge_release(case, AnalysisContext(told, self.fleet.clock, self.said.append))
+        query = self.metrics if metrics else None
+        context = AnalysisContext(query, self.fleet.clock, self.messages.append)
+        return analyse_release(scope, context)
 
-    def refused(self, gate: Gate | None = None, *, metrics: bool = True) -> GateError:
-        with pytest.raises(GateError) as caught:
-            self.judge(gate, metrics=metrics)
+    def refused(self, gate: Gate | None = None, *, metrics: bool = True) -> ReleaseRefusedError:
+        with pytest.raises(ReleaseRefusedError) as caught:
+            self.analyse(gate, metrics=metrics)
         return caught.value
 
 
 def requests(scene: Scene) -> dict[str, int]:
     found: dict[str, int] = {}
     for host in scene.fleet.hosts:
-        for each in host.log.requests:
-            if each.request_id == VERIFYING:
+        for request in host.log.requests:
+            if request.request_id == VERIFICATION_ID:
                 continue  # a warm-up
-            kind = "synthetic" if each.request_id else "users"
+            kind = "synthetic" if request.request_id else "users"
             found[kind] = found.get(kind, 0) + 1
     return found
 
 
-def test_without_a_user_both_are_asked_alike_and_a_healthy_one_passes() -> None:
+def test_without_users_both_releases_get_the_same_synthetic_requests_and_a_healthy_one_passes() -> (
+    None
+):
     scene = Scene()
-    told = scene.judge()
-    assert (told.outcome, told.basis, told.look) == ("pass", "synthetic", 1)
+    verdict = scene.analyse()
+    assert (verdict.outcome, verdict.basis) == (Outcome.PASS, Origin.SYNTHETIC)
+    assert verdict.attempt == 1
     assert requests(scene) == {"synthetic": 600}
-    by_upstream = {each.upstream for each in scene.fleet.hosts[0].log.requests}
-    assert len(by_upstream) == 2
-    assert "users' requests are too few: 300 + 300 GETs are sent to both releases" in scene.said
+    upstreams = {request.upstream for request in scene.fleet.hosts[0].log.requests}
+    assert len(upstreams) == 2
+    message = f"too few user requests: sending 300 to {NEW.id} and 300 to {OLD.id}"
+    assert message in scene.messages
 
 
-def test_requests_are_shared_among_hosts() -> None:
+def test_synthetic_requests_are_shared_among_hosts() -> None:
     scene = Scene(hosts=3)
-    scene.judge()
+    scene.analyse()
     sent = [
-        sum(each.request_id != VERIFYING for each in host.log.requests)
+        sum(request.request_id != VERIFICATION_ID for request in host.log.requests)
         for host in scene.fleet.hosts
     ]
     assert sent == [200, 200, 200]
 
 
-def test_five_errors_in_a_hundred_are_refused_without_a_single_user() -> None:
+def test_five_percent_errors_are_refused_without_any_user() -> None:
     scene = Scene(bad=ContainerBehaviour(fails_every=20))
     error = scene.refused()
     assert not error.holds
+    assert error.message.startswith(f"the release gate refused {NEW.id}: ")
     assert "errors:" in error.message
-    assert "against 0 of 300" in error.message
+    assert "was 0 of 300" in error.message
     assert f"\n  log: {NEW.names[0]} printed its last line" in error.message
     assert error.hint == f"./ship report app {NEW.id} shows the evidence"
     assert requests(scene)["synthetic"] >= 600
@@ -143,73 +147,73 @@ def test_five_errors_in_a_hundred_are_refused_without_a_single_user() -> None:
     ("policy", "switched", "holds"),
     [("rollback", False, False), ("hold", False, True), ("hold", True, False)],
 )
-def test_sixty_milliseconds_more_end_as_the_policy_says(
+def test_sixty_milliseconds_slower_ends_as_the_policy_says(
     policy: str, switched: bool, holds: bool
 ) -> None:
     scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08), switched=switched)
     error = scene.refused(Gate(on_slower=policy))
-    assert "latency: median" in error.message
+    assert "latency: median " in error.message
     assert error.holds is holds
 
 
-def test_slower_goes_on_where_the_policy_says_so() -> None:
+def test_a_slower_release_proceeds_if_the_policy_is_continue() -> None:
     scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08))
-    assert scene.judge(Gate(on_slower="continue")).outcome == "fail"
+    assert scene.analyse(Gate(on_slower="continue")).outcome is Outcome.FAIL
 
 
-def test_users_are_the_evidence_where_there_are_enough_of_them() -> None:
+def test_enough_users_requests_are_the_evidence() -> None:
     scene = Scene(switched=True)
     scene.point(OLD)
     scene.users(400)
     scene.point(NEW)
     scene.users(400)
-    told = scene.judge()
-    assert (told.outcome, told.basis) == ("pass", "users")
+    verdict = scene.analyse()
+    assert (verdict.outcome, verdict.basis) == (Outcome.PASS, Origin.USERS)
     assert requests(scene) == {"users": 800}
 
 
-def test_the_old_releases_last_minutes_count_and_nothing_before_them() -> None:
+def test_only_the_old_releases_last_minutes_count() -> None:
     scene = Scene(switched=True)
     scene.point(OLD)
     scene.users(400)
     scene.fleet.clock.sleep(400)
     scene.point(NEW)
     scene.users(400)
-    assert scene.judge().basis == "synthetic"
+    assert scene.analyse().basis is Origin.SYNTHETIC
 
 
-def test_a_few_users_that_meet_gross_errors_stop_it_whatever_the_synthetic_ones_met() -> None:
+def test_gross_errors_for_a_few_users_refuse_a_release_that_passes_synthetic_requests() -> None:
     scene = Scene(bad=ContainerBehaviour(fails_every=2), switched=True)
     scene.users(40)
     assert "gross errors" in scene.refused().message
 
 
-def test_no_paths_and_no_users_is_no_pass() -> None:
+def test_without_paths_and_users_the_analysis_is_inconclusive() -> None:
     scene = Scene()
     error = scene.refused(Gate(paths=()))
-    assert "data: 0 requests to the new release, 0 to the old one; 300 are needed" in error.message
-    assert [line for line in scene.said if line.startswith("look")] == [
-        f"look {n}, by synthetic requests: inconclusive" for n in (1, 2, 3)
+    assert "data: 0 requests to the new release, 0 to the old one (300 needed)" in error.message
+    assert [line for line in scene.messages if line.startswith("analysis attempt")] == [
+        f"analysis attempt {n}, synthetic requests: inconclusive" for n in (1, 2, 3)
     ]
-    assert Scene().judge(Gate(paths=(), on_unclear="continue")).outcome == "inconclusive"
+    assert Scene().analyse(Gate(paths=(), on_unclear="continue")).outcome is Outcome.INCONCLUSIVE
     assert Scene().refused(Gate(paths=(), on_unclear="hold")).holds
 
 
-def test_a_first_release_is_judged_by_the_floor() -> None:
+def test_a_first_release_is_only_compared_with_the_error_limit() -> None:
     scene = Scene()
-    assert scene.judge(previous=None).outcome == "pass"
+    assert scene.analyse(previous=None).outcome is Outcome.PASS
     assert requests(scene) == {"synthetic": 300}
 
 
-def test_an_edge_that_logs_nothing_is_no_pass() -> None:
+def test_an_edge_that_logs_nothing_is_refused() -> None:
     scene = Scene()
     for host in scene.fleet.hosts:
         host.edges = []
-    assert "300 are needed" in scene.refused().message
+    assert "(300 needed)" in scene.refused().message
 
 
 @pytest.mark.parametrize("off_s", [300.0, -300.0])
-def test_a_host_whose_clock_is_five_minutes_off_is_judged_all_the_same(off_s: float) -> None:
+def test_a_host_clock_that_is_five_minutes_off_changes_no_verdict(off_s: float) -> None:
     scene = Scene(hosts=2, switched=True)
     scene.fleet.hosts[1].log.clock_off_s = off_s
     scene.point(OLD)
@@ -218,13 +222,13 @@ def test_a_host_whose_clock_is_five_minutes_off_is_judged_all_the_same(off_s: fl
     scene.point(NEW)
     for host in scene.fleet.hosts:
         scene.users(200, host)
-    told = scene.judge()
-    assert (told.outcome, told.basis) == ("pass", "users")
-    assert told.findings[0].text == "400 requests to the new release, 400 to the old one"
+    verdict = scene.analyse()
+    assert (verdict.outcome, verdict.basis) == (Outcome.PASS, Origin.USERS)
+    assert verdict.results[0].text == "400 requests to the new release, 400 to the old one"
 
 
 def _answers(*values: float) -> Callable[[MemoryMetrics], None]:
-    return lambda metrics: metrics.answer(ASKED, [({"n": str(v)}, v) for v in values])
+    return lambda metrics: metrics.answer(QUERY, [({"n": str(v)}, v) for v in values])
 
 
 def _breaks(metrics: MemoryMetrics) -> None:
@@ -236,13 +240,13 @@ def _breaks(metrics: MemoryMetrics) -> None:
     [
         (_answers(9), "queue: 9, at most 5"),
         (_answers(), "queue: Prometheus can't answer"),
-        (_answers(float("nan")), f"queue: Prometheus can't answer `{ASKED}`: a value is nan"),
-        (_answers(1, 2), "queue: the query answers 2 series, one is needed"),
+        (_answers(float("nan")), f"queue: Prometheus can't answer `{QUERY}`: a value is nan"),
+        (_answers(1, 2), "queue: the query returned 2 series instead of one"),
         (_breaks, "queue: Prometheus can't answer: connection refused"),
     ],
     ids=["above", "no series", "NaN", "several series", "down"],
 )
-def test_a_condition_that_does_not_hold_or_can_not_be_read_is_no_pass(
+def test_a_condition_that_fails_or_cannot_be_read_refuses_the_release(
     prepare: Callable[[MemoryMetrics], None], text: str
 ) -> None:
     scene = Scene()
@@ -250,21 +254,28 @@ def test_a_condition_that_does_not_hold_or_can_not_be_read_is_no_pass(
     assert text in scene.refused(Gate(conditions=(QUEUE,))).message
 
 
-def test_a_condition_that_holds_passes_and_names_the_release() -> None:
+def test_a_condition_that_holds_passes_and_its_query_names_the_release() -> None:
     scene = Scene()
     _answers(5)(scene.metrics)
-    assert scene.judge(Gate(conditions=(QUEUE,))).outcome == "pass"
-    assert scene.metrics.queries == [ASKED]
+    assert scene.analyse(Gate(conditions=(QUEUE,))).outcome is Outcome.PASS
+    assert scene.metrics.queries == [QUERY]
 
 
-def test_an_environment_without_prometheus_needs_it_only_for_conditions() -> None:
-    assert Scene().judge(metrics=False).outcome == "pass"
+def test_conditions_are_not_checked_before_the_release_has_users() -> None:
+    scene = Scene()
+    verdict = scene.analyse(Gate(conditions=(QUEUE,)), stage=Stage.PREVIEW)
+    assert verdict.outcome is Outcome.PASS
+    assert scene.metrics.queries == []
+
+
+def test_an_environment_without_prometheus_refuses_only_conditions() -> None:
+    assert Scene().analyse(metrics=False).outcome is Outcome.PASS
     assert "has no Prometheus" in Scene().refused(Gate(conditions=(QUEUE,)), metrics=False).message
 
 
-def test_prometheus_that_dies_between_two_looks_and_comes_back_is_asked_again() -> None:
+def test_prometheus_is_queried_again_in_the_next_attempt() -> None:
     scene = Scene()
     answers: Iterator[Series] = iter([[], [({}, 1.0)]])
-    scene.metrics.answer(ASKED, lambda: next(answers))
-    told = scene.judge(Gate(conditions=(QUEUE,)))
-    assert (told.outcome, told.look) == ("pass", 2)
+    scene.metrics.answer(QUERY, lambda: next(answers))
+    verdict = scene.analyse(Gate(conditions=(QUEUE,)))
+    assert (verdict.outcome, verdict.attempt) == (Outcome.PASS, 2)

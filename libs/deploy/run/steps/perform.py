@@ -42,7 +42,7 @@ from deploy.core.planning.steps import (
     WriteSecrets,
     WriteTargets,
 )
-from deploy.core.ports import Clock, Host, ImageRegistry, Judge, MetricsQuery, Probe
+from deploy.core.ports import Clock, Host, ImageRegistry, MetricsQuery, Probe
 from deploy.core.stacks.prometheus import render_targets
 from deploy.core.state.hold import Hold, dump_hold
 from deploy.core.state.ledger import Entry
@@ -54,11 +54,7 @@ from deploy.run.steps import (
     replicas,
     stacks,
 )
-from deploy.run.steps.analyse import (
-    AnalysisContext,
-    Comparison,
-    judge_release,
-)
+from deploy.run.steps.analyse import AnalysisContext, AnalysisScope, analyse_release
 from deploy.run.steps.closed import await_closed
 from deploy.run.steps.secrets import SecretResolver
 from deploy.run.steps.tasks import run_task
@@ -79,7 +75,6 @@ class StepContext:
     registry: ImageRegistry
     probe: Probe
     clock: Clock
-    judge: Judge
     hosts: Mapping[str, Host]
     metrics: MetricsQuery | None
     entry: Callable[[], Entry]
@@ -143,9 +138,7 @@ def perform(step: Step, held: LockedHost, context: StepContext) -> None:
             url = context.host(host.name).url
             verify_outside(host, clock, step, context.probe, url, edge.preview_port)
         case WatchRelease():
-            verdict = watch(host, clock, context.judge, context.service, step)
-            for line in verdict.evidence:
-                context.tell(host.name, line)
+            context.tell(host.name, watch(host, clock, context.service, step).text)
         case WriteHold(hold=hold):
             _write_hold(held, hold)
         case DropHold(service=service):
@@ -177,26 +170,25 @@ def perform(step: Step, held: LockedHost, context: StepContext) -> None:
 
 
 def _analyse(held: LockedHost, context: StepContext, step: AnalyseRelease) -> None:
-    """Judges, and writes the last verdict into the ledger, whichever it is: it is what a report shows."""
-    case = Comparison(
+    """Analyses a release and records the last verdict in the ledger, where reports find it."""
+    scope = AnalysisScope(
         hosts=tuple(context.hosts[name] for name in step.hosts),
         service=context.service,
         release=step.release,
         previous=step.previous,
         preview_port=context.environment.edge.preview_port,
-        before_switch=step.stage != "users",
+        stage=step.stage,
         watch_s=step.watch_s,
-        conditions=step.stage != "trial",
     )
 
     def record(verdict: Verdict) -> None:
         what = dump_verdict(verdict, step.stage)
         held.record(replace(context.entry(), event="judged", outcome="", what=what))
 
-    bench = AnalysisContext(
+    ports = AnalysisContext(
         context.metrics, context.clock, lambda text: context.tell("", text), record
     )
-    judge_release(case, bench)
+    analyse_release(scope, ports)
 
 
 def _pull(held: LockedHost, registry: ImageRegistry, images: tuple[str, ...]) -> None:

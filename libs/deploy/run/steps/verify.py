@@ -1,4 +1,4 @@
-"""Asks until every replica of a release has answered as it should; never changes where anybody is sent."""
+"""Verifies that every replica of a release answers through the edge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deploy.core.analysis.access_log import VERIFYING
+from deploy.core.analysis.access_log import VERIFICATION_ID
 from deploy.core.planning.steps import VerifyOutside, VerifyPreview
 from deploy.core.ports import Answer, Clock, Host, Probe
 from deploy.core.state.edge import EdgeRoute, direct_path
@@ -18,126 +18,136 @@ from deploy.run.steps.replicas import with_last_words
 
 VERIFY_DEADLINE_S = 30.0
 
-type Ask = Callable[[], Answer]
+type Request = Callable[[], Answer]
 
 
-class Roll:
-    """Counts which replicas of a release answered `/version` as they should; `in_a_row`, a wrong answer undoes all."""
+class ReplicaAnswers:
+    """Counts the correct answers of each replica to `/version`. With `in_a_row` a wrong answer resets all counts."""
 
     def __init__(self, release: Release, successes: int, *, in_a_row: bool) -> None:
         self._release = release
         self._successes = successes
         self._in_a_row = in_a_row
-        self._missing = dict.fromkeys(release.names, successes)
+        self._left = dict.fromkeys(release.names, successes)
         self.last = "nothing answered yet"
 
-    def take(self, answer: Answer) -> bool:
-        """Counts one answer; returns False for one that isn't this release's, kept as the last thing wrong."""
-        told = _told(answer)
-        release, replica = told.get("release"), told.get("replica")
-        if (release, told.get("config_hash")) != (self._release.id, self._release.config_hash):
-            self.refuse(f"{_status(answer)}, release {release or 'unknown'}")
+    def add(self, answer: Answer) -> bool:
+        """Counts one answer; returns False if it isn't from this release."""
+        version = _version_of(answer)
+        release, replica = version.get("release"), version.get("replica")
+        if (release, version.get("config_hash")) != (self._release.id, self._release.config_hash):
+            self.reject(f"{_status(answer)}, release {release or 'unknown'}")
             return False
         self.last = f"release {release}, replica {replica}"
-        if replica in self._missing:
-            self._missing[replica] -= 1
+        if replica in self._left:
+            self._left[replica] -= 1
         return True
 
-    def refuse(self, what: str) -> None:
-        """Keeps what was wrong."""
-        self.last = what
+    def reject(self, reason: str) -> None:
+        """Notes a wrong answer in `last`."""
+        self.last = reason
         if self._in_a_row:
-            self._missing = dict.fromkeys(self._release.names, self._successes)
+            self._left = dict.fromkeys(self._release.names, self._successes)
 
     @property
     def missing(self) -> list[str]:
-        """The replicas that have not answered often enough, by name."""
-        return [name for name, left in self._missing.items() if left > 0]
+        """The names of the replicas that have not answered often enough."""
+        return [name for name, left in self._left.items() if left > 0]
 
 
 def verify_preview(host: Host, clock: Clock, step: VerifyPreview, preview_port: int) -> None:
-    """Asks for `/version` on the preview route, then for the health path as often, all well and in a row.
+    """Requests `/version`, then the health path, on the preview route until all replicas answered well in a row.
 
-    A wrong answer begins it anew. Raises VerifyError at the deadline, with a replica's last words.
+    Raises VerifyError at the deadline, with a replica's last log lines.
     """
     release, route = step.release, step.route
-    roll = Roll(release, step.successes, in_a_row=True)
-    # The replica's own path, as its health check asks for it, whatever the service's route is.
+    answers = ReplicaAnswers(release, step.successes, in_a_row=True)
+    # The container's own health check uses this path too, so it doesn't depend on the service's route.
     health_path = direct_path(release.service, release.id) + step.health_path
-    version = _preview(host, preview_port, route, _version(route))
+    version = _preview(host, preview_port, route, _version_path(route))
     health = _preview(host, preview_port, route, health_path)
 
     def steady() -> bool:
-        return _all_answered(roll, release, step.successes, version) and _all_healthy(
-            roll, len(release.names) * step.successes, health, step.health_path
+        return _all_answered(answers, release, step.successes, version) and _all_healthy(
+            answers, len(release.names) * step.successes, health, step.health_path
         )
 
-    _await(steady, roll, release, host, clock, f"{host.name}'s preview route")
+    _await(steady, answers, release, host, clock, f"{host.name}'s preview route")
 
 
 def verify_outside(
     host: Host, clock: Clock, step: VerifyOutside, probe: Probe, url: str, preview_port: int
 ) -> None:
-    """Asks the public URL until every replica has answered. Raises VerifyError at the deadline.
+    """Requests the public URL until every replica has answered once. Raises VerifyError at the deadline.
 
-    Each has to answer once, and what is wrong undoes nothing: workers that are on their way out answer for the old
-    release yet. How well the new one does under its users is watched next.
+    Wrong answers reset nothing, because nginx workers that are shutting down still answer for the old release.
     """
     release, route = step.release, step.route
     public, where = public_version(probe, url, route), f"{host.name} at {url}"
     if route.maintenance:
-        # Nobody gets in but by the preview route, so that is where the replicas are seen.
+        # The public route is closed, so the replicas are verified through the preview route.
         await_closed(public, clock, where)
-        public = _preview(host, preview_port, route, _version(route))
-    roll = Roll(release, 1, in_a_row=False)
-    _await(lambda: _all_answered(roll, release, 1, public), roll, release, host, clock, where)
+        public = _preview(host, preview_port, route, _version_path(route))
+    answers = ReplicaAnswers(release, 1, in_a_row=False)
+
+    def all_answered() -> bool:
+        return _all_answered(answers, release, 1, public)
+
+    _await(all_answered, answers, release, host, clock, where)
 
 
-def public_version(probe: Probe, url: str, route: EdgeRoute) -> Ask:
-    """Returns what asks for `/version` as a user would."""
-    headers = _asking(route)
-    return lambda: probe.get(url.rstrip("/") + _version(route), headers=headers)
+def public_version(probe: Probe, url: str, route: EdgeRoute) -> Request:
+    """Returns a function that requests `/version` as a user would."""
+    headers = verification_headers(route.host)
+    return lambda: probe.get(url.rstrip("/") + _version_path(route), headers=headers)
 
 
-def _all_answered(roll: Roll, release: Release, successes: int, ask: Ask) -> bool:
-    """Asks until a wrong answer, or as often as a fair share for each replica could need."""
+def verification_headers(host: str | None) -> Mapping[str, str]:
+    """Returns headers that exclude a request from the request counts. `host` is the host name of its route, if any."""
+    headers = {"X-Request-Id": VERIFICATION_ID}
+    return {**headers, "Host": host} if host else headers
+
+
+def _all_answered(
+    answers: ReplicaAnswers, release: Release, successes: int, request: Request
+) -> bool:
+    """Stops at a wrong answer, or after four times the requests that an even distribution would need."""
     for _ in range(4 * len(release.names) * successes):
-        if not roll.missing or not roll.take(ask()):
+        if not answers.missing or not answers.add(request()):
             break
-    return not roll.missing
+    return not answers.missing
 
 
-def _all_healthy(roll: Roll, times: int, ask: Ask, path: str) -> bool:
+def _all_healthy(answers: ReplicaAnswers, times: int, request: Request, path: str) -> bool:
     for _ in range(times):
-        answer = ask()
-        if answer.status != 200:  # what a replica's own health check wants, too
-            roll.refuse(f"{_status(answer)} at {path}")
+        answer = request()
+        if answer.status != 200:  # as the container's own health check requires
+            answers.reject(f"{_status(answer)} at {path}")
             return False
     return True
 
 
 def _await(
-    verified: Callable[[], bool], roll: Roll, release: Release, host: Host, clock: Clock, where: str
+    verified: Callable[[], bool],
+    answers: ReplicaAnswers,
+    release: Release,
+    host: Host,
+    clock: Clock,
+    where: str,
 ) -> None:
     if wait_until(verified, clock, deadline_s=VERIFY_DEADLINE_S, every_s=0.2):
         return
-    missing = roll.missing
-    told = f"{where}: {', '.join(missing)} did not answer as {release.id} (last: {roll.last})"
-    raise VerifyError(with_last_words(told, host, missing))
+    missing = answers.missing
+    reason = f"{where}: {', '.join(missing)} did not answer as {release.id} (last: {answers.last})"
+    raise VerifyError(with_last_words(reason, host, missing))
 
 
-def _preview(host: Host, port: int, route: EdgeRoute, path: str) -> Ask:
-    headers = _asking(route)
+def _preview(host: Host, port: int, route: EdgeRoute, path: str) -> Request:
+    headers = verification_headers(route.host)
     return lambda: host.fetch(port, path, headers=headers)
 
 
-def _asking(route: EdgeRoute) -> Mapping[str, str]:
-    """Our own look is no evidence for the gate, so its request id says that it is one."""
-    named = {"X-Request-Id": VERIFYING}
-    return {**named, "Host": route.host} if route.host else named
-
-
-def _version(route: EdgeRoute) -> str:
+def _version_path(route: EdgeRoute) -> str:
     return route.path.rstrip("/") + "/version"
 
 
@@ -145,9 +155,9 @@ def _status(answer: Answer) -> str:
     return f"HTTP {answer.status}" if answer.status else answer.body.decode(errors="replace")
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _version_of(answer: Answer) -> dict[str, Any]:
     try:
-        told = json.loads(answer.body) if answer.status == 200 else {}
+        document = json.loads(answer.body) if answer.status == 200 else {}
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return document if isinstance(document, dict) else {}

@@ -1,4 +1,4 @@
-"""Counting who answered."""
+"""Counting the answers of each replica."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from deploy.core.ports import Answer
 from deploy.core.state.release import make_release
-from deploy.run.steps.verify import Roll
+from deploy.run.steps.verify import ReplicaAnswers
 from deploy.testing import factories
 
 RELEASE = make_release(
@@ -22,20 +22,20 @@ RELEASE = make_release(
 
 
 def answer(number: int, *, release: str = RELEASE.id, hashed: str = RELEASE.config_hash) -> Answer:
-    told = {"release": release, "config_hash": hashed, "replica": f"app-r000001-{number}"}
-    return Answer(200, json.dumps(told).encode())
+    version = {"release": release, "config_hash": hashed, "replica": f"app-r000001-{number}"}
+    return Answer(200, json.dumps(version).encode())
 
 
-def test_a_roll_counts_each_replica() -> None:
-    roll = Roll(RELEASE, 2, in_a_row=True)
-    assert roll.take(answer(1))
-    assert roll.take(answer(1))
-    assert roll.take(answer(2))
-    assert roll.missing == ["app-r000001-2", "app-r000001-3"]
+def test_answers_are_counted_by_replica() -> None:
+    answers = ReplicaAnswers(RELEASE, 2, in_a_row=True)
+    assert answers.add(answer(1))
+    assert answers.add(answer(1))
+    assert answers.add(answer(2))
+    assert answers.missing == ["app-r000001-2", "app-r000001-3"]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reason"),
     [
         (answer(1, release="r000009-abc"), "HTTP 200, release r000009-abc"),
         (answer(1, hashed="sha256:other"), f"HTTP 200, release {RELEASE.id}"),
@@ -45,21 +45,21 @@ def test_a_roll_counts_each_replica() -> None:
         (Answer(0, b"connection refused"), "connection refused, release unknown"),
     ],
 )
-def test_a_roll_keeps_the_last_thing_wrong(wrong: Answer, told: str) -> None:
-    roll = Roll(RELEASE, 1, in_a_row=True)
-    assert not roll.take(wrong)
-    assert roll.last == told
-    assert len(roll.missing) == 3
+def test_the_last_wrong_answer_is_reported(wrong: Answer, reason: str) -> None:
+    answers = ReplicaAnswers(RELEASE, 1, in_a_row=True)
+    assert not answers.add(wrong)
+    assert answers.last == reason
+    assert len(answers.missing) == 3
 
 
-def test_a_wrong_answer_undoes_all_of_a_row_and_nothing_else() -> None:
-    row, others = (Roll(RELEASE, 2, in_a_row=each) for each in (True, False))
+def test_a_wrong_answer_resets_counts_only_if_answers_must_come_in_a_row() -> None:
+    row, others = (ReplicaAnswers(RELEASE, 2, in_a_row=value) for value in (True, False))
     for number in (1, 2, 3, 1, 2):
-        assert row.take(answer(number))
-        assert others.take(answer(number))
-    assert not row.take(Answer(500))
-    assert not others.take(Answer(500))
-    row.take(answer(3))
-    others.take(answer(3))
+        assert row.add(answer(number))
+        assert others.add(answer(number))
+    assert not row.add(Answer(500))
+    assert not others.add(Answer(500))
+    row.add(answer(3))
+    others.add(answer(3))
     assert len(row.missing) == 3
     assert others.missing == []

@@ -1,4 +1,4 @@
-"""Watches a live release for a while and judges it; never takes it back."""
+"""Watches a live release: its replicas must keep running and its users' requests must not fail."""
 
 from __future__ import annotations
 
@@ -8,47 +8,31 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.core.analysis.access_log import Origin
+from deploy.core.analysis.evidence import combine
+from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
+from deploy.core.analysis.watch import evaluate_watch
 from deploy.core.commands import docker
 from deploy.core.config import Service
 from deploy.core.planning.steps import WatchRelease
-from deploy.core.ports import Clock, Host, Judge, Verdict
+from deploy.core.ports import Clock, Host
 from deploy.core.state.release import Release
-from deploy.errors import CommandError, JudgedError, UnhealthyError
-from deploy.run.hosts.locked_host import last_line
+from deploy.errors import ReleaseRefusedError, UnhealthyError
+from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.observe import observe
 from deploy.run.steps.replicas import diagnosis, with_last_words
+from deploy.run.steps.request_counts import count_since, host_time
 
-LOOK_EVERY_S = 1.0
+INTERVAL_S = 1.0
 SHORTEST_PAUSE_S = 0.05
-"""A rest of the time that is next to nothing may not move the clock at all."""
-FEWEST_FAILURES = 2
-"""One failed answer may be chance, whatever its share of the few that came."""
-
-
-@dataclass(frozen=True)
-class EdgeJudge:
-    """Judges by the share of the edge's answers for this release that failed (5xx), from its access log."""
-
-    def judge(self, host: Host, service: Service, release: Release, since_s: float) -> Verdict:
-        """Counts what was answered; of nothing, nothing is said. Raises CommandError for a log that can't be read."""
-        done = host.run(docker.count_answers(release.id, since_s))
-        if done.code != 0:
-            raise CommandError(f"{host.name}: the edge's log can't be read: {last_line(done)}")
-        total, failed = (int(each) for each in done.stdout.split())
-        if not total:
-            told = f"{host.name}: no request in {since_s:.0f} s, so that nothing can be said"
-            return Verdict("inconclusive", (told,))
-        most, share = service.rollout.max_error_share, failed / total
-        told = f"{host.name}: {failed} of {total} answers failed in {since_s:.0f} s ({share:.1%}, at most {most:.1%})"
-        bad = failed >= FEWEST_FAILURES and share > most
-        return Verdict("fail" if bad else "pass", (told,))
+"""A pause close to zero might not advance the clock at all."""
 
 
 @dataclass
 class _Replicas:
-    """How often each replica has ended; once more than it had fails the release.
+    """Counts how often each replica has ended; one more end than before the watch fails the release.
 
-    What one that is `fresh` had is none: it may have ended between its health check and the first look.
+    `fresh` replicas were started by this rollout, so any end counts, also one between the health check and the watch.
     """
 
     host: Host
@@ -56,69 +40,64 @@ class _Replicas:
     fresh: bool
     ended: dict[str, int] = field(default_factory=dict)
 
-    def look(self) -> None:
-        """Looks once. Raises UnhealthyError for a replica that ended, with its last words."""
+    def check(self) -> None:
+        """Raises UnhealthyError, with its last log lines, for a replica that ended or became unhealthy."""
         done = self.host.run(docker.inspect(self.release.names))
         found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
-        for each in found:
-            name, state = each["Name"].lstrip("/"), each["State"]
-            restarts = each.get("RestartCount", 0)
+        for container in found:
+            name, state = container["Name"].lstrip("/"), container["State"]
+            restarts = container.get("RestartCount", 0)
             before = self.ended.setdefault(name, 0 if self.fresh else restarts)
-            if restarts > before or _is_over(state):
+            if restarts > before or _has_ended(state):
                 raise UnhealthyError(diagnosis(self.host, name, "ended while it was watched"))
             if (state.get("Health") or {}).get("Status") == "unhealthy":
                 raise UnhealthyError(diagnosis(self.host, name, "became unhealthy"))
 
 
-def _is_over(state: Mapping[str, Any]) -> bool:
+def _has_ended(state: Mapping[str, Any]) -> bool:
     return state.get("Status") in ("exited", "dead", "restarting") or bool(state.get("OOMKilled"))
 
 
 def watch(
-    host: Host,
-    clock: Clock,
-    judge: Judge,
-    service: Service,
-    step: WatchRelease,
-    *,
-    fresh: bool = True,
-) -> Verdict:
-    """Watches as the step says; returns the last verdict. `fresh` says that the release was started for this.
+    host: Host, clock: Clock, service: Service, step: WatchRelease, *, fresh: bool = True
+) -> RuleResult:
+    """Watches for `step.watch_s`; returns the last result. `fresh`: this rollout started the release.
 
-    Raises UnhealthyError for a replica that ended and JudgedError for a release that the judge refuses, both as soon
-    as it shows and with a replica's last words. An inconclusive end is no reason to take anything back: the gate, not
-    this, asks for enough requests.
+    Raises UnhealthyError as soon as a replica ended, ReleaseRefusedError as soon as too many users' requests failed.
+    Without requests the result is inconclusive, which is no reason to revert: the analysis that follows sends its own.
     """
-    begun, replicas = clock.monotonic(), _Replicas(host, step.release, fresh)
+    begun, since = clock.monotonic(), host_time(host)
+    replicas = _Replicas(host, step.release, fresh)
     while True:
-        replicas.look()
+        replicas.check()
         passed_s = clock.monotonic() - begun
-        verdict = judge.judge(host, service, step.release, passed_s)
-        if verdict.outcome == "fail":
-            reason = f"{step.release.id} fails: {'; '.join(verdict.evidence)}"
-            raise JudgedError(with_last_words(reason, host, step.release.names))
+        counts = combine({host.name: count_since(host, since)}, step.release, None)
+        users = counts.new[Origin.USERS].total
+        result = evaluate_watch(host.name, users, service.rollout.max_error_share, passed_s)
+        if result.outcome is Outcome.FAIL:
+            reason = f"{step.release.id} failed: {result.text}"
+            raise ReleaseRefusedError(
+                with_last_words(reason, host, step.release.names),
+                verdict=Verdict((result,), basis=Origin.USERS),
+            )
         if passed_s >= step.watch_s:
-            return verdict
-        clock.sleep(min(LOOK_EVERY_S, max(step.watch_s - passed_s, SHORTEST_PAUSE_S)))
+            return result
+        clock.sleep(min(INTERVAL_S, max(step.watch_s - passed_s, SHORTEST_PAUSE_S)))
 
 
-def watch_live(
-    service: Service, hosts: Sequence[Host], clock: Clock, judge: Judge
-) -> tuple[str, Verdict]:
-    """Watches the live release on all hosts for the service's `watch_s`; returns its id and the last verdicts.
+def watch_live(service: Service, hosts: Sequence[Host], clock: Clock) -> tuple[str, Verdict]:
+    """Watches the live release on all hosts for the service's `watch_s`; returns its id and the verdict.
 
-    It passes only where every host has answers to show: one that nobody asked makes it inconclusive.
+    The verdict is "pass" only if every host had requests of users, else "inconclusive".
 
-    Raises UsageError where not one release is live everywhere, and what `watch` raises.
+    Raises UsageError unless the same release is live on all hosts, and what `watch` raises.
     """
     release = observe(hosts).live_release(service.name)
 
-    def one(host: Host) -> Verdict:
-        step = WatchRelease(host.name, release, service.rollout.watch_s, "it was asked for")
-        return watch(host, clock, judge, service, step, fresh=False)
+    def one(host: Host) -> RuleResult:
+        step = WatchRelease(host.name, release, service.rollout.watch_s, "requested")
+        return watch(host, clock, service, step, fresh=False)
 
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        verdicts = list(pool.map(one, hosts))
-    sure = all(verdict.outcome == "pass" for verdict in verdicts)
-    evidence = tuple(line for verdict in verdicts for line in verdict.evidence)
-    return release.id, Verdict("pass" if sure else "inconclusive", evidence)
+    with ThreadPoolExecutor(max_workers=MOST_HOSTS) as pool:
+        results = tuple(pool.map(one, hosts))
+    return release.id, Verdict(results, basis=Origin.USERS)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from deploy.core.analysis.access_log import MARK, VERIFYING
+from deploy.core.analysis.access_log import SYNTHETIC_PREFIX, VERIFICATION_ID
 from deploy.testing.fleet.clock import BEGINNING
 
 EPOCH_S = BEGINNING.timestamp()
@@ -40,19 +40,19 @@ class AccessLog:
         """Returns what `core.analysis.access_log.by_second` prints."""
         counts: Counter[str] = Counter()
         for logged in self.requests:
-            if since <= logged.at <= until and logged.request_id != VERIFYING:
+            if since <= logged.at <= until and logged.request_id != VERIFICATION_ID:
                 second = datetime.fromtimestamp(logged.at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
                 counts[f"{second} {logged.upstream} {logged.status} {logged.milliseconds}"] += 1
         return "".join(f"{key} {count}\n" for key, count in counts.items())
 
-    def count(self, since: float, until: float, mark: str) -> str:
+    def count(self, since: float, until: float, prefix: str) -> str:
         """Returns what `core.analysis.access_log.count_requests` prints."""
         counts: Counter[str] = Counter()
         for logged in self.requests:
-            if not since <= logged.at <= until or logged.request_id == VERIFYING:
+            if not since <= logged.at <= until or logged.request_id == VERIFICATION_ID:
                 continue
-            origin = "synthetic" if logged.request_id.startswith(MARK) else "users"
-            if origin == "synthetic" and not logged.request_id.startswith(mark):
+            origin = "synthetic" if logged.request_id.startswith(SYNTHETIC_PREFIX) else "users"
+            if origin == "synthetic" and not logged.request_id.startswith(prefix):
                 continue
             counts[
                 f"{origin} {logged.upstream} {logged.address} {logged.status} {logged.milliseconds}"

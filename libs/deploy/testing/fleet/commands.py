@@ -91,9 +91,10 @@ class CommandLine:
             case "snapshot", _:
                 same(argv, snapshot.take())
                 return Completed(0, self._look())
-            case "requests", [since, until, _, _, mark]:
-                same(argv, access_log.count_requests(float(since), float(until), mark))
-                return Completed(0, self._host.log.count(float(since), float(until), mark))
+            case "requests", [since, until, _, _, prefix]:
+                same(argv, access_log.count_requests(float(since), float(until), prefix))
+                self._host.receive_visits(float(since))
+                return Completed(0, self._host.log.count(float(since), float(until), prefix))
             case "seconds", [since, until, _]:
                 same(argv, access_log.by_second(float(since), float(until)))
                 return Completed(0, self._host.log.by_second(float(since), float(until)))
@@ -118,9 +119,6 @@ class CommandLine:
                 kept = dict(self._host.files)
                 unpack(self._host.files, folder, stdin)
                 self._host.files |= kept
-            case "count", [release, since_s]:
-                same(argv, docker.count_answers(release, float(since_s)))
-                return Completed(0, "{} {}\n".format(*self._host.answers.get(release, (100, 0))))
             case "task", [_, *words]:
                 return self._task(argv, words, half=half)
             case "retire", names:

@@ -140,7 +140,8 @@ class Fleet:
                 raise Killed
             if fault is not None:
                 return Answer(0, b"simulated failure")
-            return host.answer(_PUBLIC, (headers or {}).get("Host", ""), f"/{path}")
+            name, request_id = ((headers or {}).get(key, "") for key in ("Host", "X-Request-Id"))
+            return host.answer(_PUBLIC, name, f"/{path}", request_id)
 
     def _fault(self, host: MemoryHost) -> Fault | None:
         return next((fault for fault in self.faults if fault.count(host.name)), None)

@@ -12,14 +12,26 @@ from deploy.testing.fleet.docker import SimulatedContainer, SimulatedEngine
 from deploy.testing.fleet.files import extended
 from deploy.testing.fleet.nginx import Nginx
 
+BROKEN = "/broken"
+"""The path on which an image with `ContainerBehaviour(fails_at=BROKEN)` answers 500."""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Requests to the public port, `broken` of them to `BROKEN`, the others to `/`."""
+
+    requests: int
+    broken: int = 0
+    request_id: str = ""
+
 
 @dataclass
 class SimulatedHost:
     """One host.
 
     `locked_by` is the token of the lock's holder, "" if it is free. `sources` are the images that can be pulled.
-    `answers` are the (total, failed) requests to a release in the edge's log. `tasks` are the one-off commands that
-    ran, `task_ends` is the result of each.
+    `log` is what the edge logged, `visits` are requests that arrive before the log is counted. `tasks` are the one-off
+    commands that ran, `task_ends` is the result of each.
     """
 
     name: str
@@ -36,8 +48,9 @@ class SimulatedHost:
     taken_ports: tuple[int, ...] = ()
     edge_lingers_s: float = 3.0
     requests: int = 0
-    answers: dict[str, tuple[int, int]] = field(default_factory=dict)
     log: AccessLog = field(default_factory=AccessLog)
+    visits: tuple[Visits, ...] = ()
+    visited_since: set[float] = field(default_factory=set)
     tasks: list[str] = field(default_factory=list)
     task_ends: Completed = field(default_factory=lambda: Completed(0, "did it\n"))
 
@@ -64,6 +77,16 @@ class SimulatedHost:
             Logged(now, request_id, upstream, server, answer.status, milliseconds)
         )
         return answer
+
+    def receive_visits(self, since: float) -> None:
+        """Answers `visits` once for each moment from which the log is counted: once in each watch or analysis."""
+        if since in self.visited_since:
+            return
+        self.visited_since.add(since)
+        for visits in self.visits:
+            for number in range(visits.requests):
+                path = BROKEN if number < visits.broken else "/"
+                self.answer(80, "", path, visits.request_id)
 
     @property
     def nginx(self) -> Nginx:
