@@ -154,6 +154,11 @@ def _replicas(stack: Stack) -> list[str]:
     return [str(each["name"]) for each in stack.service()["hosts"][0]["replicas"]]
 
 
+def _is_tool(argv: str) -> bool:
+    """Returns whether a command line is the tool's: `./ship` runs a verb in the process that checked its set-up."""
+    return "deploy.cli" in argv or "libs/toolchain ship" in argv
+
+
 def _only_where_it_belongs(watched: Processes, values: list[str]) -> None:
     variables = [each for each in values if each.startswith("sentinel-as_variable")]
     of_ci = [each for each in values if each.startswith("sentinel-from_env")]
@@ -163,7 +168,7 @@ def _only_where_it_belongs(watched: Processes, values: list[str]) -> None:
 
         A process with its parent's argv was seen between fork and exec, when it still shares its parent's memory.
         """
-        handed_on = "deploy.cli" in seen.parent and seen.argv != seen.parent
+        handed_on = _is_tool(seen.parent) and seen.argv != seen.parent
         of_the_job = "deploy app" in seen.leader and not handed_on
         return seen.where == "environ" and (
             seen.needle in variables or (seen.needle in of_ci and of_the_job)
