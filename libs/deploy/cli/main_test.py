@@ -13,7 +13,7 @@ import pytest
 
 from deploy.cli.main import _run, failed
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.core.state.redaction import Redaction
 from deploy.run.rollout.deploy import (
     DeployCommand,
@@ -91,7 +91,7 @@ def test_later_jobs_learn_the_failed_release_and_do_not_revert_it(
         raise StuckError("why", end=Outcome("app", TWO, ONE, outcome, 1.0), hint="")
 
     verb, note = (
-        Verb(Group.DEPLOY, "deploy", "", "", fail, lambda _: None, str),
+        Verb(fail, lambda _: None, str),
         tmp_path / "app.env",
     )
     arguments = Namespace(found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note))
