@@ -138,6 +138,18 @@ def test_ship_starts_with_the_python_of_the_last_run(tmp_path: Path) -> None:
     assert start_ship(tmp_path, "status", "app") == setup_python
 
 
+def test_looking_whether_all_is_set_up_imports_little() -> None:
+    listed = "import sys; import toolchain.main; print(*sys.modules)"
+    argv = [sys.executable, "-c", listed]
+    env = {**os.environ, "PYTHONPATH": str(SHIP.parent / "libs")}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    ours = {name.removeprefix("toolchain.") for name in loaded if name.startswith("toolchain.")}
+    own = {"errors", "main", "paths", "process", "tools"}
+    assert {name for name in ours if not name.startswith("tools.")} == own
+    assert not loaded & {"argparse", "http.client", "socket", "ssl"}
+
+
 class ReplacedError(Exception):
     """This process would have been replaced by another program."""
 
