@@ -67,7 +67,7 @@ JOB_IMAGES = {
             ("python", "ship"),
             (
                 *(f"{each} --version" for each in ("bash", "grep", "git")),
-                '"$SHIP_PYTHON" -P -m deploy.cli --help',
+                '"$SHIP_PYTHON" -P -m deploy.cli --reference',
             ),
         ),
     )
