@@ -11,15 +11,15 @@ from functools import partial
 
 from deploy.core.config import Gate
 from deploy.testing.simulated_traffic import (
-    Behaviour,
+    TrafficProfile,
     rates,
     simulate,
 )
 
-HEALTHY = Behaviour()
+HEALTHY = TrafficProfile()
 EQUAL = {
     "both healthy": HEALTHY,
-    "replicas differ by half": replace(HEALTHY, differ=0.5),
+    "replicas differ by half": replace(HEALTHY, replica_spread=0.5),
     "two replicas": replace(HEALTHY, replicas=2),
     "1 % errors on both": replace(HEALTHY, errors=0.01),
     "3 % errors on both": replace(HEALTHY, errors=0.03),
@@ -29,7 +29,7 @@ BAD = {
     "2 % errors": replace(HEALTHY, errors=0.02),
     "3 % errors": replace(HEALTHY, errors=0.03),
     "5 % errors": replace(HEALTHY, errors=0.05),
-    "20 % errors of one replica of five": replace(HEALTHY, sick_replica_errors=0.2),
+    "20 % errors of one replica of five": replace(HEALTHY, bad_replica_errors=0.2),
     "30 ms slower": replace(HEALTHY, added_s=0.03),
     "60 ms slower": replace(HEALTHY, added_s=0.06),
     "every tenth answer 600 ms slower": replace(HEALTHY, slow_share=0.1, slow_s=0.6),

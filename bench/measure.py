@@ -10,11 +10,8 @@ from http.client import HTTPConnection, HTTPException
 
 from docker.models.containers import Container
 
-from e2e.loadgen.load import (
-    Load,
-    Report,
-    saturate,
-)
+from e2e.loadgen.process import RunningLoad, running_gets
+from e2e.loadgen.record import Record
 from e2e.ship import until
 
 STARTS = 3
@@ -55,41 +52,44 @@ def _answers(address: str) -> bool:
 
 
 def requests_per_second(url: str, *, seconds: float = 8.0) -> float:
-    """Returns how many GETs of /api/monitor succeed in a second, with eight clients that never pause."""
-    saturate(url, "/api/monitor", seconds=1)
-    started = time.monotonic()
-    report = saturate(url, "/api/monitor", seconds=seconds)
-    return (len(report.answers) - len(report.lost)) / (time.monotonic() - started)
+    """Returns how many GETs of /api/monitor are answered without an error, to eight clients that never pause."""
+    with running_gets(url, "/api/monitor", closed=8) as load:
+        load.await_rows(1)
+        time.sleep(1)
+        begun = time.time()
+        time.sleep(seconds)
+        ended = time.time()
+    record = load.record.between(begun, ended)
+    return (len(record.rows) - len(record.lost)) / (ended - begun)
 
 
 @dataclass(frozen=True)
 class Redeploy:
-    """A redeploy under load: its start on the monotonic clock, its duration and the report of the load."""
+    """A redeploy under load: its start in seconds since the epoch, its duration, and the record of the load."""
 
-    started: float
+    begun: float
     seconds: float
-    report: Report
+    record: Record
 
     @property
     def live_after_s(self) -> float:
         """Seconds from the start to the last request that failed or reached the old release."""
-        answers = self.report.answers
-        new = answers[-1].release
-        not_yet = [answer.due for answer in answers if answer.lost or answer.release != new]
-        return max(not_yet, default=self.started) - self.started
+        last = self.record.rows[-1].release
+        others = [row.due for row in self.record.rows if row.lost or row.release != last]
+        return max(others, default=self.begun) - self.begun
 
 
 def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
     """Redeploys under a load of `RATE` requests a second, on new and kept connections, until none fails any more."""
-    with Load(url, rate=RATE) as load:
-        until(lambda: len(load.report.answers) > RATE, within_s=10)
-        started = time.monotonic()
+    with running_gets(url, rate=RATE) as load:
+        load.await_rows(int(RATE) + 1)
+        begun = time.time()
         redeploy()
-        seconds = time.monotonic() - started
+        seconds = time.time() - begun
         until(lambda: _no_loss_for(load, 2.0), within_s=90)
-    return Redeploy(started, seconds, load.report)
+    return Redeploy(begun, seconds, load.record)
 
 
-def _no_loss_for(load: Load, seconds: float) -> bool:
-    recent = load.report.since(time.monotonic() - seconds)
-    return len(recent.answers) > RATE * seconds / 2 and not recent.lost
+def _no_loss_for(load: RunningLoad, seconds: float) -> bool:
+    recent = load.record.between(time.time() - seconds)
+    return len(recent.rows) > RATE * seconds / 2 and not recent.lost

@@ -12,8 +12,8 @@ import docker
 from docker.models.containers import Container
 
 from bench.registry import RegistryAccount
-from e2e.loadgen.load import replicas_seen
-from e2e.stack import HostContainer
+from e2e.live_sandbox import HostContainer
+from e2e.loadgen.replicas import find_replicas
 
 HERE = Path(__file__).parent / "plain"
 FOLDER = "/srv/plain"
@@ -71,7 +71,7 @@ class PlainCompose:
 
     def await_up(self) -> None:
         """Waits until the app answers through nginx."""
-        if not replicas_seen(self.url, wanted=1, within_s=60):
+        if not find_replicas(self.url, count=1, within_s=60):
             raise RuntimeError(f"{self.url} doesn't answer")
 
     def start(self, name: str) -> Container:

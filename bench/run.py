@@ -19,7 +19,7 @@ from bench.registry import RegistryAccount, pushed
 from bench.results import Results, render
 from bench.wheel_index import constraints_of, fetch_wheels, served
 from deploy.adapters.base_images import read_recipe
-from e2e.stack import Clone, Stack, state_folder, terminated_as_interrupt
+from e2e.live_sandbox import Clone, LiveSandbox, state_folder, terminated_as_interrupt
 from toolchain.paths import find_paths
 from toolchain.tools.toolset import Toolset
 
@@ -31,10 +31,10 @@ def main() -> int:
     """Prints the table on stdout and progress on stderr."""
     with ExitStack() as leaving, terminated_as_interrupt():
         work = Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        stack = Stack.named("bench", work / "notes")
+        stack = LiveSandbox.named("bench", work / "notes")
         leaving.callback(lambda: stack.ship("down"))
         _print_progress("starting a sandbox with the app deployed")
-        stack.ship("up", "--yes", "--no-e2e").must()
+        stack.ship("up", "--yes", "--no-e2e").expect_success()
         benchmark = _Benchmark(stack, work, docker.from_env(version="auto", timeout=600))
         print(render(benchmark.measure_project(), benchmark.measure_plain()))
     return 0
@@ -42,7 +42,7 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class _Benchmark:
-    stack: Stack
+    stack: LiveSandbox
     work: Path
     engine: docker.DockerClient
 
@@ -68,11 +68,15 @@ class _Benchmark:
         clone.commit("Change one line")
         _print_progress("this project: deploying a one-line change under load")
         published = (
-            stack.ship.of(clone.root)("publish", "app").must().document["images"][0]["image"]
+            stack.ship.of(clone.root)("publish", "app")
+            .expect_success()
+            .document["images"][0]["image"]
         )
         redeploy = redeploy_under_load(
             stack.url,
-            lambda: stack.ship.of(clone.root)("deploy", "app", "--image", published).must(),
+            lambda: stack.ship.of(clone.root)(
+                "deploy", "app", "--image", published
+            ).expect_success(),
         )
         size = pushed(self._blobs(before), self._blobs(published))
         return _results(self._size(local), size, first, requests, redeploy)
@@ -150,7 +154,7 @@ class _Benchmark:
 
 
 def _results(size: int, change: int, first: float, requests: float, redeploy: Redeploy) -> Results:
-    report = redeploy.report
+    record = redeploy.record
     return Results(
         image=size,
         pushed_after_change=change,
@@ -158,9 +162,9 @@ def _results(size: int, change: int, first: float, requests: float, redeploy: Re
         requests_per_s=requests,
         live_after_s=redeploy.live_after_s,
         redeploy_s=redeploy.seconds,
-        sent=len(report.answers),
-        lost=len(report.lost),
-        p99_s=report.answered.percentile(0.99),
+        sent=len(record.rows),
+        lost=len(record.lost),
+        p99_s=record.served.percentile(0.99),
     )
 
 

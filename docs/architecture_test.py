@@ -13,7 +13,7 @@ import pytest
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "services").is_dir())
 SERVICES = tuple(sorted(file.parent.name for file in ROOT.glob("services/*/web.py")))
-LIBRARIES = ("deploy", "exporter", "keeper", "sandbox", "telemetry", "toolchain")
+LIBRARIES = ("deploy", "engine_api", "exporter", "sandbox", "telemetry", "toolchain", "watchdog")
 OURS = frozenset({*LIBRARIES, *SERVICES})
 
 PURE = frozenset({
@@ -62,11 +62,12 @@ RULES = {
     ),
     "deploy.cli": Rule(("deploy.run", "deploy.__version__", *CORE), itself=2, others=None),
     "deploy": Rule(standard=PURE, itself=2),
-    "exporter": Rule(),
-    "keeper": Rule(),
+    "engine_api": Rule(),
+    "exporter": Rule(("engine_api",)),
     "sandbox": Rule((*CORE, "toolchain"), others=None),
     "telemetry": Rule(others=None),
     "toolchain": Rule(),
+    "watchdog": Rule(("engine_api",)),
     **{service: Rule(("telemetry",), others=None) for service in SERVICES},
 }
 """One rule a layer; a module belongs to the longest name that it begins with."""
@@ -238,8 +239,10 @@ def test_core_does_no_io_and_run_does_not_print(
         ("deploy.cli.main", "import sandbox"),
         ("deploy.testing.fleet.fleet", "from deploy.run.steps import perform"),
         ("sandbox.hosts", "from deploy.run.steps import perform"),
-        ("keeper.watch", "from deploy.core.state import edge"),
-        ("keeper.engine", "import docker"),
+        ("watchdog.health", "from deploy.core.state import edge"),
+        ("watchdog.health", "from exporter import edge"),
+        ("engine_api.client", "import docker"),
+        ("engine_api.client", "from watchdog import health"),
         ("toolchain.apt", "import requests"),
         ("toolchain.apt", "from deploy.errors import ShipError"),
         ("telemetry.metrics", "from deploy.core import config"),

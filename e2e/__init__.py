@@ -1,1 +1,1 @@
-"""What a user and an operator would see: browser journeys and the integration tests on a real stack."""
+"""End-to-end tests: browser journeys, and integration tests against a real sandbox."""

@@ -1,4 +1,4 @@
-"""One fault pages once: the stack's Alertmanager is told what each fault fires, of a service and hosts that aren't."""
+"""One fault sends one page: each fault's alerts are posted to the sandbox's Alertmanager, for made-up names."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from e2e.live_sandbox import LiveSandbox, fetch
 from e2e.ship import until
-from e2e.stack import Stack, fetch
 
-TOLD_WITHIN_S = 20.0
+LISTED_WITHIN_S = 20.0
 
 APP = {"service": "paged"}
 HOST = {"host": "paged-1"}
@@ -21,10 +21,11 @@ SITE = {"environment": "paged", "suite": "journeys"}
 
 
 def alert(name: str, *labels: Mapping[str, str], **more: str) -> dict[str, str]:
-    found = {"alertname": name}
-    for each in labels:
-        found |= each
-    return found | more
+    """Returns the labels of an alert."""
+    merged = {"alertname": name}
+    for mapping in labels:
+        merged |= mapping
+    return merged | more
 
 
 BURNS = [
@@ -57,7 +58,7 @@ FAULTS = {
         alert("ReplicasMissing", APP, HOST),
         alert("ReplicasMissing", HOST, service="other"),
     ],
-    "a host can't be asked": [
+    "a host can't be scraped": [
         alert("MetricsMissing", HOST, what="host"),
         alert("EngineDown", HOST),
         alert("ReplicasMissing", APP, HOST),
@@ -74,7 +75,7 @@ SEVERAL = {
     "two services fail": (2, [*BURNS, *({**each, "service": "other"} for each in BURNS)]),
     "a service fails and another host's disk is full": (2, [*BURNS, alert("DiskFull", HOST)]),
     "two disks are full": (2, [alert("DiskFull", HOST), alert("DiskFull", host="paged-2")]),
-    "a replica is dead and another service's users meet errors": (
+    "a replica is dead and another service fails": (
         2,
         [alert("ReplicasMissing", HOST, service="other"), *BURNS],
     ),
@@ -82,33 +83,33 @@ SEVERAL = {
 
 
 @pytest.fixture
-def alertmanager(stack: Stack) -> str:
-    """The stack's own, with the committed configuration."""
-    return str(stack.environment()["metrics"]["alertmanager_url"])
+def alertmanager(sandbox: LiveSandbox) -> str:
+    """The URL of the sandbox's Alertmanager, which has the committed configuration."""
+    return str(sandbox.environment()["metrics"]["alertmanager_url"])
 
 
-def told(url: str, number: int, fired: Sequence[Mapping[str, str]], **more: str) -> None:
-    """Tells Alertmanager; `number` is a label of the test's own, which keeps faults apart and which no rule names."""
-    alerts = [{"labels": {**each, "test": str(number)}, **more} for each in fired]
-    asked = Request(  # noqa: S310 - our own stack
+def post(url: str, number: int, fired: Sequence[Mapping[str, str]], **more: str) -> None:
+    """Posts alerts to Alertmanager, labelled with the test's number, which no rule uses, to keep faults apart."""
+    alerts = [{"labels": {**labels, "test": str(number)}, **more} for labels in fired]
+    request = Request(  # noqa: S310 - our own sandbox
         f"{url}/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
     )
-    with urlopen(asked, timeout=10):  # noqa: S310
+    with urlopen(request, timeout=10):  # noqa: S310
         pass
 
 
 def pages(url: str, number: int, fired: Sequence[Mapping[str, str]]) -> int:
-    """How many groups somebody is told of, once Alertmanager has all that fired."""
-    told(url, number, fired)
-    until(lambda: sum(_groups(url, number, inhibited=True)) == len(fired), within_s=TOLD_WITHIN_S)
+    """Posts the alerts of a fault; returns how many groups of alerts would page somebody."""
+    post(url, number, fired)
+    until(lambda: sum(_groups(url, number, inhibited=True)) == len(fired), within_s=LISTED_WITHIN_S)
     return len(_groups(url, number, inhibited=False))
 
 
 def _groups(url: str, number: int, *, inhibited: bool) -> list[int]:
-    """How many alerts each group has."""
-    asked = f"inhibited={json.dumps(inhibited)}&filter={quote(f'test="{number}"')}"
-    found: Any = fetch(f"{url}/api/v2/alerts/groups?{asked}")
-    return [len(group["alerts"]) for group in found]
+    """Returns the number of alerts in each group; with `inhibited`, inhibited alerts count as well."""
+    query = f"inhibited={json.dumps(inhibited)}&filter={quote(f'test="{number}"')}"
+    groups: Any = fetch(f"{url}/api/v2/alerts/groups?{query}")
+    return [len(group["alerts"]) for group in groups]
 
 
 CASES = [(name, 1, fired) for name, fired in FAULTS.items()]
@@ -116,9 +117,9 @@ CASES += [(name, count, fired) for name, (count, fired) in SEVERAL.items()]
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[name for name, _, _ in CASES])
-def test_each_fault_is_one_page(alertmanager: str, number: int) -> None:
+def test_each_fault_sends_one_page(alertmanager: str, number: int) -> None:
     _, count, fired = CASES[number]
     try:
         assert pages(alertmanager, number, fired) == count
-    finally:  # so that it keeps nothing of the next fault quiet
-        told(alertmanager, number, fired, endsAt="2026-01-01T00:00:00Z")
+    finally:  # resolve them, or they could inhibit alerts of the next fault
+        post(alertmanager, number, fired, endsAt="2026-01-01T00:00:00Z")

@@ -1,4 +1,4 @@
-"""A bare Debian server becomes a host: real apt, engine, sshd and nftables in a container that has none of it yet."""
+"""Bootstraps a bare Debian server, a container without an engine, with real apt, sshd and nftables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from e2e.ship import Ended, Ship, until
-from e2e.stack import checkout, terminated_as_interrupt
+from e2e.live_sandbox import checkout, terminated_as_interrupt
+from e2e.ship import Ship, ShipResult, until
 from toolchain.tools.debian import KEYRING, mirror
 
 SUITE = "trixie"
@@ -22,7 +22,7 @@ IMAGE = "py-cicd/bare-server"
 NESTED = ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"]
 UNCONFINED = ["seccomp=unconfined", "systempaths=unconfined", "apparmor=unconfined"]
 
-# As an init would: sshd from the start, an engine once there is one.
+# Does what an init system would: starts sshd, and Docker's engine once it is installed.
 START = """
 awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts |
     while read -r mount; do mount -o remount,bind,rw "$mount"; done
@@ -51,16 +51,16 @@ port = {port}
 
 
 @dataclass(frozen=True)
-class Bare:
-    """The server, and how it is reached."""
+class BareServer:
+    """The server, its ssh port, and ./ship for it."""
 
     container: Container
     folder: Path
     port: int
     ship: Ship
 
-    def call(self, what: str) -> Ended:
-        return self.ship("host", what, "bare-1", env=self.folder / "environment.toml")
+    def call(self, verb: str) -> ShipResult:
+        return self.ship("host", verb, "bare-1", env=self.folder / "environment.toml")
 
     def run(self, command: str) -> str:
         done = self.container.exec_run(["sh", "-c", command])
@@ -76,7 +76,7 @@ class Bare:
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bare]:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareServer]:
     folder = tmp_path_factory.mktemp("bare")
     for name in ("key", "host_key"):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
@@ -84,10 +84,10 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bare]:
     (folder / "start.sh").write_text(START)
     engine = docker.from_env(version="auto")
     with terminated_as_interrupt():
-        image = bare_image(folder)
-        # The library has no word for `systempaths`.
-        options = [f"--cap-add={each}" for each in NESTED]
-        options += [f"--security-opt={each}" for each in UNCONFINED]
+        image = build_image(folder)
+        # The Docker library has no parameter for `systempaths`, hence the command line.
+        options = [f"--cap-add={capability}" for capability in NESTED]
+        options += [f"--security-opt={option}" for option in UNCONFINED]
         options += ["--tmpfs=/run:exec,mode=755", "--volume=/var/lib/docker"]
         options += [f"--volume={folder}:/given:ro", "--publish=127.0.0.1::22"]
         argv = ["docker", "run", "--detach", *options, image, "sh", "/given/start.sh"]
@@ -98,15 +98,15 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bare]:
             host_key = " ".join((folder / "host_key.pub").read_text().split()[:2])
             (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
             (folder / "environment.toml").write_text(ENVIRONMENT.format(port=port))
-            ship = Ship(checkout(), "sandbox", folder / "notes")
-            yield Bare(container, folder, port, ship)
+            ship = Ship(checkout(), "sandbox", folder / "logs")
+            yield BareServer(container, folder, port, ship)
         finally:
             container.remove(force=True, v=True)
             engine.images.remove(image)
 
 
-def bare_image(folder: Path) -> str:
-    """Debian's minimum with an sshd, and an apt that knows the mirror of this machine."""
+def build_image(folder: Path) -> str:
+    """Builds an image of minimal Debian with sshd, whose apt uses this machine's mirror; returns its name."""
     system = folder / "system.tar"
     argv = ["mmdebstrap", "--variant=minbase", "--include=openssh-server,ca-certificates"]
     argv += ['--aptopt=Acquire::Check-Valid-Until "false"', SUITE, str(system)]
@@ -118,31 +118,33 @@ def bare_image(folder: Path) -> str:
     return imported[-1]
 
 
-def test_a_bare_server_becomes_a_host(bare: Bare) -> None:
+def test_bootstrap_makes_a_bare_server_a_host_and_a_second_run_changes_nothing(
+    bare: BareServer,
+) -> None:
     until(
         lambda: (
             bare.log_in("-i", str(bare.folder / "key"), user="root", command="true").returncode == 0
         ),
         within_s=30,
     )
-    looked = bare.call("check")
-    assert (looked.code, looked.document["missing"]) == (1, len(looked.document["points"]))
+    checked = bare.call("check")
+    assert (checked.code, checked.document["missing"]) == (1, len(checked.document["points"]))
     assert bare.run("command -v dockerd || echo none").strip() == "none"
-    made = bare.call("bootstrap").must().document
+    made = bare.call("bootstrap").expect_success().document
     assert made["system"] == "debian 13"
     assert made["changed"] > 8
-    assert bare.call("check").must().document["missing"] == 0
+    assert bare.call("check").expect_success().document["missing"] == 0
     (line,) = bare.run("cat /srv/py-cicd/ledger.jsonl").splitlines()
-    told = json.loads(line)
-    assert (told["verb"], told["event"]) == ("host bootstrap", "effect")
-    assert "user deploy" in told["what"]
+    entry = json.loads(line)
+    assert (entry["verb"], entry["event"]) == ("host bootstrap", "effect")
+    assert "user deploy" in entry["what"]
     assert bare.run("stat --format %U /srv/py-cicd/ledger.jsonl").strip() == "deploy"
-    again = bare.call("bootstrap").must().document
+    again = bare.call("bootstrap").expect_success().document
     assert (again["changed"], again["missing"]) == (0, 0)
     assert len(bare.run("cat /srv/py-cicd/ledger.jsonl").splitlines()) == 1
 
 
-def test_the_deploy_user_runs_containers_and_nothing_else(bare: Bare) -> None:
+def test_deploy_user_can_run_containers_and_not_write_to_etc(bare: BareServer) -> None:
     key = ("-i", str(bare.folder / "key"))
     command = "docker version --format '{{.Server.Version}}' && docker compose version --short"
     done = bare.log_in(*key, user="deploy", command=f"{command} && touch /srv/py-cicd/mine")
@@ -152,7 +154,7 @@ def test_the_deploy_user_runs_containers_and_nothing_else(bare: Bare) -> None:
     assert bare.log_in(*key, user="deploy", command="touch /etc/mine").returncode != 0
 
 
-def test_sshd_takes_keys_alone_and_the_firewall_what_is_named(bare: Bare) -> None:
+def test_sshd_accepts_only_keys_and_the_firewall_only_listed_ports(bare: BareServer) -> None:
     without = ("-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password")
     assert (
         "Permission denied (publickey)" in bare.log_in(*without, user="root", command="true").stderr
@@ -164,10 +166,11 @@ def test_sshd_takes_keys_alone_and_the_firewall_what_is_named(bare: Bare) -> Non
     assert bare.run("sysctl -n net.ipv4.ip_unprivileged_port_start").strip() == "80"
 
 
-def test_what_somebody_changed_is_named_and_mended(bare: Bare) -> None:
+def test_check_lists_manual_changes_and_bootstrap_repairs_them(bare: BareServer) -> None:
     bare.run("nft delete table inet py_cicd; rm /etc/sysctl.d/60-py-cicd.conf")
     bare.run("gpasswd --delete deploy docker")
-    missing = {e["name"] for e in bare.call("check").document["points"] if not e["right"]}
+    points = bare.call("check").document["points"]
+    missing = {point["name"] for point in points if not point["right"]}
     assert missing == {"user deploy", "kernel settings", "the firewall is up"}
-    assert bare.call("bootstrap").must().document["changed"] == 3
-    assert bare.call("check").must().document["missing"] == 0
+    assert bare.call("bootstrap").expect_success().document["changed"] == 3
+    assert bare.call("check").expect_success().document["missing"] == 0

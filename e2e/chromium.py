@@ -1,4 +1,4 @@
-"""Finds this machine's Chromium and says how it is started; it never downloads one."""
+"""Finds this machine's Chromium and the flags to start it with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Root and small containers: no sandbox of its own, no large /dev/shm, no graphics card.
+# For root and small containers, which have no browser sandbox, no large /dev/shm and no graphics card.
 FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 _USUAL_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -17,10 +17,14 @@ class NoBrowserError(Exception):
 
 
 def find_chromium(environ: Mapping[str, str] = os.environ) -> str:
-    """Returns the path of the browser: SHIP_CHROMIUM, else the first known name on the PATH."""
-    told = environ.get("SHIP_CHROMIUM")
+    """Returns the path of the browser: SHIP_CHROMIUM, else the first known name on the PATH.
+
+    Raises NoBrowserError if there is none.
+    """
+    if configured := environ.get("SHIP_CHROMIUM"):
+        return configured
     path = f"{environ.get('PATH', '')}:{_USUAL_PATH}"
-    found = told or next((each for name in NAMES if (each := shutil.which(name, path=path))), None)
-    if found is None:
-        raise NoBrowserError("no Chromium on this machine: ./ship doctor --fix brings one")
-    return found
+    for name in NAMES:
+        if found := shutil.which(name, path=path):
+            return found
+    raise NoBrowserError("this machine has no Chromium; install it with: ./ship doctor --fix")

@@ -1,4 +1,4 @@
-"""The fixtures of journeys and integration tests: a browser, a page that is watched, a stack of their own."""
+"""Fixtures of the journeys and integration tests: a browser, a page with its log, a sandbox."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from e2e.browser_log import Witness
+from e2e.browser_log import BrowserLog
 from e2e.chromium import FLAGS, find_chromium
-from e2e.journey_results import Results, push
+from e2e.journey_results import JourneyResults, push
+from e2e.live_sandbox import Clone, LiveSandbox, checkout, terminated_as_interrupt
 from e2e.rollouts import Rollouts
 from e2e.ship import Ship
-from e2e.stack import Clone, Stack, checkout, terminated_as_interrupt
 from e2e.target import Target, output_folder, read_target
 
-# What changes the stack for good comes last, in whatever order the files are given.
+# These change the sandbox permanently, so they run last, in this order.
 _LAST = (
     "rollout_test.py",
     "maintenance_test.py",
@@ -36,12 +36,12 @@ _LAST = (
 )
 _FAILED = pytest.StashKey[bool]()
 _JOURNEYS = "journeys_test.py"
-_RESULTS = pytest.StashKey[Results]()
+_RESULTS = pytest.StashKey[JourneyResults]()
 _STEPS = pytest.StashKey[list[str]]()
 
 
 def pytest_configure() -> None:
-    # Ctrl-C reaches ./ship as from a terminal, though whoever started the tests ignore it, as `nohup` and `&` do.
+    # A shell starts background jobs (`&`) with SIGINT ignored, and ./ship would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -57,68 +57,68 @@ def pytest_runtest_makereport(
     if call.when == "call":
         item.stash[_FAILED] = report.failed
     if item.path.name == _JOURNEYS and (call.when == "call" or report.failed):
-        seen = item.stash.get(_STEPS, None)
-        _results(item.config).take(
-            item.name, passed=not report.failed, seconds=report.duration, steps=len(seen or ())
+        steps = item.stash.get(_STEPS, None)
+        _results(item.config).add(
+            item.name, passed=not report.failed, seconds=report.duration, steps=len(steps or ())
         )
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tells the run to whoever SHIP_E2E_PUSHGATEWAY names; its end is the run's own all the same."""
-    if wrong := push(_results(session.config), _JOURNEYS.removesuffix("_test.py"), os.environ):
-        print(f"the run's results could not be sent: {wrong}", file=sys.stderr)
+    """Pushes the results to SHIP_E2E_PUSHGATEWAY. A failure to push doesn't fail the run."""
+    if problem := push(_results(session.config), _JOURNEYS.removesuffix("_test.py"), os.environ):
+        print(f"the results of the journeys were not pushed: {problem}", file=sys.stderr)
 
 
-def _results(config: pytest.Config) -> Results:
-    return config.stash.setdefault(_RESULTS, Results())
+def _results(config: pytest.Config) -> JourneyResults:
+    return config.stash.setdefault(_RESULTS, JourneyResults())
 
 
 @pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest) -> Target:
-    """What SHIP_E2E_URL names, else a stack that is made for these tests."""
-    told = read_target()
-    if told is not None:
-        return told
-    stack = request.getfixturevalue("stack")
-    return Target(stack.url, stack.release)
+    """The environment that SHIP_E2E_URL names, else a sandbox that is made for these tests."""
+    target = read_target()
+    if target is not None:
+        return target
+    sandbox = request.getfixturevalue("sandbox")
+    return Target(sandbox.url, sandbox.release)
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A sandbox of the tests' own with the checkout deployed; removed however they end.
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSandbox]:
+    """A new sandbox with the app deployed from the checkout. It is removed even if tests fail.
 
-    SHIP_E2E_SANDBOX names one that is up and stays, for whoever works on a test.
+    SHIP_E2E_SANDBOX names an existing sandbox to use instead. It isn't removed, which helps while writing a test.
     """
     if name := os.environ.get("SHIP_E2E_SANDBOX"):
-        yield Stack(Ship(checkout(), name, tmp_path_factory.mktemp("ship")))
+        yield LiveSandbox(Ship(checkout(), name, tmp_path_factory.mktemp("ship")))
         return
-    stack = Stack.named("test", tmp_path_factory.mktemp("ship"))
+    sandbox = LiveSandbox.named("test", tmp_path_factory.mktemp("ship"))
     with terminated_as_interrupt():
         try:
-            stack.ship("up", "--yes", "--no-e2e").must()
-            yield stack
+            sandbox.ship("up", "--yes", "--no-e2e").expect_success()
+            yield sandbox
         finally:
-            stack.ship("down")
-            left = stack.remains()
+            sandbox.ship("down")
+            left = sandbox.remains()
     assert left == []
 
 
 @pytest.fixture(scope="session")
-def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone of the checkout, at a path with a space, that deploys to the same sandbox."""
-    return Clone.of(stack.ship.root, tmp_path_factory.mktemp("clone") / "a clone")
+def clone(sandbox: LiveSandbox, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone of the checkout at a path with a space, to deploy from."""
+    return Clone.of(sandbox.ship.root, tmp_path_factory.mktemp("clone") / "a clone")
 
 
 @pytest.fixture(scope="session")
-def rollouts(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
-    """The fixture service, built and published once, to be rolled out on the stack."""
-    return Rollouts.on(stack, tmp_path_factory.mktemp("rollouts"))
+def rollouts(sandbox: LiveSandbox, tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
+    """Rollouts of the fixture service, whose image is built and published once."""
+    return Rollouts.on(sandbox, tmp_path_factory.mktemp("rollouts"))
 
 
 @pytest.fixture(scope="session")
 def images(rollouts: Rollouts) -> tuple[str, str]:
-    """Two images of the fixture that do the same."""
+    """Two images of the fixture that behave the same."""
     return rollouts.image, rollouts.another_image()
 
 
@@ -134,7 +134,7 @@ def browser() -> Iterator[Browser]:
 def context(
     request: pytest.FixtureRequest, browser: Browser, target: Target
 ) -> Iterator[BrowserContext]:
-    """A browser of its own for each journey. A failed one leaves its trace."""
+    """A new browser context for each journey. A failed journey leaves its trace."""
     with browser.new_context(
         base_url=target.url, reduced_motion="reduce", **request.param
     ) as context:
@@ -143,34 +143,34 @@ def context(
             _results(request.config).vitals.watch(context)
         steps = request.node.stash.setdefault(_STEPS, [])
         context.on(
-            "request", lambda each: steps.append(each.url) if each.is_navigation_request() else None
+            "request", lambda sent: steps.append(sent.url) if sent.is_navigation_request() else None
         )
         yield context
-        kept = output_folder() / f"{_file_name(request)}.zip" if _failed(request) else None
-        context.tracing.stop(path=kept)
+        trace = output_folder() / f"{_file_name(request)}.zip" if _failed(request) else None
+        context.tracing.stop(path=trace)
 
 
 @pytest.fixture
-def witness(context: BrowserContext, target: Target) -> Witness:
-    return Witness(context, target.url)
+def browser_log(context: BrowserContext, target: Target) -> BrowserLog:
+    return BrowserLog(context, target.url)
 
 
 @pytest.fixture
 def page(
-    request: pytest.FixtureRequest, context: BrowserContext, witness: Witness
+    request: pytest.FixtureRequest, context: BrowserContext, browser_log: BrowserLog
 ) -> Iterator[Page]:
-    """A watched page. Whatever the journey, it must end without a problem that the witness saw."""
+    """A page. The test fails if the browser log has problems at its end."""
     page = context.new_page()
     page.set_default_timeout(10_000)
     yield page
-    picture = output_folder() / f"{_file_name(request)}.png"
-    if _failed(request) or witness.problems:
-        page.screenshot(path=picture, full_page=True)
+    screenshot = output_folder() / f"{_file_name(request)}.png"
+    if _failed(request) or browser_log.problems:
+        page.screenshot(path=screenshot, full_page=True)
     elif os.environ.get("SHIP_E2E_RELEASE"):
-        # For the release's report; one that can't be taken says nothing of the release.
+        # For the release's report. A screenshot that fails must not fail the release.
         with suppress(PlaywrightError):
-            page.screenshot(path=picture, full_page=True)
-    assert not witness.problems
+            page.screenshot(path=screenshot, full_page=True)
+    assert not browser_log.problems
 
 
 def _failed(request: pytest.FixtureRequest) -> bool:

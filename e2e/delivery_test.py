@@ -1,6 +1,7 @@
-"""A change on its way through the pipeline, each job run as GitLab's runner does, to the hosts of a sandbox.
+"""Runs the jobs of the pipeline for several changes, up to deploys to the hosts of a sandbox.
 
-Three services share the clone; a change of a library of two of them builds, publishes and deploys those two.
+An emulator of GitLab's runner runs the jobs. The clone has three more services; a change of a library that two of them
+use builds, publishes and deploys those two.
 """
 
 from __future__ import annotations
@@ -17,23 +18,30 @@ import docker
 import pytest
 
 from deploy.testing.servers.gitlab import MemoryGitlab, gitlab_server
-from e2e.gitlab import Gitlab, Ran, job_of, schema_problems, scripts, shellcheck
+from e2e.gitlab import (
+    EmulatorRun,
+    GitlabProject,
+    parse_job,
+    schema_problems,
+    script_lines,
+    shellcheck,
+)
+from e2e.live_sandbox import Clone, LiveSandbox, state_folder
 from e2e.monorepo import FIXTURE, Monorepo
 from e2e.ship import Ship
-from e2e.stack import Clone, Stack, state_folder
 
 VERIFY = ("lint", "check", "test")
 DEPLOYING = ("plan", "publish", "pipelines")
-DUE = ("one", "two")
+DEPENDENTS = ("one", "two")
 WRITTEN = ("selection.json", "images.json", "staging.yml", "production.yml")
-ALL = ("app", *DUE, "three")
+ALL = ("app", *DEPENDENTS, "three")
 GREETING = "libs/left/greeting.py"
 TOOL = "libs/deploy/core/commands/shell.py"
 TELEMETRY = "libs/telemetry/__init__.py"
 
 
 def caches() -> dict[str, str]:
-    """This machine's own tools and results, where a runner has those that GitLab's cache brought."""
+    """Returns variables for this machine's own caches, in place of those that a runner gets from GitLab."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     pants = Path.home() / ".cache" / "pants"
     return {
@@ -46,20 +54,20 @@ def caches() -> dict[str, str]:
 
 @dataclass
 class Project:
-    """A project with a pipeline, GitLab's record of deployments, and the sandbox that it deploys to."""
+    """A project with a pipeline, GitLab's records of deployments, and the sandbox that it deploys to."""
 
     monorepo: Monorepo
-    gitlab: Gitlab
+    gitlab: GitlabProject
     api: str
     records: MemoryGitlab
-    stack: Stack
+    sandbox: LiveSandbox
 
     @property
     def root(self) -> Path:
         return self.monorepo.clone.root
 
     def push(self, files: dict[str, str]) -> str:
-        """Commits to the default branch; returns what it was before."""
+        """Commits to the default branch; returns the revision before."""
         before = self.head
         self.monorepo.commit(files)
         self.gitlab.pushed()
@@ -73,19 +81,19 @@ class Project:
 
     @property
     def ship(self) -> Ship:
-        """./ship as a job has it, so that the jobs' Pants daemon serves it too."""
-        ship = self.stack.ship
+        """./ship with a job's variables, so that it uses the same Pants daemon as the jobs."""
+        ship = self.sandbox.ship
         return replace(ship, root=self.root, environ={**ship.environ, **caches(), "CI": "true"})
 
     @property
     def published(self) -> list[str]:
         """The services whose images the last run published."""
-        told = json.loads((self.root / "dist/ci/images.json").read_text())
-        return [each["service"] for each in told["images"]]
+        document = json.loads((self.root / "dist/ci/images.json").read_text())
+        return [image["service"] for image in document["images"]]
 
-    def run(self, *jobs: str, before: str) -> Ran:
-        """Runs jobs of a push's pipeline, in this order."""
-        told = {
+    def run(self, *jobs: str, before: str) -> EmulatorRun:
+        """Runs these jobs of a push's pipeline, in this order."""
+        variables = {
             "CI_PIPELINE_SOURCE": "push",
             "CI_COMMIT_BRANCH": "main",
             "CI_COMMIT_BEFORE_SHA": before,
@@ -95,46 +103,46 @@ class Project:
             "SHIP_JOB_IMAGE": f"example.com/job@sha256:{'0' * 64}",
             **caches(),
         }
-        return self.gitlab.run(*jobs, variables=told)
+        return self.gitlab.run(*jobs, variables=variables)
 
-    def run_child(self, environment: str, *jobs: str) -> Ran:
-        """Runs the pipeline that was generated for an environment, or jobs of it, once GitLab would take it."""
+    def run_child(self, environment: str, *jobs: str) -> EmulatorRun:
+        """Checks the pipeline that was generated for an environment, then runs it, or only these jobs of it."""
         file = Path("dist", "ci", f"{environment}.yml")
         text = (self.root / file).read_text()
         assert schema_problems([self.root / file]) == ""
-        assert [said for line in scripts(text) if (said := shellcheck(line))] == []
-        told = {"CI_COMMIT_BRANCH": "main", **caches()}
-        return self.gitlab.run(*jobs, "--file", str(file), variables=told)
+        assert [problem for line in script_lines(text) if (problem := shellcheck(line))] == []
+        variables = {"CI_COMMIT_BRANCH": "main", **caches()}
+        return self.gitlab.run(*jobs, "--file", str(file), variables=variables)
 
-    def settle(self) -> None:
-        """Has every environment verified all that is committed."""
+    def verify_all(self) -> None:
+        """Records that every environment has verified everything that is committed."""
         self.push(greeting("good day"))
         self.record(*ALL)
 
     def record(self, *services: str) -> None:
-        """Records what the confirming jobs of a pipeline are to GitLab."""
+        """Records the deployments that GitLab records when a pipeline's confirm jobs succeed."""
         for name in services:
-            for where in ("staging", "production"):
-                self.records.record(f"{where}/{name}", self.head)
+            for environment in ("staging", "production"):
+                self.records.record(f"{environment}/{name}", self.head)
 
     def greeting(self, service: str) -> str:
-        """What a user of the sandbox reads."""
-        asked = Request(self.stack.url, headers={"Host": f"{service}.test"})  # noqa: S310
-        with urlopen(asked, timeout=10) as answer:  # noqa: S310 - a sandbox of our own
+        """Returns what the service answers to a user of the sandbox."""
+        request = Request(self.sandbox.url, headers={"Host": f"{service}.test"})  # noqa: S310
+        with urlopen(request, timeout=10) as answer:  # noqa: S310 - a sandbox of our own
             text: bytes = answer.read()
         return text.decode()
 
 
 @pytest.fixture(scope="module")
-def project(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    monorepo = Monorepo(Clone.of(stack.ship.root, tmp_path_factory.mktemp("project") / "repo"))
-    gitlab, records = Gitlab.over(monorepo.clone), MemoryGitlab()
+def project(sandbox: LiveSandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    monorepo = Monorepo(Clone.of(sandbox.ship.root, tmp_path_factory.mktemp("project") / "repo"))
+    gitlab, records = GitlabProject.over(monorepo.clone), MemoryGitlab()
     for name in ("staging", "production"):
         shutil.copytree(
-            state_folder(stack.name), monorepo.clone.root / "deploy/environments" / name
+            state_folder(sandbox.name), monorepo.clone.root / "deploy/environments" / name
         )
-        text = stack.environment_file.read_text()
-        text = text.replace(f'name = "{stack.name}"', f'name = "{name}"')
+        text = sandbox.environment_file.read_text()
+        text = text.replace(f'name = "{sandbox.name}"', f'name = "{name}"')
         for file in ("known_hosts", "deploy_key", "aws_credentials", "metrics_password"):
             text = text.replace(f'"{file}"', f'"{name}/{file}"')
         for file in ("ca.crt", "metrics.crt", "metrics.key"):
@@ -142,7 +150,7 @@ def project(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         (monorepo.clone.root / "deploy/environments" / f"{name}.toml").write_text(text)
     monorepo.commit(FIXTURE)
     with gitlab_server(records) as api:
-        made = Project(monorepo, gitlab, api, records, stack)
+        made = Project(monorepo, gitlab, api, records, sandbox)
         made.gitlab.pushed()
         made.record("app", "one", "two", "three")
         yield made
@@ -150,63 +158,63 @@ def project(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def greeting(words: str) -> dict[str, str]:
-    """A change of the library that two services share."""
+    """Returns a change of the library that two services share."""
     return {GREETING: f"GREETING = {json.dumps(words)}\n"}
 
 
-def test_a_change_of_a_library_is_verified_published_and_live_where_it_is_due(
+def test_change_of_a_library_is_verified_published_and_deployed_for_its_dependents(
     project: Project,
 ) -> None:
     before = project.push(greeting("good day"))
-    ran = project.run("plan", *VERIFY, "publish", "pipelines", before=before)
-    assert ran.code == 0, ran.said[-6000:]
-    assert project.published == list(DUE)
+    run = project.run("plan", *VERIFY, "publish", "pipelines", before=before)
+    assert run.code == 0, run.output[-6000:]
+    assert project.published == list(DEPENDENTS)
     child = project.run_child("staging")
-    assert child.code == 0, child.said[-6000:]
-    assert [project.greeting(name) for name in DUE] == ["good day", "good day"]
+    assert child.code == 0, child.output[-6000:]
+    assert [project.greeting(name) for name in DEPENDENTS] == ["good day", "good day"]
     written = [(project.root / "dist/ci" / name).read_text() for name in WRITTEN]
-    assert not any("three" in text for text in (*written, child.said))
-    assert "services/three" not in ran.said
-    project.record(*DUE)
+    assert not any("three" in text for text in (*written, child.output))
+    assert "services/three" not in run.output
+    project.record(*DEPENDENTS)
 
 
-def test_what_the_registry_has_is_not_packaged_on_a_machine_that_never_built_it(
+def test_image_that_the_registry_has_is_not_packaged_again(
     project: Project,
 ) -> None:
     known = json.loads((project.root / "dist/ci/images.json").read_text())["images"]
     engine = docker.from_env(version="auto")
-    for name in DUE:
+    for name in DEPENDENTS:
         for image in engine.images.list(f"py-cicd/{name}"):
             for tag in image.tags:
                 engine.images.remove(tag, force=True)
-    ended = project.ship("publish", *DUE).must()
-    assert ended.document["images"] == known
-    assert ended.said.count("not packaged") == len(DUE)
-    assert [engine.images.list(f"py-cicd/{name}") for name in DUE] == [[], []]
+    result = project.ship("publish", *DEPENDENTS).expect_success()
+    assert result.document["images"] == known
+    assert result.stderr.count("not packaged") == len(DEPENDENTS)
+    assert [engine.images.list(f"py-cicd/{name}") for name in DEPENDENTS] == [[], []]
 
 
-def test_the_jobs_that_deploy_run_in_the_tool_s_own_image(project: Project) -> None:
+def test_deploy_jobs_run_in_the_published_image_of_the_tool(project: Project) -> None:
     before = project.push(greeting("good afternoon"))
     assert project.run(*DEPLOYING, before=before).code == 0
     text = (project.root / "dist/ci/staging.yml").read_text()
-    baked = json.loads((project.root / "dist/ci/images.json").read_text())["tool"]
-    assert baked.partition("@")[0].endswith("/ship")
-    (built,) = project.ship("build", "ship").must().document["images"]
-    for name in DUE:
-        told = dict[str, str]()
+    tool_image = json.loads((project.root / "dist/ci/images.json").read_text())["tool"]
+    assert tool_image.partition("@")[0].endswith("/ship")
+    (built,) = project.ship("build", "ship").expect_success().document["images"]
+    for name in DEPENDENTS:
+        variables = dict[str, str]()
         for step in ("hold", "promote", "watch", "confirm"):
-            job = job_of(text, f"{step} {name}")
-            assert job["image"] == baked
-            in_image(project, built["id"], job["script"][0], told)
+            job = parse_job(text, f"{step} {name}")
+            assert job["image"] == tool_image
+            run_in_image(project, built["id"], job["script"][0], variables)
             if step == "hold":
-                note = (project.root / f"dist/ci/{name}.env").read_text()
-                told |= dict(line.split("=", 1) for line in note.splitlines())
-    assert [project.greeting(name) for name in DUE] == ["good afternoon", "good afternoon"]
-    project.record(*DUE)
+                dotenv = (project.root / f"dist/ci/{name}.env").read_text()
+                variables |= dict(line.split("=", 1) for line in dotenv.splitlines())
+    assert [project.greeting(name) for name in DEPENDENTS] == ["good afternoon", "good afternoon"]
+    project.record(*DEPENDENTS)
 
 
-def in_image(project: Project, image: str, script: str, variables: dict[str, str]) -> None:
-    """Runs a job's line in the clone as GitLab's Docker executor does: as a script for the image's bash, so quoted.
+def run_in_image(project: Project, image: str, script: str, variables: dict[str, str]) -> None:
+    """Runs a job's script line in an image, quoted for the image's bash as GitLab's Docker executor does.
 
     https://gitlab.com/gitlab-org/gitlab-runner/-/blob/main/shells/bash.go
     """
@@ -234,70 +242,72 @@ def in_image(project: Project, image: str, script: str, variables: dict[str, str
         container.remove(force=True)
 
 
-def test_a_change_that_fails_its_journeys_is_taken_back_while_the_old_release_serves(
+def test_change_that_fails_its_journeys_is_rolled_back_and_the_old_release_serves(
     project: Project,
 ) -> None:
-    serving = [project.greeting(name) for name in DUE]
+    serving = [project.greeting(name) for name in DEPENDENTS]
     before = project.push(greeting("an insult"))
     assert project.run(*DEPLOYING, before=before).code == 0
     child = project.run_child("staging")
     assert child.code == 1
-    assert "starting shell (promote)" not in child.said
-    # GitLab starts what is to run on failure behind stages that it skipped; the emulator doesn't, unless it is named.
-    taken_back = project.run_child(
-        "staging", *(f"{stage} {name}" for stage in ("e2e", "rollback") for name in DUE)
+    assert "starting shell (promote)" not in child.output
+    # GitLab runs an on_failure job even after skipped stages. The emulator does so only if the job is named.
+    rollback = project.run_child(
+        "staging", *(f"{stage} {name}" for stage in ("e2e", "rollback") for name in DEPENDENTS)
     )
-    assert taken_back.said.count("starting shell (rollback)") == len(DUE), taken_back.said[-6000:]
-    assert "FAIL  rollback" not in taken_back.said, taken_back.said[-6000:]
-    assert [project.greeting(name) for name in DUE] == serving
+    assert rollback.output.count("starting shell (rollback)") == len(DEPENDENTS), rollback.output[
+        -6000:
+    ]
+    assert "FAIL  rollback" not in rollback.output, rollback.output[-6000:]
+    assert [project.greeting(name) for name in DEPENDENTS] == serving
     assert "an insult" not in serving
-    for name in DUE:
-        (service,) = project.ship("status", name).must().document["services"]
+    for name in DEPENDENTS:
+        (service,) = project.ship("status", name).expect_success().document["services"]
         assert (service["candidate"], service["drift"]) == (None, [])
 
 
-def test_a_change_of_documentation_tests_and_deploys_nothing_and_says_so(
+def test_change_of_documentation_runs_no_test_and_deploys_nothing(
     project: Project,
 ) -> None:
-    project.settle()
+    project.verify_all()
     before = project.push({"docs/more.md": "More.\n"})
-    ran = project.run(*DEPLOYING, "test", before=before)
-    assert ran.code == 0, ran.said[-6000:]
-    assert "0 passed, 0 failed" in ran.said
+    run = project.run(*DEPLOYING, "test", before=before)
+    assert run.code == 0, run.output[-6000:]
+    assert "0 passed, 0 failed" in run.output
     assert project.published == []
     for environment in ("staging", "production"):
         child = project.run_child(environment)
-        assert child.code == 0, child.said[-6000:]
-        assert f"{environment}: nothing to deploy: the last verified revision" in child.said
+        assert child.code == 0, child.output[-6000:]
+        assert f"{environment}: nothing to deploy: the last verified revision" in child.output
 
 
-def test_a_change_of_the_deploy_tool_deploys_no_service(project: Project) -> None:
-    project.settle()
+def test_change_of_the_deploy_tool_deploys_no_service(project: Project) -> None:
+    project.verify_all()
     text = (project.root / TOOL).read_text()
     before = project.push({TOOL: f"{text}\n\nCHANGED = True\n"})
-    ran = project.run(*DEPLOYING, before=before)
-    assert ran.code == 0, ran.said[-6000:]
+    run = project.run(*DEPLOYING, before=before)
+    assert run.code == 0, run.output[-6000:]
     assert project.published == []
-    assert "nothing to deploy" in project.run_child("staging").said
+    assert "nothing to deploy" in project.run_child("staging").output
 
 
-def test_a_runner_without_docker_publishes_nothing_and_says_so(project: Project) -> None:
+def test_publish_without_docker_is_refused_and_writes_nothing(project: Project) -> None:
     project.push(greeting("good evening"))
-    nowhere = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
-    ship = replace(project.ship, environ={**project.ship.environ, **nowhere})
-    ended = ship("publish", *DUE, "--out", "dist/ci/images.json")
-    assert (ended.code, ended.kind) == (2, "NoEngineError"), ended.said
-    assert ended.hint == "./ship doctor --fix"
+    no_engine = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
+    ship = replace(project.ship, environ={**project.ship.environ, **no_engine})
+    result = ship("publish", *DEPENDENTS, "--out", "dist/ci/images.json")
+    assert (result.code, result.kind) == (2, "NoEngineError"), result.stderr
+    assert result.hint == "./ship doctor --fix"
     assert not (project.root / "dist/ci/images.json").exists()
 
 
-def test_a_change_of_the_telemetry_deploys_every_service(project: Project) -> None:
-    project.settle()
+def test_change_of_the_telemetry_library_deploys_every_service(project: Project) -> None:
+    project.verify_all()
     text = (project.root / TELEMETRY).read_text()
     before = project.push({TELEMETRY: f"{text}\n\nCHANGED = True\n"})
-    ran = project.run(*DEPLOYING, before=before)
-    assert ran.code == 0, ran.said[-6000:]
+    run = project.run(*DEPLOYING, before=before)
+    assert run.code == 0, run.output[-6000:]
     assert project.published == sorted(ALL)
     child = project.run_child("staging")
-    assert child.code == 0, child.said[-6000:]
-    assert [f"confirm {name}" in child.said for name in ALL] == [True] * len(ALL)
+    assert child.code == 0, child.output[-6000:]
+    assert [f"confirm {name}" in child.output for name in ALL] == [True] * len(ALL)

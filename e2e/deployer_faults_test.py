@@ -1,47 +1,57 @@
-"""No kind of step is in neither form of the proof by oversight, and what a step does is told without its details."""
+"""Every kind of step is covered by the proof of rollouts, and step keys don't depend on the rollout."""
 
 from __future__ import annotations
 
 from typing import get_args
 
+import pytest
+
 from deploy.core.planning import steps
 from e2e.deployer_faults import (
-    BEFORE,
-    BEFORE_IN_SOAK,
-    SIMULATED,
-    key_of,
-    kinds_of,
+    FAULT_STEPS,
+    SIMULATED_STEPS,
+    SOAK_FAULT_STEPS,
+    step_key,
+    step_kinds,
 )
 
 
-def test_every_kind_of_step_is_ended_before_or_reasoned_away() -> None:
+def test_every_kind_of_step_gets_faults_or_has_a_reason_why_not() -> None:
     every = {kind.__name__ for kind in get_args(steps.Step)}
-    assert BEFORE_IN_SOAK | SIMULATED.keys() == every
-    assert not BEFORE_IN_SOAK & SIMULATED.keys()
-    assert BEFORE < BEFORE_IN_SOAK
+    assert SOAK_FAULT_STEPS | SIMULATED_STEPS.keys() == every
+    assert not SOAK_FAULT_STEPS & SIMULATED_STEPS.keys()
+    assert FAULT_STEPS < SOAK_FAULT_STEPS
 
 
-def _key(line: str) -> str:
-    return key_of({"line": line}, "r000007-abc")
+def _key(kind: str, line: str, because: str = "why (or why not)") -> str:
+    event = {"step": kind, "because": because, "line": f"h: {line} ({because})"}
+    return step_key(event, "r000007-abc")
 
 
-def test_a_key_is_the_same_in_two_rollouts() -> None:
-    assert _key("h: WriteRelease app r000007-abc x2 (it's new)") == "h: WriteRelease app new x2"
-    assert _key("h: Prune r000001-abc r000002-abc-dirty (five are kept)") == "h: Prune old"
-    assert _key("h: PullImages app@0123456789ab (not on the host)") == "h: PullImages app"
-    assert _key("h: RetirePart edge 0123456789abcdef (why)") == "h: RetirePart edge"
-    assert (
-        _key("h: WriteSecrets app r000007-abc KEY@hmac-01234567 (why)")
-        == "h: WriteSecrets app new KEY"
-    )
-    assert (
-        _key("h: WriteTargets app r000003-abc=stable r000007-abc=candidate (why)")
-        == "h: WriteTargets app old=stable new=candidate"
-    )
+@pytest.mark.parametrize(
+    ("kind", "line", "key"),
+    [
+        ("WriteRelease", "WriteRelease app r000007-abc x2", "h: WriteRelease app new x2"),
+        ("Prune", "Prune r000001-abc r000002-abc-dirty", "h: Prune old"),
+        ("Prune", "remove old releases r000001-abc, r000002-abc", "h: remove old"),
+        ("PullImages", "PullImages app@0123456789ab", "h: PullImages app"),
+        ("StopStack", "StopStack edge 0123456789abcdef", "h: StopStack edge"),
+        (
+            "WriteSecrets",
+            "WriteSecrets app r000007-abc KEY@hmac-01234567",
+            "h: WriteSecrets app new KEY",
+        ),
+        (
+            "WriteTargets",
+            "WriteTargets app r000003-abc=stable r000007-abc=candidate",
+            "h: WriteTargets app old=stable new=candidate",
+        ),
+    ],
+)
+def test_step_key_is_the_same_in_two_rollouts(kind: str, line: str, key: str) -> None:
+    assert _key(kind, line) == f"{kind}: {key}"
 
 
-def test_kinds_are_told_of_keys() -> None:
-    assert kinds_of(["h: WriteRelease app new x2", "h: AwaitDrained"]) == {
-        "WriteRelease",
-        "AwaitDrained",
-    }
+def test_step_kinds_are_read_from_keys() -> None:
+    keys = [_key("WriteRelease", "write release app r000007-abc"), _key("AwaitDrained", "drain")]
+    assert step_kinds(keys) == {"WriteRelease", "AwaitDrained"}

@@ -1,4 +1,4 @@
-"""The gate on real hosts, at the thin traffic of a sandbox: bad releases are refused before a user meets them."""
+"""The release gate on a sandbox with little traffic: bad releases are refused before they serve users."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from pathlib import Path
 
 import pytest
 
-from e2e.ship import Ended, Ship
-from e2e.stack import Clone, Stack
+from e2e.live_sandbox import Clone, LiveSandbox
+from e2e.ship import Ship, ShipResult
 
 NAME = "gated"
 
 
 @dataclass(frozen=True)
 class Fixture:
-    """The fixture service under a name of its own, live, deployed from a clone that has it."""
+    """The fixture service under another name, deployed and live."""
 
-    stack: Stack
+    sandbox: LiveSandbox
     ship: Ship
     image: str
 
-    def deploy(self, folder: Path, told: str, *words: str) -> Ended:
-        """Rolls the same image out with other variables and another policy."""
-        file = self.stack.variant(folder, told)
+    def deploy(self, folder: Path, overrides: str, *words: str) -> ShipResult:
+        """Deploys the same image with these overrides (TOML) of variables and gate policy."""
+        file = self.sandbox.variant(folder, overrides)
         return self.ship("deploy", NAME, "--image", self.image, *words, env=file)
 
     @property
     def live(self) -> str:
-        found = self.ship("status", NAME).must().document["services"][0]
-        return str(found["release"])
+        service = self.ship("status", NAME).expect_success().document["services"][0]
+        return str(service["release"])
 
 
 @pytest.fixture(scope="module")
-def fixture(stack: Stack, clone: Clone) -> Iterator[Fixture]:
+def fixture(sandbox: LiveSandbox, clone: Clone) -> Iterator[Fixture]:
     folder = clone.root / "services" / NAME
     folder.mkdir(parents=True)
     text = (clone.root / "e2e" / "fixture" / "service.toml").read_text()
@@ -44,63 +44,65 @@ def fixture(stack: Stack, clone: Clone) -> Iterator[Fixture]:
         "fixture.test", "gated.test"
     )
     (folder / "service.toml").write_text(text)
-    ship = stack.ship.of(clone.root)
-    ended = ship("deploy", NAME).must()
-    image = ship("status", NAME).must().document["services"][0]["image"]
-    yield Fixture(stack, ship, str(image))
+    ship = sandbox.ship.of(clone.root)
+    result = ship("deploy", NAME).expect_success()
+    image = ship("status", NAME).expect_success().document["services"][0]["image"]
+    yield Fixture(sandbox, ship, str(image))
     shutil.rmtree(folder)
-    assert ended.document["outcome"] == "live"
+    assert result.document["outcome"] == "live"
 
 
-def test_five_errors_in_a_hundred_are_refused_with_the_evidence(
+def test_release_with_five_percent_errors_is_refused_with_the_evidence(
     fixture: Fixture, tmp_path: Path
 ) -> None:
     before = fixture.live
     enough = f"[services.{NAME}.gate]\nmin_requests = 300"
     bad = f'[services.{NAME}.env]\nFIXTURE_ERROR_SHARE = "0.05"\n{enough}'
-    ended = fixture.deploy(tmp_path, bad)
-    assert (ended.code, ended.kind) == (1, "RevertedError")
-    assert "the gate refuses" in ended.error
-    assert "against 0 of 300" in ended.said
-    assert "errors: fail" in ended.said
-    assert not any(each["step"] == "PointTraffic" for each in ended.document["steps"])
+    result = fixture.deploy(tmp_path, bad)
+    assert (result.code, result.kind) == (1, "RevertedError")
+    assert "the gate refuses" in result.error
+    assert "against 0 of 300" in result.stderr
+    assert "errors: fail" in result.stderr
+    assert not any(step["step"] == "PointTraffic" for step in result.document["steps"])
     assert fixture.live == before
     page = tmp_path / "report.html"
-    report = fixture.ship("report", NAME, "--out", str(page)).must().document
+    report = fixture.ship("report", NAME, "--out", str(page)).expect_success().document
     assert (report["outcome"], report["verdicts"][0]["outcome"]) == ("reverted", "fail")
     text = page.read_text()
     assert "the gate refuses" in text
     assert "<svg" in text
 
 
-def test_sixty_milliseconds_more_are_held_where_the_policy_says_so(
+def test_release_that_is_60_ms_slower_is_held_if_the_policy_says_hold(
     fixture: Fixture, tmp_path: Path
 ) -> None:
     before = fixture.live
     slow = (
         f'[services.{NAME}.env]\nFIXTURE_SLOW_MS = "60"\n[services.{NAME}.gate]\non_slower = "hold"'
     )
-    ended = fixture.deploy(tmp_path, slow)
-    assert ended.code == 4
-    assert "latency: median" in ended.error
-    assert (ended.document["outcome"], ended.document["previous"]) == ("held", before)
-    release = ended.document["release"]
-    assert "./ship promote --" in ended.hint
-    assert f" {NAME} --release {release}" in ended.hint
+    result = fixture.deploy(tmp_path, slow)
+    assert result.code == 4
+    assert "latency: median" in result.error
+    assert (result.document["outcome"], result.document["previous"]) == ("held", before)
+    release = result.document["release"]
+    assert "./ship promote --" in result.hint
+    assert f" {NAME} --release {release}" in result.hint
     assert fixture.live == before
-    fixture.ship("abort", NAME, "--release", release).must()
+    fixture.ship("abort", NAME, "--release", release).expect_success()
 
 
-def test_a_healthy_canary_passes_three_judgements_and_its_trace_is_left(
+def test_healthy_canary_passes_three_analyses_and_leaves_a_trace(
     fixture: Fixture, tmp_path: Path
 ) -> None:
-    well = f'[services.{NAME}.env]\nLOG_LEVEL = "error"'
-    ended = fixture.deploy(tmp_path, well, "--canary", "20%").must()
-    assert ended.document["outcome"] == "live"
-    report = fixture.ship("report", NAME, "--out", str(tmp_path / "r.html")).must().document
-    assert [each["stage"] for each in report["verdicts"]] == ["trial", "canary", "users"]
-    assert {each["outcome"] for each in report["verdicts"]} == {"pass"}
+    harmless = f'[services.{NAME}.env]\nLOG_LEVEL = "error"'
+    result = fixture.deploy(tmp_path, harmless, "--canary", "20%").expect_success()
+    assert result.document["outcome"] == "live"
+    report = (
+        fixture.ship("report", NAME, "--out", str(tmp_path / "r.html")).expect_success().document
+    )
+    assert [verdict["stage"] for verdict in report["verdicts"]] == ["trial", "canary", "users"]
+    assert {verdict["outcome"] for verdict in report["verdicts"]} == {"pass"}
     traces = sorted((fixture.ship.root / "dist" / "deploys").glob(f"*-{NAME}-*.otlp.json"))
     spans = json.loads(traces[-1].read_text())["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert spans[0]["name"] == f"deploy {NAME}"
-    assert {"JudgeRelease", "ShareTraffic", "PointTraffic"} <= {each["name"] for each in spans}
+    assert {"AnalyseRelease", "ShareTraffic", "PointTraffic"} <= {span["name"] for span in spans}

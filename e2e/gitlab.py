@@ -1,6 +1,6 @@
-"""An emulator of GitLab's runner over a clone, and the other tools that look at a pipeline; never a real GitLab.
+"""Runs a pipeline's jobs with an emulator of GitLab's runner and checks the pipeline's files.
 
-What it doesn't reproduce stands in docs/gitlab.md.
+docs/gitlab.md lists what the emulator doesn't reproduce.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from e2e.stack import Clone, checkout
+from e2e.live_sandbox import Clone, checkout
 
-HOW = ("--force-shell-executor", "--concurrency", "1")
+OPTIONS = ("--force-shell-executor", "--concurrency", "1")
 HEADER = "name;stage;when;"
 
 
 @cache
 def tools() -> Mapping[str, Sequence[str]]:
-    """How to start each of the tools that the set-up brought, by name."""
+    """Returns the command line of each tool for pipelines that the set-up installed, by name."""
     argv = ["python3", str(checkout() / "libs" / "toolchain"), "pipeline-tools"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_plain())
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_clean_environ())
     assert done.returncode == 0, done.stderr
     found: Mapping[str, Sequence[str]] = json.loads(done.stdout)
     return found
 
 
 @dataclass(frozen=True)
-class Ran:
-    """How a run of the emulator ended, and what it and its jobs wrote."""
+class EmulatorRun:
+    """The exit code of a run of the emulator, and the output of the run and its jobs."""
 
     code: int
-    said: str
+    output: str
 
 
 @dataclass(frozen=True)
-class Gitlab:
-    """A project of GitLab's: a clone with an origin whose default branch is main."""
+class GitlabProject:
+    """A clone that looks like a checkout of a GitLab project: it has an origin whose default branch is main."""
 
     clone: Clone
 
     @classmethod
-    def over(cls, clone: Clone) -> Gitlab:
-        """Makes a clone look as GitLab's runner leaves one."""
+    def over(cls, clone: Clone) -> GitlabProject:
+        """Gives a clone the branch and the origin that GitLab's runner gives one."""
         git = ["git", "-C", str(clone.root)]
         for words in (
             ["checkout", "-q", "-B", "main"],
@@ -58,17 +58,17 @@ class Gitlab:
             subprocess.run([*git, *words], check=True)
         return cls(clone)
 
-    def pushed(self) -> Gitlab:
-        """Tells the clone that its origin has what is committed."""
+    def pushed(self) -> GitlabProject:
+        """Records in the clone that its origin has the last commit; returns itself."""
         git = ["git", "-C", str(self.clone.root)]
         subprocess.run([*git, "update-ref", "refs/remotes/origin/main", "HEAD"], check=True)
         return self
 
     def jobs(self, variables: Mapping[str, str], file: str = ".gitlab-ci.yml") -> list[str]:
-        """The jobs that a pipeline with these variables has, as `stage: name (when)`, in order."""
-        ran = self.run("--list-csv", "--file", file, variables=variables)
-        assert ran.code == 0, ran.said
-        lines = ran.said.splitlines()
+        """Returns the jobs of a pipeline with these variables, in order, as `stage: name (when)`."""
+        run = self.run("--list-csv", "--file", file, variables=variables)
+        assert run.code == 0, run.output
+        lines = run.output.splitlines()
         start = next(at for at, line in enumerate(lines) if line.startswith(HEADER))
         return [
             f"{row['stage']}: {row['name']}"
@@ -76,19 +76,17 @@ class Gitlab:
             for row in csv.DictReader(lines[start:], delimiter=";")
         ]
 
-    def run(self, *words: str, variables: Mapping[str, str], within_s: float = 600) -> Ran:
-        """Runs the emulator; "" unsets a variable. Every job is a process of this machine's shell.
+    def run(self, *words: str, variables: Mapping[str, str], within_s: float = 600) -> EmulatorRun:
+        """Runs the emulator; an empty value unsets a variable. Each job is a process of this machine's shell.
 
-        One at a time: they share one checkout and its Pants daemon, where a runner gives each its own.
+        Jobs run one at a time, since they share one checkout and its Pants daemon. A runner gives each job its own.
         """
         known = ["--ignore-predefined-vars", ",".join(variables)]
-        given = [
-            each
-            for name, value in variables.items()
-            for each in (("--variable", f"{name}={value}") if value else ("--unset-variable", name))
-        ]
+        given: list[str] = []
+        for name, value in variables.items():
+            given += ["--variable", f"{name}={value}"] if value else ["--unset-variable", name]
         done = subprocess.run(
-            [*tools()["gitlab-ci-local"], *HOW, *words, *known, *given],
+            [*tools()["gitlab-ci-local"], *OPTIONS, *words, *known, *given],
             cwd=self.clone.root,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -96,13 +94,13 @@ class Gitlab:
             text=True,
             check=False,
             timeout=within_s,
-            env=_plain() | {"NO_COLOR": "1", "FORCE_COLOR": "0"},
+            env=_clean_environ() | {"NO_COLOR": "1", "FORCE_COLOR": "0"},
         )
-        return Ran(done.returncode, done.stdout)
+        return EmulatorRun(done.returncode, done.stdout)
 
 
-def _plain() -> dict[str, str]:
-    """The caller's environment without what leads a Python or a pipeline astray."""
+def _clean_environ() -> dict[str, str]:
+    """Returns the caller's environment without the variables that change how Python or a pipeline runs."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -110,15 +108,15 @@ def _plain() -> dict[str, str]:
     }
 
 
-def files(root: Path) -> list[Path]:
-    """The pipeline's own files."""
+def pipeline_files(root: Path) -> list[Path]:
+    """Returns the committed files of the pipeline."""
     return [root / ".gitlab-ci.yml", *sorted((root / ".gitlab" / "ci").glob("*.yml"))]
 
 
-def scripts(text: str) -> Iterator[str]:
-    """Yields every line that a shell is given, of the files here and of those that `ship pipeline` writes.
+def script_lines(text: str) -> Iterator[str]:
+    """Yields the shell lines of a pipeline file, committed or written by `ship pipeline`.
 
-    Raises AssertionError for a script in another form, which would go unchecked.
+    Raises AssertionError for a script in another form, which would otherwise go unchecked.
     """
     lines = iter(text.splitlines())
     for line in lines:
@@ -135,28 +133,28 @@ def scripts(text: str) -> Iterator[str]:
         assert not following.startswith("    - "), f"two commands in one job: {following}"
 
 
-def job_of(text: str, name: str) -> Mapping[str, Any]:
-    """The plain values of a job that `ship pipeline` wrote: one a line, as JSON."""
+def parse_job(text: str, name: str) -> Mapping[str, Any]:
+    """Returns the scalar values of a job that `ship pipeline` wrote, which stand one per line as JSON."""
     _, found, rest = text.partition(f"\n{json.dumps(name)}:\n")
     assert found, f"there is no job {name}"
     lines = rest.partition('\n"')[0].splitlines()
-    parted = [
+    items = [
         line.strip().partition(": ") for line in lines if line.startswith("  ") and line[2] != " "
     ]
-    return {key: json.loads(value) for key, _, value in parted if value}
+    return {key: json.loads(value) for key, _, value in items if value}
 
 
 def shellcheck(line: str) -> str:
-    """What ShellCheck says of a line, "" for nothing."""
+    """Returns ShellCheck's complaints about a line; empty if there are none."""
     argv = [*tools()["shellcheck"], "--shell=sh", "--severity=style", "--format=gcc", "-"]
     done = subprocess.run(argv, input=line + "\n", capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 
 def schema_problems(paths: Sequence[Path]) -> str:
-    """What GitLab's own schema says of files, "" for nothing."""
+    """Checks files against GitLab's schema; returns the problems, empty if there are none."""
     argv = [*tools()["check-jsonschema"], "--builtin-schema", "vendor.gitlab-ci"]
     argv += ["--data-transform", "gitlab-ci", *map(str, paths)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_plain())
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_clean_environ())
     print(done.stdout, done.stderr, file=sys.stderr)
     return "" if done.returncode == 0 else done.stdout

@@ -1,4 +1,4 @@
-"""What an image depends on, shown on a real engine, a real build and a real registry."""
+"""Builds and publishes images with a real engine and a real registry: what an image depends on, and what it has."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from deploy.core.config import Registry
 from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
 from deploy.run.images import BuildContext, build, publish, smoke_test
-from e2e.stack import Clone, checkout
+from e2e.live_sandbox import Clone, checkout
 from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
 ACCOUNT = "123456789012"
-PASSWORD = f"{ACCOUNT}-auth-token"  # what moto gives
+PASSWORD = f"{ACCOUNT}-auth-token"  # the password in moto's tokens
 BASE_LIMIT_MB = 60
 APP_LIMIT_MB = 25
 
@@ -48,15 +48,15 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="module")
 def bases(engine: Engine) -> Bases:
-    """The bases of the checkout under test, from the tool cache where they are there."""
+    """The base images of the checkout under test, from the tool cache if it has them."""
     cache = find_paths(os.environ).cache
     recipes = checkout() / "deploy" / "base"
     return Bases(recipes, cache, engine, print, mirror=mirror(os.environ))
 
 
 @dataclass(frozen=True)
-class Shop:
-    """A clone with what builds its image, which remembers nothing of other clones."""
+class BuildClone:
+    """A clone of the checkout and all that builds its image, with a build memory of its own."""
 
     clone: Clone
     workshop: BuildContext
@@ -66,23 +66,25 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(engine: Engine, bases: Bases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def build_clone(
+    engine: Engine, bases: Bases, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BuildClone]:
     folder = tmp_path_factory.mktemp("one")
     clone = Clone.of(checkout(), folder / "clone")
-    yield _shop(clone, engine, bases, folder)
-    _end_daemon(clone)
+    yield _build_clone(clone, engine, bases, folder)
+    _stop_daemon(clone)
 
 
-def _end_daemon(clone: Clone) -> None:
-    """Pants' daemon ends by itself when its notes are gone."""
+def _stop_daemon(clone: Clone) -> None:
+    """Removes the files of the clone's Pants daemon, which makes it exit."""
     shutil.rmtree(clone.root / ".pids", ignore_errors=True)
 
 
-def _shop(clone: Clone, engine: Engine, bases: Bases, notes: Path) -> Shop:
+def _build_clone(clone: Clone, engine: Engine, bases: Bases, folder: Path) -> BuildClone:
     workshop = BuildContext(
         packager=Pants(clone.root),
         history=GitHistory(clone.root),
-        memory=FileMemory(notes / "memory"),
+        memory=FileMemory(folder / "memory"),
         engine=engine,
         probe=HttpProbe(),
         clock=SystemClock(),
@@ -90,12 +92,12 @@ def _shop(clone: Clone, engine: Engine, bases: Bases, notes: Path) -> Shop:
         ensure_base=lambda: bases.ensure("python"),
         try_out=smoke_test,
     )
-    return Shop(clone, workshop)
+    return BuildClone(clone, workshop)
 
 
 @pytest.fixture(scope="module")
-def image(shop: Shop) -> BuiltImage:
-    return shop.build()
+def image(build_clone: BuildClone) -> BuiltImage:
+    return build_clone.build()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def moto() -> Iterator[str]:
 
 @pytest.fixture
 def ecr(moto: str, tmp_path: Path) -> Registry:
-    """A control plane to log in at; where the registry itself is comes with `push_via`."""
+    """Settings of a registry whose logins go to moto. Tests set the address of the registry, `push_via`."""
     credentials = tmp_path / "credentials"
     credentials.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
     return Registry(ACCOUNT, "us-east-1", moto, credentials=str(credentials))
@@ -118,7 +120,7 @@ def ecr(moto: str, tmp_path: Path) -> Registry:
 
 @contextmanager
 def _serving(image: str, password: str) -> Iterator[str]:
-    """Yields the address of a registry of its own that takes user AWS with this password."""
+    """Starts a registry that accepts user AWS with this password; yields its address."""
     users = f"AWS:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()}\n"
     free_port: Any = {"5000/tcp": ("127.0.0.1", None)}
     container = docker.from_env().containers.create(
@@ -161,7 +163,7 @@ def _await_status(url: str, status: int) -> None:
 
 @pytest.fixture
 def uncached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Has every `docker build` of Pants start from nothing."""
+    """Makes every `docker build` of Pants ignore Docker's build cache."""
     real = shutil.which("docker")
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
@@ -170,27 +172,27 @@ def uncached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         f'exec {real} "$@"\n'
     )
     program.chmod(0o755)
-    # Not on the PATH, which is part of what Pants keeps results by.
+    # Not through PATH, which is part of Pants' cache keys.
     monkeypatch.setenv("PANTS_DOCKER_EXECUTABLE_SEARCH_PATHS", f"['{program.parent}', '<PATH>']")
 
 
 @pytest.mark.usefixtures("uncached")
-def test_the_same_commit_in_another_folder_is_the_same_image_in_any_registry(
-    shop: Shop,
+def test_same_commit_in_another_folder_gives_the_same_image_in_any_registry(
+    build_clone: BuildClone,
     image: BuiltImage,
     engine: Engine,
     bases: Bases,
     ecr: Registry,
     tmp_path: Path,
 ) -> None:
-    other = Clone.of(shop.clone.root, tmp_path / "another clone")
-    # `Clone.of` commits once more, without a change.
+    other = Clone.of(build_clone.clone.root, tmp_path / "another clone")
+    # `Clone.of` has added an empty commit.
     try:
-        assert _shop(other, engine, bases, tmp_path).build() == image
+        assert _build_clone(other, engine, bases, tmp_path).build() == image
     finally:
-        _end_daemon(other)
+        _stop_daemon(other)
     published = []
-    for _ in range(2):  # each knows nothing of the other
+    for _ in range(2):  # two independent registries
         with _serving(bases.ensure("registry"), PASSWORD) as address:
             registry = EcrRegistry(replace(ecr, push_via=address))
             published.append(publish(image, engine, registry, print))
@@ -200,32 +202,34 @@ def test_the_same_commit_in_another_folder_is_the_same_image_in_any_registry(
     assert one.startswith(f"{registry.name}/app@sha256:")
 
 
-def test_a_commit_of_documents_is_the_same_image(shop: Shop, image: BuiltImage) -> None:
-    (shop.clone.root / "docs" / "note.md").write_text("A note.\n")
-    shop.clone.commit("Note something")
-    assert shop.build() == image
+def test_commit_of_documentation_gives_the_same_image(
+    build_clone: BuildClone, image: BuiltImage
+) -> None:
+    (build_clone.clone.root / "docs" / "note.md").write_text("A note.\n")
+    build_clone.clone.commit("Note something")
+    assert build_clone.build() == image
 
 
-def test_a_change_of_an_input_is_another_image(shop: Shop, image: BuiltImage) -> None:
-    page = shop.clone.root / "services" / "app" / "templates" / "home.html"
+def test_change_of_an_input_gives_another_image(build_clone: BuildClone, image: BuiltImage) -> None:
+    page = build_clone.clone.root / "services" / "app" / "templates" / "home.html"
     page.write_text(page.read_text() + "<!-- changed -->\n")
     try:
-        changed = shop.build()
+        changed = build_clone.build()
         assert changed.id != image.id
         assert changed.revision == f"{image.revision}-dirty"
     finally:
-        shop.clone.restore()
+        build_clone.clone.restore()
 
 
-def test_an_image_tells_its_revision_and_runs_without_rights(image: BuiltImage) -> None:
+def test_image_has_its_revision_as_label_and_runs_without_privileges(image: BuiltImage) -> None:
     client = docker.from_env()
-    told = client.images.get(image.reference)
-    labels = told.attrs["Config"]["Labels"]
-    assert told.id == image.id
-    assert told.attrs["Config"]["User"] == "10001:10001"
+    loaded = client.images.get(image.reference)
+    labels = loaded.attrs["Config"]["Labels"]
+    assert loaded.id == image.id
+    assert loaded.attrs["Config"]["User"] == "10001:10001"
     assert labels["org.opencontainers.image.revision"] == image.revision
-    assert labels["org.opencontainers.image.created"] == told.attrs["Created"]
-    said = client.containers.run(
+    assert labels["org.opencontainers.image.created"] == loaded.attrs["Created"]
+    output = client.containers.run(
         image.reference,
         [
             "python",
@@ -235,16 +239,16 @@ def test_an_image_tells_its_revision_and_runs_without_rights(image: BuiltImage) 
         read_only=True,
         remove=True,
     )
-    assert said.decode().strip() == "10001 []"
+    assert output.decode().strip() == "10001 []"
 
 
-def test_an_image_stays_small(image: BuiltImage, engine: Engine, bases: Bases) -> None:
+def test_image_stays_within_its_size_limit(image: BuiltImage, engine: Engine, bases: Bases) -> None:
     base = engine.size_bytes(bases.ensure("python"))
     assert base < BASE_LIMIT_MB * 1e6
     assert image.size_bytes - base < APP_LIMIT_MB * 1e6
 
 
-def test_a_wrong_password_publishes_nothing(
+def test_publish_with_a_wrong_password_is_refused_and_leaves_no_tag(
     image: BuiltImage, engine: Engine, bases: Bases, ecr: Registry
 ) -> None:
     with (
@@ -259,8 +263,8 @@ def _tags(image: BuiltImage) -> list[str]:
     return list(docker.from_env().images.get(image.reference).tags)
 
 
-class NoEngine:
-    """Takes archives and keeps their bytes, so that every base is built."""
+class RecordingEngine:
+    """An engine that has no image and keeps the archives it is given, so that every base is built."""
 
     def __init__(self) -> None:
         self.loaded: list[bytes] = []
@@ -272,10 +276,10 @@ class NoEngine:
         self.loaded.append(archive.read())
 
 
-def test_a_base_built_twice_is_equal_whatever_the_cache_holds(tmp_path: Path) -> None:
-    engine, recipes = NoEngine(), checkout() / "deploy" / "base"
-    for holds in ("nothing", "the packages of the first time"):
-        assert (tmp_path / "packages").exists() == (holds != "nothing")
+def test_base_image_is_the_same_with_an_empty_and_a_filled_package_cache(tmp_path: Path) -> None:
+    engine, recipes = RecordingEngine(), checkout() / "deploy" / "base"
+    for cached in (False, True):
+        assert (tmp_path / "packages").exists() == cached
         Bases(recipes, tmp_path, engine, print, mirror=mirror(os.environ)).ensure("edge")
     one, two = engine.loaded
     assert one == two

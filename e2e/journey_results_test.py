@@ -1,4 +1,4 @@
-"""What a run tells, and that a red one leaves the last success alone, at a real Pushgateway."""
+"""Pushes results of journeys to a real Pushgateway and reads its metrics."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from urllib.request import urlopen
 import pytest
 
 from e2e.journey_results import (
-    MOST_JOURNEYS,
-    Results,
+    MAX_JOURNEYS,
+    JourneyResults,
     push,
 )
 from e2e.ship import until
 from observability.promtool import program
 
 
-def run(*outcomes: bool) -> Results:
-    results = Results()
+def run(*outcomes: bool) -> JourneyResults:
+    results = JourneyResults()
     for number, passed in enumerate(outcomes):
-        results.take(f"test_walk_{number}[phone]", passed=passed, seconds=1.5, steps=3)
-    results.vitals.take("/", "lcp", 0.4)
-    results.vitals.take("/", "lcp", 0.2)
-    results.vitals.take("/secret/17", "cls", 0.01)
+        results.add(f"test_walk_{number}[phone]", passed=passed, seconds=1.5, steps=3)
+    results.vitals.add("/", "lcp", 0.4)
+    results.vitals.add("/", "lcp", 0.2)
+    results.vitals.add("/secret/17", "cls", 0.01)
     return results
 
 
@@ -61,12 +61,12 @@ def samples(url: str) -> dict[str, float]:
     }
 
 
-def told(url: str) -> dict[str, str]:
+def settings(url: str) -> dict[str, str]:
     return {"SHIP_E2E_PUSHGATEWAY": url, "SHIP_E2E_ENVIRONMENT": "blue"}
 
 
-def test_a_run_is_told_by_suite_and_environment(gateway: str) -> None:
-    assert push(run(True, True), "journeys", told(gateway)) == ""
+def test_results_are_grouped_by_suite_and_environment(gateway: str) -> None:
+    assert push(run(True, True), "journeys", settings(gateway)) is None
     found = samples(gateway)
     group = 'environment="blue",instance="",job="e2e"'
     assert found[f'e2e_journeys{{{group},suite="journeys"}}'] == 2
@@ -75,9 +75,9 @@ def test_a_run_is_told_by_suite_and_environment(gateway: str) -> None:
     assert found[f'e2e_layout_shift{{{group},page="other",suite="journeys"}}'] == 0.01
 
 
-def test_a_red_run_leaves_the_last_success_alone(gateway: str) -> None:
+def test_failed_run_keeps_the_time_of_the_last_success(gateway: str) -> None:
     group = 'environment="red",instance="",job="e2e",suite="journeys"'
-    environ = told(gateway) | {"SHIP_E2E_ENVIRONMENT": "red"}
+    environ = settings(gateway) | {"SHIP_E2E_ENVIRONMENT": "red"}
     push(run(True), "journeys", environ)
     before = samples(gateway)[f"e2e_last_success_timestamp_seconds{{{group}}}"]
     push(run(True, False), "journeys", environ)
@@ -87,23 +87,27 @@ def test_a_red_run_leaves_the_last_success_alone(gateway: str) -> None:
     assert after[f"e2e_last_run_timestamp_seconds{{{group}}}"] > before
 
 
-def test_nobody_who_listens_is_told_and_fails_nothing() -> None:
+def test_push_without_a_gateway_returns_the_problem() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    assert "refused" in push(run(True), "journeys", told(nobody))
-    assert "should start with" in push(run(True), "journeys", told("nonsense"))
-    assert push(run(True), "journeys", {}) == ""
+        closed = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    refused = push(run(True), "journeys", settings(closed))
+    assert refused is not None
+    assert "refused" in refused
+    wrong = push(run(True), "journeys", settings("nonsense"))
+    assert wrong is not None
+    assert "should start with" in wrong
+    assert push(run(True), "journeys", {}) is None
 
 
-def test_labels_are_few_whatever_runs() -> None:
-    results = run(*[True] * (MOST_JOURNEYS + 20))
-    assert len(results.journeys) == MOST_JOURNEYS + 1
-    assert 'journey="other"' in results.exposition(now=1.0)
+def test_journeys_beyond_the_limit_share_one_label() -> None:
+    results = run(*[True] * (MAX_JOURNEYS + 20))
+    assert len(results.journeys) == MAX_JOURNEYS + 1
+    assert 'journey="other"' in results.render_metrics(now=1.0)
 
 
-def test_variants_are_one_journey_that_fails_if_one_does() -> None:
-    results = Results()
+def test_variants_are_one_journey_that_fails_if_one_variant_fails() -> None:
+    results = JourneyResults()
     for variant, passed in (("phone", True), ("desktop", False)):
-        results.take(f"test_walk[{variant}]", passed=passed, seconds=1.0, steps=1)
+        results.add(f"test_walk[{variant}]", passed=passed, seconds=1.0, steps=1)
     (journey,) = results.journeys.values()
     assert (journey.passed, journey.seconds, journey.steps) == (False, 2.0, 2)

@@ -1,4 +1,4 @@
-"""What users do, in a real browser, against any environment: SHIP_E2E_URL names it, else a stack is made."""
+"""Browser journeys: what users do on the app's pages, against SHIP_E2E_URL or else a new sandbox."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
-from e2e.browser_log import MARKS, Witness
-from e2e.loadgen.load import replicas_seen
+from e2e.browser_log import EDGE_HEADERS, BrowserLog
+from e2e.loadgen.replicas import find_replicas
 from e2e.pages import AnyPage, HomePage, InfoPage, MonitorPage
 from e2e.target import Target
 
@@ -25,20 +25,20 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 on_a_phone = pytest.mark.parametrize("context", [pytest.param(PHONE, id="phone")], indirect=True)
 
 
-def test_a_visitor_walks_through_all_pages(page: Page, target: Target) -> None:
+def test_visitor_reaches_all_pages_by_the_navigation(page: Page, target: Target) -> None:
     home, info, monitor = HomePage(page), InfoPage(page), MonitorPage(page)
     home.open()
     assert home.current == "Home"
-    for each, name, heading in ((info, "System", "System"), (monitor, "Monitor", "Live monitor")):
-        each.follow(name)
-        expect(each.heading).to_have_text(heading)
-        assert page.url == target.url + each.path
-        assert each.current == name
+    for shown, name, heading in ((info, "System", "System"), (monitor, "Monitor", "Live monitor")):
+        shown.follow(name)
+        expect(shown.heading).to_have_text(heading)
+        assert page.url == target.url + shown.path
+        assert shown.current == name
     home.follow("Home")
     expect(page).to_have_title(re.compile("^Home"))
 
 
-def test_every_address_for_programs_answers_json(page: Page, target: Target) -> None:
+def test_every_listed_api_path_answers_json(page: Page, target: Target) -> None:
     home = HomePage(page)
     home.open()
     routes = home.routes()
@@ -53,7 +53,7 @@ def test_every_address_for_programs_answers_json(page: Page, target: Target) -> 
     assert {"pid", "name", "memory_percent", "num_threads", "cpu_times"} <= set(process)
 
 
-def test_the_system_page_says_what_runs_and_on_what(page: Page, target: Target) -> None:
+def test_system_page_shows_release_and_machine(page: Page, target: Target) -> None:
     info = InfoPage(page)
     info.open()
     release = info.facts("Release")
@@ -65,45 +65,45 @@ def test_the_system_page_says_what_runs_and_on_what(page: Page, target: Target) 
     expect(info.interfaces.filter(has_text="127.0.0.1")).to_have_count(1)
 
 
-def test_the_monitor_moves(page: Page) -> None:
+def test_monitor_updates_its_values(page: Page) -> None:
     monitor = MonitorPage(page)
     monitor.open()
     expect(monitor.state).to_have_text("Live")
     monitor.set_interval(-1)
     expect(monitor.rows.first).to_be_visible()
     expect(monitor.gauge("CPU")).to_have_attribute("aria-valuetext", re.compile(r"^\d+ percent$"))
-    before, cells = monitor.readings(), monitor.cells("CPU time")
+    before, cells_before = monitor.readings(), monitor.cells("CPU time")
     expect(monitor.updates).to_have_text(re.compile(r"^([4-9]|\d\d)$"))
     _until(lambda: monitor.readings()["sampled_at"] != before["sampled_at"])
-    moved = {"cpu", "net_sent", "net_recv", "disk_write", "disk_read", "mem"}
-    _until(lambda: any(monitor.readings()[name] != before[name] for name in moved))
-    _until(lambda: monitor.cells("CPU time") != cells)
+    changing = {"cpu", "net_sent", "net_recv", "disk_write", "disk_read", "mem"}
+    _until(lambda: any(monitor.readings()[name] != before[name] for name in changing))
+    _until(lambda: monitor.cells("CPU time") != cells_before)
 
 
-def test_the_slider_sets_the_time_between_updates(page: Page) -> None:
+def test_slider_sets_the_interval_between_updates(page: Page) -> None:
     page.clock.install()
-    asked: list[str] = []
+    polls: list[str] = []
     page.on(
         "request",
-        lambda request: asked.append(request.url) if "/api/monitor" in request.url else None,
+        lambda request: polls.append(request.url) if "/api/monitor" in request.url else None,
     )
     monitor = MonitorPage(page)
     monitor.open()
     expect(monitor.updates).to_have_text("1")
-    page.clock.pause_at(time.time() + 3600)  # from here on time passes only as told
+    page.clock.pause_at(time.time() + 3600)  # from here on only `run_for` moves the clock
     monitor.set_interval(3)
     expect(monitor.interval).to_have_text("5 s")
     expect(monitor.slider).to_have_attribute("aria-valuetext", "5 seconds")
     for _ in range(2):
-        shown, before = monitor.updates.inner_text(), len(asked)
+        shown, before = monitor.updates.inner_text(), len(polls)
         page.clock.run_for(4_900)
-        assert len(asked) == before
+        assert len(polls) == before
         page.clock.run_for(200)
         expect(monitor.updates).not_to_have_text(shown)
-        assert len(asked) == before + 1
+        assert len(polls) == before + 1
 
 
-def test_a_paused_monitor_stands_still_and_goes_on(page: Page) -> None:
+def test_monitor_can_be_paused_and_resumed(page: Page) -> None:
     monitor = MonitorPage(page)
     monitor.open()
     expect(monitor.state).to_have_text("Live")
@@ -114,7 +114,7 @@ def test_a_paused_monitor_stands_still_and_goes_on(page: Page) -> None:
     expect(monitor.state).to_have_text("Live")
 
 
-def test_the_table_sorts_by_mouse_and_by_keyboard(page: Page) -> None:
+def test_table_sorts_by_mouse_and_by_keyboard(page: Page) -> None:
     monitor = MonitorPage(page)
     monitor.open()
     expect(monitor.rows.first).to_be_visible()
@@ -123,21 +123,21 @@ def test_the_table_sorts_by_mouse_and_by_keyboard(page: Page) -> None:
     pid, name = monitor.column("PID"), monitor.column("Name")
     pid.button.click()
     expect(pid.heading).to_have_attribute("aria-sort", "ascending")
-    assert monitor.column("Memory").order == ""
-    pids = [int(each) for each in monitor.cells("PID")]
+    assert monitor.column("Memory").order is None
+    pids = [int(text) for text in monitor.cells("PID")]
     assert pids == sorted(pids)
     pid.button.press("Enter")
     expect(pid.heading).to_have_attribute("aria-sort", "descending")
-    assert [int(each) for each in monitor.cells("PID")] == pids[::-1]
+    assert [int(text) for text in monitor.cells("PID")] == pids[::-1]
     page.keyboard.press("Tab")
     expect(name.button).to_be_focused()
     page.keyboard.press("Space")
     expect(name.heading).to_have_attribute("aria-sort", "ascending")
-    names = [each.lower() for each in monitor.cells("Name")]
+    names = [text.lower() for text in monitor.cells("Name")]
     assert names[0] <= names[-1]
 
 
-def test_the_table_is_filtered_by_what_is_typed(page: Page) -> None:
+def test_table_is_filtered_by_typed_text(page: Page) -> None:
     monitor = MonitorPage(page)
     monitor.open()
     expect(monitor.rows.first).to_be_visible()
@@ -145,23 +145,23 @@ def test_the_table_is_filtered_by_what_is_typed(page: Page) -> None:
     pid = monitor.cells("PID")[0]
     monitor.filter.fill(pid)
     expect(monitor.rows).to_have_count(1)
-    monitor.filter.fill("no process bears this name")
+    monitor.filter.fill("no process has this name")
     expect(monitor.rows).to_have_count(0)
 
 
-def test_the_release_and_every_replica_are_seen(
-    page: Page, target: Target, witness: Witness
+def test_every_replica_serves_and_all_pages_show_one_release(
+    page: Page, target: Target, browser_log: BrowserLog
 ) -> None:
-    seen = replicas_seen(target.url, wanted=target.replicas)
-    assert len(seen) >= target.replicas
+    replicas = find_replicas(target.url, count=target.replicas)
+    assert len(replicas) >= target.replicas
     releases = set()
-    for path, heading in (("/", HomePage), ("/info", InfoPage), ("/monitor", MonitorPage)):
-        shown: AnyPage = heading(page)
+    for path, page_class in (("/", HomePage), ("/info", InfoPage), ("/monitor", MonitorPage)):
+        shown: AnyPage = page_class(page)
         shown.open()
         assert page.url == target.url + path
-        assert shown.replica in seen
+        assert shown.replica in replicas
         releases.add(shown.release)
-    assert len(releases | witness.releases) == 1
+    assert len(releases | browser_log.releases) == 1
     if target.release:
         assert releases == {target.release}
     version = page.request.get("/version").json()
@@ -182,24 +182,24 @@ def test_the_release_and_every_replica_are_seen(
         "/nowhere",
     ],
 )
-def test_every_answer_says_who_gave_it(target: Target, path: str) -> None:
+def test_every_response_has_the_headers_of_the_edge(target: Target, path: str) -> None:
     status, headers, _ = _get(target, path, {"X-Request-Id": "journey-0123456789abcdef"})
     assert status == (404 if path == "/nowhere" else 200)
-    assert not [name for name in MARKS if not headers.get(name)]
+    assert not [name for name in EDGE_HEADERS if not headers.get(name)]
     assert headers["x-request-id"] == "journey-0123456789abcdef"
-    _, others, _ = _get(target, path, {})
-    assert re.fullmatch(r"[\w.-]{8,64}", others["x-request-id"])
+    _, generated, _ = _get(target, path, {})
+    assert re.fullmatch(r"[\w.-]{8,64}", generated["x-request-id"])
 
 
-def test_the_edge_publishes_no_metrics(target: Target) -> None:
+def test_edge_does_not_serve_metrics(target: Target) -> None:
     for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics"):
         status, _, body = _get(target, path, {})
         assert status == 404, path
         assert "# HELP" not in body
 
 
-def test_a_page_that_is_not_there_says_so(page: Page, witness: Witness) -> None:
-    witness.expected_statuses.add(404)
+def test_missing_page_is_a_404_with_a_link_home(page: Page, browser_log: BrowserLog) -> None:
+    browser_log.expected_statuses.add(404)
     page.goto("/nowhere")
     expect(page.get_by_role("heading", level=1)).to_have_text("Not Found")
     page.get_by_role("link", name="Go to the home page").click()
@@ -207,11 +207,11 @@ def test_a_page_that_is_not_there_says_so(page: Page, witness: Witness) -> None:
 
 
 @on_a_phone
-def test_it_works_on_a_phone(page: Page) -> None:
+def test_pages_work_on_a_phone(page: Page) -> None:
     home, info, monitor = HomePage(page), InfoPage(page), MonitorPage(page)
-    for each in (home, info, monitor):
-        each.open()
-        assert each.overflow <= 0, each.path
+    for shown in (home, info, monitor):
+        shown.open()
+        assert shown.overflow <= 0, shown.path
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Monitor").tap()
     expect(monitor.state).to_have_text("Live")
     monitor.column("PID").button.tap()
@@ -219,8 +219,10 @@ def test_it_works_on_a_phone(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/info", "/monitor", "/nowhere"])
-def test_nobody_is_shut_out(page: Page, witness: Witness, path: str) -> None:
-    witness.expected_statuses.add(404)
+def test_pages_have_no_accessibility_violations(
+    page: Page, browser_log: BrowserLog, path: str
+) -> None:
+    browser_log.expected_statuses.add(404)
     page.goto(path)
     if path == "/monitor":
         expect(MonitorPage(page).rows.first).to_be_visible()
@@ -232,7 +234,7 @@ def test_nobody_is_shut_out(page: Page, witness: Witness, path: str) -> None:
             assert _violations(page) == [], f"{path} {width} pixels wide, {scheme}"
 
 
-def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
+def test_first_tab_stop_skips_to_the_content(page: Page) -> None:
     HomePage(page).open()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -252,9 +254,9 @@ def _violations(page: Page) -> list[str]:
         "axe.run({resultTypes: ['violations']}).then((result) => result.violations)"
     )
     return [
-        f"{each['id']}: {node['html']} {node['failureSummary']}"
-        for each in found
-        for node in each["nodes"]
+        f"{violation['id']}: {node['html']} {node['failureSummary']}"
+        for violation in found
+        for node in violation["nodes"]
     ]
 
 

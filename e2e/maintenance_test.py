@@ -1,4 +1,4 @@
-"""A service closed for its users and opened again, with a release rolled out behind the closed door."""
+"""Maintenance: users get a page, requests in flight finish, and a deploy works while the service is closed."""
 
 from __future__ import annotations
 
@@ -9,53 +9,56 @@ from urllib.request import urlopen
 
 import pytest
 
-from e2e.loadgen.load import Load
+from e2e.live_sandbox import LiveSandbox
+from e2e.loadgen.process import running_gets
 from e2e.ship import until
-from e2e.stack import Stack
 
 
-def test_users_meet_a_page_requests_in_flight_finish_and_a_deploy_goes_on_behind_it(
-    stack: Stack, tmp_path: Path
+def test_maintenance_shows_a_page_and_a_deploy_works_behind_it(
+    sandbox: LiveSandbox, tmp_path: Path
 ) -> None:
-    before = stack.service()
-    with Load(stack.url, rate=30) as load:
-        until(lambda: len(load.report.answers) > 30, within_s=10)
-        closed = stack.ship("maintenance", "on", "app").must()
-        shut = time.monotonic()
-        with pytest.raises(HTTPError) as met:
-            urlopen(stack.url, timeout=5)  # noqa: S310 - our own stack
-        page = met.value.read().decode()
-        again = stack.ship("maintenance", "on", "app").must()
-        changed = stack.variant(
+    before = sandbox.service()
+    with running_gets(sandbox.url, rate=30) as load:
+        load.await_rows(31)
+        closed = sandbox.ship("maintenance", "on", "app").expect_success()
+        closed_at = time.time()
+        with pytest.raises(HTTPError) as refused:
+            urlopen(sandbox.url, timeout=5)  # noqa: S310 - our own sandbox
+        page = refused.value.read().decode()
+        again = sandbox.ship("maintenance", "on", "app").expect_success()
+        changed = sandbox.variant(
             tmp_path,
             '[services.app.env]\nLOG_LEVEL = "critical"\n[services.app.rollout]\nwatch_s = 0',
         )
-        behind = stack.ship("deploy", "app", "--image", before["image"], env=changed).must()
-        during = stack.service()
-        opening = time.monotonic()
-        opened = stack.ship("maintenance", "off", "app").must()
-        back = time.monotonic()
-        until(lambda: len(load.report.since(back).answers) > 30, within_s=10)
+        words = ("deploy", "app", "--image", before["image"])
+        deployed = sandbox.ship(*words, env=changed).expect_success()
+        during = sandbox.service()
+        opening_at = time.time()
+        opened = sandbox.ship("maintenance", "off", "app").expect_success()
+        open_at = time.time()
+        until(lambda: len(load.record.between(open_at).rows) > 30, within_s=10)
     assert (closed.document["outcome"], again.document["outcome"]) == ("closed", "unchanged")
     assert closed.document["release"] == before["release"]
-    assert met.value.code == 503
-    assert met.value.headers["Retry-After"] == "60"
-    assert met.value.headers["X-Release"] == "none"
+    assert refused.value.code == 503
+    assert refused.value.headers["Retry-After"] == "60"
+    assert refused.value.headers["X-Release"] == "none"
     assert "Back soon" in page
-    assert behind.document["outcome"] == "live"
+    assert deployed.document["outcome"] == "live"
     assert [host["maintenance"] for host in during["hosts"]] == [True]
-    assert (during["release"], during["drift"]) == (behind.document["release"], [])
+    assert (during["release"], during["drift"]) == (deployed.document["release"], [])
     assert opened.document["outcome"] == "open"
-    answers = load.report.answers
-    # Nobody is cut off: who isn't let in is told so.
-    assert {answer.status for answer in answers} == {200, 503}, str(load.report)
-    while_closed = [each for each in answers if shut <= each.due < opening]
-    assert {each.status for each in while_closed} == {503}
-    assert set(load.report.since(back).releases) == {during["release"]}
-    assert not load.report.since(back).lost, str(load.report)
+    record = load.record
+    # Every request gets a complete response: 200, or the page's 503.
+    assert {row.status for row in record.rows} == {200, 503}, str(record)
+    while_closed = record.between(closed_at, opening_at)
+    assert {row.status for row in while_closed.rows} == {503}
+    after = record.between(open_at)
+    assert set(after.releases) == {during["release"]}
+    assert not after.lost, str(after)
 
 
-def test_a_service_that_nobody_knows_can_not_be_closed(stack: Stack) -> None:
-    ended = stack.ship("maintenance", "on", "nowhere")
-    assert (ended.code, ended.kind) == (2, "UsageError")
-    assert stack.ship("maintenance", "off", "app").must().document["outcome"] == "unchanged"
+def test_maintenance_of_an_unknown_service_is_refused(sandbox: LiveSandbox) -> None:
+    result = sandbox.ship("maintenance", "on", "nowhere")
+    assert (result.code, result.kind) == (2, "UsageError")
+    off = sandbox.ship("maintenance", "off", "app").expect_success()
+    assert off.document["outcome"] == "unchanged"

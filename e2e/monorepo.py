@@ -1,6 +1,6 @@
-"""A repository of three services and two libraries, made of a clone of the checkout; never deployed by itself.
+"""Test data: a clone of the checkout with three more services and two libraries.
 
-`one` and `two` share the library `left`; `three` uses neither. Each builds, serves and has a journey.
+`one` and `two` share the library `left`; `three` uses neither library. Each service builds, serves and has a journey.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.stack import Clone
+from e2e.live_sandbox import Clone
 
 LOCK = "3rdparty/python/default.lock"
 KNOWN_GREETINGS = ("hello", "good day", "good evening")
@@ -83,7 +83,7 @@ WEB_TEST = """\
 from NAME.web import greet
 
 
-def test_somebody_is_greeted() -> None:
+def test_greeting_is_not_empty() -> None:
     assert greet()
 """
 JOURNEYS = """\
@@ -91,9 +91,9 @@ import os
 from urllib.request import Request, urlopen
 
 
-def test_a_visitor_is_greeted_by_the_release_that_is_tried() -> None:
-    asked = Request(os.environ["SHIP_E2E_URL"], headers={"Host": "NAME.test"})
-    with urlopen(asked, timeout=10) as answer:
+def test_candidate_release_greets_visitors() -> None:
+    request = Request(os.environ["SHIP_E2E_URL"], headers={"Host": "NAME.test"})
+    with urlopen(request, timeout=10) as answer:
         assert answer.headers["X-Release"] == os.environ["SHIP_E2E_RELEASE"]
         assert answer.read().decode() in GREETINGS
 """
@@ -117,9 +117,9 @@ watch_s = 1
 
 
 def service(name: str, greeting: str, *imports: str) -> Mapping[str, str]:
-    """The files of a service that builds and serves, with a test, a page and a journey."""
+    """Returns the files of a service that builds and serves, with a test, a page and a journey."""
     folder = f"services/{name}"
-    lines = "".join(f"{each}\n" for each in imports)
+    lines = "".join(f"{line}\n" for line in imports)
     web = WEB.replace("GREETING", greeting).replace("IMPORTS", lines)
     texts = {
         "BUILD": BUILD,
@@ -156,11 +156,12 @@ FIXTURE = {
 
 @dataclass(frozen=True)
 class Monorepo:
-    """A clone of the checkout with three services more."""
+    """A clone of the checkout that gets the three services by a commit of FIXTURE."""
 
     clone: Clone
 
     def commit(self, files: Mapping[str, str | None]) -> None:
+        """Writes files (None removes one) and commits them."""
         for name, text in files.items():
             path = self.clone.root / name
             if text is None:
@@ -174,11 +175,13 @@ class Monorepo:
         return (self.clone.root / name).read_text()
 
     def affected(self, base: str = "HEAD~1") -> dict[str, Any]:
-        """What the last commit reaches."""
+        """Returns the document of `ship affected` for the changes since `base`."""
         argv = [str(self.clone.root / "ship"), "affected", "--base", base, "--json"]
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+        }
         done = subprocess.run(
-            argv, cwd=self.clone.root, env=ours, capture_output=True, text=True, check=False
+            argv, cwd=self.clone.root, env=environ, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
@@ -186,7 +189,7 @@ class Monorepo:
         return document
 
     def stop_daemon(self) -> None:
-        """Ends the Pants daemon of this clone, which would outlive it."""
+        """Stops the Pants daemon of this clone, which would outlive it."""
         for file in self.clone.root.glob(".pids/*/pantsd/pid"):
             with suppress(ProcessLookupError):
                 os.kill(int(file.read_text()), signal.SIGTERM)

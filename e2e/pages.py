@@ -1,4 +1,4 @@
-"""The app's pages as a user sees them: what is on them and what can be done; never an assertion."""
+"""Page objects: what users see on the app's pages and can do there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page
 
 @dataclass(frozen=True)
 class AnyPage:
-    """What every page of the app has."""
+    """What all pages of the app have in common."""
 
     page: Page
     path = "/"
@@ -32,12 +32,12 @@ class AnyPage:
         return self.page.locator("footer [data-replica]").inner_text()
 
     def follow(self, name: str) -> None:
-        """Goes to another page by the main navigation."""
+        """Follows a link of the main navigation."""
         self.page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
 
     @property
     def current(self) -> str:
-        """What the navigation says is the page that is shown."""
+        """The name of the page that the navigation marks as the current one."""
         return self.page.locator("nav [aria-current=page]").inner_text()
 
     @property
@@ -55,9 +55,9 @@ class HomePage(AnyPage):
     """`/`."""
 
     def routes(self) -> list[str]:
-        """The addresses for programs that the page names."""
+        """Returns the paths that the page lists for programs."""
         links = self.page.get_by_role("region", name="For programs").get_by_role("link")
-        return [each.get_attribute("href") or "" for each in links.all()]
+        return [link.get_attribute("href") or "" for link in links.all()]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class InfoPage(AnyPage):
     path = "/info"
 
     def facts(self, section: str) -> Mapping[str, str]:
-        """The names and values under a heading."""
+        """Returns the names and values under a heading."""
         rows = self.page.get_by_role("region", name=section, exact=True).locator("dl > div")
         return {
             row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows.all()
@@ -96,14 +96,14 @@ class MonitorPage(AnyPage):
 
     @property
     def answered_by(self) -> Locator:
-        """A chip for each replica that an update came from."""
+        """One element for each replica that has sent an update."""
         return self.page.locator("#replicas li")
 
     def gauge(self, name: str) -> Locator:
         return self.page.get_by_role("meter", name=name)
 
     def readings(self) -> dict[str, str]:
-        """Every value that is shown, by name: dials, flows and the time of the sample."""
+        """Returns every value on the page by name: gauges, flows, and the time of the sample."""
         script = """() => Object.fromEntries([
             ...[...document.querySelectorAll("[data-gauge], [data-flow]")].map((each) => [
                 each.dataset.gauge ?? each.dataset.flow, each.querySelector("[data-value]").textContent]),
@@ -111,7 +111,7 @@ class MonitorPage(AnyPage):
         return {str(name): str(value) for name, value in self.page.evaluate(script).items()}
 
     def set_interval(self, steps: int) -> None:
-        """Moves the slider by keyboard: one step is one second."""
+        """Moves the slider by keyboard; one step is one second."""
         slider = self.page.get_by_role("slider")
         for _ in range(abs(steps)):
             slider.press("ArrowRight" if steps > 0 else "ArrowLeft")
@@ -140,13 +140,13 @@ class MonitorPage(AnyPage):
         return self.page.locator("#process-table tbody tr")
 
     def cells(self, name: str) -> list[str]:
-        """The texts of a column, from the top."""
+        """Returns the texts of a column from top to bottom."""
         script = """([name]) => {
             const table = document.getElementById("process-table");
             const at = [...table.tHead.rows[0].cells].findIndex((each) => each.textContent.trim() === name);
             return [...table.tBodies[0].rows].map((row) => row.cells[at].textContent);
         }"""
-        return [str(each) for each in self.page.evaluate(script, [name])]
+        return [str(text) for text in self.page.evaluate(script, [name])]
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Column:
 
     @property
     def heading(self) -> Locator:
-        # By its text: the arrow that a style adds belongs to the accessible name.
+        # By its text, since the accessible name includes the arrow that a style adds.
         exactly = re.compile(f"^{re.escape(self.name)}$")
         return self.page.get_by_role("columnheader").filter(has_text=exactly)
 
@@ -167,6 +167,6 @@ class Column:
         return self.heading.get_by_role("button")
 
     @property
-    def order(self) -> str:
-        """`ascending`, `descending`, or "" where the table isn't sorted by it."""
-        return self.heading.get_attribute("aria-sort") or ""
+    def order(self) -> str | None:
+        """`ascending`, `descending`, or None if the table isn't sorted by this column."""
+        return self.heading.get_attribute("aria-sort")

@@ -1,4 +1,4 @@
-"""The pipeline as GitLab reads it: its schema, every line for a shell, and the jobs of every kind of pipeline."""
+"""Checks the pipeline's files: GitLab's schema, every shell line, and the jobs of every kind of pipeline."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.gitlab import Gitlab, files, schema_problems, scripts, shellcheck
-from e2e.stack import Clone, checkout
+from e2e.gitlab import GitlabProject, pipeline_files, schema_problems, script_lines, shellcheck
+from e2e.live_sandbox import Clone, checkout
 
 PLAN_AND_VERIFY = [
     "plan: plan",
@@ -64,25 +64,27 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def gitlab(tmp_path_factory: pytest.TempPathFactory) -> Gitlab:
+def gitlab(tmp_path_factory: pytest.TempPathFactory) -> GitlabProject:
     clone = Clone.of(checkout(), tmp_path_factory.mktemp("gitlab") / "project")
-    return Gitlab.over(clone).pushed()
+    return GitlabProject.over(clone).pushed()
 
 
-def test_gitlab_s_schema_takes_every_file() -> None:
-    assert schema_problems(files(checkout())) == ""
+def test_every_file_is_valid_under_gitlabs_schema() -> None:
+    assert schema_problems(pipeline_files(checkout())) == ""
 
 
-@pytest.mark.parametrize("file", files(checkout()), ids=lambda path: path.name)
-def test_a_job_is_one_command_and_no_program(file: Path) -> None:
-    for line in scripts(file.read_text()):
+@pytest.mark.parametrize("file", pipeline_files(checkout()), ids=lambda path: path.name)
+def test_every_job_is_one_ship_command_without_shell_syntax(file: Path) -> None:
+    for line in script_lines(file.read_text()):
         assert shellcheck(line) == ""
         assert line.startswith("./ship "), line
         assert not re.search(r"[;|&`<>]|\$\(", line), line
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
-def test_deploys_to_an_environment_take_turns_and_come_to_their_end(environment: str) -> None:
+def test_deploys_to_an_environment_run_one_at_a_time_and_are_not_interrupted(
+    environment: str,
+) -> None:
     text = (checkout() / ".gitlab" / "ci" / "deploy.yml").read_text()
     _, _, job = text.partition(f"\n{environment}:\n")
     lines = {line.strip() for line in job.partition("\n\n")[0].splitlines()}
@@ -91,6 +93,6 @@ def test_deploys_to_an_environment_take_turns_and_come_to_their_end(environment:
 
 @pytest.mark.parametrize(("variables", "expected"), KINDS.values(), ids=KINDS.keys())
 def test_every_kind_of_pipeline_has_its_jobs(
-    gitlab: Gitlab, variables: dict[str, str], expected: list[str]
+    gitlab: GitlabProject, variables: dict[str, str], expected: list[str]
 ) -> None:
     assert gitlab.jobs(variables) == expected

@@ -1,4 +1,7 @@
-"""Watches every process of this machine, and so of the sandbox's hosts and their containers; never touches one."""
+"""Searches the command lines and environments of all processes of this machine for given texts.
+
+The sandbox's hosts and their containers run on this machine, so their processes are among them.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_EVERY_S = 0.05
+_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """A process that had a needle in its argv or its environment; `parent` and `leader` (of its session) are argvs."""
+    """A process with a needle in its argv or its environment.
+
+    `where` is "argv" or "environ". `parent` and `leader` are the command lines of its parent and its session's leader.
+    """
 
     needle: str
     where: str
@@ -24,21 +30,22 @@ class Sighting:
 
 
 @dataclass
-class Processes:
-    """Reads all command lines and environments over and over for as long as the context lives.
+class ProcessWatch:
+    """Scans all processes every 50 ms while the context lives.
 
-    `argvs` are the command lines that were seen: proof that it looked where it should.
+    `sightings` are the processes with a needle. `argvs` are all command lines that were scanned, so that a test can
+    check that the processes it cares about were among them. `scans` counts the rounds.
     """
 
     needles: Sequence[str]
-    seen: set[Sighting] = field(default_factory=set)
+    sightings: set[Sighting] = field(default_factory=set)
     argvs: set[str] = field(default_factory=set)
-    looks: int = 0
+    scans: int = 0
     _known: dict[str, str] = field(default_factory=dict)
-    _over: threading.Event = field(default_factory=threading.Event)
+    _stopping: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._watch)
+        self._thread = threading.Thread(target=self._run)
         self._thread.start()
         return self
 
@@ -48,31 +55,31 @@ class Processes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._stopping.set()
         self._thread.join()
 
-    def _watch(self) -> None:
-        while not self._over.wait(_EVERY_S):
-            self.looks += 1
+    def _run(self) -> None:
+        while not self._stopping.wait(_INTERVAL_S):
+            self.scans += 1
             for process in Path("/proc").glob("[0-9]*"):
-                self._look(process)
+                self._scan(process)
 
-    def _look(self, process: Path) -> None:
+    def _scan(self, process: Path) -> None:
         argv = _read(process / "cmdline")
         if not argv or self._known.get(process.name) == argv:
-            return  # a kernel's own, or as it was: what a process was given never changes but by another argv
+            return  # a kernel thread, or scanned before: the environment changes only together with argv
         self._known[process.name] = argv
         self.argvs.add(argv)
-        told = _read(process / "environ")
+        environ = _read(process / "environ")
         for needle in self.needles:
-            for where, text in (("argv", argv), ("environ", told)):
+            for where, text in (("argv", argv), ("environ", environ)):
                 if needle in text:
-                    self.seen.add(Sighting(needle, where, argv, *_family(process)))
+                    self.sightings.add(Sighting(needle, where, argv, *_relatives(process)))
 
 
-def _family(process: Path) -> tuple[str, str]:
-    """The command lines of a process's parent and of its session's leader."""
-    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: after the name, in brackets, the 2nd and 4th.
+def _relatives(process: Path) -> tuple[str, str]:
+    """Returns the command lines of a process's parent and of its session's leader."""
+    # The 2nd and the 4th field after the name in brackets: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     fields = _read(process / "stat").rpartition(")")[2].split()
     if len(fields) < 4:
         return "", ""
@@ -82,7 +89,7 @@ def _family(process: Path) -> tuple[str, str]:
 
 
 def _read(file: Path) -> str:
-    """A process that ended, or whose environment is not ours to read, has nothing to show."""
+    """Reads a file of /proc; returns "" if the process has ended or may not be read."""
     try:
         return file.read_bytes().decode(errors="replace").replace("\0", " ").strip()
     except OSError:

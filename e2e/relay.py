@@ -1,4 +1,4 @@
-"""A TCP relay between a deployer and a host's sshd, that a test cuts or freezes; it changes no byte."""
+"""A TCP relay between a deployer and a host's sshd. A test can cut or freeze it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Relay:
-    """Listens on `port` of the loopback and relays to `target` while the context lives."""
+    """Listens on `port` of the loopback interface and relays to `target` while the context lives."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -38,7 +38,7 @@ class Relay:
         self.close()
 
     def close(self) -> None:
-        """Cuts everything, and nobody gets through any more."""
+        """Resets every connection and stops listening."""
         self._ended.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
@@ -46,18 +46,18 @@ class Relay:
         self.cut()
 
     def cut(self) -> None:
-        """Resets every connection there is, on both sides; new ones are relayed again."""
+        """Resets every open connection on both sides. New connections are relayed; a freeze ends."""
         with self._changing:
             pairs, self._pairs = self._pairs, []
         self._frozen.clear()
-        for each in (end for pair in pairs for end in pair):
+        for end in (end for pair in pairs for end in pair):
             with contextlib.suppress(OSError):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
     def freeze(self) -> None:
-        """Lets nothing through any more and tells nobody, as a machine that vanished; a cut ends it."""
+        """Passes no more data on and closes nothing, as if the machine had vanished. Ends with `cut`."""
         self._frozen.set()
 
     def _accept(self) -> None:
@@ -90,10 +90,7 @@ class Relay:
                         break
                     data = ready.recv(1 << 16)
                     if not data:
-                        raise ConnectionError  # one side ended: so does the other
+                        raise ConnectionError  # one side closed, so the other is closed as well
                     other[ready].sendall(data)
-        self._end(near, far)
-
-    def _end(self, *ends: socket.socket) -> None:
-        for end in ends:
-            end.close()
+        near.close()
+        far.close()

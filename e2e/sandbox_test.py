@@ -1,4 +1,4 @@
-"""A sandbox made, used as production would be, broken, mended and removed, on the real engine."""
+"""Creates a sandbox on the real engine, uses it like production, breaks, repairs and removes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 
 from deploy.adapters.base_images import Bases
 from deploy.adapters.docker import Engine
-from e2e.stack import checkout, terminated_as_interrupt
+from e2e.live_sandbox import checkout, terminated_as_interrupt
 from sandbox import lifecycle, state
 from sandbox.ports import PortTakenError
 from toolchain.paths import find_paths
@@ -32,21 +32,21 @@ REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 
 @dataclass
 class Sandbox:
-    """A sandbox of the test's own and what was said while it was made."""
+    """A sandbox of the test's own, made directly with the library, and the messages of its last creation."""
 
     name: str
     docker: docker.DockerClient
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def base(self, name: str) -> str:
         recipes, cache = checkout() / "deploy" / "base", find_paths(os.environ).cache
-        said, archive = self.said.append, mirror(os.environ)
-        return Bases(recipes, cache, Engine(), said, mirror=archive).ensure(name)
+        say, archive = self.messages.append, mirror(os.environ)
+        return Bases(recipes, cache, Engine(), say, mirror=archive).ensure(name)
 
     def create(self, hosts: int = 1) -> dict[str, Any]:
-        """Returns the environment; `said` then holds what this call said."""
-        self.said.clear()
-        file = lifecycle.create(self.name, hosts, self.said.append, base_image=self.base)
+        """Creates or repairs the sandbox; returns its environment. `messages` are then those of this call."""
+        self.messages.clear()
+        file = lifecycle.create(self.name, hosts, self.messages.append, base_image=self.base)
         return tomllib.loads(file.read_text())
 
     @property
@@ -58,11 +58,11 @@ class Sandbox:
     def environment(self) -> dict[str, Any]:
         return tomllib.loads((self.folder / "environment.toml").read_text())
 
-    def container_id(self, part: str) -> str:
-        return str(self.docker.containers.get(f"py-cicd-{self.name}-{part}").id)
+    def container_id(self, name: str) -> str:
+        return str(self.docker.containers.get(f"py-cicd-{self.name}-{name}").id)
 
     def remains(self) -> list[str]:
-        """Everything with the sandbox's name, with or without its label."""
+        """Returns the names of everything with the sandbox's name, with or without its label."""
         name: dict[str, str | list[str] | bool] = {"name": f"py-cicd-{self.name}"}
         left = [str(each.name) for each in self.docker.containers.list(all=True, filters=name)]
         left += [str(each.name) for each in self.docker.networks.list(filters=name)]
@@ -70,15 +70,15 @@ class Sandbox:
 
 
 def ssh(made: Sandbox, host: int = 0) -> paramiko.SSHClient:
-    """Connects as the deploy tool does: pinned key or nothing."""
-    told = made.environment()["hosts"][host]
+    """Connects as the deploy tool does: the host must have the key in known_hosts."""
+    entry = made.environment()["hosts"][host]
     client = paramiko.SSHClient()
     client.load_host_keys(str(made.folder / "known_hosts"))
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     client.connect(
-        told["address"],
-        told["port"],
-        told["user"],
+        entry["address"],
+        entry["port"],
+        entry["user"],
         key_filename=str(made.folder / "deploy_key"),
         look_for_keys=False,
         allow_agent=False,
@@ -87,19 +87,21 @@ def ssh(made: Sandbox, host: int = 0) -> paramiko.SSHClient:
 
 
 def on_host(made: Sandbox, command: str, stdin: str = "", host: int = 0) -> tuple[int, str]:
-    """Returns the exit code and all output of a command on a host."""
+    """Runs a command on a host; returns its exit code and all its output."""
     with ssh(made, host) as client:
-        put, got, _ = client.exec_command(f"{command} 2>&1", timeout=60)
-        put.write(stdin)
-        put.channel.shutdown_write()
-        text = got.read().decode()
-        return got.channel.recv_exit_status(), text
+        its_stdin, its_stdout, _ = client.exec_command(f"{command} 2>&1", timeout=60)
+        its_stdin.write(stdin)
+        its_stdin.channel.shutdown_write()
+        text = its_stdout.read().decode()
+        return its_stdout.channel.recv_exit_status(), text
 
 
 def ecr(made: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Any:
-    told = made.environment()["registry"]
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(made.folder / told["credentials"]))
-    return boto3.client("ecr", region_name=told["region"], endpoint_url=told["endpoint_url"])
+    """Returns a client of the sandbox's ECR."""
+    registry = made.environment()["registry"]
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(made.folder / registry["credentials"]))
+    url = registry["endpoint_url"]
+    return boto3.client("ecr", region_name=registry["region"], endpoint_url=url)
 
 
 def push(made: Sandbox, repository: str, tag: str, image: str, password: str) -> dict[str, Any]:
@@ -120,34 +122,34 @@ def push(made: Sandbox, repository: str, tag: str, image: str, password: str) ->
 def made() -> Iterator[Sandbox]:
     name = f"test-{secrets.token_hex(3)}"
     with closing(docker.from_env()) as engine, terminated_as_interrupt():
-        ours = Sandbox(name, engine)
+        sandbox = Sandbox(name, engine)
         try:
-            ours.create()
-            yield ours
+            sandbox.create()
+            yield sandbox
         finally:
-            lifecycle.destroy(name, ours.said.append)
-            left = ours.remains()
+            lifecycle.destroy(name, sandbox.messages.append)
+            left = sandbox.remains()
         assert left == []
     assert name not in state.names()
 
 
-def test_a_repeat_finds_nothing_to_do(made: Sandbox) -> None:
+def test_second_create_changes_nothing(made: Sandbox) -> None:
     before = (made.folder / "environment.toml").read_text()
-    containers = made.container_id("host-1")
+    container = made.container_id("host-1")
     made.create()
-    assert made.said == []
+    assert made.messages == []
     assert (made.folder / "environment.toml").read_text() == before
-    assert made.container_id("host-1") == containers
+    assert made.container_id("host-1") == container
 
 
-def test_a_host_is_reached_by_key_alone_and_has_an_engine_of_its_own(made: Sandbox) -> None:
+def test_host_accepts_only_keys_and_has_its_own_engine(made: Sandbox) -> None:
     code, text = on_host(made, "id -un && docker version --format '{{.Server.Version}}'")
     assert code == 0, text
     user, version = text.split()
     assert user == "deploy"
     assert int(version.split(".")[0]) >= 26
-    told = made.environment()["hosts"][0]
-    with socket.create_connection((told["address"], told["port"]), timeout=10) as connection:
+    entry = made.environment()["hosts"][0]
+    with socket.create_connection((entry["address"], entry["port"]), timeout=10) as connection:
         transport = paramiko.Transport(connection)
         transport.start_client(timeout=10)
         try:
@@ -158,12 +160,12 @@ def test_a_host_is_reached_by_key_alone_and_has_an_engine_of_its_own(made: Sandb
             transport.close()
 
 
-def test_a_wrong_registry_password_is_refused(made: Sandbox) -> None:
+def test_push_with_a_wrong_password_is_refused(made: Sandbox) -> None:
     answer = push(made, "refused", "one", made.base("edge"), "wrong")
     assert "unauthorized" in answer["error"]
 
 
-def test_what_is_pushed_here_is_described_by_ecr_and_pulled_by_digest_there(
+def test_pushed_image_is_described_by_ecr_and_pulled_by_digest_on_a_host(
     made: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = ecr(made, monkeypatch)
@@ -183,15 +185,13 @@ def test_what_is_pushed_here_is_described_by_ecr_and_pulled_by_digest_there(
     code, text = on_host(made, f"{login} && {once} pull -q {reference}", password)
     assert code == 0, text
     assert text.splitlines()[-1] == reference
-    # The same server under a name that isn't in its certificate: the host verifies.
+    # The certificate lacks this name of the server, so the host has to refuse it.
     code, text = on_host(made, f"{once} pull -q registry:443/app@{digest}")
     assert code != 0
     assert "x509" in text
 
 
-def test_an_immutable_tag_is_not_pushed_twice_with_another_image(
-    made: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_immutable_tag_is_not_overwritten(made: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     client = ecr(made, monkeypatch)
     client.create_repository(repositoryName="fixed", imageTagMutability="IMMUTABLE")
     password = "123456789012-auth-token"
@@ -203,12 +203,12 @@ def test_an_immutable_tag_is_not_pushed_twice_with_another_image(
     assert image["imageDigest"] == first
 
 
-def test_a_push_to_a_repository_that_ecr_does_not_have_is_refused(made: Sandbox) -> None:
+def test_push_to_an_unknown_repository_is_refused(made: Sandbox) -> None:
     answer = push(made, "nowhere", "one", made.base("edge"), "123456789012-auth-token")
     assert "does not exist" in answer["error"]
 
 
-def test_what_died_comes_back_at_the_same_addresses(
+def test_create_restarts_what_was_killed_at_the_same_addresses(
     made: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = made.environment()
@@ -221,17 +221,17 @@ def test_what_died_comes_back_at_the_same_addresses(
     assert found["repositoryArn"] == known["repositoryArn"]
 
 
-def test_hosts_are_added_and_removed_beside_the_first(made: Sandbox) -> None:
+def test_second_host_is_added_and_removed_without_changing_the_first(made: Sandbox) -> None:
     first, before = made.container_id("host-1"), made.environment()
     both = made.create(hosts=2)
     assert [host["name"] for host in both["hosts"]] == ["host-1", "host-2"]
     assert on_host(made, "docker info", host=1)[0] == 0
     assert made.create(hosts=1) == before
     assert made.container_id("host-1") == first
-    assert [each for each in made.remains() if "host-2" in each] == []
+    assert [name for name in made.remains() if "host-2" in name] == []
 
 
-def test_a_port_that_somebody_took_is_named_and_nothing_is_lost(made: Sandbox) -> None:
+def test_taken_port_is_reported_and_create_works_once_it_is_free(made: Sandbox) -> None:
     port = made.environment()["hosts"][0]["port"]
     made.docker.containers.get(f"py-cicd-{made.name}-host-1").stop(timeout=1)
     with socket.create_server(("127.0.0.1", port)):
@@ -242,33 +242,34 @@ def test_a_port_that_somebody_took_is_named_and_nothing_is_lost(made: Sandbox) -
     assert on_host(made, "docker info")[0] == 0
 
 
-def test_an_interrupted_making_is_finished_by_the_next_and_a_half_made_one_removed() -> None:
+def test_interrupted_create_can_be_removed_or_finished() -> None:
     with closing(docker.from_env()) as engine:
-        ours = Sandbox(f"test-{secrets.token_hex(3)}", engine)
+        sandbox = Sandbox(f"test-{secrets.token_hex(3)}", engine)
 
-        def interrupted_at(moment: int) -> None:
-            heard: list[str] = []
+        def create_interrupted_at(number: int) -> None:
+            """Interrupts the creation at its message with this number."""
+            messages: list[str] = []
 
-            def interrupt(said: str) -> None:
-                heard.append(said)
-                if len(heard) == moment:
+            def interrupt(message: str) -> None:
+                messages.append(message)
+                if len(messages) == number:
                     os.kill(os.getpid(), signal.SIGINT)
 
             with pytest.raises(KeyboardInterrupt):
-                lifecycle.create(ours.name, 1, interrupt, base_image=ours.base)
-            assert state.path(ours.name) is None
-            assert ours.name in state.names()
+                lifecycle.create(sandbox.name, 1, interrupt, base_image=sandbox.base)
+            assert state.path(sandbox.name) is None
+            assert sandbox.name in state.names()
 
         try:
-            for moment in (1, 2, 3):
-                interrupted_at(moment)
-                lifecycle.destroy(ours.name, ours.said.append)
-                assert ours.remains() == []
-            interrupted_at(1)
-            interrupted_at(1)
-            ours.create()
-            assert on_host(ours, "docker info")[0] == 0
+            for number in (1, 2, 3):
+                create_interrupted_at(number)
+                lifecycle.destroy(sandbox.name, sandbox.messages.append)
+                assert sandbox.remains() == []
+            create_interrupted_at(1)
+            create_interrupted_at(1)
+            sandbox.create()
+            assert on_host(sandbox, "docker info")[0] == 0
         finally:
-            lifecycle.destroy(ours.name, ours.said.append)
-        assert ours.remains() == []
-        assert ours.name not in state.names()
+            lifecycle.destroy(sandbox.name, sandbox.messages.append)
+        assert sandbox.remains() == []
+        assert sandbox.name not in state.names()

@@ -1,4 +1,4 @@
-"""Plants sentinels where secrets come from, and looks for them everywhere but where they belong."""
+"""Puts sentinel values into every store of secrets, deploys, and searches everything else for them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from urllib.request import urlopen
 import boto3
 import pytest
 
-from e2e.process_watch import Processes, Sighting
-from e2e.ship import Ended, Ship
-from e2e.stack import HostContainer, Stack
+from e2e.live_sandbox import HostContainer, LiveSandbox
+from e2e.process_watch import ProcessWatch, Sighting
+from e2e.ship import Ship, ShipResult
 
 SECRETS = """
 [services.app]
@@ -34,33 +34,34 @@ FROM_MANAGER = { secretsmanager = "app/sentinel", field = "value" }
 AS_VARIABLE = { ssm = "/app/variable", into = "env" }
 """
 NAMES = ("FROM_ENV", "FROM_FILE", "FROM_SSM", "FROM_MANAGER")
-# A task that says its secrets aloud and fails: its words are in what the host sends back.
-LOUD = """
+# A task that prints its secrets and fails, so that its output is in the error that the host sends back.
+PRINTING_TASK = """
 [services.app.tasks.before_switch]
 command = ["/usr/bin/python3", "-c", "import os; print([open(f'/run/secrets/{n}').read() for n in os.listdir('/run/secrets')], os.environ['AS_VARIABLE']); raise SystemExit(3)"]
 """  # noqa: E501
 
 
-def sentinel(where: str) -> str:
-    return f"sentinel-{where}-{secrets.token_hex(8)}"
+def new_sentinel(store: str) -> str:
+    return f"sentinel-{store}-{secrets.token_hex(8)}"
 
 
 @dataclass
-class Planted:
-    """The values of today, in every store that the service names."""
+class Sentinels:
+    """Sentinel values in every store that the service names. `every` also has those of earlier rotations."""
 
-    stack: Stack
+    sandbox: LiveSandbox
     folder: Path
     values: dict[str, str] = field(default_factory=dict)
     every: list[str] = field(default_factory=list)
 
-    def plant(self) -> None:
-        """Puts other values everywhere."""
-        self.values = {name: sentinel(name.lower()) for name in (*NAMES, "AS_VARIABLE")}
+    def rotate(self) -> None:
+        """Puts new values into every store."""
+        self.values = {name: new_sentinel(name.lower()) for name in (*NAMES, "AS_VARIABLE")}
         self.every += self.values.values()
-        told = self.stack.environment()
-        session: Any = boto3.Session("sandbox", "sandbox", region_name=told["registry"]["region"])
-        url = told["secrets"]["endpoint_url"]
+        environment = self.sandbox.environment()
+        region = environment["registry"]["region"]
+        session: Any = boto3.Session("sandbox", "sandbox", region_name=region)
+        url = environment["secrets"]["endpoint_url"]
         ssm = session.client("ssm", endpoint_url=url)
         for name, key in (("FROM_SSM", "/app/sentinel"), ("AS_VARIABLE", "/app/variable")):
             ssm.put_parameter(
@@ -76,82 +77,84 @@ class Planted:
 
     @property
     def ship(self) -> Ship:
-        """./ship as a CI job calls it, with the job's variables."""
+        """./ship with a CI job's variables."""
         ci = {
             "CI_SENTINEL": self.values["FROM_ENV"],
             "CI_SENTINEL_FILE": str(self.folder / "file"),
         }
-        return replace(self.stack.ship, environ={**self.stack.ship.environ, **ci})
+        return replace(self.sandbox.ship, environ={**self.sandbox.ship.environ, **ci})
 
-    def told_to(self, replica: str) -> dict[str, str]:
-        """What a replica sees of them, as its own user."""
+    def read_by(self, replica: str) -> dict[str, str]:
+        """Returns the values that a replica's user can read."""
         program = (
             "import json, os; print(json.dumps({n: open(f'/run/secrets/{n}').read() for n in "
             "os.listdir('/run/secrets')} | {'AS_VARIABLE': os.environ['AS_VARIABLE']}))"
         )
         found: dict[str, str] = json.loads(
-            self.stack.host().run("docker", "exec", replica, "python3", "-c", program)
+            self.sandbox.host().run("docker", "exec", replica, "python3", "-c", program)
         )
         return found
 
 
 @pytest.fixture
-def planted(stack: Stack, tmp_path: Path) -> Iterator[Planted]:
-    """A stack that is given back as it was."""
-    before = stack.release
-    found = Planted(stack, tmp_path)
-    found.plant()
-    yield found
-    stack.ship("rollback", "app", "--to", before).must()
+def sentinels(sandbox: LiveSandbox, tmp_path: Path) -> Iterator[Sentinels]:
+    """Sentinels in every store. Rolls the sandbox back to its release afterwards."""
+    before = sandbox.release
+    sentinels = Sentinels(sandbox, tmp_path)
+    sentinels.rotate()
+    yield sentinels
+    sandbox.ship("rollback", "app", "--to", before).expect_success()
 
 
-def test_a_sentinel_reaches_the_replica_and_nothing_else(planted: Planted, tmp_path: Path) -> None:
-    stack, host = planted.stack, planted.stack.host()
-    image = stack.service()["image"]
-    quiet = stack.variant(tmp_path / "quiet", SECRETS)
-    loud = stack.variant(tmp_path / "loud", SECRETS + LOUD)
+def test_secret_values_reach_only_the_replicas(sentinels: Sentinels, tmp_path: Path) -> None:
+    sandbox, host = sentinels.sandbox, sentinels.sandbox.host()
+    image = sandbox.service()["image"]
+    normal = sandbox.variant(tmp_path / "normal", SECRETS)
+    printing = sandbox.variant(tmp_path / "printing", SECRETS + PRINTING_TASK)
     events = tmp_path / "events.jsonl"
     deploy = ("deploy", "app", "--image", image)
 
-    missing = stack.ship(*deploy, env=quiet)
+    missing = sandbox.ship(*deploy, env=normal)
     assert (missing.code, missing.kind) == (2, "MissingSecretsError")
-    assert "CI_SENTINEL" in missing.said
+    assert "CI_SENTINEL" in missing.stderr
 
-    with Processes(planted.every) as processes:
-        first = planted.ship(*deploy, "--events", str(events), env=quiet).must()
-        again = planted.ship(*deploy, env=quiet).must()
-        failed = planted.ship(*deploy, env=loud)
-    assert [planted.told_to(replica) for replica in _replicas(stack)] == [planted.values]
+    with ProcessWatch(sentinels.every) as processes:
+        first = sentinels.ship(*deploy, "--events", str(events), env=normal).expect_success()
+        again = sentinels.ship(*deploy, env=normal).expect_success()
+        failed = sentinels.ship(*deploy, env=printing)
+    assert [sentinels.read_by(replica) for replica in _replicas(sandbox)] == [sentinels.values]
     assert (first.document["outcome"], again.document["outcome"]) == ("live", "unchanged")
     assert failed.code == 1
     assert "***" in failed.error
 
-    old = dict(planted.values)
-    planted.plant()
-    with Processes(planted.every) as more:
-        rotated = planted.ship(*deploy, env=quiet).must()
+    old = dict(sentinels.values)
+    sentinels.rotate()
+    with ProcessWatch(sentinels.every) as more:
+        rotated = sentinels.ship(*deploy, env=normal).expect_success()
     assert rotated.document["outcome"] == "live"
-    assert stack.service()["image"] == image
-    stack.ship("scale", "app=2", env=quiet).must()  # it needs no secret: they are there
-    told = [planted.told_to(replica) for replica in _replicas(stack)]
-    assert told == [planted.values, planted.values]
-    assert not set(old.values()) & set(planted.values.values())
+    assert sandbox.service()["image"] == image
+    sandbox.ship(
+        "scale", "app=2", env=normal
+    ).expect_success()  # needs no job variables: the hosts have the secrets
+    values = [sentinels.read_by(replica) for replica in _replicas(sandbox)]
+    assert values == [sentinels.values, sentinels.values]
+    assert not set(old.values()) & set(sentinels.values.values())
 
     for watched in (processes, more):
-        assert watched.looks > 5
+        assert watched.scans > 5
         assert any("compose" in argv and "app-r" in argv for argv in watched.argvs)
-        _only_where_it_belongs(watched, planted.every)
-    said = [_said(each) for each in (missing, first, again, failed, rotated)]
-    said += [events.read_text(), *_texts_of(host, stack)]
-    assert [value for value in planted.every if any(value in text for text in said)] == []
-    with _needles(host, planted.every):
+        _assert_only_allowed(watched, sentinels.every)
+    texts = [_output(result) for result in (missing, first, again, failed, rotated)]
+    texts += [events.read_text(), *_texts_of(host, sandbox)]
+    assert [value for value in sentinels.every if any(value in text for text in texts)] == []
+    with _needles(host, sentinels.every):
         assert _files_with_needles(host) == []
         assert _layers_with_needles(host, image) == "0"
-    assert _artifacts(stack, planted.every) == []
+    assert _artifacts(sandbox, sentinels.every) == []
 
 
-def _replicas(stack: Stack) -> list[str]:
-    return [str(each["name"]) for each in stack.service()["hosts"][0]["replicas"]]
+def _replicas(sandbox: LiveSandbox) -> list[str]:
+    return [str(replica["name"]) for replica in sandbox.service()["hosts"][0]["replicas"]]
 
 
 def _is_tool(argv: str) -> bool:
@@ -159,44 +162,44 @@ def _is_tool(argv: str) -> bool:
     return "deploy.cli" in argv or "libs/toolchain ship" in argv
 
 
-def _only_where_it_belongs(watched: Processes, values: list[str]) -> None:
-    variables = [each for each in values if each.startswith("sentinel-as_variable")]
-    of_ci = [each for each in values if each.startswith("sentinel-from_env")]
+def _assert_only_allowed(watched: ProcessWatch, values: list[str]) -> None:
+    replica_variables = [value for value in values if value.startswith("sentinel-as_variable")]
+    job_variables = [value for value in values if value.startswith("sentinel-from_env")]
 
-    def belongs(seen: Sighting) -> bool:
-        """A replica has its variables. A job's programs have CI's, down to the tool, which hands none on.
+    def allowed(sighting: Sighting) -> bool:
+        """Replicas have their variables. A job's processes have the job's, except the children of the tool.
 
-        A process with its parent's argv was seen between fork and exec, when it still shares its parent's memory.
+        A process with its parent's argv was scanned between fork and exec, when it still shared its parent's memory.
         """
-        handed_on = _is_tool(seen.parent) and seen.argv != seen.parent
-        of_the_job = "deploy app" in seen.leader and not handed_on
-        return seen.where == "environ" and (
-            seen.needle in variables or (seen.needle in of_ci and of_the_job)
+        child_of_tool = _is_tool(sighting.parent) and sighting.argv != sighting.parent
+        in_job = "deploy app" in sighting.leader and not child_of_tool
+        return sighting.where == "environ" and (
+            sighting.needle in replica_variables or (sighting.needle in job_variables and in_job)
         )
 
-    assert [seen for seen in watched.seen if not belongs(seen)] == []
+    assert [sighting for sighting in watched.sightings if not allowed(sighting)] == []
 
 
-def _said(ended: Ended) -> str:
-    return ended.said + json.dumps(dict(ended.document), ensure_ascii=False)
+def _output(result: ShipResult) -> str:
+    return result.stderr + json.dumps(dict(result.document), ensure_ascii=False)
 
 
-def _texts_of(host: HostContainer, stack: Stack) -> Iterator[str]:
-    """What containers and the host's daemons wrote, what labels say, what the service and the tool answer."""
+def _texts_of(host: HostContainer, sandbox: LiveSandbox) -> Iterator[str]:
+    """Yields logs of the containers and the host's daemons, labels, responses of the app, output of the tool."""
     for container in host.run("docker", "ps", "--all", "--quiet").split():
         yield host.run("sh", "-c", 'exec docker logs "$1" 2>&1', "logs", container)
         yield host.run("docker", "inspect", "--format", "{{json .Config.Labels}}", container)
     yield host.container.logs().decode(errors="replace")
     for path in ("/version", "/info"):
-        with urlopen(stack.url + path, timeout=5) as answer:  # noqa: S310 - our own stack
+        with urlopen(sandbox.url + path, timeout=5) as answer:  # noqa: S310 - our own sandbox
             yield answer.read().decode()
     for verb in (("status", "app"), ("history", "app")):
-        yield _said(stack.ship(*verb).must())
+        yield _output(sandbox.ship(*verb).expect_success())
 
 
 @contextmanager
 def _needles(host: HostContainer, values: list[str]) -> Iterator[None]:
-    """A file of all values on the host, so that none is in a command line."""
+    """Puts all values into a file on the host, so that none is in a command line."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         content = "\n".join(values).encode() + b"\n"
@@ -209,12 +212,15 @@ def _needles(host: HostContainer, values: list[str]) -> Iterator[None]:
 
 
 def _files_with_needles(host: HostContainer) -> list[str]:
-    """Not in /tmp: the engine's own files there, for a moment at each health check, hold a container's variables."""
+    """Returns the host's files with a value, other than the secret files of releases.
+
+    Skips /tmp, where the engine briefly stores a container's variables at each health check.
+    """
     found = host.run(
         "sh", "-c", "grep -r -a -l -F -f /opt/needles/needles /srv/py-cicd /home /var/log || true"
     )
     return [
-        each for each in found.splitlines() if "/releases/" not in each or "/secrets/" not in each
+        path for path in found.splitlines() if "/releases/" not in path or "/secrets/" not in path
     ]
 
 
@@ -223,9 +229,9 @@ def _layers_with_needles(host: HostContainer, image: str) -> str:
     return host.run("sh", "-c", save, "save", image).strip()
 
 
-def _artifacts(stack: Stack, values: list[str]) -> list[str]:
-    """What CI keeps: reports, evidence, and everything else in dist/."""
-    files = (file for file in (stack.ship.root / "dist").rglob("*") if file.is_file())
+def _artifacts(sandbox: LiveSandbox, values: list[str]) -> list[str]:
+    """Returns the files of dist/, which CI keeps, with a value."""
+    files = (file for file in (sandbox.ship.root / "dist").rglob("*") if file.is_file())
     return [
         str(file) for file in files if any(value.encode() in file.read_bytes() for value in values)
     ]

@@ -1,4 +1,4 @@
-"""What a change reaches in a repository of three services, asked of the real ./ship, git and Pants."""
+"""What a change affects in a repository of three services, with the real ./ship, git and Pants."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from e2e.live_sandbox import Clone, checkout
 from e2e.monorepo import FIXTURE, LOCK, Monorepo
-from e2e.stack import Clone, checkout
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +21,12 @@ def monorepo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monorepo]:
 
 
 def addresses(document: Mapping[str, Any], goal: str) -> set[str]:
-    """The targets of a goal; what reads all code (it lies in libs/deploy) is left out."""
-    found = {each["address"] for each in document["targets"] if each["goal"] == goal}
-    return {each for each in found if not each.startswith("libs/deploy")}
+    """Returns the addresses of a goal's targets, without those in libs/deploy, where tests read all code."""
+    found = {target["address"] for target in document["targets"] if target["goal"] == goal}
+    return {address for address in found if not address.startswith("libs/deploy")}
 
 
-def test_a_library_reaches_exactly_its_two_dependents(monorepo: Monorepo) -> None:
+def test_change_of_a_library_affects_exactly_its_two_dependents(monorepo: Monorepo) -> None:
     monorepo.commit({"libs/left/greeting.py": 'GREETING = "good day"\n'})
     document = monorepo.affected()
     assert document["services"] == ["one", "two"]
@@ -40,9 +40,9 @@ def test_a_library_reaches_exactly_its_two_dependents(monorepo: Monorepo) -> Non
     }
     assert "three" not in json.dumps(document)
     why = next(
-        each["why"] for each in document["targets"] if each["address"] == "services/one:image"
+        target["why"] for target in document["targets"] if target["address"] == "services/one:image"
     )
-    # Both PEX files of an image are made from what it serves: either is a shortest way.
+    # Both PEX files of an image contain the service's code, so there are two shortest paths.
     assert why[2] in {"services/one:deps", "services/one:srcs"}
     assert [*why[:2], *why[3:]] == [
         "libs/left/greeting.py",
@@ -51,7 +51,7 @@ def test_a_library_reaches_exactly_its_two_dependents(monorepo: Monorepo) -> Non
     ]
 
 
-def test_the_deploy_tool_reaches_no_service(monorepo: Monorepo) -> None:
+def test_change_of_the_deploy_tool_affects_no_service(monorepo: Monorepo) -> None:
     path = "libs/deploy/core/commands/shell.py"
     monorepo.commit({path: monorepo.read(path) + "\n\nCHANGED = True\n"})
     document = monorepo.affected()
@@ -59,7 +59,7 @@ def test_the_deploy_tool_reaches_no_service(monorepo: Monorepo) -> None:
     assert set(map(tuple, document["deploys"].values())) == {()}
 
 
-def test_the_telemetry_of_all_services_reaches_all_of_them(monorepo: Monorepo) -> None:
+def test_change_of_the_telemetry_library_affects_every_service(monorepo: Monorepo) -> None:
     path = "libs/telemetry/metrics.py"
     monorepo.commit({path: monorepo.read(path) + "\n\nCHANGED = True\n"})
     document = monorepo.affected()
@@ -67,15 +67,15 @@ def test_the_telemetry_of_all_services_reaches_all_of_them(monorepo: Monorepo) -
     assert document["deploys"]["staging"] == document["services"]
 
 
-def test_documentation_runs_no_test(monorepo: Monorepo) -> None:
+def test_change_of_documentation_affects_no_target(monorepo: Monorepo) -> None:
     monorepo.commit({"docs/more.md": "More.\n"})
     document = monorepo.affected()
     assert (document["targets"], document["services"], document["images"]) == ([], [], [])
 
 
-def test_a_page_and_a_pin_reach_who_uses_them(monorepo: Monorepo) -> None:
+def test_change_of_a_page_or_a_requirement_affects_its_users(monorepo: Monorepo) -> None:
     text = monorepo.read(LOCK)
-    # The older pin is the one of the base: a checkout of another lock would set up its tools anew.
+    # The base commit gets the older version, not the checkout, where another lock would set up the tools again.
     begin = text.index("psutil==")
     monorepo.commit({LOCK: f"{text[:begin]}psutil==0{text[begin + len('psutil==') :]}"})
     monorepo.commit({LOCK: text, "services/two/page.html": "<i>"})
@@ -83,12 +83,13 @@ def test_a_page_and_a_pin_reach_who_uses_them(monorepo: Monorepo) -> None:
     assert "three" in document["services"]
     assert "two" in document["services"]
     assert "one" not in document["services"]
-    ways = {each["address"]: each["why"] for each in document["targets"] if each["goal"] == "test"}
-    assert ways["services/three:tests"][:2] == [LOCK, "3rdparty/python:requirements#psutil"]
-    assert ways["services/two:tests"][0] == "services/two/page.html"
+    tests = [target for target in document["targets"] if target["goal"] == "test"]
+    paths = {target["address"]: target["why"] for target in tests}
+    assert paths["services/three:tests"][:2] == [LOCK, "3rdparty/python:requirements#psutil"]
+    assert paths["services/two:tests"][0] == "services/two/page.html"
 
 
-def test_a_module_that_is_gone_reaches_who_still_imports_it(monorepo: Monorepo) -> None:
+def test_removed_module_affects_the_services_that_import_it(monorepo: Monorepo) -> None:
     monorepo.commit({"libs/right/parting.py": None})
     document = monorepo.affected()
     assert document["services"] == ["two"]

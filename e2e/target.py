@@ -1,4 +1,4 @@
-"""The environment that journeys run against, as its variables tell; it never makes or changes one."""
+"""The environment that the journeys run against, read from environment variables."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Target:
-    """Where the app answers, the release that must answer ("" is any one), and by how many replicas."""
+    """Where the app answers, the release that must answer (None: any), and the number of its replicas."""
 
     url: str
-    release: str = ""
+    release: str | None = None
     replicas: int = 5
 
 
 def read_target(environ: Mapping[str, str] = os.environ) -> Target | None:
-    """Reads SHIP_E2E_URL, SHIP_E2E_RELEASE and SHIP_E2E_REPLICAS; None where no address is given."""
+    """Reads SHIP_E2E_URL, SHIP_E2E_RELEASE and SHIP_E2E_REPLICAS. Returns None if no URL is set."""
     url = environ.get("SHIP_E2E_URL", "")
     if not url:
         return None
     replicas = int(environ.get("SHIP_E2E_REPLICAS") or Target.replicas)
-    return Target(url.rstrip("/"), environ.get("SHIP_E2E_RELEASE", ""), replicas)
+    return Target(url.rstrip("/"), environ.get("SHIP_E2E_RELEASE") or None, replicas)
 
 
 def output_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where screenshots of journeys and traces of failed ones are kept: SHIP_E2E_KEEP, else dist/e2e of the checkout.
+    """Returns the folder for screenshots, traces and raw data: SHIP_E2E_KEEP, else dist/e2e of the checkout.
 
-    SHIP_ROOT names the checkout, since Pants runs tests in a copy that is thrown away.
+    SHIP_ROOT names the checkout, since Pants runs tests in a copy that it deletes.
     """
-    told = environ.get("SHIP_E2E_KEEP")
-    return Path(told or Path(environ.get("SHIP_ROOT", "."), "dist", "e2e")).absolute()
+    folder = environ.get("SHIP_E2E_KEEP")
+    return Path(folder or Path(environ.get("SHIP_ROOT", "."), "dist", "e2e")).absolute()

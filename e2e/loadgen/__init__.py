@@ -1,1 +1,1 @@
-"""The load generator: requests, their record, and pictures of both."""
+"""Load generator: sends requests at a fixed rate, records every one, and draws the record as a chart."""

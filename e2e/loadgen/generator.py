@@ -1,7 +1,8 @@
-"""A bounded open-loop load on two services, as a program of its own; it retries nothing and never slows its schedule.
+"""The load generator, a program of its own: sends requests on a fixed schedule and writes one line per request.
 
-`python -m e2e.loadgen.generator PLAN` reads a Plan as JSON and writes a Record's lines until its stdin ends. A
-keep-alive client that finds its connection closed before it writes opens another, as browsers do; that is all it mends.
+`python -m e2e.loadgen.generator PROFILE` reads a LoadProfile as JSON and writes the lines of a Record until its stdin
+ends. The load is open-loop: slow responses don't slow the schedule down. Failed requests are not retried. A keep-alive
+client opens another connection if it finds its own closed before it writes, as browsers do.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
 
-from e2e.loadgen.http_client import LostError, Wire
+from e2e.loadgen.http_client import Connection, NoResponseError
 from e2e.loadgen.record import Row
 
 TIMEOUT_S = 60.0
-"""As long as nginx waits for a replica: what is only late is not lost."""
-MOST_AT_ONCE = 500
+"""As long as nginx waits for a replica, so that a late response doesn't count as lost."""
+MAX_IN_FLIGHT = 500
 TICK_S = 0.005
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One kind of request, open loop. `host` is the Host header."""
+    """One kind of request. `host` is the Host header."""
 
     name: str
     method: str
@@ -38,11 +39,12 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is asked of `url`: `rate` requests a second over all streams in turn, every second one fresh.
+class LoadProfile:
+    """The load on `url`: `rate` requests per second, from all streams in turn, every second one on a fresh connection.
 
-    Beside them `pausing` clients keep a connection each and ask every 0.5 to `longest_pause_s` seconds, and `slow`
-    requests are always under way. With `closed` clients there is no schedule: each asks anew when it is answered.
+    In addition, `pausing` clients keep one connection each and send a request every 0.5 to `longest_pause_s` seconds,
+    and `slow` requests are always in flight. If `closed` is set there is no schedule: so many clients send their next
+    request when the last one is answered. `out` is the path of the record.
     """
 
     url: str
@@ -59,143 +61,144 @@ class Plan:
         return json.dumps(asdict(self))
 
     @classmethod
-    def parse(cls, text: str) -> Plan:
+    def parse(cls, text: str) -> LoadProfile:
         data = json.loads(text)
-        return cls(**{**data, "streams": tuple(Stream(**each) for each in data["streams"])})
+        return cls(**{**data, "streams": tuple(Stream(**stream) for stream in data["streams"])})
 
 
 @dataclass
-class Traffic:
-    """A plan that is being carried out; rows go to `file`."""
+class Generator:
+    """Sends the requests of a profile and writes their rows to `file`."""
 
-    plan: Plan
+    profile: LoadProfile
     file: TextIO
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    _idle: list[Wire] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: list[Connection] = field(default_factory=list)
     _number: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    _offset: float = field(default_factory=lambda: time.time() - time.monotonic())
+    _epoch_offset_s: float = field(default_factory=lambda: time.time() - time.monotonic())
 
     async def run(self) -> None:
-        """Asks until `ended`, then lets what is under way end."""
-        plan = self.plan
+        """Sends requests until `stopping` is set, then waits for those in flight."""
+        profile = self.profile
         async with asyncio.TaskGroup() as group:
-            for number in range(plan.pausing):
-                stream = plan.streams[number % len(plan.streams)]
-                group.create_task(self._pausing(stream))
-            slow = next((each for each in plan.streams if each.name.startswith("fixture")), None)
-            for _ in range(plan.slow if slow else 0):
-                assert slow is not None
-                stream = Stream("fixture:slow", "GET", plan.slow_path, slow.host)
-                group.create_task(self._again_and_again(stream, "slow"))
-            for number in range(plan.closed):
-                stream = plan.streams[number % len(plan.streams)]
-                group.create_task(self._again_and_again(stream, "closed"))
-            if not plan.closed:
-                group.create_task(self._scheduled(group))
-            group.create_task(self._flushed())
+            for number in range(profile.pausing):
+                stream = profile.streams[number % len(profile.streams)]
+                group.create_task(self._send_with_pauses(stream))
+            fixture = next((s for s in profile.streams if s.name.startswith("fixture")), None)
+            for _ in range(profile.slow if fixture else 0):
+                assert fixture is not None
+                stream = Stream("fixture:slow", "GET", profile.slow_path, fixture.host)
+                group.create_task(self._send_back_to_back(stream, "slow"))
+            for number in range(profile.closed):
+                stream = profile.streams[number % len(profile.streams)]
+                group.create_task(self._send_back_to_back(stream, "closed"))
+            if not profile.closed:
+                group.create_task(self._send_on_schedule(group))
+            group.create_task(self._flush_regularly())
 
-    async def _scheduled(self, group: asyncio.TaskGroup) -> None:
-        begun, turn, places = time.monotonic(), 0, asyncio.Semaphore(MOST_AT_ONCE)
-        while not self.ended.is_set():
-            due_now = int((time.monotonic() - begun) * self.plan.rate)
-            for number in range(turn, due_now):
-                stream = self.plan.streams[number % len(self.plan.streams)]
-                fresh = (number // len(self.plan.streams)) % 2 == 0
-                due = begun + number / self.plan.rate
-                await places.acquire()
-                group.create_task(self._one(stream, due, places, fresh=fresh))
-            turn = max(turn, due_now)
+    async def _send_on_schedule(self, group: asyncio.TaskGroup) -> None:
+        begun, next_number = time.monotonic(), 0
+        slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        while not self.stopping.is_set():
+            due_now = int((time.monotonic() - begun) * self.profile.rate)
+            for number in range(next_number, due_now):
+                stream = self.profile.streams[number % len(self.profile.streams)]
+                fresh = (number // len(self.profile.streams)) % 2 == 0
+                due = begun + number / self.profile.rate
+                await slots.acquire()
+                group.create_task(self._send_scheduled(stream, due, slots, fresh=fresh))
+            next_number = max(next_number, due_now)
             await asyncio.sleep(TICK_S)
 
-    async def _one(
-        self, stream: Stream, due: float, places: asyncio.Semaphore, *, fresh: bool
+    async def _send_scheduled(
+        self, stream: Stream, due: float, slots: asyncio.Semaphore, *, fresh: bool
     ) -> None:
         try:
             if fresh:
-                await self._asked(stream, due, "fresh", self._fresh)
+                await self._send(stream, due, "fresh", self._connect)
                 return
-            wire = await self._asked(stream, due, "kept", self._kept)
-            if wire is not None and wire.usable():
-                self._idle.append(wire)
+            connection = await self._send(stream, due, "kept", self._take_idle)
+            if connection is not None and connection.usable():
+                self._idle.append(connection)
         finally:
-            places.release()
+            slots.release()
 
-    async def _pausing(self, stream: Stream) -> None:
-        """One client with one connection, and pauses."""
-        wire: Wire | None = None
-        longest_s = self.plan.longest_pause_s
-        while not await self._over(random.uniform(0.5, longest_s)):  # noqa: S311 - no secret
-            kept = wire
+    async def _send_with_pauses(self, stream: Stream) -> None:
+        """One client with one connection that pauses between its requests."""
+        connection: Connection | None = None
+        longest_s = self.profile.longest_pause_s
+        while not await self._stops_within(random.uniform(0.5, longest_s)):  # noqa: S311 - no secret
+            connection = await self._send_on(connection, stream, "pausing")
+        if connection is not None:
+            connection.close()
 
-            async def mine(kept: Wire | None = kept) -> Wire:
-                return kept if kept is not None and kept.usable() else await self._fresh()
+    async def _send_back_to_back(self, stream: Stream, way: str) -> None:
+        connection: Connection | None = None
+        while not self.stopping.is_set():
+            connection = await self._send_on(connection, stream, way)
+            if connection is None:
+                await asyncio.sleep(0.05)  # no busy loop while the server is down
 
-            wire = await self._asked(stream, time.monotonic(), "pausing", mine)
-        if wire is not None:
-            wire.close()
-
-    async def _again_and_again(self, stream: Stream, way: str) -> None:
-        wire: Wire | None = None
-        while not self.ended.is_set():
-            kept = wire
-
-            async def mine(kept: Wire | None = kept) -> Wire:
-                return kept if kept is not None and kept.usable() else await self._fresh()
-
-            wire = await self._asked(stream, time.monotonic(), way, mine)
-            if wire is None:
-                await asyncio.sleep(0.05)  # a server that is gone is not asked in a tight loop
-
-    async def _over(self, seconds: float) -> bool:
+    async def _stops_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                await self.ended.wait()
+                await self.stopping.wait()
         except TimeoutError:
             return False
         return True
 
-    async def _fresh(self) -> Wire:
-        parts = urlsplit(self.plan.url)
-        return await Wire.connect(parts.hostname or "", parts.port or 80, timeout_s=TIMEOUT_S)
+    async def _connect(self) -> Connection:
+        parts = urlsplit(self.profile.url)
+        return await Connection.connect(parts.hostname or "", parts.port or 80, timeout_s=TIMEOUT_S)
 
-    async def _kept(self) -> Wire:
+    async def _take_idle(self) -> Connection:
         while self._idle:
-            if (wire := self._idle.pop(0)).usable():
-                return wire
-        return await self._fresh()
+            if (connection := self._idle.pop(0)).usable():
+                return connection
+        return await self._connect()
 
-    async def _asked(
-        self, stream: Stream, due: float, way: str, connect: Callable[[], Awaitable[Wire]]
-    ) -> Wire | None:
-        """Asks once and writes the row. Returns the connection where it is of further use."""
-        token, wire = f"proof-{next(self._number):08d}", None
+    async def _send_on(
+        self, kept: Connection | None, stream: Stream, way: str
+    ) -> Connection | None:
+        """Sends a request that is due now, on the kept connection if the server left it open."""
+
+        async def reuse() -> Connection:
+            return kept if kept is not None and kept.usable() else await self._connect()
+
+        return await self._send(stream, time.monotonic(), way, reuse)
+
+    async def _send(
+        self, stream: Stream, due: float, way: str, connect: Callable[[], Awaitable[Connection]]
+    ) -> Connection | None:
+        """Sends one request and writes its row. Returns the connection if it may be reused."""
+        token, connection = f"proof-{next(self._number):08d}", None
         status, release, replica, error = 0, "", "", ""
         try:
-            wire = await connect()
-            reply = await wire.ask(
-                request(stream, token, close=way == "fresh"), timeout_s=TIMEOUT_S
+            connection = await connect()
+            response = await connection.send(
+                render_request(stream, token, close=way == "fresh"), timeout_s=TIMEOUT_S
             )
-            status = reply.status
-            release = reply.headers.get("x-release", "")
-            replica = reply.headers.get("x-replica", "")
-            if stream.method == "POST" and status == 200 and token.encode() not in reply.body:
+            status = response.status
+            release = response.headers.get("x-release", "")
+            replica = response.headers.get("x-replica", "")
+            if stream.method == "POST" and status == 200 and token.encode() not in response.body:
                 error = "another's answer"
-        except LostError as lost:
-            error, wire = str(lost), None
-        seconds = time.monotonic() - due
-        row = Row(due + self._offset, seconds, stream.name, way, status, release, replica, error)
+        except NoResponseError as failure:
+            error, connection = str(failure), None
+        seconds, epoch_due = time.monotonic() - due, due + self._epoch_offset_s
+        row = Row(epoch_due, seconds, stream.name, way, status, release, replica, error)
         self.file.write(row.line() + "\n")
-        if wire is not None and way == "fresh":
-            wire.close()
-        return wire
+        if connection is not None and way == "fresh":
+            connection.close()
+        return connection
 
-    async def _flushed(self) -> None:
-        while not await self._over(0.25):
+    async def _flush_regularly(self) -> None:
+        while not await self._stops_within(0.25):
             self.file.flush()
 
 
-def request(stream: Stream, token: str, *, close: bool) -> bytes:
-    """Writes a request; a POST carries its token as its body."""
+def render_request(stream: Stream, token: str, *, close: bool) -> bytes:
+    """Renders a request. A POST carries the token as its body."""
     body = token if stream.method == "POST" else ""
     lines = [
         f"{stream.method} {stream.path} HTTP/1.1",
@@ -207,27 +210,27 @@ def request(stream: Stream, token: str, *, close: bool) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
-async def carry_out(plan: Plan, file: TextIO) -> None:
-    """Runs a plan until stdin ends."""
-    traffic, reader = Traffic(plan, file), asyncio.StreamReader()
+async def run_until_stdin_ends(profile: LoadProfile, file: TextIO) -> None:
+    """Runs a profile until stdin ends."""
+    generator, reader = Generator(profile, file), asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     protocol = asyncio.StreamReaderProtocol(reader)
     await loop.connect_read_pipe(lambda: protocol, sys.stdin.buffer)
 
-    async def end() -> None:
+    async def stop_at_end() -> None:
         await reader.read()
-        traffic.ended.set()
+        generator.stopping.set()
 
-    ending = asyncio.create_task(end())
-    await traffic.run()
-    await ending
+    stopper = asyncio.create_task(stop_at_end())
+    await generator.run()
+    await stopper
 
 
-def main(plan: Plan) -> None:
-    """Runs a plan and keeps its record."""
-    with Path(plan.out).open("w", encoding="utf-8") as file:
-        asyncio.run(carry_out(plan, file))
+def main(profile: LoadProfile) -> None:
+    """Runs a profile and writes its record."""
+    with Path(profile.out).open("w", encoding="utf-8") as file:
+        asyncio.run(run_until_stdin_ends(profile, file))
 
 
 if __name__ == "__main__":
-    main(Plan.parse(Path(sys.argv[1]).read_text()))
+    main(LoadProfile.parse(Path(sys.argv[1]).read_text()))

@@ -1,4 +1,4 @@
-"""The raw record of a load, a line a request, and what can be read from it; it never sends anything."""
+"""The record of a load: one line per request, and the numbers that tests read from it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request. `due` is seconds since the epoch; `seconds` run from then, so a late start counts.
+    """One request.
 
-    `status` is 0 where no whole answer came; `error` then says why.
+    `due` is when the schedule wanted it sent, in seconds since the epoch. `seconds` count from `due`, so a late start
+    makes them longer. `way` is how it was sent: fresh, kept, pausing, slow or closed. `status` is 0 if no complete
+    response arrived; `error` then says why.
     """
 
     due: float
@@ -28,17 +30,17 @@ class Row:
 
     @property
     def lost(self) -> bool:
-        """Whether it came to anything but a right answer."""
+        """Whether the request got anything but a correct 2xx response."""
         return bool(self.error) or not 200 <= self.status < 300
 
     def line(self) -> str:
-        """As it stands in the file."""
-        told = (f"{self.due:.3f}", f"{self.seconds:.4f}", self.stream, self.way, str(self.status))
-        return "\t".join([*told, self.release, self.replica, self.error])
+        """Returns the row as a line of the record's file, without the newline."""
+        numbers = (f"{self.due:.3f}", f"{self.seconds:.4f}", self.stream, self.way)
+        return "\t".join([*numbers, str(self.status), self.release, self.replica, self.error])
 
     @classmethod
     def parse(cls, line: str) -> Row:
-        """Reads a line; equal words are one object, for there are a million lines."""
+        """Reads a line. Interns the texts, since a record can have a million lines."""
         due, seconds, *words = line.rstrip("\n").split("\t")
         stream, way, status, release, replica, error = (sys.intern(word) for word in words)
         return cls(float(due), float(seconds), stream, way, int(status), release, replica, error)
@@ -46,47 +48,57 @@ class Row:
 
 @dataclass(frozen=True)
 class Record:
-    """What came of a load."""
+    """All requests of a load, in the order in which they ended."""
 
     rows: tuple[Row, ...]
 
     @classmethod
     def read(cls, file: Path) -> Record:
-        """Reads what is there of a record."""
-        return Reader(file).record
+        """Reads a record's file; returns an empty record if there is none."""
+        return Reader(file).read()
 
     @cached_property
     def lost(self) -> tuple[Row, ...]:
-        """Those that failed."""
+        """The requests that were lost."""
         return tuple(row for row in self.rows if row.lost)
 
     @property
+    def served(self) -> Record:
+        """The requests that weren't lost."""
+        return Record(tuple(row for row in self.rows if not row.lost))
+
+    @property
     def releases(self) -> Counter[str]:
-        """How many each release answered."""
+        """How many requests each release served."""
         return Counter(row.release for row in self.rows if not row.lost)
 
+    @property
+    def replicas(self) -> Counter[str]:
+        """How many requests each replica served."""
+        return Counter(row.replica for row in self.rows if not row.lost)
+
     def of(self, *streams: str) -> Record:
-        """Those of streams whose name begins so."""
+        """Returns the requests of the streams whose names start with one of `streams`."""
         return Record(tuple(row for row in self.rows if row.stream.startswith(streams)))
 
     def between(self, begin: float, end: float = float("inf")) -> Record:
-        """Those that were due in this time."""
+        """Returns the requests that were due from `begin` until before `end`, in seconds since the epoch."""
         return Record(tuple(row for row in self.rows if begin <= row.due < end))
 
     def percentile(self, share: float) -> float:
-        """Seconds within which this share was answered; 0 without any."""
+        """Returns the seconds within which this share of the requests ended; 0 for an empty record."""
         times = sorted(row.seconds for row in self.rows)
         return times[min(int(share * len(times)), len(times) - 1)] if times else 0.0
 
     def rate(self) -> float:
-        """Requests a second, from the first that was due to the last."""
+        """Returns the requests per second between the first due time and the last."""
         if len(self.rows) < 2:
             return 0.0
         dues = [row.due for row in self.rows]
         return len(dues) / max(max(dues) - min(dues), 0.001)
 
     def summary(self) -> dict[str, object]:
-        """What is told of a whole run: counts, milliseconds, and who answered."""
+        """Returns the figures of a whole run: counts, latencies in milliseconds, requests by release."""
         return {
             "requests": len(self.rows),
             "lost": len(self.lost),
@@ -96,25 +108,23 @@ class Record:
         }
 
     def __str__(self) -> str:
-        told = (
-            f"{len(self.lost)} of {len(self.rows)} lost, p99 {self.percentile(0.99) * 1000:.0f} ms"
-        )
+        p99_ms = self.percentile(0.99) * 1000
+        text = f"{len(self.lost)} of {len(self.rows)} lost, p99 {p99_ms:.0f} ms"
         if not self.lost:
-            return told
-        return f"{told}; {dict(_causes(self.lost))}; first: {self.lost[0].line()}"
+            return text
+        return f"{text}; {dict(_causes(self.lost))}; first: {self.lost[0].line()}"
 
 
 @dataclass
 class Reader:
-    """Reads a record that grows; a last line that is still being written is left for the next time."""
+    """Reads a record's file while it grows. A line that is still being written waits for the next read."""
 
     file: Path
     _rows: list[Row] = field(default_factory=list)
     _offset: int = 0
 
-    @property
-    def record(self) -> Record:
-        """All that is there now."""
+    def read(self) -> Record:
+        """Returns everything written until now."""
         if self.file.exists():
             with self.file.open("rb") as file:
                 file.seek(self._offset)

@@ -1,5 +1,5 @@
-"""What a host tells of its engine, its containers and its edge, as Prometheus metrics.
+"""Exports metrics of a host's engine, containers and edge to Prometheus.
 
-It runs on each host in the Python base image, of the standard library alone, and imports nothing of ours; the deploy
-tool ships its files. It only ever reads: it starts, stops and changes nothing.
+The deploy tool copies it to each host, where it runs in the Python base image on the standard library. It only reads:
+it starts, stops and changes nothing.
 """

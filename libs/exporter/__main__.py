@@ -1,4 +1,4 @@
-"""`python3 -m exporter`: serves this host's metrics on the loopback until it is told to end."""
+"""`python3 -m exporter`: serves this host's metrics on the loopback until SIGTERM."""
 
 from __future__ import annotations
 
@@ -10,37 +10,41 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from engine_api.client import SOCKET, EngineApiError, EngineClient
 from exporter import containers, host, nginx
-from exporter.edge import Follower, Tally
-from exporter.engine import Engine, EngineError
+from exporter.edge import LogFollower, RequestCounter
 from exporter.exposition import Family, render
 
-# The engine needs seconds to add up what fills its disk.
-USE_EVERY_S = 120.0
+DISK_USE_EVERY_S = 120.0
+"""The engine needs seconds to measure its disk use, so no scrape waits for it."""
 
 
 class Exporter:
-    """Everything that is measured at a scrape."""
+    """Collects all metrics of this host.
+
+    `root` is where the host's file system is mounted, `status_url` is nginx's stub_status page, `certificate` is the
+    PEM file of this host's metrics, and `login` is the file whose time is when a registry last accepted a login.
+    """
 
     def __init__(
-        self, engine: Engine, root: Path, status_url: str, certificate: Path, login: Path
+        self, engine: EngineClient, root: Path, status_url: str, certificate: Path, login: Path
     ) -> None:
         self._engine = engine
         self._root = root
         self._status_url = status_url
         self._certificate = certificate
         self._login = login
-        self._tally = Tally()
-        self._use: list[Family] = []
+        self._requests = RequestCounter()
+        self._disk_use: list[Family] = []
 
-    def begin(self) -> None:
-        """Starts to follow the edges' logs and to add up the disk."""
-        follower = Follower(self._engine, self._tally, now=time.time())
+    def start(self) -> None:
+        """Starts the threads that follow the edges' logs and measure the disk use."""
+        follower = LogFollower(self._engine, self._requests, now=time.time())
         threading.Thread(target=follower.run, daemon=True).start()
-        threading.Thread(target=self._add_up, daemon=True).start()
+        threading.Thread(target=self._measure_disk_use, daemon=True).start()
 
     def collect(self) -> str:
-        """Returns the exposition; what an engine that is down can't tell is left out, and `engine_up` is 0."""
+        """Returns the text for a scrape. While the engine is down, its metrics are missing and `engine_up` is 0."""
         up = Family("engine_up", "gauge", "1 while the engine answers, else 0.")
         families = [
             *host.credentials(self._certificate, self._login),
@@ -49,22 +53,22 @@ class Exporter:
         try:
             families += [*host.disk(self._engine, self._root), *containers.collect(self._engine)]
             up.add(1.0)
-        except (EngineError, OSError) as error:
+        except (EngineApiError, OSError) as error:
             print(f"engine: {error}", file=sys.stderr, flush=True)
             up.add(0.0)
-        return render([up, *families, *self._tally.families(), *self._use])
+        return render([up, *families, *self._requests.families(), *self._disk_use])
 
-    def _add_up(self) -> None:
+    def _measure_disk_use(self) -> None:
         while True:
             try:
-                self._use = host.use(self._engine)
-            except EngineError as error:
+                self._disk_use = host.disk_use(self._engine)
+            except EngineApiError as error:
                 print(f"engine: {error}", file=sys.stderr, flush=True)
-            time.sleep(USE_EVERY_S)
+            time.sleep(DISK_USE_EVERY_S)
 
 
 def serve(exporter: Exporter, address: str, port: int) -> ThreadingHTTPServer:
-    """Makes the server; port 0 takes a free one."""
+    """Returns an HTTP server with `/metrics` at this address. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -81,7 +85,7 @@ def serve(exporter: Exporter, address: str, port: int) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """Quiet."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer((address, port), Handler)
     server.daemon_threads = True
@@ -89,18 +93,18 @@ def serve(exporter: Exporter, address: str, port: int) -> ThreadingHTTPServer:
 
 
 def main() -> None:
-    """Reads what it is told by its environment and serves."""
-    told = os.environ
+    """Reads the settings from the environment and serves."""
+    settings = os.environ
     exporter = Exporter(
-        Engine(told.get("ENGINE_SOCKET", "/var/run/docker.sock")),
-        Path(told.get("HOST_ROOT", "/host")),
-        told["EDGE_STATUS_URL"],
-        Path(told["CERTIFICATE"]),
-        Path(told["REGISTRY_LOGIN"]),
+        EngineClient(settings.get("ENGINE_SOCKET", SOCKET)),
+        Path(settings.get("HOST_ROOT", "/host")),
+        settings["EDGE_STATUS_URL"],
+        Path(settings["CERTIFICATE"]),
+        Path(settings["REGISTRY_LOGIN"]),
     )
-    server = serve(exporter, told.get("ADDRESS", "127.0.0.1"), int(told["PORT"]))
+    server = serve(exporter, settings.get("ADDRESS", "127.0.0.1"), int(settings["PORT"]))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    exporter.begin()
+    exporter.start()
     server.serve_forever()
 
 

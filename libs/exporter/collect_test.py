@@ -1,16 +1,13 @@
-"""Containers, disk, certificate and nginx, from documents as the engine and nginx give them."""
+"""Metrics of containers, disk, certificate and nginx, from documents of the engine and of nginx."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 import pytest
@@ -19,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from engine_api.client import EngineClient
 from exporter import containers, host, nginx
 from exporter.__main__ import Exporter, serve
-from exporter.engine import Engine, EngineError
 from exporter.exposition import Family
 
 STATS = {
@@ -40,8 +37,8 @@ STATE = {
 }
 
 
-class Documents:
-    """An engine made of a table."""
+class FakeEngine:
+    """An engine whose documents are given."""
 
     def __init__(
         self, state: dict[str, Any] | None = None, stats: dict[str, Any] | None = None
@@ -49,7 +46,7 @@ class Documents:
         self.state = STATE if state is None else state
         self.stats = STATS if stats is None else stats
 
-    def containers(self) -> list[dict[str, Any]]:
+    def deployed_containers(self) -> list[dict[str, Any]]:
         return [LISTED]
 
     def get(self, path: str) -> Any:
@@ -67,11 +64,11 @@ class Documents:
 
 
 def values(families: list[Family]) -> dict[str, float]:
-    return {each.name: each.samples[0][2] for each in families if each.samples}
+    return {family.name: family.samples[0][2] for family in families if family.samples}
 
 
-def test_a_container_is_told_in_the_words_of_its_metrics() -> None:
-    families = containers.collect(Documents())
+def test_a_container_is_measured_under_the_labels_of_its_own_metrics() -> None:
+    families = containers.collect(FakeEngine())
     assert values(families) == {
         "container_cpu_seconds_total": 2.5,
         "container_memory_bytes": 700.0,
@@ -91,30 +88,30 @@ def test_a_container_is_told_in_the_words_of_its_metrics() -> None:
     }
 
 
-def test_one_that_stands_still_has_no_usage() -> None:
+def test_a_stopped_container_has_no_usage() -> None:
     ended = {"Status": "exited", "StartedAt": "0001-01-01T00:00:00Z", "OOMKilled": True}
-    found = values(containers.collect(Documents(ended)))
+    found = values(containers.collect(FakeEngine(ended)))
     assert "container_memory_bytes" not in found
     assert (found["container_running"], found["container_healthy"]) == (0.0, 0.0)
     assert (found["container_oom_killed"], found["container_start_time_seconds"]) == (1.0, 0.0)
 
 
-def test_one_that_ends_between_two_questions_is_no_error() -> None:
+def test_a_container_that_ends_between_two_requests_is_no_error() -> None:
     assert "container_memory_bytes" not in values(
-        containers.collect(Documents(stats={"memory_stats": {}}))
+        containers.collect(FakeEngine(stats={"memory_stats": {}}))
     )
 
 
-def test_the_engine_s_disk_is_that_of_its_data(tmp_path: Path) -> None:
+def test_the_engines_disk_is_the_file_system_of_its_data(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    found = values(host.disk(Documents(), tmp_path))
-    seen = os.statvfs(tmp_path)
-    assert found["engine_disk_size_bytes"] == seen.f_frsize * seen.f_blocks
+    found = values(host.disk(FakeEngine(), tmp_path))
+    stat = os.statvfs(tmp_path)
+    assert found["engine_disk_size_bytes"] == stat.f_frsize * stat.f_blocks
     assert 0 < found["engine_disk_available_bytes"] <= found["engine_disk_size_bytes"]
 
 
-def test_what_fills_the_disk_is_told_by_kind() -> None:
-    (used,) = host.use(Documents())
+def test_disk_use_is_reported_by_kind() -> None:
+    (used,) = host.disk_use(FakeEngine())
     assert {labels["kind"]: value for _, labels, value in used.samples} == {
         "images": 10,
         "volumes": 5,
@@ -124,8 +121,8 @@ def test_what_fills_the_disk_is_told_by_kind() -> None:
 
 @pytest.mark.parametrize(
     "years", [1, 40]
-)  # 40: past 2049 a certificate writes its times in another form
-def test_a_certificate_s_end_is_read(tmp_path: Path, years: int) -> None:
+)  # 40: after 2049 a certificate has another format of dates
+def test_the_expiry_of_a_certificate_is_read(tmp_path: Path, years: int) -> None:
     end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=365 * years)
     (tmp_path / "tls.crt").write_text(certificate(end))
     (tmp_path / "login").touch()
@@ -137,7 +134,7 @@ def test_a_certificate_s_end_is_read(tmp_path: Path, years: int) -> None:
     }
 
 
-def test_a_host_without_either_tells_neither(tmp_path: Path) -> None:
+def test_a_host_without_certificate_and_login_reports_neither(tmp_path: Path) -> None:
     assert values(host.credentials(tmp_path / "none", tmp_path / "none")) == {}
 
 
@@ -159,7 +156,7 @@ def certificate(end: datetime) -> str:
 PAGE = "Active connections: 3 \nserver accepts handled requests\n 10 9 25 \nReading: 0 Writing: 1 Waiting: 2 \n"
 
 
-def test_nginx_s_page_is_read() -> None:
+def test_the_status_page_of_nginx_is_parsed() -> None:
     states, *totals = nginx.parse(PAGE)
     assert {labels["state"]: value for _, labels, value in states.samples} == {
         "active": 3,
@@ -167,58 +164,19 @@ def test_nginx_s_page_is_read() -> None:
         "writing": 1,
         "waiting": 2,
     }
-    assert [each.samples[0][2] for each in totals] == [10, 9, 25]
+    assert [total.samples[0][2] for total in totals] == [10, 9, 25]
 
 
 @pytest.mark.parametrize("page", ["", "<html>"])
-def test_another_page_is_refused(page: str) -> None:
+def test_any_other_page_is_refused(page: str) -> None:
     with pytest.raises(ValueError, match="no status page"):
         nginx.parse(page)
 
 
-class _Unix(ThreadingMixIn, UnixStreamServer):
-    daemon_threads = True
-
-
-@contextmanager
-def engine_socket(path: Path, body: bytes, status: int = 200) -> Iterator[Engine]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def address_string(self) -> str:
-            return "unix"
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Quiet."""
-
-    with _Unix(str(path), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield Engine(str(path))
-        server.shutdown()
-
-
-def test_log_lines_come_whole_out_of_the_engine_s_frames(tmp_path: Path) -> None:
-    frames = b"".join(
-        b"\x01\0\0\0" + len(part).to_bytes(4) + part for part in (b"one\ntw", b"o\n", b"cut")
-    )
-    with engine_socket(tmp_path / "engine", frames) as engine:
-        assert list(engine.lines("edge", since=0)) == [b"one", b"two"]
-
-
-@pytest.mark.parametrize(("body", "status"), [(b"{}", 500), (b"no JSON", 200)])
-def test_an_engine_that_ails_is_an_error(tmp_path: Path, body: bytes, status: int) -> None:
-    with engine_socket(tmp_path / "engine", body, status) as engine, pytest.raises(EngineError):
-        engine.get("/info")
-
-
-def test_without_an_engine_the_rest_is_served(tmp_path: Path) -> None:
+def test_other_metrics_are_served_while_the_engine_is_down(tmp_path: Path) -> None:
     (tmp_path / "crt").write_text(certificate(datetime(2030, 1, 1, tzinfo=UTC)))
     exporter = Exporter(
-        Engine(str(tmp_path / "none")),
+        EngineClient(str(tmp_path / "none")),
         tmp_path,
         "http://127.0.0.1:9/",
         tmp_path / "crt",
@@ -237,7 +195,7 @@ def test_without_an_engine_the_rest_is_served(tmp_path: Path) -> None:
 def _get(server: ThreadingHTTPServer, path: str) -> str:
     connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
     connection.request("GET", path)
-    answer = connection.getresponse()
-    text = answer.read().decode()
+    response = connection.getresponse()
+    text = response.read().decode()
     connection.close()
-    return f"{answer.status} {text}"
+    return f"{response.status} {text}"

@@ -1,4 +1,4 @@
-"""What the containers of a host use, and how often they started; from the engine's own documents."""
+"""Measures the resources, the health and the restarts of a host's containers, from the engine's documents."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Protocol
 from exporter.exposition import Family
 
 
-class Documents(Protocol):
-    """What is read of an engine."""
+class ContainerDocuments(Protocol):
+    """The part of the engine's API that is read here."""
 
     def get(self, path: str) -> Any: ...
 
-    def containers(self) -> list[dict[str, Any]]: ...
+    def deployed_containers(self) -> list[dict[str, Any]]: ...
 
 
-def collect(engine: Documents) -> list[Family]:
-    """Measures every container that the deploy tool started. Raises what `engine` raises."""
+def collect(engine: ContainerDocuments) -> list[Family]:
+    """Returns the metrics of every container that the deploy tool started. Raises what `engine` raises."""
     cpu = Family("container_cpu_seconds_total", "counter", "CPU time that a container used.")
     memory = Family(
         "container_memory_bytes", "gauge", "Memory that a container uses, without the page cache."
@@ -29,15 +29,15 @@ def collect(engine: Documents) -> list[Family]:
         "container_healthy", "gauge", "1 while its health check passes, or if it has none; else 0."
     )
     started = Family(
-        "container_start_time_seconds", "gauge", "When a container was started last, Unix time."
+        "container_start_time_seconds", "gauge", "When a container last started, Unix time."
     )
     restarts = Family(
-        "container_restarts_total", "counter", "How often the engine started a container again."
+        "container_restarts_total", "counter", "How often the engine restarted a container."
     )
     killed = Family(
-        "container_oom_killed", "gauge", "1 if its last end was for lack of memory, else 0."
+        "container_oom_killed", "gauge", "1 if it was last killed for lack of memory, else 0."
     )
-    for listed in engine.containers():
+    for listed in engine.deployed_containers():
         labels = labels_of(listed)
         document = engine.get(f"/containers/{listed['Id']}/json")
         state = document["State"]
@@ -55,25 +55,27 @@ def collect(engine: Documents) -> list[Family]:
 
 
 def labels_of(listed: Mapping[str, Any]) -> dict[str, str]:
-    """Says which container it is, in the words that the replicas' own metrics use."""
-    told = listed["Labels"]
+    """Returns the labels of a container's metrics, with the same names that the replicas' own metrics use."""
+    docker_labels = listed["Labels"]
     name = listed["Names"][0].lstrip("/")
     return {
-        "kind": "replica" if told.get("py-cicd.release") else told["py-cicd.name"],
-        "service": told.get("py-cicd.service", ""),
-        "release": told.get("py-cicd.release", ""),
-        "replica": name if told.get("py-cicd.release") else "",
+        "kind": "replica"
+        if docker_labels.get("py-cicd.release")
+        else docker_labels["py-cicd.name"],
+        "service": docker_labels.get("py-cicd.service", ""),
+        "release": docker_labels.get("py-cicd.release", ""),
+        "replica": name if docker_labels.get("py-cicd.release") else "",
         "container": name,
     }
 
 
 def seconds_of(text: str) -> float:
-    """Reads the engine's time; what never started is 0."""
+    """Returns the engine's time in seconds since 1970, 0 for a container that never started."""
     return max(datetime.fromisoformat(text).timestamp(), 0.0)
 
 
 def _stats(identity: str) -> str:
-    # one-shot: without it the engine waits a second for a second reading.
+    # Without one-shot the engine waits a second to read twice.
     return f"/containers/{identity}/stats?stream=0&one-shot=1"
 
 
@@ -82,8 +84,8 @@ def _usage(
 ) -> None:
     used = stats.get("memory_stats", {})
     if "usage" not in used:
-        return  # it ended between two questions
-    # What `docker stats` shows: cgroup v2 names the cache inactive_file, v1 total_inactive_file.
+        return  # the container ended between two requests
+    # As `docker stats` does: the page cache is inactive_file in cgroup v2, total_inactive_file in v1.
     cache = used.get("stats", {})
     idle = cache.get("inactive_file", 0) or cache.get("total_inactive_file", 0)
     cpu.add(stats["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9, labels)

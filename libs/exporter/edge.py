@@ -1,6 +1,6 @@
-"""Counts the edge's requests by service, release and status from its log lines; it never asks the edge.
+"""Counts the edge's requests by service, release and status, from its access log.
 
-The replicas' own metrics can't show what never reached a replica: a 502, a refused connection, a slow queue.
+The replicas' own metrics don't show requests that never reached a replica: a 502, a refused connection, a slow queue.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from exporter.engine import EngineError
+from engine_api.client import EngineApiError
 from exporter.exposition import Family
 
-# Seconds; the same ends as the replicas' own histogram (telemetry.catalog), so that the two can be compared.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds in seconds, equal to those of the replicas' histogram (telemetry.catalog) so that both compare."""
+
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
-# A release is named by a header of the answer: whoever writes it can't grow this without bound.
-MOST_RELEASES = 100
+MAX_RELEASES = 100
+"""The release comes from a response header; this bounds the series if a replica invents names."""
+
 OTHER = "other"
-EVERY_S = 2.0
+SEARCH_EVERY_S = 2.0
 
 
 @dataclass
@@ -31,25 +33,25 @@ class _Counts:
     seconds: float = 0.0
 
 
-class Tally:
-    """What all edges of a host have answered since this process began."""
+class RequestCounter:
+    """Counts what all edges of a host have answered since this process started."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], _Counts] = {}
         self._lock = threading.Lock()
 
     def prepare(self, releases: Iterable[tuple[str, str]]) -> None:
-        """Creates the series of these (service, release) pairs at zero: a first error is then an increase."""
+        """Creates the series of these (service, release) pairs at zero, so that a first error is an increase."""
         with self._lock:
-            for each in releases:
-                self._of(each)
+            for release in releases:
+                self._of(release)
 
-    def take(self, line: bytes) -> None:
-        """Counts one log line; what is no line of a request of a service is left out."""
+    def count(self, line: bytes) -> None:
+        """Counts a line of the access log. Ignores a line that is no request to a service."""
         try:
-            told = json.loads(line)
-            key = (str(told["service"]), str(told["release"]))
-            status, seconds = f"{int(told['status']) // 100}xx", float(told["seconds"])
+            entry = json.loads(line)
+            key = (str(entry["service"]), str(entry["release"]))
+            status, seconds = f"{int(entry['status']) // 100}xx", float(entry["seconds"])
         except (ValueError, KeyError, TypeError):
             return
         if key[0] and status in STATUS_CLASSES:
@@ -60,14 +62,14 @@ class Tally:
                 counts.buckets[_bucket(seconds)] += 1
 
     def families(self) -> list[Family]:
-        """Returns the counts as they are now."""
+        """Returns the metrics as of now."""
         requests = Family(
             "edge_requests_total", "counter", "Requests that the edge answered, by class of status."
         )
         duration = Family(
             "edge_request_duration_seconds",
             "histogram",
-            "Time from a request's first byte to its answer's last.",
+            "Time from a request's first byte to its response's last.",
         )
         with self._lock:
             for (service, release), counts in self._counts.items():
@@ -83,7 +85,7 @@ class Tally:
         return [requests, duration]
 
     def _of(self, key: tuple[str, str]) -> _Counts:
-        if key not in self._counts and len(self._counts) >= MOST_RELEASES:
+        if key not in self._counts and len(self._counts) >= MAX_RELEASES:
             key = (key[0], OTHER)
         return self._counts.setdefault(key, _Counts())
 
@@ -92,60 +94,65 @@ def _bucket(seconds: float) -> int:
     return next((at for at, bound in enumerate(BUCKETS) if seconds <= bound), len(BUCKETS))
 
 
-class Logs(Protocol):
-    """What is read of an engine."""
+class ContainerLogs(Protocol):
+    """The part of the engine's API that is read here."""
 
-    def containers(self) -> list[dict[str, Any]]: ...
+    def deployed_containers(self) -> list[dict[str, Any]]: ...
 
-    def lines(self, container: str, *, since: float) -> Iterator[bytes]: ...
+    def log_lines(self, container: str, *, since: float) -> Iterator[bytes]: ...
 
 
-class Follower:
-    """Follows every edge of a host, the new one beside the old one too, each on a thread of its own."""
+class LogFollower:
+    """Follows the access logs of all edges of a host, each on a thread of its own.
 
-    def __init__(self, engine: Logs, tally: Tally, *, now: float) -> None:
+    Two edges run while one takes over from the other.
+    """
+
+    def __init__(self, engine: ContainerLogs, requests: RequestCounter, *, now: float) -> None:
         self._engine = engine
-        self._tally = tally
-        # Lines from before this process began were counted by the one before, or by nobody.
-        self._begun = now
-        self._again: dict[str, float] = {}
+        self._requests = requests
+        # Earlier lines were counted by the process before this one, or are lost.
+        self._started = now
+        self._resume_at: dict[str, float] = {}
         self._followed: set[str] = set()
 
-    def look(self) -> list[threading.Thread]:
-        """Starts to follow edges that aren't followed yet. Raises what the engine raises."""
-        listed = self._engine.containers()
-        told = [each["Labels"] for each in listed]
-        self._tally.prepare(
-            (each["py-cicd.service"], each["py-cicd.release"])
-            for each in told
-            if each.get("py-cicd.release") and each.get("py-cicd.service")
+    def follow_new_edges(self) -> list[threading.Thread]:
+        """Starts a thread for each edge that isn't followed yet. Raises what the engine raises."""
+        listed = self._engine.deployed_containers()
+        labels = [container["Labels"] for container in listed]
+        self._requests.prepare(
+            (found["py-cicd.service"], found["py-cicd.release"])
+            for found in labels
+            if found.get("py-cicd.release") and found.get("py-cicd.service")
         )
         started = []
-        for each in listed:
-            identity = each["Id"]
-            serves = each["Labels"].get("py-cicd.name") == "edge" and each["State"] == "running"
-            if serves and identity not in self._followed:
+        for container in listed:
+            identity = container["Id"]
+            is_edge = container["Labels"].get("py-cicd.name") == "edge"
+            if is_edge and container["State"] == "running" and identity not in self._followed:
                 self._followed.add(identity)
                 started.append(threading.Thread(target=self._follow, args=(identity,), daemon=True))
                 started[-1].start()
         return started
 
     def _follow(self, identity: str) -> None:
-        since = self._again.get(identity, self._begun)
+        since = self._resume_at.get(identity, self._started)
         try:
-            for line in self._engine.lines(identity, since=since):
-                self._tally.take(line)
-        except EngineError as error:
+            for line in self._engine.log_lines(identity, since=since):
+                self._requests.count(line)
+        except EngineApiError as error:
             print(f"edge {identity[:12]}: {error}", flush=True)
         finally:
-            self._again[identity] = time.time()  # if it still runs it is followed again from here
+            self._resume_at[identity] = (
+                time.time()
+            )  # if it still runs, it is followed again from here
             self._followed.discard(identity)
 
     def run(self) -> None:
-        """Looks for edges for ever."""
+        """Follows new edges as they start, forever."""
         while True:
             try:
-                self.look()
-            except EngineError as error:
+                self.follow_new_edges()
+            except EngineApiError as error:
                 print(f"engine: {error}", flush=True)
-            time.sleep(EVERY_S)
+            time.sleep(SEARCH_EVERY_S)

@@ -1,4 +1,4 @@
-"""Log lines become counts, whoever wrote them."""
+"""Requests are counted from the lines of access logs."""
 
 from __future__ import annotations
 
@@ -7,67 +7,67 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from exporter.edge import MOST_RELEASES, Follower, Tally
-from exporter.engine import EngineError
+from engine_api.client import EngineApiError
+from exporter.edge import MAX_RELEASES, LogFollower, RequestCounter
 from exporter.exposition import Family
 
 
 def line(
     release: str = "r1", status: int = 200, seconds: float = 0.02, service: str = "app"
 ) -> bytes:
-    told = {"service": service, "release": release, "status": status, "seconds": seconds}
-    return json.dumps(told).encode()
+    entry = {"service": service, "release": release, "status": status, "seconds": seconds}
+    return json.dumps(entry).encode()
 
 
 def value(families: list[Family], name: str, suffix: str = "", **labels: str) -> float | None:
     for family in families:
-        for each, told, found in family.samples:
-            if family.name == name and each == suffix and told == labels:
+        for found_suffix, found_labels, found in family.samples:
+            if (family.name, found_suffix, found_labels) == (name, suffix, labels):
                 return found
     return None
 
 
-def requests(tally: Tally, status: str, release: str = "r1") -> float | None:
+def requests(counter: RequestCounter, status: str, release: str = "r1") -> float | None:
     labels = {"service": "app", "release": release, "status": status}
-    return value(tally.families(), "edge_requests_total", **labels)
+    return value(counter.families(), "edge_requests_total", **labels)
 
 
-def test_requests_count_by_release_and_class() -> None:
-    tally = Tally()
-    for each in (line(), line(status=204), line(status=502), line("r2", 404)):
-        tally.take(each)
-    assert (requests(tally, "2xx"), requests(tally, "5xx"), requests(tally, "4xx", "r2")) == (
+def test_requests_are_counted_by_release_and_status_class() -> None:
+    counter = RequestCounter()
+    for entry in (line(), line(status=204), line(status=502), line("r2", 404)):
+        counter.count(entry)
+    assert (requests(counter, "2xx"), requests(counter, "5xx"), requests(counter, "4xx", "r2")) == (
         2,
         1,
         1,
     )
-    assert requests(tally, "5xx", "r2") == 0
+    assert requests(counter, "5xx", "r2") == 0
 
 
-def test_a_histogram_counts_what_is_below_each_bound() -> None:
-    tally = Tally()
+def test_the_histogram_counts_durations_below_each_bound() -> None:
+    counter = RequestCounter()
     for seconds in (0.02, 0.2, 99.0):
-        tally.take(line(seconds=seconds))
-    families, who = tally.families(), {"service": "app", "release": "r1"}
+        counter.count(line(seconds=seconds))
+    families, labels = counter.families(), {"service": "app", "release": "r1"}
     name = "edge_request_duration_seconds"
     below = [
-        value(families, name, "_bucket", **who, le=le)
+        value(families, name, "_bucket", **labels, le=le)
         for le in ("0.01", "0.025", "0.25", "10.0", "+Inf")
     ]
     assert below == [0, 1, 2, 2, 3]
-    assert value(families, name, "_count", **who) == 3
-    assert value(families, name, "_sum", **who) == 99.22
+    assert value(families, name, "_count", **labels) == 3
+    assert value(families, name, "_sum", **labels) == 99.22
 
 
-def test_what_runs_is_there_at_zero() -> None:
-    tally = Tally()
-    tally.prepare([("app", "r1")])
-    assert requests(tally, "5xx") == 0
+def test_a_running_release_starts_at_zero() -> None:
+    counter = RequestCounter()
+    counter.prepare([("app", "r1")])
+    assert requests(counter, "5xx") == 0
 
 
-def test_what_is_no_request_of_a_service_is_left_out() -> None:
-    tally = Tally()
-    for each in (
+def test_lines_that_are_no_requests_to_a_service_are_ignored() -> None:
+    counter = RequestCounter()
+    for entry in (
         b"",
         b"2026/11/24 [warn] 7#7: ...",
         b'"text"',
@@ -75,26 +75,26 @@ def test_what_is_no_request_of_a_service_is_left_out() -> None:
         line(status=0),
         line(service=""),
     ):
-        tally.take(each)
-    assert [each.samples for each in tally.families()] == [[], []]
+        counter.count(entry)
+    assert [family.samples for family in counter.families()] == [[], []]
 
 
-def test_made_up_releases_have_a_bound() -> None:
-    tally = Tally()
-    for number in range(MOST_RELEASES + 50):
-        tally.take(line(f"r{number}"))
-    assert requests(tally, "2xx", "other") == 50
+def test_the_number_of_releases_is_bounded() -> None:
+    counter = RequestCounter()
+    for number in range(MAX_RELEASES + 50):
+        counter.count(line(f"r{number}"))
+    assert requests(counter, "2xx", "other") == 50
 
 
-class Host:
-    """An engine with edges whose lines are given; a following ends with an error where it is told to."""
+class FakeEngine:
+    """An engine with edges whose log lines are given. While it is `broken`, each log ends with an error."""
 
     def __init__(self, **edges: list[bytes]) -> None:
         self.edges = edges
-        self.asked: list[tuple[str, float]] = []
+        self.followed: list[tuple[str, float]] = []
         self.broken = False
 
-    def containers(self) -> list[dict[str, Any]]:
+    def deployed_containers(self) -> list[dict[str, Any]]:
         replica = {"py-cicd.name": "app", "py-cicd.service": "app", "py-cicd.release": "r1"}
         return [
             {"Id": "1", "State": "running", "Labels": replica},
@@ -104,38 +104,39 @@ class Host:
             ),
         ]
 
-    def lines(self, container: str, *, since: float) -> Iterator[bytes]:
-        self.asked.append((container, since))
+    def log_lines(self, container: str, *, since: float) -> Iterator[bytes]:
+        self.followed.append((container, since))
         yield from self.edges[container]
         if self.broken:
-            raise EngineError("gone")
+            raise EngineApiError("gone")
 
 
-def all_of(threads: list[threading.Thread]) -> int:
-    for each in threads:
-        each.join(10)
+def finished(threads: list[threading.Thread]) -> int:
+    """Waits for all threads and returns their number."""
+    for thread in threads:
+        thread.join(10)
     return len(threads)
 
 
-def test_every_edge_is_followed_from_when_this_began() -> None:
-    tally, engine = Tally(), Host(old=[line()], new=[line(), line("r2")])
-    follower = Follower(engine, tally, now=7.0)
-    assert all_of(follower.look()) == 2
-    assert sorted(engine.asked) == [("new", 7.0), ("old", 7.0)]
-    assert (requests(tally, "2xx"), requests(tally, "2xx", "r2"), requests(tally, "5xx")) == (
+def test_every_edge_is_followed_from_the_start_of_the_process() -> None:
+    counter, engine = RequestCounter(), FakeEngine(old=[line()], new=[line(), line("r2")])
+    follower = LogFollower(engine, counter, now=7.0)
+    assert finished(follower.follow_new_edges()) == 2
+    assert sorted(engine.followed) == [("new", 7.0), ("old", 7.0)]
+    assert (requests(counter, "2xx"), requests(counter, "2xx", "r2"), requests(counter, "5xx")) == (
         2,
         1,
         0,
     )
 
 
-def test_a_following_that_broke_is_taken_up_where_it_ended() -> None:
-    tally, engine = Tally(), Host(edge=[line()])
+def test_an_interrupted_log_is_followed_again_from_where_it_ended() -> None:
+    counter, engine = RequestCounter(), FakeEngine(edge=[line()])
     engine.broken = True
-    follower = Follower(engine, tally, now=7.0)
-    all_of(follower.look())
+    follower = LogFollower(engine, counter, now=7.0)
+    finished(follower.follow_new_edges())
     engine.edges["edge"] = []
-    all_of(follower.look())
-    assert [name for name, _ in engine.asked] == ["edge", "edge"]
-    assert engine.asked[1][1] > 7.0
-    assert requests(tally, "2xx") == 1
+    finished(follower.follow_new_edges())
+    assert [name for name, _ in engine.followed] == ["edge", "edge"]
+    assert engine.followed[1][1] > 7.0
+    assert requests(counter, "2xx") == 1

@@ -1,4 +1,4 @@
-"""Prometheus' text format from values; it never measures anything.
+"""Renders metrics in Prometheus' text format.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
@@ -14,7 +14,7 @@ type Kind = Literal["counter", "gauge", "histogram"]
 
 @dataclass
 class Family:
-    """All samples of one name, in the order in which they were added."""
+    """A metric with its samples, in the order in which they were added."""
 
     name: str
     kind: Kind
@@ -27,8 +27,8 @@ class Family:
 
 
 def render(families: Iterable[Family]) -> str:
-    """Writes the exposition; a family without samples is left out."""
-    return "".join(_family(each) for each in families if each.samples)
+    """Returns the text of all families that have samples."""
+    return "".join(_family(family) for family in families if family.samples)
 
 
 def _family(family: Family) -> str:

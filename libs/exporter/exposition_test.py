@@ -1,4 +1,4 @@
-"""The text is what Prometheus reads; prometheus-client's own parser says so."""
+"""The rendered text, read back by prometheus-client's parser."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.exposition import Family, render
 
 
-def test_what_is_written_is_read_back() -> None:
+def test_rendered_metrics_are_read_back() -> None:
     odd = Family("odd_bytes", "gauge", "Odd.")
     odd.add(1.5, {"path": 'a"b\\c\nd', "empty": ""})
     histogram = Family("wait_seconds", "histogram", "Wait.")
     histogram.add(2.0, {"le": "+Inf"}, "_bucket")
     histogram.add(0.3, suffix="_sum")
     histogram.add(2.0, suffix="_count")
-    read = {each.name: each for each in text_string_to_metric_families(render([odd, histogram]))}
+    read = {
+        family.name: family for family in text_string_to_metric_families(render([odd, histogram]))
+    }
     (sample,) = read["odd_bytes"].samples
     assert (sample.labels, sample.value) == ({"path": 'a"b\\c\nd', "empty": ""}, 1.5)
     assert read["wait_seconds"].type == "histogram"
-    assert [each.name for each in read["wait_seconds"].samples] == [
+    assert [sample.name for sample in read["wait_seconds"].samples] == [
         "wait_seconds_bucket",
         "wait_seconds_sum",
         "wait_seconds_count",

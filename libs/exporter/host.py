@@ -1,4 +1,4 @@
-"""The engine's disk, the metrics' certificate and the last registry login of a host; it changes none of them."""
+"""Measures a host's engine disk, the expiry of its metrics certificate and its last registry login."""
 
 from __future__ import annotations
 
@@ -12,48 +12,52 @@ from typing import Any, Protocol
 from exporter.exposition import Family
 
 _UTC_TIME, _GENERALIZED_TIME, _SEQUENCE = 0x17, 0x18, 0x30
-_USE = {"images": "LayersSize", "build cache": "BuilderSize"}
 
 
-class Documents(Protocol):
-    """What is read of an engine."""
+class EngineDocuments(Protocol):
+    """The part of the engine's API that is read here."""
 
     def get(self, path: str) -> Any: ...
 
 
-def disk(engine: Documents, root: Path) -> list[Family]:
-    """Measures the file system that the engine's data lie on; `root` is where the host's own is mounted."""
+def disk(engine: EngineDocuments, root: Path) -> list[Family]:
+    """Returns the size and free space of the engine's file system. `root` is where the host's `/` is mounted."""
     size = Family(
         "engine_disk_size_bytes", "gauge", "Size of the file system of the engine's data."
     )
-    free = Family("engine_disk_available_bytes", "gauge", "What is free there for the engine.")
-    info = Family("engine_info", "gauge", "Always 1; the label says which engine runs.")
-    told = engine.get("/info")
-    data = root / str(told["DockerRootDir"]).lstrip("/")
-    found = os.statvfs(data if data.exists() else root)
-    size.add(float(found.f_frsize * found.f_blocks))
-    free.add(float(found.f_frsize * found.f_bavail))
-    info.add(1.0, {"version": str(told["ServerVersion"])})
+    free = Family("engine_disk_available_bytes", "gauge", "Free space of that file system.")
+    info = Family("engine_info", "gauge", "Always 1; the label is the engine's version.")
+    details = engine.get("/info")
+    data = root / str(details["DockerRootDir"]).lstrip("/")
+    stat = os.statvfs(data if data.exists() else root)
+    size.add(float(stat.f_frsize * stat.f_blocks))
+    free.add(float(stat.f_frsize * stat.f_bavail))
+    info.add(1.0, {"version": str(details["ServerVersion"])})
     return [size, free, info]
 
 
-def use(engine: Documents) -> list[Family]:
-    """Asks what fills the engine's disk, which takes it seconds."""
-    used = Family("engine_disk_used_bytes", "gauge", "What the engine holds, by kind.")
-    told: Mapping[str, Any] = engine.get("/system/df?type=image&type=volume&type=container")
-    used.add(float(told.get("LayersSize") or 0), {"kind": "images"})
-    volumes = told.get("Volumes") or []
+def disk_use(engine: EngineDocuments) -> list[Family]:
+    """Returns what fills the engine's disk. The engine takes seconds to answer."""
+    used = Family("engine_disk_used_bytes", "gauge", "Disk space that the engine uses, by kind.")
+    sizes: Mapping[str, Any] = engine.get("/system/df?type=image&type=volume&type=container")
+    used.add(float(sizes.get("LayersSize") or 0), {"kind": "images"})
+    volumes = sizes.get("Volumes") or []
     used.add(
-        float(sum(max((each.get("UsageData") or {}).get("Size", 0), 0) for each in volumes)),
+        float(sum(max((volume.get("UsageData") or {}).get("Size", 0), 0) for volume in volumes)),
         {"kind": "volumes"},
     )
-    containers = told.get("Containers") or []
-    used.add(float(sum(each.get("SizeRw") or 0 for each in containers)), {"kind": "containers"})
+    containers = sizes.get("Containers") or []
+    used.add(
+        float(sum(container.get("SizeRw") or 0 for container in containers)), {"kind": "containers"}
+    )
     return [used]
 
 
 def credentials(certificate: Path, login: Path) -> list[Family]:
-    """Tells when the certificate of this host's metrics ends, and when a registry last let this host in."""
+    """Returns when this host's metrics certificate ends, and when a registry last accepted its login.
+
+    A metric is missing if its file doesn't exist.
+    """
     expiry = Family(
         "host_certificate_expiry_timestamp_seconds", "gauge", "When a certificate ends, Unix time."
     )
@@ -70,24 +74,24 @@ def credentials(certificate: Path, login: Path) -> list[Family]:
 
 
 def not_after(pem: str) -> datetime:
-    """Reads the end of the first certificate of a PEM text. Raises ValueError.
+    """Returns the end of validity of the first certificate of a PEM text. Raises ValueError.
 
-    The standard library reads no certificate that it doesn't verify: this walks the DER to the one field
+    The standard library parses only certificates that it verifies, so this walks the DER to the one field
     (https://www.rfc-editor.org/rfc/rfc5280#section-4.1).
     """
     end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
-    begun = pem.index("-----BEGIN CERTIFICATE-----")
-    content = ssl.PEM_cert_to_DER_cert(pem[begun:end])
-    fields = _parts(_parts(_parts(content)[0][1])[0][1])
-    # version [0] is there in each certificate of today, then serial, algorithm, issuer, validity.
+    begin = pem.index("-----BEGIN CERTIFICATE-----")
+    content = ssl.PEM_cert_to_DER_cert(pem[begin:end])
+    fields = _elements(_elements(_elements(content)[0][1])[0][1])
+    # An optional version [0], then serial, algorithm, issuer and validity.
     validity = fields[4] if fields[0][0] == 0xA0 else fields[3]
-    kind, text = _parts(validity[1])[1]
-    form = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}[kind]
-    return datetime.strptime(text.decode(), form).replace(tzinfo=UTC)
+    tag, text = _elements(validity[1])[1]
+    date_format = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}[tag]
+    return datetime.strptime(text.decode(), date_format).replace(tzinfo=UTC)
 
 
-def _parts(content: bytes) -> list[tuple[int, bytes]]:
-    """Splits DER into (tag, content)."""
+def _elements(content: bytes) -> list[tuple[int, bytes]]:
+    """Splits DER into (tag, content) pairs."""
     found, at = [], 0
     while at < len(content):
         tag, length, at = content[at], content[at + 1], at + 2

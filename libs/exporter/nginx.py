@@ -1,4 +1,7 @@
-"""nginx's own counters, from its stub_status page (https://nginx.org/en/docs/http/ngx_http_stub_status_module.html)."""
+"""Reads nginx's counters from its stub_status page.
+
+https://nginx.org/en/docs/http/ngx_http_stub_status_module.html
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ _PAGE = re.compile(
 
 
 def collect(url: str) -> list[Family]:
-    """Asks the edge; `nginx_up` is 0 where it doesn't answer."""
+    """Returns the counters of the edge whose status page is at `url`; only `nginx_up` 0 if it doesn't answer."""
     up = Family("nginx_up", "gauge", "1 while the edge answers its status page, else 0.")
     try:
-        with urlopen(url, timeout=2) as answer:  # noqa: S310 - the host's own loopback
-            families = parse(answer.read().decode())
+        with urlopen(url, timeout=2) as response:  # noqa: S310 - the host's own loopback
+            families = parse(response.read().decode())
     except (OSError, ValueError):
         up.add(0.0)
         return [up]
@@ -27,11 +30,11 @@ def collect(url: str) -> list[Family]:
 
 
 def parse(page: str) -> list[Family]:
-    """Reads the page. Raises ValueError for any other text."""
+    """Returns the metrics of a status page. Raises ValueError for any other text."""
     if (found := _PAGE.search(page)) is None:
         raise ValueError(f"no status page of nginx: {page[:100]!r}")
     active, accepted, handled, requests, reading, writing, waiting = map(float, found.groups())
-    states = Family("nginx_connections", "gauge", "Connections of clients, by what they do now.")
+    states = Family("nginx_connections", "gauge", "Open connections of clients, by state.")
     counted = {"active": active, "reading": reading, "writing": writing, "waiting": waiting}
     for state, count in counted.items():
         states.add(count, {"state": state})

@@ -1,5 +1,5 @@
-"""A whole environment on this machine: hosts, a registry, ECR's control plane and what watches it.
+"""A whole environment on this machine: hosts, an image registry, AWS (ECR and secret stores) and monitoring.
 
-What it writes is an environment file as production has one; nothing that deploys ever asks what made it.
-`lifecycle` makes and removes sandboxes, `state` says which there are.
+`lifecycle` creates and removes sandboxes, `state` lists them. The result is an environment file of the same form as
+production's, so the deploy tool treats a sandbox like any other environment.
 """

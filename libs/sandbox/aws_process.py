@@ -1,6 +1,7 @@
-"""The control plane as a process that outlives whoever started it; never takes another process for it.
+"""Starts and stops the AWS server, a process that outlives the command that started it.
 
-It holds a kernel lock on its pid file for as long as it lives: no stale file, no pid that means another process.
+The process holds a kernel lock on its pid file for as long as it lives. An unlocked pid file is stale, and the pid in a
+locked one can't belong to another process.
 """
 
 from __future__ import annotations
@@ -16,119 +17,128 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import resources
+from typing import NamedTuple
 
 from deploy.errors import ShipError
 from sandbox.ports import ADDRESS, require_free
 from sandbox.state import Folder
 
-PID = "control-plane.pid"
-LOG = "control-plane.log"
+# Existing sandboxes have these files.
+PID_FILE = "control-plane.pid"
+LOG_FILE = "control-plane.log"
 READY_S = 30.0
 STOP_S = 5.0
-# The number under which the child finds the locked pid file.
-_LOCKED = 3
-_KEY = "PY_CICD_CONTROL_PLANE_KEY"
+# The file descriptor of the locked pid file in the child.
+_PID_DESCRIPTOR = 3
+_VERSION_VARIABLE = "PY_CICD_AWS_SERVER_VERSION"
 
 
-class ControlPlaneError(ShipError):
-    """The control plane's process did not start or did not end."""
+class AwsServerError(ShipError):
+    """The AWS server did not start or did not stop."""
 
 
-def ensure_running(place: Folder, ports: Mapping[str, int]) -> bool:
-    """Starts the control plane unless this very version runs; returns whether it did. Doesn't wait.
+class _Process(NamedTuple):
+    pid: int
+    version: str
 
-    `ports` are those that it will listen on, by what for.
+
+def ensure_running(folder: Folder, ports: Mapping[str, int]) -> bool:
+    """Starts the AWS server unless this version of it runs. Returns whether it did, without waiting.
+
+    `ports` are those that it will listen on, by purpose. Raises PortTakenError if one of them is taken.
     """
-    wanted = _version()
-    holder = _holder(place)
-    if holder and holder[1] == wanted:
+    version = _version()
+    process = _running(folder)
+    if process and process.version == version:
         return False
-    if holder:
-        stop(place)
-    require_free(place.name, ports)
-    _spawn(place, wanted)
+    if process:
+        stop(folder)
+    require_free(folder.name, ports)
+    _spawn(folder, version)
     return True
 
 
-def await_ready(place: Folder, port: int) -> None:
-    """Waits until it accepts connections on `port`, which it opens last. Raises ControlPlaneError."""
+def await_ready(folder: Folder, port: int) -> None:
+    """Waits until the server accepts connections on `port`, the last that it opens. Raises AwsServerError."""
 
     def accepts() -> bool:
-        if _holder(place) is None:
-            raise _did_not_start(place)
+        if _running(folder) is None:
+            raise _did_not_start(folder)
         with socket.socket() as probe:
             return probe.connect_ex((ADDRESS, port)) == 0
 
     if not _poll(accepts, READY_S):
-        raise _did_not_start(place)
+        raise _did_not_start(folder)
 
 
-def stop(place: Folder) -> None:
-    """Ends the process, if it lives."""
+def stop(folder: Folder) -> None:
+    """Terminates the process if it runs. Raises AwsServerError if it can't be killed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        holder = _holder(place)
-        if holder is None:
+        process = _running(folder)
+        if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(holder[0], number)
+            os.kill(process.pid, number)
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(holder[0], os.WNOHANG)
-        if _poll(lambda: _holder(place) is None, STOP_S):
+            os.waitpid(process.pid, os.WNOHANG)
+        if _poll(lambda: _running(folder) is None, STOP_S):
             return
-    raise ControlPlaneError(
-        f"the control plane of sandbox {place.name} does not end; all else is as it was",
+    raise AwsServerError(
+        f"the AWS server of sandbox {folder.name} did not stop; nothing else was changed",
         hint="repeat the command",
     )
 
 
 def announce() -> None:
-    """In the child: writes its pid and version into the pid file that it inherited, locked."""
-    os.ftruncate(_LOCKED, 0)
-    os.pwrite(_LOCKED, f"{os.getpid()} {os.environ.get(_KEY, '')}".encode(), 0)
-    os.set_inheritable(_LOCKED, False)
+    """Writes the pid and version of this process, the server, into the locked pid file that it inherited."""
+    os.ftruncate(_PID_DESCRIPTOR, 0)
+    content = f"{os.getpid()} {os.environ.get(_VERSION_VARIABLE, '')}"
+    os.pwrite(_PID_DESCRIPTOR, content.encode(), 0)
+    os.set_inheritable(_PID_DESCRIPTOR, False)
 
 
-def _holder(place: Folder) -> tuple[int, str] | None:
-    """Returns pid and version of the living process, None if there is none."""
+def _running(folder: Folder) -> _Process | None:
+    """Returns the running process, None if there is none."""
     try:
-        descriptor = os.open(place.path / PID, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder.path / PID_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        found: list[str] = []
+        words: list[str] = []
 
-        def told() -> bool:
+        def is_known() -> bool:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 return True
-            found[:] = os.pread(descriptor, 100, 0).decode().split()
-            return len(found) == 2
+            words[:] = os.pread(descriptor, 100, 0).decode().split()
+            return len(words) == 2
 
-        # A child that was just started hasn't said its pid yet.
-        _poll(told, READY_S)
-        return (int(found[0]), found[1]) if len(found) == 2 else None
+        # A process that has just started has locked the file but not yet written to it.
+        _poll(is_known, READY_S)
+        return _Process(int(words[0]), words[1]) if len(words) == 2 else None
     finally:
         os.close(descriptor)
 
 
-def _spawn(place: Folder, version: str) -> None:
-    locked = os.open(place.path / PID, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    log = os.open(place.path / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def _spawn(folder: Folder, version: str) -> None:
+    locked = os.open(folder.path / PID_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    log_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    log = os.open(folder.path / LOG_FILE, log_flags, 0o600)
     try:
         fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(locked, 0)
         os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-m", "sandbox.aws.server", str(place.path)],
+            [sys.executable, "-P", "-m", "sandbox.aws.server", str(folder.path)],
             _environment(version),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),
                 (os.POSIX_SPAWN_DUP2, log, 2),
-                (os.POSIX_SPAWN_DUP2, locked, _LOCKED),
+                (os.POSIX_SPAWN_DUP2, locked, _PID_DESCRIPTOR),
             ],
-            # A session of its own: Ctrl-C in our terminal is not for it.
+            # In a session of its own, Ctrl-C in this terminal doesn't reach it.
             setsid=True,
         )
     finally:
@@ -138,28 +148,30 @@ def _spawn(place: Folder, version: str) -> None:
 
 def _environment(version: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TZ") if name in os.environ}
-    return {**kept, _KEY: version, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    path = os.pathsep.join(filter(None, sys.path))
+    return {**kept, _VERSION_VARIABLE: version, "PYTHONPATH": path}
 
 
 def _version() -> str:
-    """Names what would run: another version of it replaces one that runs."""
+    """Returns a hash of the server's code and moto's version. A running server of another version is replaced."""
     modules = (
-        each for each in resources.files("sandbox.aws").iterdir() if each.name.endswith(".py")
+        file for file in resources.files("sandbox.aws").iterdir() if file.name.endswith(".py")
     )
-    sources = [each.read_bytes() for each in sorted(modules, key=lambda each: each.name)]
+    sources = [file.read_bytes() for file in sorted(modules, key=lambda file: file.name)]
     content = b"\0".join([*sources, importlib.metadata.version("moto").encode()])
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _did_not_start(place: Folder) -> ControlPlaneError:
-    lines = (place.read(LOG) or b"").decode(errors="replace").strip().splitlines()
-    return ControlPlaneError(
-        f"the ECR control plane did not start: {lines[-1] if lines else 'it said nothing'}",
-        hint=f"see {place.path / LOG}, then repeat the command",
+def _did_not_start(folder: Folder) -> AwsServerError:
+    lines = (folder.read(LOG_FILE) or b"").decode(errors="replace").strip().splitlines()
+    return AwsServerError(
+        f"the AWS server did not start: {lines[-1] if lines else 'its log is empty'}",
+        hint=f"see {folder.path / LOG_FILE}, then repeat the command",
     )
 
 
 def _poll(done: Callable[[], bool], limit_s: float) -> bool:
+    """Returns whether `done` became true within the limit."""
     deadline = time.monotonic() + limit_s
     while not done():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""The control plane's process, started, killed and replaced for real."""
+"""The AWS server's process, really started, killed and replaced."""
 
 from __future__ import annotations
 
@@ -20,65 +20,65 @@ from sandbox.state import Folder
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder("test", tmp_path)
-    credentials.ensure(made)
-    ports.claim(made, PURPOSES)
-    yield made
-    aws_process.stop(made)
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    folder = Folder("test", tmp_path)
+    credentials.ensure(folder)
+    ports.claim(folder, PURPOSES)
+    yield folder
+    aws_process.stop(folder)
 
 
-def _port(place: Folder) -> int:
-    return ports.claim(place, [])["control plane"]
+def _port(folder: Folder) -> int:
+    return ports.claim(folder, [])[ports.AWS_SERVER]
 
 
-def _start(place: Folder) -> bool:
-    started = aws_process.ensure_running(place, {"control plane": _port(place)})
-    aws_process.await_ready(place, _port(place))
+def _start(folder: Folder) -> bool:
+    started = aws_process.ensure_running(folder, {"the AWS server": _port(folder)})
+    aws_process.await_ready(folder, _port(folder))
     return started
 
 
-def test_outlives_its_starter_in_a_session_of_its_own_and_is_started_once(place: Folder) -> None:
-    assert _start(place)
-    pid = int((place.path / aws_process.PID).read_text().split()[0])
+def test_it_runs_in_a_session_of_its_own_and_is_started_once(folder: Folder) -> None:
+    assert _start(folder)
+    pid = int((folder.path / aws_process.PID_FILE).read_text().split()[0])
     assert os.getsid(pid) == pid != os.getsid(0)
-    assert not _start(place)
-    aws_process.stop(place)
-    aws_process.stop(place)
-    assert ports.is_free(_port(place))
+    assert not _start(folder)
+    aws_process.stop(folder)
+    aws_process.stop(folder)
+    assert ports.is_free(_port(folder))
 
 
-def test_a_killed_one_is_replaced_and_one_of_another_version_too(
-    place: Folder, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_server_and_one_of_another_version_are_replaced(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _start(place)
-    first = int((place.path / aws_process.PID).read_text().split()[0])
+    _start(folder)
+    first = int((folder.path / aws_process.PID_FILE).read_text().split()[0])
     os.kill(first, signal.SIGKILL)
     os.waitpid(first, 0)
-    assert _start(place)
+    assert _start(folder)
     monkeypatch.setattr(aws_process, "_version", lambda: "newer")
-    assert _start(place)
-    assert (place.path / aws_process.PID).read_text().split()[1] == "newer"
+    assert _start(folder)
+    assert (folder.path / aws_process.PID_FILE).read_text().split()[1] == "newer"
 
 
-def test_a_pid_file_that_nobody_holds_means_nothing(place: Folder) -> None:
-    (place.path / aws_process.PID).write_text(f"{os.getpid()} stale")
-    aws_process.stop(place)
-    assert _start(place)
+def test_an_unlocked_pid_file_is_ignored(folder: Folder) -> None:
+    (folder.path / aws_process.PID_FILE).write_text(f"{os.getpid()} stale")
+    aws_process.stop(folder)
+    assert _start(folder)
 
 
-def test_a_taken_port_is_said_before_anything_is_started(place: Folder) -> None:
+def test_a_taken_port_is_reported_before_anything_is_started(folder: Folder) -> None:
     with (
-        socket.create_server((ports.ADDRESS, _port(place))),
-        pytest.raises(ports.PortTakenError, match="for control plane"),
+        socket.create_server((ports.ADDRESS, _port(folder))),
+        pytest.raises(ports.PortTakenError, match="for the AWS server"),
     ):
-        aws_process.ensure_running(place, {"control plane": _port(place)})
-    assert not (place.path / aws_process.PID).exists()
+        aws_process.ensure_running(folder, {"the AWS server": _port(folder)})
+    assert not (folder.path / aws_process.PID_FILE).exists()
 
 
-def test_what_it_said_before_it_died_is_in_the_error(place: Folder) -> None:
-    (place.path / ports.FILE).write_text('{"registry": 1}')
-    aws_process.ensure_running(place, {})
-    with pytest.raises(aws_process.ControlPlaneError, match="KeyError: 'pushes'") as caught:
-        aws_process.await_ready(place, 0)
-    assert aws_process.LOG in caught.value.hint
+def test_the_error_has_the_last_line_of_the_log(folder: Folder) -> None:
+    (folder.path / ports.FILE).write_text('{"registry": 1}')
+    aws_process.ensure_running(folder, {})
+    with pytest.raises(aws_process.AwsServerError, match="KeyError: 'pushes'") as caught:
+        aws_process.await_ready(folder, 0)
+    assert aws_process.LOG_FILE in caught.value.hint

@@ -1,4 +1,4 @@
-"""A private certificate authority and what it signs, as PEM bytes; never touches a file."""
+"""Makes a private certificate authority (CA) and server certificates, as PEM bytes."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-AUTHORITY_DAYS = 3650
-# Go, and so Docker and Prometheus, take no longer ones on some platforms.
+CA_DAYS = 3650
+# On some platforms Go, so also Docker and Prometheus, rejects certificates with a longer life.
 CERTIFICATE_DAYS = 820
 RENEW_DAYS = 30
 
 
 def make_key() -> bytes:
-    """Makes a private key on P-256."""
+    """Returns a new private key on P-256."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def make_authority(key_pem: bytes, name: str) -> bytes:
-    """Makes the self-signed certificate of an authority that signs servers only."""
+def make_ca(key_pem: bytes, name: str) -> bytes:
+    """Returns a self-signed CA certificate; the CA may sign certificates but no other CA."""
     key = _key(key_pem)
     subject = _subject(name)
-    builder = _builder(subject, subject, key.public_key(), AUTHORITY_DAYS)
+    builder = _builder(subject, subject, key.public_key(), CA_DAYS)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_authority_usage(), critical=True)
+    builder = builder.add_extension(_ca_usage(), critical=True)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def make_certificate(
-    authority_pem: bytes, authority_key: bytes, key_pem: bytes, names: Sequence[str]
+    ca_pem: bytes, ca_key_pem: bytes, key_pem: bytes, names: Sequence[str]
 ) -> bytes:
-    """Makes a server's certificate for these DNS names and IP addresses."""
-    authority = x509.load_pem_x509_certificate(authority_pem)
-    signer = _key(authority_key)
+    """Returns a server certificate for these DNS names and IP addresses, signed by the CA."""
+    ca = x509.load_pem_x509_certificate(ca_pem)
+    ca_key = _key(ca_key_pem)
     key = _key(key_pem).public_key()
-    builder = _builder(_subject(names[0]), authority.subject, key, CERTIFICATE_DAYS)
+    builder = _builder(_subject(names[0]), ca.subject, key, CERTIFICATE_DAYS)
     builder = builder.add_extension(
         x509.BasicConstraints(ca=False, path_length=None), critical=True
     )
     builder = builder.add_extension(_alternative_names(names), critical=False)
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     builder = builder.add_extension(usage, critical=False)
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     builder = builder.add_extension(issuer, critical=False)
-    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM)
+    return builder.sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
-def still_good(
-    certificate_pem: bytes | None, key_pem: bytes, authority_pem: bytes, names: Sequence[str]
+def is_valid(
+    certificate_pem: bytes | None, key_pem: bytes, ca_pem: bytes, names: Sequence[str]
 ) -> bool:
-    """Returns whether a certificate is this key's, this authority's, for all these names, and not near its end."""
+    """Returns whether a certificate fits this key, is signed by this CA, covers all names and expires no time soon."""
     if certificate_pem is None:
         return False
     certificate = x509.load_pem_x509_certificate(certificate_pem)
     try:
-        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority_pem))
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem))
     except (ValueError, TypeError, InvalidSignature):
         return False
     renew_from = certificate.not_valid_after_utc - dt.timedelta(days=RENEW_DAYS)
@@ -85,12 +85,12 @@ def _names_of(certificate: x509.Certificate) -> Sequence[x509.GeneralName]:
 def _key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     key = serialization.load_pem_private_key(pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("not a key on an elliptic curve")
+        raise TypeError("the private key is not on an elliptic curve")
     return key
 
 
 def _subject(name: str) -> x509.Name:
-    # RFC 5280 allows a common name of 64 characters; the names that count are the alternative ones.
+    # RFC 5280 limits common names to 64 characters. Clients check the alternative names.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 
@@ -121,7 +121,7 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _authority_usage() -> x509.KeyUsage:
+def _ca_usage() -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,

@@ -1,4 +1,4 @@
-"""What a sandbox wants of the Docker engine, as values; never talks to one."""
+"""Describes the containers of a sandbox as values: image, ports, volumes, files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = "py-cicd.key"
 
 @dataclass(frozen=True)
 class File:
-    """A file of root's that a container finds when it starts."""
+    """A file that is in a container when it starts, owned by root."""
 
     path: str
     content: bytes = field(repr=False)
@@ -23,13 +23,14 @@ class File:
 
 
 @dataclass(frozen=True)
-class Container:
-    """One container of a sandbox.
+class ContainerSpec:
+    """The desired state of one container.
 
-    `ports` are (port inside, port on 127.0.0.1), `volumes` are (name, path inside). `nested` gives it what an
-    engine of its own needs, which is as good as root on this machine.
+    `ports` are (port inside, port on 127.0.0.1), `volumes` are (name, path inside). `nested` lets it run an engine of
+    its own, which makes it as good as root on this machine.
     """
 
+    # The order of the fields and the form of their values enter `key`: a change replaces existing containers.
     name: str
     image: str
     aliases: tuple[str, ...]
@@ -43,7 +44,7 @@ class Container:
 
     @property
     def key(self) -> str:
-        """Names this very content: a container with another key is replaced."""
+        """A hash of everything in this spec. A container with another key is replaced."""
         files = [
             (file.path, file.mode, hashlib.sha256(file.content).digest()) for file in self.files
         ]
@@ -53,28 +54,28 @@ class Container:
 
 @dataclass(frozen=True)
 class Names:
-    """What the engine's objects of a sandbox are called."""
+    """The names of a sandbox's network, containers and volumes in the engine."""
 
     sandbox: str
 
     @property
     def network(self) -> str:
-        """The network that all its containers are on."""
+        """The network of all its containers."""
         return f"py-cicd-{self.sandbox}"
 
-    def container(self, part: str) -> str:
-        """The container of a part, such as `host-1` or `registry`."""
-        return f"py-cicd-{self.sandbox}-{part}"
+    def container(self, component: str) -> str:
+        """Returns a container's name; a component is for example `host-1` or `registry`."""
+        return f"py-cicd-{self.sandbox}-{component}"
 
-    def volume(self, part: str, holds: str) -> str:
-        """A volume of a part."""
-        return f"py-cicd-{self.sandbox}-{part}-{holds}"
+    def volume(self, component: str, content: str) -> str:
+        """Returns the name of a component's volume."""
+        return f"py-cicd-{self.sandbox}-{component}-{content}"
 
 
 def pack(files: Sequence[File]) -> bytes:
-    """Packs files and the folders that they are in into a tar archive from the root, owned by root.
+    """Packs files and their folders into a tar archive to unpack at `/`, owned by root.
 
-    The folders are named since the engine would make missing ones writable by everybody.
+    The archive has entries for the folders because the engine would make missing ones writable for everybody.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

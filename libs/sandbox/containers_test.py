@@ -1,4 +1,4 @@
-"""Containers as values."""
+"""Container specs and the archives of their files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import io
 import tarfile
 from dataclasses import replace
 
-from sandbox.containers import Container, File, pack
+from sandbox.containers import ContainerSpec, File, pack
 
-SOME = Container(
+SPEC = ContainerSpec(
     name="py-cicd-test-registry",
     image="sha256:1",
     aliases=("registry",),
@@ -18,25 +18,25 @@ SOME = Container(
 )
 
 
-def test_the_key_changes_with_every_part_of_it() -> None:
+def test_the_key_changes_with_every_field() -> None:
     changed = [
-        replace(SOME, image="sha256:2"),
-        replace(SOME, ports=((443, 1003),)),
-        replace(SOME, nested=True),
-        replace(SOME, files=(File("/sandbox/key", b"secret", 0o644), SOME.files[1])),
-        replace(SOME, files=(File("/sandbox/key", b"other", 0o600), SOME.files[1])),
+        replace(SPEC, image="sha256:2"),
+        replace(SPEC, ports=((443, 1003),)),
+        replace(SPEC, nested=True),
+        replace(SPEC, files=(File("/sandbox/key", b"secret", 0o644), SPEC.files[1])),
+        replace(SPEC, files=(File("/sandbox/key", b"other", 0o600), SPEC.files[1])),
     ]
-    assert len({SOME.key, *(each.key for each in changed)}) == 6
-    assert replace(SOME).key == SOME.key
+    assert len({SPEC.key, *(spec.key for spec in changed)}) == 6
+    assert replace(SPEC).key == SPEC.key
 
 
-def test_shows_no_file_s_content() -> None:
-    assert "secret" not in repr(SOME)
+def test_repr_hides_the_content_of_files() -> None:
+    assert "secret" not in repr(SPEC)
 
 
-def test_packs_files_with_their_mode_in_a_folder_that_only_root_writes() -> None:
-    with tarfile.open(fileobj=io.BytesIO(pack(SOME.files))) as archive:
-        found = {each.name: (each.isdir(), each.mode, each.uid) for each in archive}
+def test_the_archive_has_the_files_modes_in_a_folder_that_only_root_can_write() -> None:
+    with tarfile.open(fileobj=io.BytesIO(pack(SPEC.files))) as archive:
+        found = {entry.name: (entry.isdir(), entry.mode, entry.uid) for entry in archive}
         content = archive.extractfile("sandbox/key")
         assert content is not None
         assert content.read() == b"secret"
@@ -45,3 +45,7 @@ def test_packs_files_with_their_mode_in_a_folder_that_only_root_writes() -> None
         "sandbox/key": (False, 0o600, 0),
         "sandbox/config": (False, 0o644, 0),
     }
+
+
+def test_the_key_of_an_unchanged_container_stays_the_same_in_newer_versions() -> None:
+    assert SPEC.key == "92ac3c12eb6db9de"

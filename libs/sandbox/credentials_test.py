@@ -1,4 +1,4 @@
-"""A sandbox's secrets in a real folder."""
+"""Credentials in a real folder."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ SECRET = {
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> Folder:
     return Folder("test", tmp_path)
 
 
-def _content(place: Folder) -> dict[str, bytes]:
-    return {each.name: each.read_bytes() for each in place.path.iterdir()}
+def _content(folder: Folder) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.path.iterdir()}
 
 
-def test_is_made_once(place: Folder) -> None:
-    first = credentials.ensure(place)
-    before = _content(place)
-    assert credentials.ensure(place) == first
-    assert _content(place) == before
+def test_credentials_are_made_once(folder: Folder) -> None:
+    first = credentials.ensure(folder)
+    before = _content(folder)
+    assert credentials.ensure(folder) == first
+    assert _content(folder) == before
 
 
-def test_only_the_owner_can_read_what_is_secret(place: Folder) -> None:
-    credentials.ensure(place)
-    modes = {each.name: each.stat().st_mode & 0o777 for each in place.path.iterdir()}
+def test_only_the_owner_can_read_secrets(folder: Folder) -> None:
+    credentials.ensure(folder)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.path.iterdir()}
     assert {name for name, mode in modes.items() if mode == 0o600} == SECRET
     assert {name for name, mode in modes.items() if mode == 0o644} == {
         "ca.crt",
@@ -48,34 +48,34 @@ def test_only_the_owner_can_read_what_is_secret(place: Folder) -> None:
     }
 
 
-@pytest.mark.parametrize("lost", ["ca.crt", "metrics.crt", "metrics_password", "deploy_key"])
-def test_a_run_that_was_cut_short_is_finished(place: Folder, lost: str) -> None:
-    credentials.ensure(place)
-    before = _content(place)
-    (place.path / lost).unlink()
-    credentials.ensure(place)
-    after = _content(place)
+@pytest.mark.parametrize("missing", ["ca.crt", "metrics.crt", "metrics_password", "deploy_key"])
+def test_the_next_run_completes_an_interrupted_one(folder: Folder, missing: str) -> None:
+    credentials.ensure(folder)
+    before = _content(folder)
+    (folder.path / missing).unlink()
+    credentials.ensure(folder)
+    after = _content(folder)
     assert after.keys() == before.keys()
     assert after["ca.key"] == before["ca.key"]
     key, certificate = after["metrics.key"], after["metrics.crt"]
-    names = credentials.host_names(credentials.MOST_HOSTS)
-    assert ca.still_good(certificate, key, after["ca.crt"], names)
+    names = credentials.host_names(credentials.MAX_HOSTS)
+    assert ca.is_valid(certificate, key, after["ca.crt"], names)
 
 
-def test_a_new_authority_signs_everything_anew(place: Folder) -> None:
-    credentials.ensure(place)
-    for lost in ("ca.key", "ca.crt"):
-        (place.path / lost).unlink()
-    made = credentials.ensure(place)
+def test_a_new_ca_signs_all_certificates_again(folder: Folder) -> None:
+    credentials.ensure(folder)
+    for missing in ("ca.key", "ca.crt"):
+        (folder.path / missing).unlink()
+    made = credentials.ensure(folder)
     names = (credentials.REGISTRY_NAME, "127.0.0.1")
-    assert ca.still_good(made.registry_certificate, made.registry_key, made.authority, names)
+    assert ca.is_valid(made.registry_certificate, made.registry_key, made.ca_certificate, names)
 
 
-def test_the_registry_knows_ecr_s_user_by_bcrypt(place: Folder) -> None:
-    user, _, hashed = credentials.ensure(place).htpasswd.strip().partition(b":")
+def test_htpasswd_has_ecr_s_user_with_a_bcrypt_hash(folder: Folder) -> None:
+    user, _, hashed = credentials.ensure(folder).htpasswd.strip().partition(b":")
     assert user == b"AWS"
     assert bcrypt.checkpw(b"123456789012-auth-token", hashed)
 
 
-def test_shows_nothing(place: Folder) -> None:
-    assert repr(credentials.ensure(place)) == "Identity(***)"
+def test_repr_hides_credentials(folder: Folder) -> None:
+    assert repr(credentials.ensure(folder)) == "Credentials(***)"

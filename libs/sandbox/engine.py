@@ -1,6 +1,6 @@
-"""The machine's Docker engine, brought to what a sandbox wants; the only module that talks to it.
+"""Creates, inspects and removes a sandbox's containers, volumes and network in this machine's Docker engine.
 
-Everything made here bears the sandbox's label, and nothing without that label is ever removed.
+They all have the sandbox's label. Nothing without that label is removed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 
 from deploy.errors import EngineError
-from sandbox.containers import KEY, LABEL, Container, Names, pack
+from sandbox.containers import KEY, LABEL, ContainerSpec, Names, pack
 from sandbox.ports import ADDRESS, require_free
 
 TIMEOUT_S = 120
-# What a container needs to run an engine inside; --privileged fails where the machine's own capabilities
-# are bounded. An empty list of masked paths is what `systempaths=unconfined` means on the wire.
+# A container needs this to run an engine inside. --privileged would fail where the machine's own capabilities are
+# bounded. The API's form of `systempaths=unconfined` is an empty list of masked paths.
 NESTED: Mapping[str, object] = {
-    # SYS_PTRACE: to name the network of a container whose user isn't root, the engine looks at its process.
+    # The engine needs SYS_PTRACE to find the network namespace of a container whose user isn't root.
     "CapAdd": ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"],
     "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
     "MaskedPaths": [],
@@ -32,8 +32,8 @@ NESTED: Mapping[str, object] = {
 PLAIN: Mapping[str, object] = {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]}
 
 
-class Engine:
-    """One sandbox's share of the engine. Raises EngineError where the engine is down or refuses."""
+class SandboxEngine:
+    """The part of the engine that belongs to one sandbox. Raises EngineError where the engine is down or refuses."""
 
     def __init__(self, sandbox: str) -> None:
         self.names = Names(sandbox)
@@ -47,54 +47,52 @@ class Engine:
         self._api.close()
 
     def ensure_network(self) -> None:
-        """Makes the sandbox's network if there is none."""
-        with _translated("did not make the network"):
+        """Creates the sandbox's network if it is missing."""
+        with _translated("did not create the network"):
             if not self._api.networks(names=[self.names.network], filters=self._filter):
-                # The name alone isn't unique to the engine; with check_duplicate a second one is refused.
+                # Names of networks aren't unique; check_duplicate makes the engine refuse a second one.
                 self._api.create_network(
                     self.names.network, driver="bridge", check_duplicate=True, labels=self._labels
                 )
 
     def ensure_volume(self, name: str) -> None:
-        """Makes a volume if there is none, with our label."""
-        with _translated(f"did not make the volume {name}"):
+        """Creates a volume if it is missing."""
+        with _translated(f"did not create the volume {name}"):
             self._api.create_volume(name, labels=self._labels)
 
     def image_id(self, reference: str) -> str:
-        """Returns the id of an image that the engine holds."""
+        """Returns the id of an image."""
         with _translated(f"has no image {reference}"):
-            identity: str = self._api.inspect_image(reference)["Id"]  # type: ignore[no-untyped-call]
-            return identity
+            image_id: str = self._api.inspect_image(reference)["Id"]  # type: ignore[no-untyped-call]
+            return image_id
 
-    def ensure_container(self, wanted: Container) -> bool:
-        """Makes and starts a container unless just this one runs; returns whether anything was done.
+    def ensure_container(self, spec: ContainerSpec) -> bool:
+        """Creates and starts a container unless it runs with this spec. Returns whether anything was done.
 
-        One that was made but never started may lack its files: it is made anew.
+        A container that was created but never started may lack its files, so it is replaced.
         """
-        found = self._inspect(wanted.name)
-        if found and found["State"]["Running"] and _key_of(found) == wanted.key:
+        found = self._inspect(spec.name)
+        if found and found["State"]["Running"] and _key_of(found) == spec.key:
             return False
-        purposes = {f"{wanted.name}:{inside}": port for inside, port in wanted.ports}
+        purposes = {f"{spec.name}:{inside}": port for inside, port in spec.ports}
         if found and found["State"]["Running"]:
-            self._remove_container(wanted.name)
+            self._remove_container(spec.name)
             found = None
         require_free(self.names.sandbox, purposes)
-        if found and (
-            _key_of(found) != wanted.key or found["State"]["StartedAt"].startswith("0001")
-        ):
-            self._remove_container(wanted.name)
+        if found and (_key_of(found) != spec.key or found["State"]["StartedAt"].startswith("0001")):
+            self._remove_container(spec.name)
             found = None
         if not found:
-            self._create(wanted)
+            self._create(spec)
         with _translated(
-            f"did not start {wanted.name}",
-            otherwise=lambda: require_free(self.names.sandbox, purposes),
+            f"did not start {spec.name}",
+            on_refusal=lambda: require_free(self.names.sandbox, purposes),
         ):
-            self._api.start(wanted.name)
+            self._api.start(spec.name)
         return True
 
     def run(self, container: str, argv: list[str]) -> tuple[int, str]:
-        """Runs a command in a container; returns (exit code, output). 1 if the container doesn't run."""
+        """Runs a command in a container. Returns its exit code and output, 1 and the reason if it did not run."""
         try:
             execution: str = self._api.exec_create(container, argv)["Id"]
             output = self._api.exec_start(execution, stream=False)
@@ -104,7 +102,7 @@ class Engine:
         return 1 if code is None else code, output.decode(errors="replace")
 
     def logs(self, container: str, lines: int = 5) -> str:
-        """Returns the last lines that a container printed, "" if there is none."""
+        """Returns the last lines of a container's log, "" if there is no such container."""
         try:
             text: bytes = self._api.logs(container, tail=lines)
         except APIError:
@@ -112,54 +110,54 @@ class Engine:
         return text.decode(errors="replace").strip()
 
     def containers(self) -> list[str]:
-        """Names all containers of this sandbox."""
+        """Returns the names of this sandbox's containers, sorted."""
         with _translated("did not list its containers"):
             found = self._api.containers(all=True, filters=self._filter)
-        return sorted(each["Names"][0].lstrip("/") for each in found)
+        return sorted(container["Names"][0].lstrip("/") for container in found)
 
     def volumes(self) -> list[str]:
-        """Names all volumes of this sandbox."""
+        """Returns the names of this sandbox's volumes, sorted."""
         with _translated("did not list its volumes"):
             found = self._api.volumes(filters=self._filter)["Volumes"] or []
-        return sorted(each["Name"] for each in found)
+        return sorted(volume["Name"] for volume in found)
 
     def networks(self) -> list[str]:
-        """Returns the ids of all networks of this sandbox."""
+        """Returns the ids of this sandbox's networks."""
         with _translated("did not list its networks"):
-            return [each["Id"] for each in self._api.networks(filters=self._filter)]
+            return [network["Id"] for network in self._api.networks(filters=self._filter)]
 
     def remove_container(self, name: str) -> None:
-        """Ends and removes a container of this sandbox, if there is one."""
+        """Stops and removes a container if this sandbox has it."""
         if name in self.containers():
             self._remove_container(name)
 
     def remove_volume(self, name: str) -> None:
-        """Removes a volume of this sandbox, if there is one."""
+        """Removes a volume if this sandbox has it."""
         if name in self.volumes():
             with _translated(f"did not remove the volume {name}"):
                 self._api.remove_volume(name, force=True)
 
-    def remove_network(self, identity: str) -> None:
-        """Removes a network of this sandbox and cuts off what else somebody connected to it."""
+    def remove_network(self, network: str) -> None:
+        """Removes a network after disconnecting every container, also those that a user connected."""
         with _translated("did not remove the network"):
             try:
-                connected = self._api.inspect_network(identity)["Containers"] or {}
+                connected = self._api.inspect_network(network)["Containers"] or {}
                 for container in connected:
-                    self._api.disconnect_container_from_network(container, identity, force=True)
-                self._api.remove_network(identity)
+                    self._api.disconnect_container_from_network(container, network, force=True)
+                self._api.remove_network(network)
             except NotFound:
                 return
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
-        with _translated(f"did not look at {name}"):
+        with _translated(f"did not inspect {name}"):
             try:
                 found: dict[str, Any] = self._api.inspect_container(name)
             except NotFound:
                 return None
         if found["Config"]["Labels"].get(LABEL) != self.names.sandbox:
             raise EngineError(
-                f"a container named {name} is there that no sandbox made; it was left alone",
-                hint=f"docker rename {name} another-name, or take another name: ./ship up --sandbox NAME",
+                f"the container {name} exists but does not belong to this sandbox; it was not changed",
+                hint=f"docker rename {name} another-name, or name the sandbox differently: ./ship up --sandbox NAME",
             )
         return found
 
@@ -170,35 +168,35 @@ class Engine:
             except NotFound:
                 return
 
-    def _create(self, wanted: Container) -> None:
-        for volume, _ in wanted.volumes:
+    def _create(self, spec: ContainerSpec) -> None:
+        for volume, _ in spec.volumes:
             self.ensure_volume(volume)
-        with _translated(f"did not make {wanted.name}"):
+        with _translated(f"did not create {spec.name}"):
             self._api.create_container_from_config(  # type: ignore[no-untyped-call]
-                self._config(wanted), wanted.name
+                self._config(spec), spec.name
             )
-            # One archive into the container's own layer, before it first starts.
-            self._api.put_archive(wanted.name, "/", pack(wanted.files))
+            # The files go into the container's own layer before it starts for the first time.
+            self._api.put_archive(spec.name, "/", pack(spec.files))
 
-    def _config(self, wanted: Container) -> dict[str, Any]:
-        endpoint = {"Aliases": list(wanted.aliases)}
+    def _config(self, spec: ContainerSpec) -> dict[str, Any]:
+        endpoint = {"Aliases": list(spec.aliases)}
         return {
-            "Image": wanted.image,
-            "Hostname": wanted.hostname,
-            "User": wanted.user,
-            "Entrypoint": list(wanted.entrypoint),
+            "Image": spec.image,
+            "Hostname": spec.hostname,
+            "User": spec.user,
+            "Entrypoint": list(spec.entrypoint),
             "Cmd": [],
-            "Labels": {**self._labels, KEY: wanted.key},
-            "ExposedPorts": {f"{inside}/tcp": {} for inside, _ in wanted.ports},
+            "Labels": {**self._labels, KEY: spec.key},
+            "ExposedPorts": {f"{inside}/tcp": {} for inside, _ in spec.ports},
             "HostConfig": {
-                **(NESTED if wanted.nested else PLAIN),
+                **(NESTED if spec.nested else PLAIN),
                 "Init": True,
                 "NetworkMode": self.names.network,
                 "RestartPolicy": {"Name": "always"},
-                "Binds": [f"{volume}:{path}" for volume, path in wanted.volumes],
+                "Binds": [f"{volume}:{path}" for volume, path in spec.volumes],
                 "PortBindings": {
                     f"{inside}/tcp": [{"HostIp": ADDRESS, "HostPort": str(port)}]
-                    for inside, port in wanted.ports
+                    for inside, port in spec.ports
                 },
                 "LogConfig": {"Type": "local", "Config": {"max-size": "5m", "max-file": "2"}},
             },
@@ -212,18 +210,18 @@ def _key_of(found: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _translated(what: str, *, otherwise: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Turns the SDK's errors into ours; `otherwise` may raise a better one first."""
+def _translated(failure: str, *, on_refusal: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Turns the SDK's errors into EngineError. Calls `on_refusal` first, which may raise a more precise error."""
     try:
         yield
     except APIError as error:
-        otherwise()
+        on_refusal()
         raise EngineError(
-            f"the Docker engine {what}: {error.explanation or error}; what was made so far stays",
-            hint="repeat the command: it goes on from here",
+            f"the Docker engine {failure}: {error.explanation or error}; what was created so far stays",
+            hint="repeat the command: it continues from here",
         ) from error
     except (DockerException, requests.exceptions.RequestException) as error:
         raise EngineError(
-            f"the Docker engine can't be reached ({error}); what was made so far stays",
+            f"the Docker engine can't be reached ({error}); what was created so far stays",
             hint="./ship doctor --fix",
         ) from error

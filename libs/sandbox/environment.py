@@ -1,4 +1,4 @@
-"""The environment file of a sandbox, as text; never read here (that is `deploy.adapters.config.loader`)."""
+"""Renders the environment file of a sandbox. `deploy.adapters.config.loader` reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.credentials import (
     METRICS_USER,
     REGION,
 )
-from sandbox.ports import ADDRESS
+from sandbox.ports import ADDRESS, AWS_SERVER, PUSH_PROXY
 
 HTTP_PORT = 80
 METRICS_PORT = 9443
@@ -26,12 +26,12 @@ allow_dirty = true
 [registry]
 account = "{account}"
 region = "{region}"
-endpoint_url = "http://{address}:{control_plane}"
-push_via = "{address}:{pushes}"
+endpoint_url = "http://{address}:{aws_server}"
+push_via = "{address}:{push_proxy}"
 credentials = "aws_credentials"
 
 [secrets]
-endpoint_url = "http://{address}:{control_plane}"
+endpoint_url = "http://{address}:{aws_server}"
 credentials = "aws_credentials"
 
 [edge]
@@ -63,14 +63,14 @@ metrics_address = "{host}:{metrics_port}"
 
 
 def render_environment(name: str, ports: Mapping[str, int], hosts: Sequence[str]) -> str:
-    """Writes environment.toml; `ports` are by purpose, as `sandbox.plan` names them."""
+    """Renders environment.toml. `ports` are by purpose, as `sandbox.lifecycle` claims them."""
     head = _HEAD.format(
         name=name,
         account=ACCOUNT,
         region=REGION,
         address=ADDRESS,
-        control_plane=ports["control plane"],
-        pushes=ports["pushes"],
+        aws_server=ports[AWS_SERVER],
+        push_proxy=ports[PUSH_PROXY],
         prometheus=ports["prometheus"],
         pushgateway=ports["pushgateway"],
         alertmanager=ports["alertmanager"],

@@ -1,4 +1,4 @@
-"""The environment file, read by the deploy tool's own reader."""
+"""The environment file, read by the deploy tool's own loader."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PORTS = {
 }
 
 
-def test_the_deploy_tool_takes_it_as_any_environment(tmp_path: Path) -> None:
+def test_the_deploy_tool_reads_it_like_any_environment_file(tmp_path: Path) -> None:
     file = tmp_path / "environment.toml"
     file.write_text(render_environment("blue", PORTS, ("host-1", "host-2")))
     read = load_environment(file)

@@ -1,4 +1,4 @@
-"""A container that is a host: sshd for the deploy user and a Docker engine of its own, as a value."""
+"""The container of a host: sshd for the deploy user and a Docker engine of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
-from sandbox.containers import Container, File, Names
+from sandbox.containers import ContainerSpec, File, Names
 from sandbox.credentials import REGISTRY_NAME
 from sandbox.environment import HTTP_PORT
 from sandbox.sshkeys import public_line
@@ -14,10 +14,10 @@ from sandbox.sshkeys import public_line
 SSH_PORT = 22
 FOLDER = "/sandbox"
 
-# live-restore: an engine that is updated or dies doesn't take the replicas along.
-# dns: a name that no container bears is refused at once by the container itself, where nothing listens on 53.
-# The machine's resolver would be asked for it, and may be out of reach; a replica that has just stopped would
-# then hold up nginx. The engine's own pulls don't go this way.
+# live-restore: replicas survive an update or a crash of the engine.
+# dns: nothing listens on port 53 of a container's loopback, so a name that no container has is refused at once. The
+# machine's resolver may be out of reach, and nginx would wait for it to resolve a replica that has just stopped. The
+# engine's own pulls don't use this setting.
 DAEMON: Mapping[str, object] = {
     "live-restore": True,
     "log-driver": "local",
@@ -26,19 +26,19 @@ DAEMON: Mapping[str, object] = {
 }
 
 
-def host(
+def host_container(
     names: Names,
     name: str,
     image: str,
     ports: Mapping[str, int],
     *,
-    authority: bytes,
+    ca_certificate: bytes,
     host_key: bytes,
     deploy_key: bytes,
-) -> Container:
-    """Describes a host; the keys are private ones in OpenSSH's format, `authority` a certificate."""
+) -> ContainerSpec:
+    """Returns the container of the host `name`. Both keys are private keys in OpenSSH's format."""
     script = f"{FOLDER}/host.sh"
-    return Container(
+    return ContainerSpec(
         name=names.container(name),
         image=image,
         aliases=(name,),
@@ -56,7 +56,7 @@ def host(
             File(f"{FOLDER}/authorized_keys", f"{public_line(deploy_key)}\n".encode()),
             File(f"{FOLDER}/daemon.json", json.dumps(DAEMON, indent=2).encode()),
             File(f"{FOLDER}/registry_name", REGISTRY_NAME.encode()),
-            File(f"{FOLDER}/ca.crt", authority),
+            File(f"{FOLDER}/ca.crt", ca_certificate),
         ),
         nested=True,
     )

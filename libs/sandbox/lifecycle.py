@@ -1,4 +1,4 @@
-"""Makes and removes sandboxes; the same call finishes what an earlier one left half done."""
+"""Creates and removes sandboxes. A repeated call completes one that was interrupted."""
 
 from __future__ import annotations
 
@@ -12,197 +12,215 @@ from pathlib import Path
 from deploy.errors import EngineError, UsageError
 from sandbox import (
     aws_process,
+    credentials,
     ports,
     readiness,
     sshkeys,
     state,
 )
-from sandbox import credentials as identities
-from sandbox import hosts as host_parts
-from sandbox.containers import Container
+from sandbox.containers import ContainerSpec
 from sandbox.credentials import (
-    MOST_HOSTS,
-    Identity,
+    MAX_HOSTS,
+    Credentials,
     host_names,
 )
-from sandbox.engine import Engine
+from sandbox.engine import SandboxEngine
 from sandbox.environment import render_environment
+from sandbox.hosts import host_container
 from sandbox.monitoring import (
-    Watch,
-    alertmanager,
-    collector,
-    pushgateway,
+    MonitoringConfig,
+    alertmanager_container,
+    prometheus_container,
+    pushgateway_container,
 )
-from sandbox.registry import registry
+from sandbox.registry import registry_container
 from sandbox.state import Folder
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 BaseImage = Callable[[str], str]
-AT_ONCE = 4
-# "pushes" is where this machine reaches the registry: the gate, in the control plane's process.
-OF_CONTROL_PLANE = ("control plane", "pushes")
-WATCHING = ("prometheus", "alertmanager", "pushgateway")
-PURPOSES = (*OF_CONTROL_PLANE, "registry", *WATCHING)
+MAX_PARALLEL = 4
+MONITORING = ("prometheus", "alertmanager", "pushgateway")
+PURPOSES = (ports.AWS_SERVER, ports.PUSH_PROXY, "registry", *MONITORING)
 
 
 def create(
-    name: str, hosts: int, say: Say, *, base_image: BaseImage, watch: Watch | None = None
+    name: str,
+    hosts: int,
+    report: Report,
+    *,
+    base_image: BaseImage,
+    monitoring: MonitoringConfig | None = None,
 ) -> Path:
-    """Brings a sandbox to `hosts` hosts and all their company; returns its environment file.
+    """Brings a sandbox to `hosts` hosts, with registry, AWS server and monitoring. Returns its environment file.
 
-    `base_image` gives an image that the engine holds for `host`, `registry`, `prometheus` or `alerting`; `watch` is
-    what the environment is watched by. Idempotent; more hosts are added, surplus ones removed with all that is on
-    them. Raises a ShipError of some kind.
+    Idempotent: missing hosts are added, surplus ones are removed with their volumes. `report` gets a line for each
+    thing that was started or removed. `base_image` returns the reference of an image that the engine has, for `host`,
+    `registry`, `prometheus` or `alerting`. Raises a ShipError if something can't be created.
     """
-    if not 1 <= hosts <= MOST_HOSTS:
+    if not 1 <= hosts <= MAX_HOSTS:
         raise UsageError(
-            f"a sandbox has 1 to {MOST_HOSTS} hosts, not {hosts}", hint="./ship up --hosts 2"
+            f"a sandbox has 1 to {MAX_HOSTS} hosts, not {hosts}", hint="./ship up --hosts 2"
         )
-    place = state.folder(name)
-    with closing(Engine(name)) as engine, state.locked(place):
-        making = _Making(place, engine, host_names(hosts), say, watch or Watch())
-        return making.make(base_image)
+    folder = state.folder(name)
+    with closing(SandboxEngine(name)) as engine, state.locked(folder):
+        config = monitoring or MonitoringConfig()
+        creation = _Creation(folder, engine, host_names(hosts), report, config)
+        return creation.run(base_image)
 
 
-def destroy(name: str, say: Say) -> None:
-    """Removes all that `create` made, whole or half, and nothing else; does nothing if there is nothing."""
-    place = state.folder(name)
+def destroy(name: str, report: Report) -> None:
+    """Removes everything that `create` made, even if it was interrupted. Does nothing if there is no such sandbox.
+
+    Raises EngineError if the engine is down and the sandbox has a folder.
+    """
+    folder = state.folder(name)
     try:
-        engine = Engine(name)
+        engine = SandboxEngine(name)
     except EngineError:
-        # No folder, no engine: then there is nothing that we could have made.
-        if place.path.exists():
+        # The folder is made first: without it there are no containers either.
+        if folder.path.exists():
             raise
         return
-    with closing(engine), state.locked(place):
-        aws_process.stop(place)
+    with closing(engine), state.locked(folder):
+        aws_process.stop(folder)
         _in_parallel(engine.remove_container, engine.containers())
         _in_parallel(engine.remove_volume, engine.volumes())
         for network in engine.networks():
             engine.remove_network(network)
-        place.remove()
-    say(f"sandbox {name}: containers, volumes, network, control plane and {place.path} are gone")
+        folder.remove()
+    report(f"sandbox {name}: removed containers, volumes, network, AWS server and {folder.path}")
 
 
-class _Making:
+class _Creation:
     """One run of `create`."""
 
     def __init__(
-        self, place: Folder, engine: Engine, hosts: tuple[str, ...], say: Say, watch: Watch
+        self,
+        folder: Folder,
+        engine: SandboxEngine,
+        hosts: tuple[str, ...],
+        report: Report,
+        monitoring: MonitoringConfig,
     ) -> None:
-        self._place = place
+        self._folder = folder
         self._engine = engine
         self._hosts = hosts
-        self._say = say
-        self._watch = watch
-        self._given_up = threading.Event()
+        self._report = report
+        self._monitoring = monitoring
+        self._cancelled = threading.Event()
 
-    def make(self, base_image: BaseImage) -> Path:
-        identity = identities.ensure(self._place)
-        purposes = [f"{host} {what}" for host in self._hosts for what in ("ssh", "http")]
-        given = ports.claim(self._place, [*PURPOSES, *purposes])
+    def run(self, base_image: BaseImage) -> Path:
+        made = credentials.ensure(self._folder)
+        purposes = [f"{host} {protocol}" for host in self._hosts for protocol in ("ssh", "http")]
+        claimed = ports.claim(self._folder, [*PURPOSES, *purposes])
         self._engine.ensure_network()
-        if aws_process.ensure_running(
-            self._place, {each: given[each] for each in OF_CONTROL_PLANE}
-        ):
-            self._say("ECR control plane: started")
-        self._containers(base_image, identity, given)
-        aws_process.await_ready(self._place, given["control plane"])
-        self._write(identity, given)
+        aws_ports = {
+            "the AWS server": claimed[ports.AWS_SERVER],
+            "the push proxy": claimed[ports.PUSH_PROXY],
+        }
+        if aws_process.ensure_running(self._folder, aws_ports):
+            self._report("AWS server: started")
+        self._start_containers(base_image, made, claimed)
+        aws_process.await_ready(self._folder, claimed[ports.AWS_SERVER])
+        self._write_environment(claimed)
         self._remove_surplus()
-        return self._place.environment
+        return self._folder.environment
 
-    def _containers(self, base_image: BaseImage, identity: Identity, given: dict[str, int]) -> None:
+    def _start_containers(
+        self, base_image: BaseImage, made: Credentials, claimed: dict[str, int]
+    ) -> None:
         names = self._engine.names
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            running: list[Future[None]] = []
+        with ThreadPoolExecutor(MAX_PARALLEL) as pool:
+            starting: list[Future[None]] = []
             try:
                 image = self._engine.image_id(base_image("registry"))
-                wanted = registry(names, image, given, identity)
-                running.append(
-                    pool.submit(self._start, wanted, lambda: self._registry_ready(given))
+                spec = registry_container(names, image, claimed, made)
+                starting.append(
+                    pool.submit(self._start, spec, lambda: self._registry_ready(claimed))
                 )
                 image = self._engine.image_id(base_image("host"))
                 for host in self._hosts:
-                    wanted = self._host(host, image, identity, given)
-                    ready = self._host_ready(wanted.name, given[f"{host} ssh"])
-                    running.append(pool.submit(self._start, wanted, ready))
-                for part in self._watching(base_image, identity, given):
-                    listening = part.ports[0][1]
-                    ready = partial(readiness.answers, listening, "/-/ready")
-                    running.append(pool.submit(self._start, part, ready))
-                for done in as_completed(running):
-                    done.result()
+                    spec = self._host(host, image, made, claimed)
+                    ready = self._host_ready(spec.name, claimed[f"{host} ssh"])
+                    starting.append(pool.submit(self._start, spec, ready))
+                for spec in self._monitoring_containers(base_image, made, claimed):
+                    ready = partial(readiness.answers_ok, spec.ports[0][1], "/-/ready")
+                    starting.append(pool.submit(self._start, spec, ready))
+                for started in as_completed(starting):
+                    started.result()
             except BaseException:
-                # Ctrl-C too: what runs comes to its end soon, what waits doesn't begin.
-                self._given_up.set()
+                # Also on Ctrl-C: the threads that wait stop soon, queued starts are dropped.
+                self._cancelled.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _watching(
-        self, base_image: BaseImage, identity: Identity, given: dict[str, int]
-    ) -> tuple[Container, ...]:
-        names, watch = self._engine.names, self._watch
+    def _monitoring_containers(
+        self, base_image: BaseImage, made: Credentials, claimed: dict[str, int]
+    ) -> tuple[ContainerSpec, ...]:
+        names, config = self._engine.names, self._monitoring
         image = self._engine.image_id(base_image("prometheus"))
         alerting = self._engine.image_id(base_image("alerting"))
         return (
-            collector(names, image, given, self._hosts, identity, watch),
-            alertmanager(names, alerting, given, watch),
-            pushgateway(names, alerting, given),
+            prometheus_container(names, image, claimed, self._hosts, made, config),
+            alertmanager_container(names, alerting, claimed, config),
+            pushgateway_container(names, alerting, claimed),
         )
 
-    def _host(self, host: str, image: str, identity: Identity, given: dict[str, int]) -> Container:
-        return host_parts.host(
+    def _host(
+        self, host: str, image: str, made: Credentials, claimed: dict[str, int]
+    ) -> ContainerSpec:
+        return host_container(
             self._engine.names,
             host,
             image,
-            given,
-            authority=identity.authority,
-            host_key=identities.ensure_host_key(self._place, host),
-            deploy_key=identity.deploy_key,
+            claimed,
+            ca_certificate=made.ca_certificate,
+            host_key=credentials.ensure_host_key(self._folder, host),
+            deploy_key=made.deploy_key,
         )
 
-    def _start(self, wanted: Container, ready: Callable[[], bool]) -> None:
-        part = wanted.aliases[-1]
-        if self._engine.ensure_container(wanted):
-            self._say(f"{part}: started")
-        readiness.await_ready(part, ready, self._given_up, lambda: self._engine.logs(wanted.name))
+    def _start(self, spec: ContainerSpec, ready: Callable[[], bool]) -> None:
+        component = spec.aliases[-1]
+        if self._engine.ensure_container(spec):
+            self._report(f"{component}: started")
+        readiness.await_ready(
+            component, ready, self._cancelled, lambda: self._engine.logs(spec.name)
+        )
 
-    def _registry_ready(self, given: dict[str, int]) -> bool:
-        return readiness.asks_for_password(given["registry"], self._place.path / "ca.crt")
+    def _registry_ready(self, claimed: dict[str, int]) -> bool:
+        return readiness.requires_password(claimed["registry"], self._folder.path / "ca.crt")
 
     def _host_ready(self, container: str, ssh: int) -> Callable[[], bool]:
         version = ["docker", "version", "--format", "{{.Server.Version}}"]
         return lambda: readiness.speaks_ssh(ssh) and self._engine.run(container, version)[0] == 0
 
-    def _write(self, identity: Identity, given: dict[str, int]) -> None:
-        """Writes what the deploy tool reads; the environment file last, so that it means a whole sandbox."""
+    def _write_environment(self, claimed: dict[str, int]) -> None:
+        """Writes what the deploy tool reads. The environment file comes last: it marks the sandbox as complete."""
         lines = sshkeys.known_hosts(
             (
                 ports.ADDRESS,
-                given[f"{host} ssh"],
-                sshkeys.public_line(identities.ensure_host_key(self._place, host)),
+                claimed[f"{host} ssh"],
+                sshkeys.public_line(credentials.ensure_host_key(self._folder, host)),
             )
             for host in self._hosts
         )
-        self._place.write("known_hosts", lines.encode())
-        text = render_environment(self._place.name, given, self._hosts)
-        self._place.write(state.ENVIRONMENT, text.encode())
+        self._folder.write("known_hosts", lines.encode())
+        text = render_environment(self._folder.name, claimed, self._hosts)
+        self._folder.write(state.ENVIRONMENT, text.encode())
 
     def _remove_surplus(self) -> None:
         names = self._engine.names
-        wanted = {names.container(host) for host in self._hosts}
-        kept = wanted | {names.container(part) for part in ("registry", *WATCHING)}
+        kept = {names.container(name) for name in (*self._hosts, "registry", *MONITORING)}
         for surplus in self._engine.containers():
             if surplus not in kept:
                 self._engine.remove_container(surplus)
                 for volume in self._engine.volumes():
                     if volume.startswith(f"{surplus}-"):
                         self._engine.remove_volume(volume)
-                self._say(f"{surplus.removeprefix(names.container(''))}: removed")
+                self._report(f"{surplus.removeprefix(names.container(''))}: removed")
 
 
 def _in_parallel(act: Callable[[str], None], names: Iterable[str]) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MAX_PARALLEL) as pool:
         for done in [pool.submit(act, name) for name in names]:
             done.result()

@@ -1,6 +1,6 @@
-"""The environment's Prometheus in a sandbox, with Alertmanager and Pushgateway, as values.
+"""The containers of a sandbox's Prometheus, Alertmanager and Pushgateway.
 
-What Prometheus is told is `deploy.core.stacks.prometheus`'s; rules and routes are texts that come in.
+`deploy.core.stacks.prometheus` renders Prometheus' configuration. Rules and alert routes are parameters.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from deploy.core.stacks.prometheus import (
     prometheus_flags,
     render_environment,
 )
-from sandbox.containers import Container, File, Names
+from sandbox.containers import ContainerSpec, File, Names
 from sandbox.credentials import (
     ACCOUNT,
     METRICS_USER,
     REGION,
-    Identity,
+    Credentials,
 )
 from sandbox.environment import METRICS_PORT, SCRAPE_INTERVAL_S
 
@@ -32,41 +32,43 @@ RETENTION = ("2d", "512MB")
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What the environment is watched by: Prometheus' rules and Alertmanager's configuration, as texts."""
+class MonitoringConfig:
+    """The content of Prometheus' rules file and of Alertmanager's configuration file."""
 
     rules: str = "groups: []\n"
     alertmanager: str = '{"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}\n'
 
 
-def alertmanager(names: Names, image: str, ports: Mapping[str, int], watch: Watch) -> Container:
-    """Describes Alertmanager; what is silenced lies in a volume."""
-    config = "/etc/alertmanager/alertmanager.yml"
+def alertmanager_container(
+    names: Names, image: str, ports: Mapping[str, int], config: MonitoringConfig
+) -> ContainerSpec:
+    """Returns Alertmanager's container; its silences are in a volume."""
+    file = "/etc/alertmanager/alertmanager.yml"
     flags = (
-        f"--config.file={config}",
+        f"--config.file={file}",
         "--storage.path=/var/lib/alerts",
         f"--web.listen-address=:{ALERTMANAGER_PORT}",
-        "--cluster.listen-address=",  # one of it
+        "--cluster.listen-address=",  # no cluster
     )
-    return Container(
+    return ContainerSpec(
         name=names.container("alertmanager"),
         image=image,
         aliases=("alertmanager",),
         entrypoint=("prometheus-alertmanager", *flags),
         ports=((ALERTMANAGER_PORT, ports["alertmanager"]),),
         volumes=((names.volume("alertmanager", "data"), "/var/lib/alerts"),),
-        files=(File(config, watch.alertmanager.encode()),),
+        files=(File(file, config.alertmanager.encode()),),
     )
 
 
-def pushgateway(names: Names, image: str, ports: Mapping[str, int]) -> Container:
-    """Describes the Pushgateway; what was pushed outlives it in a volume."""
+def pushgateway_container(names: Names, image: str, ports: Mapping[str, int]) -> ContainerSpec:
+    """Returns the Pushgateway's container; pushed metrics are in a volume."""
     flags = (
         f"--web.listen-address=:{PUSHGATEWAY_PORT}",
         "--persistence.file=/var/lib/pushed/metrics",
         "--persistence.interval=30s",
     )
-    return Container(
+    return ContainerSpec(
         name=names.container("pushgateway"),
         image=image,
         aliases=("pushgateway",),
@@ -76,16 +78,16 @@ def pushgateway(names: Names, image: str, ports: Mapping[str, int]) -> Container
     )
 
 
-def collector(
+def prometheus_container(
     names: Names,
     image: str,
     ports: Mapping[str, int],
     hosts: Sequence[str],
-    identity: Identity,
-    watch: Watch,
-) -> Container:
-    """Describes the Prometheus that collects from all hosts; what it knows lies in a volume."""
-    return Container(
+    credentials: Credentials,
+    config: MonitoringConfig,
+) -> ContainerSpec:
+    """Returns the container of the Prometheus that scrapes all hosts; its samples are in a volume."""
+    return ContainerSpec(
         name=names.container("prometheus"),
         image=image,
         aliases=("prometheus",),
@@ -93,16 +95,16 @@ def collector(
         ports=((PORT, ports["prometheus"]),),
         volumes=((names.volume("prometheus", "data"), DATA_FOLDER),),
         files=(
-            File(f"{CONFIG_FOLDER}/prometheus.yml", _config(names.sandbox, hosts).encode()),
-            File(RULES_FILE, watch.rules.encode()),
-            File(f"{CONFIG_FOLDER}/ca.crt", identity.authority),
-            File(f"{CONFIG_FOLDER}/metrics_password", identity.metrics_password, 0o600),
+            File(f"{CONFIG_FOLDER}/prometheus.yml", _render_config(names.sandbox, hosts).encode()),
+            File(RULES_FILE, config.rules.encode()),
+            File(f"{CONFIG_FOLDER}/ca.crt", credentials.ca_certificate),
+            File(f"{CONFIG_FOLDER}/metrics_password", credentials.metrics_password, 0o600),
         ),
     )
 
 
-def _config(sandbox: str, hosts: Sequence[str]) -> str:
-    """Renders from the environment's values; the paths of files on this machine play no part in it."""
+def _render_config(sandbox: str, hosts: Sequence[str]) -> str:
+    """Renders Prometheus' configuration, which uses none of the environment's paths on this machine."""
     environment = Environment(
         name=sandbox,
         hosts=tuple(

@@ -1,4 +1,4 @@
-"""Which port of 127.0.0.1 each part of a sandbox is reached at; chosen once, then kept."""
+"""Chooses the ports of 127.0.0.1 at which a sandbox is reached, and keeps them."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ from deploy.errors import ShipError
 from sandbox.state import Folder
 
 ADDRESS = "127.0.0.1"
-FILE = "ports.json"
 LOWEST = 20_000
+# Existing sandboxes have this file with these keys.
+FILE = "ports.json"
+AWS_SERVER = "control plane"
+PUSH_PROXY = "pushes"
 
 
 class PortTakenError(ShipError):
-    """A port that a sandbox was given is used by something else now."""
+    """Another program listens on a port of the sandbox."""
 
 
-def claim(place: Folder, purposes: Iterable[str]) -> dict[str, int]:
-    """Returns a port for each purpose: those given before, free ones for the rest; writes them down.
+def claim(folder: Folder, purposes: Iterable[str]) -> dict[str, int]:
+    """Claims a port for each purpose that has none yet. Returns all claimed ports, by purpose.
 
-    A port that was given stays given after its purpose is gone, so that two hosts, then one, then two find
-    the same ports again.
+    A port stays claimed when its purpose is gone: a host that is removed and added again gets the same one.
     """
-    known: dict[str, int] = json.loads(place.read(FILE) or b"{}")
+    claimed: dict[str, int] = json.loads(folder.read(FILE) or b"{}")
     for purpose in purposes:
-        if purpose not in known:
-            known[purpose] = _free_port(set(known.values()))
-    place.write(FILE, json.dumps(known, indent=2, sort_keys=True).encode() + b"\n")
-    return known
+        if purpose not in claimed:
+            claimed[purpose] = _free_port(set(claimed.values()))
+    folder.write(FILE, json.dumps(claimed, indent=2, sort_keys=True).encode() + b"\n")
+    return claimed
 
 
 def require_free(name: str, ports: Mapping[str, int]) -> None:
-    """Raises PortTakenError, naming port and fix, if something listens on one of these ports."""
+    """Raises PortTakenError, with port and fix, if a program listens on one of these ports, given by purpose."""
     for purpose, port in ports.items():
         if not is_free(port):
             raise PortTakenError(
                 f"port {port} of {ADDRESS}, which sandbox {name} uses for {purpose}, is taken by another"
-                " program; what was made so far stays",
-                hint=f"end what listens there (ss -ltnp 'sport = :{port}') and repeat, or take a new"
-                f" sandbox with new ports: ./ship down --sandbox {name} && ./ship up --sandbox {name}",
+                " program; what was created so far stays",
+                hint=f"end that program (ss -ltnp 'sport = :{port}') and repeat, or recreate the sandbox"
+                f" with new ports: ./ship down --sandbox {name} && ./ship up --sandbox {name}",
             )
 
 
@@ -57,12 +59,15 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _free_port(given: set[int]) -> int:
-    """Picks a port that no outgoing connection will be given while the sandbox is stopped."""
+def _free_port(claimed: set[int]) -> int:
+    """Returns a free port below the ephemeral range.
+
+    An outgoing connection could get an ephemeral one while the sandbox is stopped.
+    """
     highest = _lowest_ephemeral() - 1
     while True:
-        port = random.randint(LOWEST, highest)  # noqa: S311  # no secret
-        if port not in given and is_free(port):
+        port = random.randint(LOWEST, highest)  # noqa: S311  # not a secret
+        if port not in claimed and is_free(port):
             return port
 
 

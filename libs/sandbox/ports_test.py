@@ -1,4 +1,4 @@
-"""Ports on the real loopback."""
+"""Ports of the real loopback interface."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from sandbox.state import Folder
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> Folder:
     return Folder("test", tmp_path)
 
 
-def test_a_purpose_keeps_its_port_also_while_it_is_not_asked_for(place: Folder) -> None:
-    first = ports.claim(place, ["registry", "host-1 ssh", "host-2 ssh"])
-    ports.claim(place, ["registry"])
-    assert ports.claim(place, ["host-2 ssh"])["host-2 ssh"] == first["host-2 ssh"]
+def test_a_purpose_keeps_its_port_while_it_is_not_in_use(folder: Folder) -> None:
+    first = ports.claim(folder, ["registry", "host-1 ssh", "host-2 ssh"])
+    ports.claim(folder, ["registry"])
+    assert ports.claim(folder, ["host-2 ssh"])["host-2 ssh"] == first["host-2 ssh"]
 
 
-def test_ports_differ_and_are_none_that_an_outgoing_connection_could_be_given(
-    place: Folder,
+def test_ports_differ_and_lie_below_the_ephemeral_range(
+    folder: Folder,
 ) -> None:
-    given = ports.claim(place, [f"host-{number} ssh" for number in range(40)]).values()
-    assert len(set(given)) == 40
+    claimed = ports.claim(folder, [f"host-{number} ssh" for number in range(40)]).values()
+    assert len(set(claimed)) == 40
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert all(ports.LOWEST <= port < lowest for port in given)
+    assert all(ports.LOWEST <= port < lowest for port in claimed)
 
 
-def test_a_taken_port_is_named_with_the_fix() -> None:
+def test_the_error_names_the_taken_port_and_the_fix() -> None:
     with socket.create_server((ports.ADDRESS, 0)) as listening:
         taken = listening.getsockname()[1]
         with pytest.raises(ports.PortTakenError) as caught:

@@ -1,4 +1,4 @@
-"""Waits until each part of a sandbox does its work, asked as its users would ask; never changes anything."""
+"""Waits until the containers of a sandbox serve, checked the way their clients use them."""
 
 from __future__ import annotations
 
@@ -14,62 +14,66 @@ from deploy.errors import ShipError
 from sandbox.ports import ADDRESS
 
 DEADLINE_S = 60.0
-PAUSE_S = 0.1
-ASK_S = 5.0
+POLL_S = 0.1
+REQUEST_TIMEOUT_S = 5.0
 
 
 class NotReadyError(ShipError):
-    """A part of a sandbox runs but does not do its work."""
+    """A container of a sandbox runs but does not serve."""
 
 
-class InterruptedWaitError(ShipError):
-    """The wait was given up since something else failed."""
+class WaitCancelledError(ShipError):
+    """The wait was cancelled because another container failed."""
 
 
 def await_ready(
-    part: str, ready: Callable[[], bool], given_up: threading.Event, last_words: Callable[[], str]
+    component: str, ready: Callable[[], bool], cancelled: threading.Event, logs: Callable[[], str]
 ) -> None:
-    """Polls until `ready`. Raises NotReadyError with the part's last words after the deadline."""
+    """Polls until `ready`.
+
+    Raises NotReadyError with the container's last log lines after the deadline, WaitCancelledError once `cancelled`.
+    """
     deadline = time.monotonic() + DEADLINE_S
     while not ready():
-        if given_up.wait(PAUSE_S):
-            raise InterruptedWaitError(f"{part} was not waited for any longer")
+        if cancelled.wait(POLL_S):
+            raise WaitCancelledError(f"stopped waiting for {component}: another container failed")
         if time.monotonic() > deadline:
             raise NotReadyError(
-                f"{part} was started but is not ready after {DEADLINE_S:g} s: {last_words()}",
+                f"{component} was started but is not ready after {DEADLINE_S:g} s: {logs()}",
                 hint="repeat the command; ./ship down removes everything",
             )
 
 
 def speaks_ssh(port: int) -> bool:
-    """Returns whether an SSH server greets on a port."""
+    """Returns whether an SSH server listens on a port."""
     try:
-        with socket.create_connection((ADDRESS, port), timeout=ASK_S) as connection:
-            connection.settimeout(ASK_S)
+        with socket.create_connection((ADDRESS, port), timeout=REQUEST_TIMEOUT_S) as connection:
+            connection.settimeout(REQUEST_TIMEOUT_S)
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
 
 
-def asks_for_password(port: int, authority: Path) -> bool:
-    """Returns whether a registry with our certificate asks who we are."""
-    context = ssl.create_default_context(cafile=str(authority))
-    return (
-        _status(http.client.HTTPSConnection(ADDRESS, port, timeout=ASK_S, context=context), "/v2/")
-        == 401
+def requires_password(port: int, ca_file: Path) -> bool:
+    """Returns whether a registry with a certificate of the sandbox's CA asks for a password."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    connection = http.client.HTTPSConnection(
+        ADDRESS, port, timeout=REQUEST_TIMEOUT_S, context=context
     )
+    return _status(connection, "/v2/") == 401
 
 
-def answers(port: int, path: str) -> bool:
-    """Returns whether an HTTP server says 200."""
-    return _status(http.client.HTTPConnection(ADDRESS, port, timeout=ASK_S), path) == 200
+def answers_ok(port: int, path: str) -> bool:
+    """Returns whether an HTTP server answers with status 200."""
+    connection = http.client.HTTPConnection(ADDRESS, port, timeout=REQUEST_TIMEOUT_S)
+    return _status(connection, path) == 200
 
 
-def _status(connection: http.client.HTTPConnection, path: str) -> int:
+def _status(connection: http.client.HTTPConnection, path: str) -> int | None:
     try:
         connection.request("GET", path)
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return 0
+        return None
     finally:
         connection.close()

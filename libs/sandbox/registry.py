@@ -1,24 +1,26 @@
-"""The sandbox's image registry: ECR's name, TLS by the private authority, ECR's user; as a value."""
+"""The container of a sandbox's image registry: ECR's host name and user, TLS by the sandbox's CA."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-from sandbox.containers import Container, File, Names
-from sandbox.credentials import REGISTRY_NAME, Identity
+from sandbox.containers import ContainerSpec, File, Names
+from sandbox.credentials import REGISTRY_NAME, Credentials
 
 PORT = 443
 FOLDER = "/sandbox"
 DATA = "/var/lib/registry"
 
 
-def registry(names: Names, image: str, ports: Mapping[str, int], identity: Identity) -> Container:
-    """Describes the registry; what it holds lies in a volume.
+def registry_container(
+    names: Names, image: str, ports: Mapping[str, int], credentials: Credentials
+) -> ContainerSpec:
+    """Returns the registry's container; its images are in a volume.
 
-    Its hosts pull from it by name; this machine pushes to it through `sandbox.aws.push_proxy`.
+    Hosts pull from it by name. This machine pushes to it through `sandbox.aws.push_proxy`.
     """
-    return Container(
+    return ContainerSpec(
         name=names.container("registry"),
         image=image,
         aliases=(REGISTRY_NAME, "registry"),
@@ -27,17 +29,18 @@ def registry(names: Names, image: str, ports: Mapping[str, int], identity: Ident
         volumes=((names.volume("registry", "data"), DATA),),
         files=(
             File(f"{FOLDER}/config.yml", render_config().encode()),
-            File(f"{FOLDER}/htpasswd", identity.htpasswd, 0o600),
-            File(f"{FOLDER}/tls.crt", identity.registry_certificate),
-            File(f"{FOLDER}/tls.key", identity.registry_key, 0o600),
+            File(f"{FOLDER}/htpasswd", credentials.htpasswd, 0o600),
+            File(f"{FOLDER}/tls.crt", credentials.registry_certificate),
+            File(f"{FOLDER}/tls.key", credentials.registry_key, 0o600),
         ),
     )
 
 
 def render_config() -> str:
-    """Writes the registry's configuration; JSON is YAML.
+    """Renders the registry's configuration, as JSON, which is YAML too.
 
-    `relativeurls`: it is reached under two names, so an upload goes on where the client is.
+    `relativeurls` lets a client continue an upload under the name by which it reached the registry: hosts and this
+    machine use different ones.
     """
     document = {
         "version": "0.1",

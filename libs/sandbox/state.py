@@ -1,4 +1,4 @@
-"""A sandbox's folder on this machine: where it lies, how its files are written; never talks to an engine."""
+"""Finds, reads, writes and locks the folders of sandboxes on this machine."""
 
 from __future__ import annotations
 
@@ -21,99 +21,98 @@ LOCK = "lock"
 
 
 def root() -> Path:
-    """Returns the folder that holds every sandbox of this user."""
+    """Returns the folder of all sandboxes of this user."""
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(home) / "py-cicd"
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One sandbox's folder."""
+    """One sandbox's folder, whether it exists or not."""
 
     name: str
     path: Path
 
     @property
     def environment(self) -> Path:
-        """The file that the deploy tool reads."""
+        """The environment file, which the deploy tool reads."""
         return self.path / ENVIRONMENT
 
     def read(self, name: str) -> bytes | None:
-        """Returns a file's content, None if there is none."""
+        """Returns a file's content, None if the file doesn't exist."""
         try:
             return (self.path / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, content: bytes, *, mode: int = 0o644) -> bytes:
-        """Writes a file whole or not at all, unless it holds just that already; returns the content."""
+        """Writes a file atomically, unless it has this content and mode already. Returns the content."""
         target = self.path / name
         if self.read(name) == content and target.stat().st_mode & 0o777 == mode:
             return content
-        descriptor, aside = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
+        descriptor, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        os.replace(aside, target)
+        os.replace(temporary, target)
         return content
 
     def remove(self) -> None:
-        """Removes the folder and all that is in it."""
+        """Removes the folder and everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def folder(name: str) -> Folder:
-    """Returns the folder of a sandbox, made or not. Raises UsageError for a name that can't be one."""
+    """Returns the folder of a sandbox, which need not exist. Raises UsageError for an invalid name."""
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} can't name a sandbox: lower case letters, digits and inner hyphens, at most 40",
+            f"{name!r} is not a valid sandbox name: use at most 40 lower case letters, digits and inner hyphens",
             hint="./ship up --sandbox my-sandbox",
         )
     return Folder(name, root() / name)
 
 
 def names() -> list[str]:
-    """Returns the sandboxes that have a folder, half made ones too, in order."""
-    here = root()
-    if not here.is_dir():
+    """Returns the names of all sandboxes, sorted, including those whose creation was interrupted."""
+    if not root().is_dir():
         return []
     return sorted(
-        each.name for each in here.iterdir() if each.is_dir() and NAME.fullmatch(each.name)
+        entry.name for entry in root().iterdir() if entry.is_dir() and NAME.fullmatch(entry.name)
     )
 
 
 def path(name: str) -> Path | None:
-    """Returns the environment file of a sandbox, None if it isn't made, or only half."""
-    found = folder(name).environment
-    return found if found.is_file() else None
+    """Returns the environment file of a sandbox, None if its creation never finished."""
+    file = folder(name).environment
+    return file if file.is_file() else None
 
 
 def host_count(name: str) -> int:
-    """Returns how many hosts a sandbox has, 0 if there is none."""
-    found = path(name)
-    return len(tomllib.loads(found.read_text())["hosts"]) if found else 0
+    """Returns how many hosts a sandbox has, 0 if its creation never finished."""
+    file = path(name)
+    return len(tomllib.loads(file.read_text())["hosts"]) if file else 0
 
 
 @contextmanager
-def locked(place: Folder) -> Iterator[None]:
-    """Holds a sandbox for one maker or remover at a time; ends with the process that holds it.
+def locked(sandbox: Folder) -> Iterator[None]:
+    """Locks a sandbox for the context, or until this process dies.
 
-    Raises LockedError at once if somebody else holds it.
+    Raises LockedError at once if another process has locked it.
     """
-    place.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(place.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    sandbox.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(sandbox.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who had it may have removed the sandbox in between, and the lock's file with it.
-            os.stat(place.path / LOCK)
+            # The previous holder may have removed the sandbox, and the lock file with it.
+            os.stat(sandbox.path / LOCK)
         except (BlockingIOError, FileNotFoundError):
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             raise LockedError(
-                f"sandbox {place.name} is being made or removed by process {holder}; nothing was touched",
-                hint="wait for it to end, then repeat the command",
+                f"sandbox {sandbox.name} is being created or removed by process {holder}; nothing was changed",
+                hint="wait until that process ends, then repeat the command",
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

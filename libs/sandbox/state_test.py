@@ -16,12 +16,12 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Up", "a/b", "..", "a_b", "-a", "a-", "a" * 41])
-def test_a_name_that_could_not_be_a_container_s_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="can't name a sandbox"):
+def test_a_name_that_no_container_can_have_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="not a valid sandbox name"):
         state.folder(name)
 
 
-def test_folders_lie_under_the_state_home_and_are_listed(tmp_path: Path) -> None:
+def test_folders_are_in_the_state_home_and_listed_by_name(tmp_path: Path) -> None:
     assert state.names() == []
     with state.locked(state.folder("two")), state.locked(state.folder("one")):
         assert state.names() == ["one", "two"]
@@ -29,24 +29,24 @@ def test_folders_lie_under_the_state_home_and_are_listed(tmp_path: Path) -> None
     assert state.folder("one").path.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_second_maker_is_told_who_is_at_work_and_the_lock_ends_with_the_first() -> None:
-    place = state.folder("blue")
-    with state.locked(place), pytest.raises(LockedError, match=r"by process \d+"):  # noqa: SIM117
-        with state.locked(place):
+def test_a_second_process_learns_who_holds_the_lock_until_it_is_released() -> None:
+    folder = state.folder("blue")
+    with state.locked(folder), pytest.raises(LockedError, match=r"by process \d+"):  # noqa: SIM117
+        with state.locked(folder):
             pass
-    with state.locked(place):
+    with state.locked(folder):
         pass
 
 
-def test_a_file_is_replaced_whole_with_its_mode_and_left_alone_if_it_is_as_wanted() -> None:
-    place = state.folder("blue")
-    with state.locked(place):
-        place.write("secret", b"one", mode=0o600)
-        before = (place.path / "secret").stat()
-        place.write("secret", b"one", mode=0o600)
-        assert (place.path / "secret").stat().st_ino == before.st_ino
-        place.write("secret", b"two", mode=0o640)
-    assert place.read("secret") == b"two"
-    assert (place.path / "secret").stat().st_mode & 0o777 == 0o640
-    assert place.read("nothing") is None
-    assert sorted(each.name for each in place.path.iterdir()) == ["lock", "secret"]
+def test_a_file_is_replaced_atomically_with_its_mode_and_not_rewritten_if_equal() -> None:
+    folder = state.folder("blue")
+    with state.locked(folder):
+        folder.write("secret", b"one", mode=0o600)
+        before = (folder.path / "secret").stat()
+        folder.write("secret", b"one", mode=0o600)
+        assert (folder.path / "secret").stat().st_ino == before.st_ino
+        folder.write("secret", b"two", mode=0o640)
+    assert folder.read("secret") == b"two"
+    assert (folder.path / "secret").stat().st_mode & 0o777 == 0o640
+    assert folder.read("nothing") is None
+    assert sorted(file.name for file in folder.path.iterdir()) == ["lock", "secret"]

@@ -30,7 +30,17 @@ class Lock:
 
 
 DEFAULT = Lock("requirements.txt", "default.lock", annotated=True)
-TOOLS = ("bootstrap", "coverage", "dockerfile", "mypy", "pex", "pipeline", "pytest", "ruff")
+TOOLS = (
+    "bootstrap",
+    "coverage",
+    "dockerfile",
+    "mypy",
+    "pex",
+    "pipeline",
+    "pytest",
+    "ruff",
+    "shellcheck",
+)
 LOCKS = (
     DEFAULT,
     *(Lock(f"tools/{t}.txt", f"tools/{t}.lock", constraints=DEFAULT.lock) for t in TOOLS),

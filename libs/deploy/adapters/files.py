@@ -17,6 +17,10 @@ def read_text(path: Path, *, hint: str = "bring the file back, then run this aga
 
 
 def read_package(folder: Path) -> dict[str, str]:
-    """Reads a package's modules, without its tests, by file name. Raises ConfigError."""
-    modules = (each for each in sorted(folder.glob("*.py")) if not each.stem.endswith("_test"))
-    return {each.name: read_text(each) for each in modules}
+    """Returns the texts of a package's modules by file name, without tests and their fixtures. Raises ConfigError."""
+    modules = (
+        file
+        for file in sorted(folder.glob("*.py"))
+        if not file.stem.endswith(("_test", "_fixture"))
+    )
+    return {file.name: read_text(file) for file in modules}

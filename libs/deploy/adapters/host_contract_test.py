@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +18,7 @@ from deploy.adapters.ssh.host import SshHost
 from deploy.adapters.ssh.login import Logins
 from deploy.core.ports import Host
 from deploy.errors import CommandError, CommandTimeoutError
+from deploy.testing.servers.http_server import QuietHandler, http_server, unused_port
 from deploy.testing.servers.sshd import ssh_server
 from deploy.testing.waiting import wait_until
 
@@ -42,8 +42,8 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
 
 @pytest.fixture
 def loopback() -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
             body = f"{self.path} {self.headers.get('Host')} {self.headers.get('X-Asked')}".encode()
             self.send_response(503 if self.path == "/busy" else 200)
             self.send_header("X-Release", "r000001-abc")
@@ -52,18 +52,8 @@ def loopback() -> Iterator[int]:
                 time.sleep(0.2)  # the body comes well after the headers
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 64
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        serving.start()
+    with http_server(Handler) as server:
         yield server.server_port
-        server.shutdown()
-        serving.join()
 
 
 def is_running(pid_file: Path) -> bool:
@@ -297,9 +287,7 @@ class TestFetch:
         assert host.fetch(loopback, "/slow").body.startswith(b"/slow 127.0.0.1:")
 
     def test_nobody_there_is_status_0_with_the_reason(self, host: Host, loopback: int) -> None:
-        with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as free:
-            port = free.server_port
-        answer = host.fetch(port, "/")
+        answer = host.fetch(unused_port(), "/")
         assert answer.status == 0
         assert answer.body
         assert host.fetch(loopback, "/").status == 200

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from deploy.adapters.probe import HttpProbe
 from deploy.core.ports import Probe
+from deploy.testing.servers.http_server import QuietHandler, http_server
 
 
-class _Edge(BaseHTTPRequestHandler):
+class _Edge(QuietHandler):
     protocol_version = "HTTP/1.1"
     opened = 0
 
@@ -21,29 +20,17 @@ class _Edge(BaseHTTPRequestHandler):
         super().setup()
         type(self).opened += 1
 
-    def do_GET(self) -> None:
+    def respond(self) -> None:
         status = {"/busy": 503, "/moved": 302}.get(self.path, 200)
         body = f"{self.path}|{self.headers.get('Host')}|{self.headers.get('X-Asked')}".encode()
-        self.send_response(status)
-        self.send_header("X-Release", "r000001-abc")
-        self.send_header("Location", "/elsewhere")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+        self.reply(status, body, {"X-Release": "r000001-abc", "Location": "/elsewhere"})
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     _Edge.opened = 0
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Edge) as server:
-        serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        serving.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        serving.join()
+    with http_server(_Edge) as server:
+        yield server.url
 
 
 def test_answers_with_status_body_and_headers(url: str) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import math
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from deploy.adapters.prometheus import Prometheus
 from deploy.core.ports import MetricsQuery
 from deploy.errors import MetricsError
+from deploy.testing.servers.http_server import QuietHandler, http_server
 from deploy.testing.servers.prometheus import MemoryMetrics, prometheus_server
 
 
@@ -22,22 +21,12 @@ from deploy.testing.servers.prometheus import MemoryMetrics, prometheus_server
 def serving(status: int, body: bytes) -> Iterator[str]:
     """Serves one answer to everything."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            self.reply(status, body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with http_server(Handler) as server:
+        yield server.url
 
 
 def test_gives_labels_and_values() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from deploy.adapters.rollout_exports import Exports, Receivers
 from deploy.core.reports.dora import FourKeys
 from deploy.core.reports.trace_test import CHRONICLE
 from deploy.errors import HostUnreachableError
+from deploy.testing.servers.http_server import QuietHandler, http_server
 
 KEYS = FourKeys(days=30, deploys=3, failed=1, lead_time_s=60, restore_s=None)
 
@@ -30,25 +29,13 @@ type Got = list[tuple[str, str, dict[str, str], bytes]]
 def server() -> Iterator[tuple[str, Got]]:
     got: Got = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.command, self.path, dict(self.headers), body))
-            self.send_response(500 if "/refuses/" in self.path else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            got.append((self.command, self.path, dict(self.headers), self.read_body()))
+            self.reply(500 if "/refuses/" in self.path else 200)
 
-        do_PUT = do_POST  # noqa: N815 - the name that http.server looks for
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as found:
-        serving = threading.Thread(target=found.serve_forever, args=(0.05,), daemon=True)
-        serving.start()
-        yield f"http://127.0.0.1:{found.server_port}", got
-        found.shutdown()
-        serving.join()
+    with http_server(Handler) as found:
+        yield found.url, got
 
 
 def test_everybody_gets_theirs(server: tuple[str, Got], tmp_path: Path) -> None:

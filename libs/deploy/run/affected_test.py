@@ -332,7 +332,7 @@ def test_another_branch_is_measured_against_where_it_left(scene: Scene) -> None:
     scene.origin.commit({"libs/left/a.py": "# meanwhile\n"})
     selection = scene.push(head, before, branch="topic")
     assert (selection.base, services_of(selection)) == (began, ["two"])
-    assert scene.gitlab.asked == []
+    assert scene.gitlab.requests == []
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_what_has_no_base_runs_everything(
     scene: Scene, variables: dict[str, str], reason: str
 ) -> None:
     assert_everything(scene.job(scene.origin.head, **variables), reason)
-    assert scene.graphs.asked == 0
+    assert scene.graphs.reads == 0
 
 
 # A laptop.
@@ -408,7 +408,7 @@ def test_an_empty_change_is_empty(scene: Scene) -> None:
         "images": [],
         "deploys": {"production": []},
     }
-    assert scene.graphs.asked == 0
+    assert scene.graphs.reads == 0
 
 
 # Each trap.
@@ -468,7 +468,7 @@ def test_a_deleted_file_reaches_who_still_imports_it(scene: Scene) -> None:
         *("libs/right/c.py", "services/two/web.py"),
         "services/two:image",
     )
-    assert scene.graphs.asked == 2
+    assert scene.graphs.reads == 2
 
 
 def test_a_renamed_module_reaches_who_imports_either_name(scene: Scene) -> None:

@@ -24,10 +24,10 @@ from deploy.run.images import (
     smoke_test,
 )
 from deploy.testing.build_context import (
+    BuildRegistry,
     MemoryBuild,
     MemoryCache,
     MemoryEngine,
-    MemoryRegistry,
     MemoryTrial,
 )
 from deploy.testing.fleet.clock import SimulatedClock
@@ -39,9 +39,9 @@ VERSION = json.dumps({"service": "app", "release": "smoke-test"}).encode()
 class Shop:
     """A workshop in memory whose image passes its trial."""
 
-    def __init__(self, registry: MemoryRegistry | None = None, *, slim: bool = True) -> None:
+    def __init__(self, registry: BuildRegistry | None = None, *, slim: bool = True) -> None:
         self.said: list[str] = []
-        self.registry = registry or MemoryRegistry()
+        self.registry = registry or BuildRegistry()
         self.trial = MemoryTrial({"/readyz": Answer(200), "/version": Answer(200, VERSION)})
         self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
         self.work = MemoryBuild(self.engine)

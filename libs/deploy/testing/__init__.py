@@ -1,1 +1,1 @@
-"""Simulators of the ports, with state that can be told to break."""
+"""Simulators of the ports. They have state and can inject faults."""

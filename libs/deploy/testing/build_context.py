@@ -1,4 +1,4 @@
-"""What building images takes, in memory: an engine with images and trials, a build, a history, a registry."""
+"""The ports of an image build in memory: engine, trial container, build, source history, registry, cache."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STAMP = Stamp("3f9c2ab" + "0" * 33, 1795305600)
 
 @dataclass
 class MemoryTrial:
-    """A trial's behaviour: what it answers by path, whether it lives, how it ends."""
+    """A trial container: its answers by path, whether it runs, its exit code and log."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     running: bool = True
@@ -30,28 +30,28 @@ class MemoryTrial:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of the container."""
         return "http://trial"
 
     def stop(self, timeout_s: int) -> int:
-        """Ends it."""
+        """Stops the container and returns its exit code."""
         self.stopped = timeout_s > 0
         return self.exit_code
 
     def last_lines(self, count: int) -> str:
-        """Returns the end of its log."""
+        """Returns the last lines of its log."""
         return "\n".join(self.log.splitlines()[-count:])
 
     def get(
         self, url: str, *, timeout_s: float = 5.0, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Answers as a probe would see it."""
+        """Returns the answer for the URL's path, as a Probe does."""
         del timeout_s, headers
         return self.answers.get(url.removeprefix("http://trial"), Answer(0, b"refused"))
 
 
-class MemoryRegistry:
-    """A registry; `engine.push` reaches it by its `push_name`."""
+class BuildRegistry:
+    """The registry that built images are pushed to; the engine pushes to its `push_name`."""
 
     name = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
     push_name = "127.0.0.1:5000"
@@ -61,35 +61,35 @@ class MemoryRegistry:
         self.configurations: dict[str, str] = {}
         self.repositories: list[str] = []
         self.expires_after = 1_000_000
-        """Questions that the login is good for."""
+        """How many requests the login is valid for."""
 
     def login(self) -> tuple[str, str, str]:
-        """Returns a login."""
+        """Returns (registry name, user, password)."""
         return self.name, "AWS", "password"
 
     def ensure_repository(self, repository: str) -> bool:
-        """Makes a repository."""
+        """Creates a repository if it is missing. Returns whether it was."""
         if repository in self.repositories:
             return False
         self.repositories.append(repository)
         return True
 
     def digest_of(self, repository: str, tag: str) -> str | None:
-        """Returns a tag's digest."""
+        """Returns the digest of a tag. Raises RegistryAuthError once the login has expired."""
         self.expires_after -= 1
         if self.expires_after < 0:
             raise RegistryAuthError(f"registry {self.name} refused our login; nothing was pushed")
         return self.digests.get(f"{repository}:{tag}")
 
     def configuration_of(self, repository: str, tag: str) -> str:
-        """Returns the digest of a tag's image configuration, "" for one that isn't told of."""
+        """Returns the digest of a tag's image configuration, "" if it is unknown."""
         return self.configurations.get(f"{repository}:{tag}", "")
 
 
 class MemoryEngine:
-    """Images by name, each with its configuration. `slim` engines load an archive that only names layers."""
+    """An engine that has image configurations by name. A `slim` one also loads archives without their layers."""
 
-    def __init__(self, registry: MemoryRegistry, trial: MemoryTrial, *, slim: bool = True) -> None:
+    def __init__(self, registry: BuildRegistry, trial: MemoryTrial, *, slim: bool = True) -> None:
         self.images: dict[str, bytes] = {}
         self.trials: list[tuple[str, Mapping[str, str]]] = []
         self.pushed: list[str] = []
@@ -99,13 +99,13 @@ class MemoryEngine:
         self._slim = slim
 
     def has(self, reference: str) -> bool:
-        """Whether an image of that name is there."""
+        """Returns whether the engine has an image."""
         return reference in self.images
 
     def load(self, archive: IO[bytes]) -> None:
-        """Takes in an archive."""
+        """Loads an archive. Raises EngineError if a layer is missing and the engine isn't slim."""
         with tarfile.open(fileobj=archive) as members:
-            files = {each.name: members.extractfile(each) for each in members}
+            files = {member.name: members.extractfile(member) for member in members}
             contents = {name: reader.read() if reader else b"" for name, reader in files.items()}
         (image,) = json.loads(contents["manifest.json"])
         if not self._slim and not set(image["Layers"]) <= set(contents):
@@ -125,23 +125,23 @@ class MemoryEngine:
         return self.images[reference]
 
     def layers(self, reference: str, folder: Path) -> list[Path]:
-        """Writes an image's layers out."""
+        """Writes an image's layers into a folder."""
         count = len(json.loads(self.images[reference])["rootfs"]["diff_ids"])
-        paths = [folder / f"{at}.tar" for at in range(count)]
+        paths = [folder / f"{number}.tar" for number in range(count)]
         for path in paths:
             path.write_bytes(b"layer")
         return paths
 
     def tag(self, image: str, repository: str, tag: str) -> None:
-        """Gives one more name."""
+        """Adds a name to an image."""
         self.images[f"{repository}:{tag}"] = self.images[image]
 
     def untag(self, reference: str) -> None:
-        """Takes a name away."""
+        """Removes a name from an image."""
         self.images.pop(reference, None)
 
     def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
-        """Pushes to the registry."""
+        """Pushes to the registry. Raises EngineError while `refuses_push`."""
         if self.refuses_push:
             raise EngineError(f"{repository}:{tag} was not pushed: denied")
         assert login == ("AWS", "password")
@@ -151,7 +151,7 @@ class MemoryEngine:
         progress("pushed")
 
     def run(self, image: str, argv: Sequence[str]) -> tuple[int, str]:
-        """Runs a command as the trial says that commands end."""
+        """Records a command. Returns the trial container's exit code and log."""
         assert image in self.images
         self.trials.append((image, {"argv": " ".join(argv)}))
         return self._trial.exit_code, self._trial.log
@@ -160,7 +160,7 @@ class MemoryEngine:
     def started(
         self, image: str, environment: Mapping[str, str], *, port: int, memory: str
     ) -> Iterator[MemoryTrial]:
-        """Starts the trial."""
+        """Records the start of the trial container and yields it."""
         assert image in self.images
         assert (port, memory) != (0, "")
         self.trials.append((image, environment))
@@ -169,7 +169,7 @@ class MemoryEngine:
 
 @dataclass
 class MemoryBuild:
-    """A build and the history of what it builds; `content` is what the layers hold."""
+    """The build of an image and the history of its sources. `content` is the content of its layer."""
 
     engine: MemoryEngine
     content: str = "one"
@@ -183,7 +183,7 @@ class MemoryBuild:
         return (target.replace(":", "/"),)
 
     def package(self, target: str) -> str:
-        """Builds; the moment is part of what a builder writes."""
+        """Builds an image. Like a real builder, it writes the build's time into the configuration."""
         del target
         self.packaged += 1
         diff_id = f"sha256:{hashlib.sha256(self.content.encode()).hexdigest()}"
@@ -201,30 +201,30 @@ class MemoryBuild:
         return "py-cicd/app:packaged"
 
     def last_change(self, paths: Sequence[str]) -> Stamp:
-        """Returns the last change."""
+        """Returns the last change of these paths."""
         assert paths
         return self.stamp
 
     def committed(self, paths: Sequence[str]) -> str | None:
-        """Returns what names the files' content, None where they differ from what is committed."""
+        """Returns an id of the files' content, None if they differ from the commit."""
         assert paths
         return None if self.dirty else f"{self.content} at {self.stamp.revision}"
 
     def state(self) -> str | None:
-        """Returns the checkout's state."""
+        """Returns an id of the checkout's state."""
         return self.now
 
 
 class MemoryCache:
-    """Remembers texts until it is dropped."""
+    """A build cache in memory."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
 
     def recall(self, key: str) -> str | None:
-        """Returns what was kept."""
+        """Returns a text, None if there is none for the key."""
         return self._texts.get(key)
 
     def keep(self, key: str, text: str) -> None:
-        """Keeps a text."""
+        """Stores a text."""
         self._texts[key] = text

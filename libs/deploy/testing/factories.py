@@ -1,18 +1,19 @@
-"""What tests ask a deploy for: a service, images, the parts of a host; never asks for anything itself."""
+"""Factories of services, images and stacks for tests."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from deploy.core.config import Edge, Gate, Health, Rollout, Route, Service
 from deploy.core.stacks.definitions import edge_stack
 from deploy.core.state.ledger import Entry
 from deploy.core.state.release import Origin
 from deploy.core.state.stack import Stack
-from deploy.testing.fleet.fleet import MemoryRegistry
+from deploy.testing.fleet.fleet import FleetRegistry
 
 EDGE = Edge()
-REGISTRY = MemoryRegistry().name
+REGISTRY = FleetRegistry().name
 REPLICA = "services: {replica: {image: made-up}}\n"
 ORIGIN = Origin("3f9c2ab1d2e3", False, "ada", "2026-11-02T09:00:00+00:00", "", "0.0.0")
 
@@ -20,14 +21,14 @@ ENTRY = Entry(1, ORIGIN.when, ORIGIN.who, "deploy", "app", "r000001-3f9c2ab", 1,
 
 
 def image(label: str, name: str = "app") -> str:
-    """A reference by digest, the same for the same label."""
+    """Returns an image reference with a digest that depends on the label."""
     return f"{REGISTRY}/{name}@sha256:{hashlib.sha256(label.encode()).hexdigest()}"
 
 
 def service(
     name: str = "app", *, replicas: int = 3, path: str = "/", host: str = "", color: str = ""
 ) -> Service:
-    """A service; `color` is something in its configuration."""
+    """Returns a service. A different `color` is a different configuration."""
     return Service(
         name=name,
         image=f"services/{name}:image",
@@ -40,12 +41,18 @@ def service(
     )
 
 
+def stacks_of_earlier_version() -> tuple[Stack, ...]:
+    """What hosts ran before the watchdog replaced the keeper."""
+    edge, watchdog, metrics = stacks()
+    return edge, replace(watchdog, name="keeper", key="keeper-1"), metrics
+
+
 def stacks(version: str = "1") -> tuple[Stack, ...]:
-    """The edge, the keeper and a host's Prometheus."""
+    """Returns the stacks of a host: edge, watchdog and metrics."""
     edge = edge_stack(image(f"edge {version}", "edge"), "{}", '{"services": {}}', "events {}", EDGE)
     files = (("compose.yml", '{"services": {}}', 0o644),)
     return (
         edge,
-        Stack("keeper", image("python", "python"), "keeper-1", files),
+        Stack("watchdog", image("python", "python"), "watchdog-1", files),
         Stack("metrics", image("prometheus", "prometheus"), "metrics-1", files),
     )

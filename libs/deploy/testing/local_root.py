@@ -1,4 +1,4 @@
-"""This machine as a host: runs our scripts under another root with a made-up `docker` on the PATH."""
+"""Runs the deploy tool's host scripts on this machine, below a test's folder and with a fake `docker`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ case "$1" in
   image) echo "image app@sha256:1234";;
   ps) case "$*" in
     *"label=py-cicd.key="*) cat "$FAKE/found" 2>/dev/null || :;;
+    *label=py-cicd.name=keeper*) cat "$FAKE/found-keeper" 2>/dev/null || :;;
     *label=py-cicd.name=edge*) cat "$FAKE/edges" 2>/dev/null || :;;
     *com.docker.compose.project*) cat "$FAKE/older" 2>/dev/null || :;;
     *) echo 0c1d;;
@@ -35,37 +36,37 @@ esac
 
 
 @dataclass
-class Machine:
-    """This machine with another root for what our scripts touch, and a `docker` that writes down its calls."""
+class LocalRoot:
+    """A folder in place of the hosts' /srv/py-cicd, and a fake `docker` that records its calls."""
 
     root: Path
 
     @classmethod
     def at(cls, root: Path) -> Self:
-        """Makes one whose files lie in `root`."""
-        found = cls(root)
-        found.fake.mkdir(parents=True)
-        docker = found.fake / "docker"
+        """Creates the folder `root` with the fake `docker`."""
+        local = cls(root)
+        local.fake.mkdir(parents=True)
+        docker = local.fake / "docker"
         docker.write_text(DOCKER)
         docker.chmod(0o755)
-        return found
+        return local
 
     @property
     def fake(self) -> Path:
-        """Where the made-up `docker` keeps what it was told."""
+        """The folder in which the fake `docker` records calls and finds its answers."""
         return self.root / "fake"
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """Returns argv with our root."""
+        """Returns argv with this root instead of a host's."""
         return [word.replace(paths.ROOT, str(self.root)) for word in argv]
 
     def environment(self) -> dict[str, str]:
-        """The variables that scripts run with."""
+        """Returns the environment variables of the scripts."""
         path = f"{self.fake}:{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "FAKE": str(self.fake)}
 
     def run(self, argv: Sequence[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Runs argv to its end."""
+        """Runs argv and waits for its end."""
         return subprocess.run(
             self.argv(argv),
             input=stdin,
@@ -76,7 +77,7 @@ class Machine:
         )
 
     def start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Starts argv and leaves it running."""
+        """Starts argv without waiting for its end."""
         return subprocess.Popen(
             self.argv(argv),
             stdin=subprocess.PIPE,
@@ -85,10 +86,10 @@ class Machine:
         )
 
     def calls(self) -> list[str]:
-        """What `docker` was called with, a line a call."""
+        """Returns the arguments of `docker`, one line for each call."""
         found = self.fake / "calls"
         return found.read_text().splitlines() if found.exists() else []
 
     def read(self, name: str) -> str:
-        """The text of a file under the root."""
+        """Returns the text of a file below the root."""
         return (self.root / name).read_text()

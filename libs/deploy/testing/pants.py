@@ -1,7 +1,7 @@
-"""A Pants that reads real folders by a rule of its own; never starts one.
+"""Builds target graphs of real folders without Pants.
 
-Python imports by module name below libs/ and services/, `# reads PATH` for anything else; a Dockerfile is an
-image of its folder's code.
+A Python file depends on the modules below libs/ and services/ that it imports and on each PATH in a comment
+`# reads PATH`. A Dockerfile is an image of its folder's code.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ LOCK = "3rdparty/python/default.lock"
 
 
 class FolderGraphs:
-    """Graphs of a folder. `broken` is what Pants would fail with; `asked` counts its calls."""
+    """Reads the target graph of a folder. It fails with `broken` while that is set; `reads` counts calls."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self.broken = ""
-        self.asked = 0
+        self.reads = 0
 
     def macros(self) -> tuple[str, ...]:
         return ("macros/*.py",)
 
     def read(self, folder: str | None = None) -> Graph:
-        self.asked += 1
+        self.reads += 1
         if self.broken:
             raise GraphError(f"./pants peek :: failed: {self.broken}")
         root = Path(folder or self._root)
@@ -47,14 +47,14 @@ def _targets(texts: dict[str, str]) -> Iterator[Target]:
     for name, text in texts.items():
         folder = name.rpartition("/")[0]
         if name.endswith("_test.py"):
-            yield Target(f"{name}:tests", "python_test", (name,), tuple(_needs(text, texts)))
+            yield Target(f"{name}:tests", "python_test", (name,), tuple(_dependencies(text, texts)))
         elif name.endswith(".py") and not name.startswith("macros/"):
-            yield Target(name, "python_source", (name,), tuple(_needs(text, texts)))
+            yield Target(name, "python_source", (name,), tuple(_dependencies(text, texts)))
         elif name.endswith("/Dockerfile"):
             code = (
-                each for each in texts if each.startswith(f"{folder}/") and each.endswith(".py")
+                path for path in texts if path.startswith(f"{folder}/") and path.endswith(".py")
             )
-            used = tuple(each for each in code if not each.endswith("_test.py"))
+            used = tuple(path for path in code if not path.endswith("_test.py"))
             yield Target(f"{folder}:image", "docker_image", (name,), used)
         elif name.endswith("/service.toml") or name in read:
             yield Target(f"{folder}/{name.rpartition('/')[2]}:files", "file", (name,))
@@ -71,12 +71,12 @@ def _requirements(texts: dict[str, str]) -> Iterator[Target]:
             yield Target(address, "python_requirement", (), (listed, lock), (name,))
 
 
-def _needs(text: str, texts: dict[str, str]) -> Iterator[str]:
+def _dependencies(text: str, texts: dict[str, str]) -> Iterator[str]:
     for module in re.findall(r"(?m)^import (\S+)", text):
         path = module.replace(".", "/") + ".py"
-        ours = [each for each in (f"libs/{path}", f"services/{path}") if each in texts]
-        if ours:
-            yield ours[0]
+        first_party = [file for file in (f"libs/{path}", f"services/{path}") if file in texts]
+        if first_party:
+            yield first_party[0]
         elif module in texts.get(REQUIREMENTS, "").split():
             yield f"3rdparty/python:requirements#{module}"
     for path in re.findall(r"(?m)^# reads (\S+)", text):

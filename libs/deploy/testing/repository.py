@@ -1,4 +1,4 @@
-"""Real git repositories for tests: an origin to push to, and clones such as a CI runner makes; nothing simulated."""
+"""Real git repositories: an origin, clones, and the partial checkouts of a CI runner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-# Nothing of the user's own settings; times that don't depend on the day.
+# The user's settings don't apply, and commits have a fixed time.
 SETTINGS = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -29,16 +29,16 @@ class Repository:
 
     @classmethod
     def made(cls, root: Path) -> Self:
-        """Makes an empty repository on `main` that gives clones whatever part they ask for."""
+        """Creates an empty repository on `main` that allows partial clones and fetches of any revision."""
         root.mkdir(parents=True)
-        made = cls(root)
-        made.git("init", "--quiet", "--initial-branch=main")
-        made.git("config", "uploadpack.allowFilter", "true")
-        made.git("config", "uploadpack.allowAnySHA1InWant", "true")
-        return made
+        repository = cls(root)
+        repository.git("init", "--quiet", "--initial-branch=main")
+        repository.git("config", "uploadpack.allowFilter", "true")
+        repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        return repository
 
     def git(self, *arguments: str) -> str:
-        """Runs git. Raises AssertionError with what it said where it fails."""
+        """Runs git and returns its output. Raises AssertionError with its stderr if it fails."""
         argv = ["git", "-C", str(self.root), *arguments]
         done = subprocess.run(
             argv, capture_output=True, check=False, text=True, env={**os.environ, **SETTINGS}
@@ -48,11 +48,11 @@ class Repository:
 
     @property
     def head(self) -> str:
-        """HEAD's revision."""
+        """The revision of HEAD."""
         return self.git("rev-parse", "HEAD")
 
     def write(self, files: Mapping[str, str | None]) -> None:
-        """Writes files, and deletes those that are None."""
+        """Writes files and deletes those whose text is None."""
         for name, text in files.items():
             path = self.root / name
             if text is None:
@@ -62,7 +62,7 @@ class Repository:
                 path.write_text(text, encoding="utf-8")
 
     def commit(self, files: Mapping[str, str | None]) -> str:
-        """Writes files and commits all there is; returns the revision."""
+        """Writes files, commits all changes and returns the revision."""
         self.write(files)
         self.git("add", "--all")
         self.git(
@@ -71,25 +71,25 @@ class Repository:
         return self.head
 
     def branch(self, name: str, start: str = "HEAD") -> None:
-        """Makes a branch and checks it out."""
+        """Creates a branch and checks it out."""
         self.git("checkout", "--quiet", "-b", name, start)
 
     def checkout(self, name: str) -> None:
-        """Checks a revision out."""
+        """Checks out a revision."""
         self.git("checkout", "--quiet", name)
 
     def merge(self, name: str) -> str:
-        """Merges a revision in with a merge commit of its own; returns that."""
+        """Merges a revision with a merge commit and returns its revision."""
         self.git("merge", "--quiet", "--no-ff", "--no-edit", name)
         return self.head
 
     def cloned(self, root: Path) -> Repository:
-        """Returns a clone such as a person makes."""
+        """Returns a full clone, as a person makes it."""
         self.git("clone", "--quiet", f"file://{self.root}", str(root))
         return Repository(root)
 
     def fetched(self, root: Path, revision: str, *, depth: int = 0) -> Repository:
-        """Returns what a GitLab runner makes: one revision, fetched by name, detached, no branch.
+        """Returns a checkout as a GitLab runner makes it: one fetched revision, detached, without a branch.
 
         https://docs.gitlab.com/ci/runners/configure_runners/#shallow-cloning
         """

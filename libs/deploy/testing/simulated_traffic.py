@@ -1,4 +1,4 @@
-"""Simulated requests to a release, from a seed: how often a gate is wrong, and how often right; never a clock."""
+"""Simulates requests to two releases from a seed, to measure how often the release gate is right or wrong."""
 
 from __future__ import annotations
 
@@ -21,32 +21,36 @@ from deploy.core.config import Gate
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """How a release answers: a log-normal time of this median, replicas that differ by a share, failures."""
+class TrafficProfile:
+    """How a release answers.
+
+    Response times are log-normal. The speed of replicas varies by the share `replica_spread`. The first replica may
+    fail more often than the others (`bad_replica_errors`), and a share of requests may be slower.
+    """
 
     median_s: float = 0.015
     sigma: float = 0.5
     added_s: float = 0.0
     errors: float = 0.0
-    differ: float = 0.2
+    replica_spread: float = 0.2
     replicas: int = 5
-    sick_replica_errors: float = 0.0
+    bad_replica_errors: float = 0.0
     slow_share: float = 0.0
     slow_s: float = 0.0
 
 
 class SimulatedRelease:
-    """Replicas with speeds of their own, which stay the same over all looks."""
+    """A release whose replicas each have a speed, the same in every attempt."""
 
-    def __init__(self, behaviour: Behaviour, chance: random.Random) -> None:
-        self._behaviour = behaviour
+    def __init__(self, profile: TrafficProfile, chance: random.Random) -> None:
+        self._profile = profile
         self._chance = chance
-        half = behaviour.differ / 2
-        self._speeds = [chance.uniform(1 - half, 1 + half) for _ in range(behaviour.replicas)]
+        half = profile.replica_spread / 2
+        self._speeds = [chance.uniform(1 - half, 1 + half) for _ in range(profile.replicas)]
         self._total = ReleaseStats()
 
     def after(self, more: int) -> ReleaseStats:
-        """Returns all requests so far, once so many more were answered."""
+        """Answers `more` requests. Returns the statistics of all requests so far."""
         counts = [more // len(self._speeds)] * len(self._speeds)
         for number in range(more % len(self._speeds)):
             counts[number] += 1
@@ -56,32 +60,36 @@ class SimulatedRelease:
         return self._total
 
     def _answers(self, replica: int, count: int) -> RequestStats:
-        told, chance = self._behaviour, self._chance
+        profile, chance = self._profile, self._chance
         errors = (
-            told.sick_replica_errors if replica == 0 and told.sick_replica_errors else told.errors
+            profile.bad_replica_errors
+            if replica == 0 and profile.bad_replica_errors
+            else profile.errors
         )
 
         def one() -> tuple[float, bool]:
-            seconds = told.median_s * self._speeds[replica] * chance.lognormvariate(0, told.sigma)
-            seconds += told.added_s
-            if chance.random() < told.slow_share:
-                seconds += told.slow_s
+            seconds = (
+                profile.median_s * self._speeds[replica] * chance.lognormvariate(0, profile.sigma)
+            )
+            seconds += profile.added_s
+            if chance.random() < profile.slow_share:
+                seconds += profile.slow_s
             return seconds, chance.random() < errors
 
         return tally(one() for _ in range(count))
 
 
 def simulate(
-    old: Behaviour,
-    new: Behaviour,
+    old: TrafficProfile,
+    new: TrafficProfile,
     gate: Gate,
     each_look: int,
     seed: int,
     *,
     max_error_share: float = 0.02,
 ) -> Verdict:
-    """Judges one simulated rollout, look by look, until the gate is sure or out of looks."""
-    chance = random.Random(seed)  # noqa: S311 - a simulation is repeatable
+    """Evaluates one simulated rollout, attempt by attempt, until the verdict is conclusive or no attempt is left."""
+    chance = random.Random(seed)  # noqa: S311 - a simulation must be repeatable
     old_side, new_side = SimulatedRelease(old, chance), SimulatedRelease(new, chance)
     verdict = Verdict(())
     for look in range(1, gate.looks + 1):
@@ -93,7 +101,7 @@ def simulate(
 
 
 def rates(run: Callable[[int], Verdict], rollouts: int) -> dict[str, float]:
-    """Returns the share of each outcome over so many seeds."""
+    """Returns the share of each outcome over `rollouts` seeds."""
     found = {"pass": 0, "fail": 0, "inconclusive": 0}
     for seed in range(rollouts):
         found[run(seed).outcome] += 1

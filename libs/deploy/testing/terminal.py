@@ -1,4 +1,4 @@
-"""A terminal of so many columns and rows: what is on its screen after some text; knows what a live table needs."""
+"""A terminal that shows what a person would see after a program's output, escape sequences included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PIECE = re.compile(r"\x1b\[(\?)?(\d*)([A-Za-z])|(\r)|(\n)|(.)", re.DOTALL)
 
 @dataclass
 class Screen:
-    """Lines as people see them, scrolled ones included, without colours. `column` and `row` are the cursor's."""
+    """The lines on the screen, including scrolled ones, without colours. The cursor is at `column` of `row`."""
 
     columns: int = 80
     lines: list[str] = field(default_factory=lambda: [""])
@@ -19,21 +19,21 @@ class Screen:
     hidden: bool = False
 
     def feed(self, text: str) -> Screen:
-        """Takes in what a program wrote. Raises AssertionError for a sequence that it doesn't know."""
-        for private, number, letter, back, down, character in _PIECE.findall(text):
+        """Processes a program's output. Raises AssertionError for an unknown control sequence."""
+        for private, number, letter, carriage_return, newline, character in _PIECE.findall(text):
             if letter:
                 self._control(private, int(number or 1), letter)
-            elif back:
+            elif carriage_return:
                 self.column = 0
-            elif down:
-                self._down()
+            elif newline:
+                self._line_feed()
             else:
                 self._put(character)
         return self
 
     @property
     def text(self) -> list[str]:
-        """The lines without spaces at their ends, up to the last one that has anything."""
+        """The lines up to the last non-empty one, without trailing spaces."""
         return "\n".join(line.rstrip() for line in self.lines).rstrip().split("\n")
 
     def _control(self, private: str, number: int, letter: str) -> None:
@@ -48,16 +48,16 @@ class Screen:
             case "?", ("h" | "l"):
                 self.hidden = letter == "l" if number == 25 else self.hidden
             case _:
-                raise AssertionError(f"no such control sequence: {private}{number}{letter}")
+                raise AssertionError(f"unknown control sequence: {private}{number}{letter}")
 
-    def _down(self) -> None:
+    def _line_feed(self) -> None:
         self.row, self.column = self.row + 1, 0
         if self.row == len(self.lines):
             self.lines.append("")
 
     def _put(self, character: str) -> None:
         if self.column == self.columns:
-            self._down()
+            self._line_feed()
         line = self.lines[self.row].ljust(self.column)
         self.lines[self.row] = line[: self.column] + character + line[self.column + 1 :]
         self.column += 1

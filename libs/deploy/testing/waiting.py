@@ -1,4 +1,4 @@
-"""Waits for what a test expects, up to a deadline; never for a fixed time."""
+"""Waits for a condition that a test expects, with a deadline."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(seen: Callable[[], bool], what: str, *, within_s: float = 10.0) -> None:
-    """Polls until `seen` holds. Raises AssertionError that names `what` did not come."""
+def wait_until(condition: Callable[[], bool], expected: str, *, within_s: float = 10.0) -> None:
+    """Polls until `condition` holds. Raises AssertionError with `expected` after the deadline."""
     deadline = time.monotonic() + within_s
-    while not seen():
+    while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s:g} s: {what}")
+            raise AssertionError(f"not within {within_s:g} s: {expected}")
         time.sleep(0.02)

@@ -1,1 +1,1 @@
-"""A sandbox's AWS: an ECR control plane and secret stores in a process of their own."""
+"""A sandbox's AWS: ECR and secret stores, served by a process of their own."""

@@ -1,7 +1,8 @@
-"""Keeps the ECR control plane truthful about what the registry holds; never invents an image.
+"""Keeps moto's ECR in sync with the image registry.
 
-ECR is one service with two faces; here they are two servers. So whoever asks the control plane about images is
-answered after a look at the registry, and what is deleted there is deleted in the registry too.
+ECR is one service; a sandbox has two servers for it: moto answers the API, a plain registry stores the images. Images
+are copied from the registry before a question about them is answered, and an image deleted through the API is deleted
+from the registry too.
 """
 
 from __future__ import annotations
@@ -26,52 +27,52 @@ MANIFESTS = (
 log = logging.getLogger(__name__)
 
 
-class Mirror:
-    """Carries images from the registry at `url` into moto's `backend`."""
+class EcrSync:
+    """Copies image manifests from the registry at `url` into moto's `backend`."""
 
-    def __init__(self, url: str, authority: str, backend: Any) -> None:
+    def __init__(self, url: str, ca_file: str, backend: Any) -> None:
         self._url = url
         self._backend = backend
         self._http = requests.Session()
-        self._http.verify = authority
+        self._http.verify = ca_file
         self._http.auth = (REGISTRY_USER, REGISTRY_PASSWORD)
-        # Neither a proxy nor a CA of the user's environment has a say about our own registry.
+        # The user's proxy and CA settings don't apply to our own registry.
         self._http.trust_env = False
 
     def close(self) -> None:
         """Closes the connections."""
         self._http.close()
 
-    def refresh(self, repository: str) -> None:
-        """Tells the control plane of every tag that it doesn't know; a registry that is away changes nothing."""
+    def pull(self, repository: str) -> None:
+        """Adds the registry's new tags to moto. Logs a warning if the registry does not answer."""
         known = self._backend.repositories.get(repository)
         if known is None:
             return
         tags = {tag for image in known.images for tag in image.image_tags}
         try:
-            for tag in self._tags(repository):
+            for tag in self._registry_tags(repository):
                 if tag not in tags:
-                    self._carry(repository, tag)
+                    self._copy(repository, tag)
         except requests.RequestException as error:
-            log.warning("the registry did not answer about %s: %s", repository, error)
+            log.warning("the registry did not list repository %s: %s", repository, error)
 
     def has(self, repository: str) -> bool:
-        """Returns whether the control plane knows a repository."""
+        """Returns whether a repository exists in moto."""
         return repository in self._backend.repositories
 
     def is_immutable(self, repository: str) -> bool:
-        """Returns whether a known repository's tags stay where they are."""
+        """Returns whether the tags of an existing repository are immutable."""
         return bool(self._backend.repositories[repository].is_tag_immutable())
 
     def digest_of(self, repository: str, tag: str) -> str | None:
-        """Returns the digest that the control plane knows under a tag, None if it knows none."""
+        """Returns the digest that moto has for a tag, None if it has none."""
         known = self._backend.repositories.get(repository)
         images = known.images if known else []
         return next((image.image_digest for image in images if tag in image.image_tags), None)
 
     @contextmanager
-    def deleting(self, repository: str) -> Iterator[None]:
-        """Around what deletes images in the control plane: deletes the same ones in the registry."""
+    def propagating_deletions(self, repository: str) -> Iterator[None]:
+        """Deletes from the registry the images that are deleted from moto within the context."""
         before = self._digests(repository)
         yield
         for digest in before - self._digests(repository):
@@ -81,15 +82,15 @@ class Mirror:
         known = self._backend.repositories.get(repository)
         return {image.image_digest for image in known.images} if known else set()
 
-    def _tags(self, repository: str) -> list[str]:
+    def _registry_tags(self, repository: str) -> list[str]:
         answer = self._http.get(f"{self._url}/v2/{repository}/tags/list", timeout=TIMEOUT_S)
         if answer.status_code == requests.codes.not_found:
             return []
         answer.raise_for_status()
-        # null, not an empty list, once the last tag is gone
+        # The registry answers null, not [], once the last tag is deleted.
         return sorted(answer.json()["tags"] or [])
 
-    def _carry(self, repository: str, tag: str) -> None:
+    def _copy(self, repository: str, tag: str) -> None:
         answer = self._http.get(
             f"{self._url}/v2/{repository}/manifests/{tag}",
             headers={"Accept": MANIFESTS},

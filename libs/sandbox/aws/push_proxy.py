@@ -1,6 +1,7 @@
-"""ECR's data plane as this machine pushes to it: the registry behind, ECR's refusals in front; keeps nothing.
+"""A TLS proxy in front of the registry that refuses the pushes that ECR would refuse.
 
-A plain registry takes any repository and overwrites any tag. ECR doesn't, and who deploys must learn that here.
+A plain registry accepts any repository and overwrites any tag. ECR does neither, and a deploy must fail here as it
+would there. This machine pushes through the proxy; hosts pull from the registry itself.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from sandbox.ports import ADDRESS
 
 UPLOAD = re.compile(r"/v2/(?P<repository>.+)/blobs/uploads/.*")
 MANIFEST = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<reference>[^/?]+)")
-PIECE = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 TIMEOUT_S = 300
-# Between two neighbours only: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+# A proxy does not forward these: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 HOP_BY_HOP = frozenset(
     {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"}
 )
@@ -34,62 +35,72 @@ log = logging.getLogger(__name__)
 
 
 class Refusal(NamedTuple):
-    """What ECR answers: HTTP status, the code and message of the registry's API."""
+    """An error answer: the HTTP status, and the code and message of the registry API's error document."""
 
     status: int
     code: str
     message: str
 
 
-# Asked with (repository, tag or "", digest or "") before anything is stored; None lets it through.
-Judge = Callable[[str, str, str], Refusal | None]
+class Push(NamedTuple):
+    """What a client wants to store: an image under a tag, or a layer (no tag, no digest)."""
+
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
 
 
-class Gate(ThreadingHTTPServer):
-    """Serves TLS on a port of this machine and hands what isn't refused to the registry on another."""
+PushCheck = Callable[[Push], Refusal | None]
+"""Returns why ECR would refuse a push, None if it would accept it."""
+
+
+class UpstreamRegistry(NamedTuple):
+    """The registry's port on this machine, and the TLS context that verifies its certificate."""
+
+    port: int
+    trust: ssl.SSLContext
+
+    def connect(self) -> http.client.HTTPSConnection:
+        """Opens a new connection."""
+        return http.client.HTTPSConnection(
+            ADDRESS, self.port, timeout=TIMEOUT_S, context=self.trust
+        )
+
+
+class PushProxy(ThreadingHTTPServer):
+    """Serves TLS on a port of this machine and forwards what `check` accepts to the registry."""
 
     daemon_threads = True
 
-    def __init__(self, port: int, tls: ssl.SSLContext, registry: Registry, judge: Judge) -> None:
+    def __init__(
+        self, port: int, tls: ssl.SSLContext, registry: UpstreamRegistry, check: PushCheck
+    ) -> None:
         self._tls = tls
         self.registry = registry
-        self.judge = judge
+        self.check = check
         super().__init__((ADDRESS, port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accepts; the handshake comes with the first read, in the connection's own thread."""
+        """Accepts a connection. The TLS handshake happens at the first read, in the connection's own thread."""
         connection, address = super().get_request()
         connection.settimeout(TIMEOUT_S)
         wrapped = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return wrapped, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Takes it lightly: clients hang up, and the engine tries plain HTTP too."""
+        """Logs at debug level: clients hang up, and Docker tries plain HTTP too."""
         del request
         log.debug("a connection from %s ended early", client_address)
 
 
-class Registry(NamedTuple):
-    """Where the registry is and how its certificate is checked."""
-
-    port: int
-    trust: ssl.SSLContext
-
-    def connect(self) -> http.client.HTTPSConnection:
-        """Opens a connection of the caller's own."""
-        return http.client.HTTPSConnection(
-            ADDRESS, self.port, timeout=TIMEOUT_S, context=self.trust
-        )
-
-
 class _Handler(BaseHTTPRequestHandler):
-    """One client's connection, with one of its own to the registry."""
+    """Serves one client's connection, with a registry connection of its own."""
 
     protocol_version = "HTTP/1.1"
-    # Small answers in many writes would each wait for the client's acknowledgement.
+    # With Nagle's algorithm, each of the small writes would wait for the client's acknowledgement.
     disable_nagle_algorithm = True
     wbufsize = -1
-    server: Gate
+    server: PushProxy
 
     def setup(self) -> None:
         super().setup()
@@ -100,16 +111,17 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def _serve(self) -> None:
-        body = self._pieces()
+        body = self._chunks()
         refusal = None
+        # The registry refuses everybody else.
         if self.headers.get("Authorization", "") == f"Basic {_TOKEN}":
-            if self.command == "POST" and (found := UPLOAD.fullmatch(self.path)):
-                refusal = self.server.judge(found["repository"], "", "")
-            elif self.command == "PUT" and (found := MANIFEST.fullmatch(self.path)):
+            if self.command == "POST" and (upload := UPLOAD.fullmatch(self.path)):
+                refusal = self.server.check(Push(upload["repository"]))
+            elif self.command == "PUT" and (target := MANIFEST.fullmatch(self.path)):
                 manifest = b"".join(body)
                 body = iter((manifest,))
                 digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-                refusal = self.server.judge(found["repository"], found["reference"], digest)
+                refusal = self.server.check(Push(target["repository"], target["reference"], digest))
         if refusal is None:
             self._forward(body)
         else:
@@ -119,8 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
-    def _pieces(self) -> Iterator[bytes]:
-        """Yields the request's body as it comes."""
+    def _chunks(self) -> Iterator[bytes]:
+        """Yields the request's body as it arrives."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             while size := int(self.rfile.readline().partition(b";")[0], 16):
                 yield from self._exactly(size)
@@ -131,13 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
             yield from self._exactly(int(self.headers.get("Content-Length") or 0))
 
     def _exactly(self, size: int) -> Iterator[bytes]:
-        while size and (piece := self.rfile.read(min(size, PIECE))):
-            size -= len(piece)
-            yield piece
+        while size and (chunk := self.rfile.read(min(size, CHUNK_BYTES))):
+            size -= len(chunk)
+            yield chunk
 
     def _forward(self, body: Iterator[bytes]) -> None:
         try:
-            answer = self._ask(body)
+            answer = self._request(body)
         except (OSError, http.client.HTTPException) as error:
             self.close_connection = True
             self._registry.close()
@@ -154,11 +166,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if whole:
             self.wfile.write(whole)
-        while piece := answer.read(PIECE):
-            self.wfile.write(piece)
+        while chunk := answer.read(CHUNK_BYTES):
+            self.wfile.write(chunk)
 
-    def _ask(self, body: Iterator[bytes]) -> http.client.HTTPResponse:
-        """Sends the request on; a body comes with its length or in chunks, as it came."""
+    def _request(self, body: Iterator[bytes]) -> http.client.HTTPResponse:
+        """Sends the request to the registry, its body chunked if the client's was."""
         self._registry.putrequest(
             self.command, self.path, skip_host=True, skip_accept_encoding=True
         )
@@ -167,8 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._registry.putheader(name, value)
         self._registry.endheaders()
         chunked = "Transfer-Encoding" in self.headers
-        for piece in body:
-            self._registry.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        for chunk in body:
+            self._registry.send(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         if chunked:
             self._registry.send(b"0\r\n\r\n")
         return self._registry.getresponse()
@@ -184,5 +196,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Says nothing about requests."""
+        """Logs no requests."""
         del format, args

@@ -1,200 +1,132 @@
-"""AWS for a sandbox: moto, its ECR kept in step with the registry, its secrets kept; a process of its own.
+"""The AWS server of a sandbox: moto, with ECR in sync with the registry, state that survives restarts, a push proxy.
 
-`python -m sandbox.aws.server FOLDER` serves on the port that the sandbox's folder names, until it is ended.
-moto keeps nothing over a restart: how repositories were set up is written down here and said to it again.
+`python -m sandbox.aws.server FOLDER` serves on the ports that the sandbox's folder names, until it is terminated.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
 import ssl
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moto.ecr.models import ecr_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
-from werkzeug.test import Client
 
-from sandbox.aws.ecr_sync import Mirror
+from sandbox import ports
+from sandbox.aws.ecr_sync import EcrSync
 from sandbox.aws.push_proxy import (
-    Gate,
-    Judge,
+    Push,
+    PushCheck,
+    PushProxy,
     Refusal,
-    Registry,
+    UpstreamRegistry,
 )
-from sandbox.aws.secrets_journal import KeptSecrets
+from sandbox.aws.request_journal import ECR, RequestJournal, read_body
 from sandbox.aws_process import announce
 from sandbox.credentials import ACCOUNT, REGION
-from sandbox.ports import ADDRESS, FILE
 from sandbox.state import Folder
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-TARGET = "AmazonEC2ContainerRegistry_V20150921."
-MEMORY = "ecr.json"
-ASKING = {
+READS_IMAGES = {
     "BatchGetImage",
     "DescribeImages",
     "DescribeImageScanFindings",
     "ListImages",
     "StartImageScan",
 }
-DELETING = {"BatchDeleteImage", "DeleteRepository"}
-SETTING = {
-    "CreateRepository",
-    "PutImageScanningConfiguration",
-    "PutImageTagMutability",
-    "PutLifecyclePolicy",
-    "SetRepositoryPolicy",
-}
+DELETES_IMAGES = {"BatchDeleteImage", "DeleteRepository"}
 
 
-class Memory:
-    """How each repository was set up: the last request of each kind, in the order of their first."""
+class AwsApplication:
+    """A WSGI application in front of moto's that syncs ECR with the registry around each request about images."""
 
-    def __init__(self, place: Folder) -> None:
-        self._place = place
-        self._requests: dict[str, dict[str, Any]] = json.loads(place.read(MEMORY) or b"{}")
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for repository in self._requests.values():
-            yield from repository.items()
-
-    def keep(self, action: str, body: dict[str, Any]) -> None:
-        """Writes down a request that moto granted."""
-        repository = body["repositoryName"]
-        if action == "DeleteRepository":
-            self._requests.pop(repository, None)
-        else:
-            self._requests.setdefault(repository, {})[action] = body
-        text = json.dumps(self._requests, indent=2) + "\n"
-        self._place.write(MEMORY, text.encode(), mode=0o600)
-
-
-class ControlPlane:
-    """A WSGI application around moto's: looks at the registry before it answers, and remembers."""
-
-    def __init__(self, inner: WSGIApplication, mirror: Mirror, memory: Memory) -> None:
+    def __init__(self, inner: WSGIApplication, sync: EcrSync) -> None:
         self._inner = inner
-        self._mirror = mirror
-        self._memory = memory
-        self._one_at_a_time = threading.RLock()
+        self._sync = sync
+        self._lock = threading.RLock()
 
-    def replay(self) -> None:
-        """Says everything that was remembered to moto again."""
-        client = Client(self._inner)
-        day = "20260101"
-        signed = f"AWS4-HMAC-SHA256 Credential=sandbox/{day}/{REGION}/ecr/aws4_request"
-        for action, body in self._memory:
-            headers = {"X-Amz-Target": TARGET + action, "Authorization": signed}
-            client.post(
-                "/",
-                data=json.dumps(body),
-                content_type="application/x-amz-json-1.1",
-                headers=headers,
-            ).close()
-
-    def judge(self, repository: str, reference: str, digest: str) -> Refusal | None:
-        """Says what ECR says to a push: of an image by its digest, or, all but `repository` "", of a layer."""
-        with self._one_at_a_time:
-            self._mirror.refresh(repository)
-            known = self._mirror.digest_of(repository, reference) if reference else None
-            if not self._mirror.has(repository):
+    def check_push(self, push: Push) -> Refusal | None:
+        """Returns ECR's answer to a push that it would refuse, None to one that it would accept."""
+        repository, tag, digest = push
+        with self._lock:
+            self._sync.pull(repository)
+            if not self._sync.has(repository):
                 message = f"The repository with name '{repository}' does not exist in the registry with id '{ACCOUNT}'"
                 return Refusal(404, "NAME_UNKNOWN", message)
-            if known not in (None, digest) and self._mirror.is_immutable(repository):
+            stored = None if tag is None else self._sync.digest_of(repository, tag)
+            if stored not in (None, digest) and self._sync.is_immutable(repository):
                 message = (
-                    f"The image tag '{reference}' already exists in the '{repository}' repository and cannot be"
+                    f"The image tag '{tag}' already exists in the '{repository}' repository and cannot be"
                     " overwritten because the tag is immutable."
                 )
                 return Refusal(400, "TAG_INVALID", message)
         return None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        target: str = environ.get("HTTP_X_AMZ_TARGET", "")
-        if not target.startswith(TARGET):
+        service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
+        if service != ECR:
             return self._inner(environ, start_response)
-        action = target.removeprefix(TARGET)
-        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(raw)
-        body: dict[str, Any] = json.loads(raw or b"{}")
-        with self._one_at_a_time:
-            return self._answer(action, body, environ, start_response)
-
-    def _answer(
-        self,
-        action: str,
-        body: dict[str, Any],
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-    ) -> Iterable[bytes]:
-        repository = str(body.get("repositoryName", ""))
-        if action in ASKING | DELETING:
-            self._mirror.refresh(repository)
-        status = ""
-
-        def started(line: str, headers: Any, exc_info: Any = None) -> Any:
-            nonlocal status
-            status = line
-            return start_response(line, headers, exc_info)
-
-        if action in DELETING:
-            with self._mirror.deleting(repository):
-                answer = list(self._inner(environ, started))
-        else:
-            answer = list(self._inner(environ, started))
-        if status.startswith("200") and (action in SETTING or action == "DeleteRepository"):
-            self._memory.keep(action, body)
-        return answer
+        repository = str(json.loads(read_body(environ) or b"{}").get("repositoryName", ""))
+        with self._lock:
+            if action in READS_IMAGES | DELETES_IMAGES:
+                self._sync.pull(repository)
+            if action in DELETES_IMAGES:
+                with self._sync.propagating_deletions(repository):
+                    return list(self._inner(environ, start_response))
+            return list(self._inner(environ, start_response))
 
 
-class _Quiet(WSGIRequestHandler):
-    """Keeps the log for what went wrong."""
+class _QuietHandler(WSGIRequestHandler):
+    """Logs errors, not requests."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         del code, size
 
 
-def make_application(place: Folder, registry_port: int) -> ControlPlane:
-    """Makes the control plane of a sandbox's folder, with what it remembers."""
-    backend = ecr_backends[ACCOUNT][REGION]
-    mirror = Mirror(f"https://{ADDRESS}:{registry_port}", str(place.path / "ca.crt"), backend)
-    inner = KeptSecrets(DomainDispatcherApplication(create_backend_app), place)
-    inner.replay()
-    application = ControlPlane(inner, mirror, Memory(place))
-    application.replay()
-    return application
+def make_application(folder: Folder, registry_port: int) -> AwsApplication:
+    """Makes the AWS application of a sandbox, in the state that its folder records."""
+    journal = RequestJournal(DomainDispatcherApplication(create_backend_app), folder)
+    journal.replay()
+    registry, ca_file = f"https://{ports.ADDRESS}:{registry_port}", str(folder.path / "ca.crt")
+    return AwsApplication(journal, EcrSync(registry, ca_file, ecr_backends[ACCOUNT][REGION]))
 
 
-def make_gate(place: Folder, port: int, registry_port: int, judge: Judge) -> Gate:
-    """Makes the gate of a sandbox's folder; it has the registry's own certificate."""
+def make_push_proxy(folder: Folder, port: int, registry_port: int, check: PushCheck) -> PushProxy:
+    """Makes the push proxy of a sandbox. It presents the registry's own certificate."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(place.path / "registry.crt", place.path / "registry.key")
-    trust = ssl.create_default_context(cafile=str(place.path / "ca.crt"))
-    return Gate(port, tls, Registry(registry_port, trust), judge)
+    tls.load_cert_chain(folder.path / "registry.crt", folder.path / "registry.key")
+    trust = ssl.create_default_context(cafile=str(folder.path / "ca.crt"))
+    return PushProxy(port, tls, UpstreamRegistry(registry_port, trust), check)
 
 
 def main() -> None:
-    """Serves for ever."""
+    """Serves until the process is terminated."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     path = Path(sys.argv[1])
-    place = Folder(path.name, path)
+    folder = Folder(path.name, path)
     os.chdir("/")
     announce()
-    ports = json.loads(place.read(FILE) or b"{}")
-    application = make_application(place, ports["registry"])
-    gate = make_gate(place, ports["pushes"], ports["registry"], application.judge)
-    threading.Thread(target=gate.serve_forever, daemon=True).start()
+    claimed = json.loads(folder.read(ports.FILE) or b"{}")
+    application = make_application(folder, claimed["registry"])
+    proxy = make_push_proxy(
+        folder, claimed[ports.PUSH_PROXY], claimed["registry"], application.check_push
+    )
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
     server = make_server(
-        ADDRESS, ports["control plane"], application, threaded=True, request_handler=_Quiet
+        ports.ADDRESS,
+        claimed[ports.AWS_SERVER],
+        application,
+        threaded=True,
+        request_handler=_QuietHandler,
     )
     server.serve_forever()
 

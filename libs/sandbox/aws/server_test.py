@@ -1,13 +1,11 @@
-"""The control plane against a registry that keeps what it is given, asked with boto3 as ECR is."""
+"""ECR's API of the AWS server, used through boto3, with a fake registry behind it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,11 @@ from moto.ecr.models import ecr_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from sandbox.aws.ecr_sync import Mirror
-from sandbox.aws.server import ControlPlane, Memory
+from deploy.testing.servers.http_server import QuietHandler, http_server, serving
+from sandbox.aws.ecr_sync import EcrSync
+from sandbox.aws.push_proxy import Push
+from sandbox.aws.request_journal import RequestJournal
+from sandbox.aws.server import AwsApplication
 from sandbox.credentials import ACCOUNT, REGION
 from sandbox.state import Folder
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 
 
-class Registry:
-    """The four calls of the registry's API that the mirror makes, over what was pushed."""
+class FakeRegistry:
+    """Stores pushed manifests and answers the four API calls that `EcrSync` makes."""
 
     def __init__(self) -> None:
         self.tags: dict[str, dict[str, bytes]] = {}
@@ -65,88 +66,79 @@ def digest(body: bytes) -> str:
 
 
 @contextmanager
-def _serving(registry: Registry) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+def _serving(registry: FakeRegistry) -> Iterator[str]:
+    class Handler(QuietHandler):
+        def respond(self) -> None:
             status, body = registry.answer(self.command, self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(status, body, {"Content-Type": TYPE})
 
-        do_DELETE = do_GET  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            del format, args
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with http_server(Handler) as server:
+        yield server.url
 
 
 @contextmanager
-def _control_plane(place: Folder, registry: str) -> Iterator[ECRClient]:
-    """A control plane that has just started and remembers nothing but what its folder says."""
+def started_application(folder: Folder, registry_url: str) -> Iterator[AwsApplication]:
+    """Yields an AWS application that has just started, in the state that its folder records."""
     backend = ecr_backends[ACCOUNT][REGION]
     backend.repositories.clear()
-    inner = DomainDispatcherApplication(create_backend_app)
-    mirror = Mirror(registry, "", backend)
-    application = ControlPlane(inner, mirror, Memory(place))
-    application.replay()
+    journal = RequestJournal(DomainDispatcherApplication(create_backend_app), folder)
+    journal.replay()
+    with closing(EcrSync(registry_url, "", backend)) as sync:
+        yield AwsApplication(journal, sync)
+    # moto's state is shared by all servers in this process.
+    backend.repositories.clear()
+
+
+@contextmanager
+def client_of(application: AwsApplication) -> Iterator[ECRClient]:
+    """Serves an application and yields a client of it."""
     server = make_server("127.0.0.1", 0, application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
     session = boto3.Session("sandbox", "sandbox", region_name=REGION)
     client = session.client("ecr", endpoint_url=f"http://127.0.0.1:{server.server_port}")
-    try:
+    with serving(server), closing(client):
         yield client
-    finally:
-        client.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        mirror.close()
+
+
+@contextmanager
+def restarted(folder: Folder, registry_url: str) -> Iterator[ECRClient]:
+    """Yields a client of an AWS server that has just started, in the state that its folder records."""
+    with started_application(folder, registry_url) as application, client_of(application) as client:
+        yield client
 
 
 @pytest.fixture
-def registry() -> Registry:
-    return Registry()
+def registry() -> FakeRegistry:
+    return FakeRegistry()
 
 
 @pytest.fixture
-def url(registry: Registry) -> Iterator[str]:
-    with _serving(registry) as served:
-        yield served
+def url(registry: FakeRegistry) -> Iterator[str]:
+    with _serving(registry) as url:
+        yield url
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> Folder:
     return Folder("test", tmp_path)
 
 
-def test_an_image_that_was_pushed_is_described_with_its_digest(
-    registry: Registry, url: str, place: Folder
+def test_a_pushed_image_is_described_with_its_digest(
+    registry: FakeRegistry, url: str, folder: Folder
 ) -> None:
-    with _control_plane(place, url) as ecr:
+    with restarted(folder, url) as ecr:
         ecr.create_repository(repositoryName="shop/app")
         assert ecr.describe_images(repositoryName="shop/app")["imageDetails"] == []
         pushed = registry.push("shop/app", "one", "1")
         (found,) = ecr.describe_images(repositoryName="shop/app")["imageDetails"]
         assert (found["imageDigest"], found["imageTags"]) == (pushed, ["one"])
-        asked = ecr.batch_get_image(repositoryName="shop/app", imageIds=[{"imageTag": "one"}])
-        assert asked["images"][0]["imageManifest"].encode() == registry.tags["shop/app"]["one"]
+        answer = ecr.batch_get_image(repositoryName="shop/app", imageIds=[{"imageTag": "one"}])
+        assert answer["images"][0]["imageManifest"].encode() == registry.tags["shop/app"]["one"]
 
 
-def test_an_unknown_tag_and_an_unknown_repository_are_ecr_s_errors(
-    registry: Registry, url: str, place: Folder
+def test_unknown_tags_and_repositories_are_ecr_s_errors(
+    registry: FakeRegistry, url: str, folder: Folder
 ) -> None:
-    with _control_plane(place, url) as ecr:
+    with restarted(folder, url) as ecr:
         ecr.create_repository(repositoryName="app")
         registry.push("app", "one", "1")
         with pytest.raises(ecr.exceptions.ImageNotFoundException):
@@ -155,8 +147,8 @@ def test_an_unknown_tag_and_an_unknown_repository_are_ecr_s_errors(
             ecr.describe_images(repositoryName="nothing")
 
 
-def test_a_restart_forgets_neither_settings_nor_images(
-    registry: Registry, url: str, place: Folder
+def test_settings_and_images_survive_a_restart(
+    registry: FakeRegistry, url: str, folder: Folder
 ) -> None:
     rule = {
         "rulePriority": 1,
@@ -165,10 +157,10 @@ def test_a_restart_forgets_neither_settings_nor_images(
     }
     policy = json.dumps({"rules": [rule]})
     pushed = registry.push("app", "one", "1")
-    with _control_plane(place, url) as ecr:
+    with restarted(folder, url) as ecr:
         ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
         ecr.put_lifecycle_policy(repositoryName="app", lifecyclePolicyText=policy)
-    with _control_plane(place, url) as ecr:
+    with restarted(folder, url) as ecr:
         (found,) = ecr.describe_repositories(repositoryNames=["app"])["repositories"]
         assert found["imageTagMutability"] == "IMMUTABLE"
         assert ecr.get_lifecycle_policy(repositoryName="app")["lifecyclePolicyText"] == policy
@@ -176,10 +168,10 @@ def test_a_restart_forgets_neither_settings_nor_images(
         assert image["imageDigest"] == pushed
 
 
-def test_what_is_deleted_is_gone_from_the_registry_and_stays_so(
-    registry: Registry, url: str, place: Folder
+def test_deleted_images_are_deleted_from_the_registry_too(
+    registry: FakeRegistry, url: str, folder: Folder
 ) -> None:
-    with _control_plane(place, url) as ecr:
+    with restarted(folder, url) as ecr:
         ecr.create_repository(repositoryName="app")
         registry.push("app", "one", "1")
         kept = registry.push("app", "two", "2")
@@ -189,13 +181,30 @@ def test_what_is_deleted_is_gone_from_the_registry_and_stays_so(
         assert image["imageDigest"] == kept
         ecr.delete_repository(repositoryName="app", force=True)
         assert registry.tags["app"] == {}
-    with _control_plane(place, url) as ecr:
+    with restarted(folder, url) as ecr:
         assert ecr.describe_repositories()["repositories"] == []
 
 
-def test_a_registry_that_is_away_hides_nothing_that_was_known(place: Folder) -> None:
-    registry = Registry()
-    with _serving(registry) as url, _control_plane(place, url) as ecr:
+def test_requests_succeed_while_the_registry_is_down(folder: Folder) -> None:
+    registry = FakeRegistry()
+    with _serving(registry) as url, restarted(folder, url) as ecr:
         ecr.create_repository(repositoryName="app")
-    with _control_plane(place, url) as ecr:
+    with restarted(folder, url) as ecr:
         assert ecr.describe_images(repositoryName="app")["imageDetails"] == []
+
+
+def test_a_push_is_refused_as_ecr_refuses_it(
+    registry: FakeRegistry, url: str, folder: Folder
+) -> None:
+    with started_application(folder, url) as application, client_of(application) as ecr:
+        missing = application.check_push(Push("app"))
+        assert missing is not None
+        assert (missing.status, missing.code) == (404, "NAME_UNKNOWN")
+        ecr.create_repository(repositoryName="app", imageTagMutability="IMMUTABLE")
+        pushed = registry.push("app", "one", "1")
+        overwritten = application.check_push(Push("app", "one", "sha256:other"))
+        assert overwritten is not None
+        assert (overwritten.status, overwritten.code) == (400, "TAG_INVALID")
+        assert application.check_push(Push("app", "one", pushed)) is None
+        assert application.check_push(Push("app", "two", "sha256:other")) is None
+        assert application.check_push(Push("app")) is None

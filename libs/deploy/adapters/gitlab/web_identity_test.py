@@ -1,8 +1,6 @@
 """The role of a job, taken by botocore with the job's token, from a real STS server."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -16,6 +14,7 @@ from deploy.adapters.gitlab.web_identity import (
 )
 from deploy.core.config import Registry
 from deploy.errors import ConfigError, RegistryAuthError
+from deploy.testing.servers.http_server import QuietHandler, http_server
 
 ROLE = "arn:aws:iam::123456789012:role/py-cicd-deploy"
 EXPIRED = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
@@ -27,22 +26,13 @@ EXPIRED = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><E
 def sts() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
     asked: list[dict[str, list[str]]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append(parse_qs(body.decode()))
-            self.send_response(400)
-            self.send_header("Content-Type", "text/xml")
-            self.end_headers()
-            self.wfile.write(EXPIRED.encode())
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            asked.append(parse_qs(self.read_body().decode()))
+            self.reply(400, EXPIRED.encode(), {"Content-Type": "text/xml"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+    with http_server(Handler) as server:
+        yield server.url, asked
 
 
 def test_the_token_is_a_file_of_ours_alone_and_goes() -> None:

@@ -1,11 +1,9 @@
 """A forward through a real SSH connection, held against an HTTP server behind it."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,29 +11,21 @@ import pytest
 from deploy.adapters.ssh.host import SshHost
 from deploy.adapters.ssh.login import Logins
 from deploy.adapters.ssh.port_forward import forwarded
+from deploy.testing.servers.http_server import QuietHandler, http_server, unused_port
 from deploy.testing.servers.sshd import ssh_server
 
 
-class _Echo(BaseHTTPRequestHandler):
+class _Echo(QuietHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+    def respond(self) -> None:
+        self.reply(200, self.read_body())
 
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with http_server(_Echo) as server:
         yield server.server_port
-        server.shutdown()
 
 
 @pytest.fixture
@@ -65,8 +55,7 @@ def test_requests_and_answers_pass_whole_over_one_connection_and_over_many(
 
 
 def test_a_port_where_nobody_listens_is_a_closed_connection(host: SshHost) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as free:
-        nobody = free.server_port
+    nobody = unused_port()
     with (
         forwarded(lambda: host.dial(nobody)) as port,
         socket.create_connection(("127.0.0.1", port), timeout=20) as client,

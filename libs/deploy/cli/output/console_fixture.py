@@ -25,7 +25,7 @@ from deploy.run.rollout.events import (
     StepBegun,
 )
 from deploy.testing import factories
-from deploy.testing.fleet.faults import Fault, How
+from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 
 interrupted = threading.Event()
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
         if not isinstance(event, StepBegun) or event.step.host != hosts[-1]:
             return
         if "--fail" in arguments and name_of(event.step) == "StartReplicas":
-            fleet.faults.append(Fault(hosts[-1], 1, How.FAILS_ONCE))
+            fleet.faults.append(Fault(hosts[-1], 1, FaultKind.FAILS_ONCE))
         if "--interrupt" in arguments and name_of(event.step) == "PointTraffic":
             if not interrupted.is_set():
                 console.tell(Message(hosts[-1], "press Ctrl-C"))

@@ -39,8 +39,10 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "step 1 of 5: the sandbox, hosts and registry", usually="10 s, the first time 4 min"
     ):
         wiring.images.bases.ensure_all(BASES)
-        base, watch = wiring.images.bases.ensure, wiring.settings.watch()
-        lifecycle.create(arguments.sandbox, hosts, console.say, base_image=base, watch=watch)
+        base, monitoring = wiring.images.bases.ensure, wiring.settings.monitoring()
+        lifecycle.create(
+            arguments.sandbox, hosts, console.say, base_image=base, monitoring=monitoring
+        )
     services = []
     for name in wiring.settings.names([]):
         with console.doing(

@@ -6,6 +6,7 @@ The adapters of ECR and Docker are imported at first use: importing their librar
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +23,12 @@ from deploy.core.config import Environment, Service
 from deploy.core.images.oci import BuiltImage, short_id
 from deploy.core.ports import Clock, Probe, Say
 from deploy.core.stacks.definitions import (
+    EXPORTER_PACKAGES,
+    WATCHDOG_PACKAGES,
     edge_stack,
     exporter_stack,
-    keeper_stack,
     metrics_stack,
+    watchdog_stack,
 )
 from deploy.core.state.stack import Stack
 from deploy.errors import ConfigError
@@ -124,23 +127,19 @@ class Images:
             environment.edge,
         )
         metrics = environment.metrics
-        keeper = keeper_stack(
+        watchdog = watchdog_stack(
             self._base_digest("python", push=push),
-            files.read_text(deploy / "keeper.yml"),
-            {
-                file.name: files.read_text(file)
-                for file in sorted((ROOT / "libs" / "keeper").glob("*.py"))
-                if not file.name.endswith("_test.py")
-            },
+            files.read_text(deploy / "watchdog.yml"),
+            _modules(WATCHDOG_PACKAGES),
         )
         if metrics is None:
-            return (edge, keeper)
+            return (edge, watchdog)
         import bcrypt
 
         password = files.read_text(loader.path_of(metrics.password_file)).strip()
         return (
             edge,
-            keeper,
+            watchdog,
             metrics_stack(
                 self._base_digest("prometheus", push=push),
                 metrics,
@@ -152,7 +151,7 @@ class Images:
             ),
             exporter_stack(
                 self._base_digest("python", push=push),
-                files.read_package(ROOT / "libs" / "exporter"),
+                _modules(EXPORTER_PACKAGES),
                 environment.edge,
             ),
         )
@@ -181,3 +180,12 @@ class Images:
         return images.publish_base(
             name, key, lambda: self.bases.ensure(name), self.engine, self.registry, self._say
         )
+
+
+def _modules(packages: Iterable[str]) -> dict[str, str]:
+    """Returns the texts of packages under libs/, without their tests, by path (`watchdog/record.py`)."""
+    return {
+        f"{package}/{name}": text
+        for package in packages
+        for name, text in files.read_package(ROOT / "libs" / package).items()
+    }

@@ -16,7 +16,7 @@ from deploy.errors import UsageError
 from sandbox import state
 
 if TYPE_CHECKING:
-    from sandbox.monitoring import Watch
+    from sandbox.monitoring import MonitoringConfig
 
 ROOT = Path(os.environ.get("SHIP_CHECKOUT") or Path(__file__).resolve().parents[4])
 """The checkout. ./ship passes its path, because this library may be installed in an image instead."""
@@ -92,12 +92,12 @@ class Settings:
         }
         return urls | {name: url for name, url in monitoring.items() if url}
 
-    def watch(self) -> Watch:
+    def monitoring(self) -> MonitoringConfig:
         """Returns this checkout's alert rules and Alertmanager configuration, for a sandbox."""
-        from sandbox.monitoring import Watch
+        from sandbox.monitoring import MonitoringConfig
 
         folder = ROOT / "observability"
-        return Watch(
+        return MonitoringConfig(
             rules=files.read_text(folder / "prometheus" / "rules.yml"),
             alertmanager=files.read_text(folder / "alertmanager" / "alertmanager.yml"),
         )

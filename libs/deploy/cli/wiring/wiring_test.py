@@ -14,7 +14,7 @@ from deploy.cli.wiring.commands import Commands
 from deploy.cli.wiring.images import RECIPES
 from deploy.core.state.redaction import Redaction
 from deploy.errors import HostAuthError, UsageError
-from deploy.testing.build_context import MemoryRegistry
+from deploy.testing.build_context import BuildRegistry
 
 ENVIRONMENT = """\
 name = "test"
@@ -84,7 +84,7 @@ key = "$NOT_SET"
 password_file = "$NOT_SET"
 """
     file.write_text(ENVIRONMENT.replace("[[hosts]]", f"{metrics}[[hosts]]"))
-    registry = MemoryRegistry()
+    registry = BuildRegistry()
     keys = {name: read_recipe(RECIPES / name).key for name in ("edge", "python", "prometheus")}
     registry.digests = {f"{name}:{key}": "sha256:there" for name, key in keys.items()}
     messages: list[str] = []

@@ -51,7 +51,7 @@ DOCUMENTATION = ("docs/**", "**/*.md", "LICENSE")
 """What people read: it reaches the targets that own it. Any other file without an owner reaches everything."""
 
 SOURCES = frozenset({"python_source", "python_test"})
-LINTED = SOURCES | {"grafana_dashboards"}
+LINTED = SOURCES | {"embedded_scripts", "grafana_dashboards"}
 TESTS = frozenset({"python_test"})
 PACKAGES = frozenset(
     {"archive", "docker_image", "pex_binary", "python_aws_lambda_function", "python_distribution"}

@@ -147,6 +147,7 @@ def test_everything_is_every_goal_on_all_and_every_service_and_image() -> None:
         ("python_test", ("lint", "check", "test")),
         ("pex_binary", ("package",)),
         ("docker_image", ("package",)),
+        ("embedded_scripts", ("lint",)),
         ("grafana_dashboards", ("lint",)),
         ("resource", ()),
         ("python_tests", ()),

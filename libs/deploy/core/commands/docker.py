@@ -1,6 +1,6 @@
-"""Argv lists and the few scripts that hosts run, with the paths they use; never runs one.
+"""Builds the commands that pull images, run a release's containers and tasks, and inspect them.
 
-Scripts are fixed texts whose values come as arguments, never by pasting. Secrets go over stdin.
+Scripts are constants that get their values as arguments. Secrets go over stdin.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PULL_DEADLINE_S = 600.0
 LOGIN_REFUSED = 66
 
 
-# $1 container, then the command that runs it. A container outlives its client, so it goes by name, whatever ends us.
+# $1 container, then the command that runs it. A container outlives its client, so it is removed by name at any end.
 _TASK = """
 task=$1
 shift
@@ -26,16 +26,16 @@ trap 'exit 143' HUP INT TERM
 """
 
 
-# $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login ends with the pull;
-# when it was last accepted stays, for an alert.
-_PULL = """
+# $1 folder of the login, $2 user, $3 registry, then images; the password on stdin. The login is removed after the pull.
+# The time of the file registry-login is that of the last accepted login, for an alert.
+_PULL = f"""
 rm -rf "$1".*
 login=$(mktemp -d "$1.XXXXXX") || exit 1
 trap 'rm -rf "$login"' EXIT
 trap 'exit 1' HUP INT TERM
 export DOCKER_CONFIG="$login"
-docker login --username "$2" --password-stdin "$3" >/dev/null || exit 66
-touch "${1%/*}/registry-login"
+docker login --username "$2" --password-stdin "$3" >/dev/null || exit {LOGIN_REFUSED}
+touch "${{1%/*}}/registry-login"
 shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
 """
@@ -54,7 +54,7 @@ done | awk -v release="\\"release\\":\\"$1\\"" '
 
 
 def create_network(subnet: str) -> list[str]:
-    """Makes the network that edge and replicas share; Docker gives addresses of its own from x.y.252.0/22."""
+    """Creates the network that edge and replicas share. Docker assigns dynamic addresses from x.y.252.0/22 only."""
     start = ".".join(subnet.split(".")[:2])
     dynamic = ["--ip-range", f"{start}.252.0/22", "--gateway", f"{start}.255.254"]
     return [
@@ -71,7 +71,7 @@ def create_network(subnet: str) -> list[str]:
 
 
 def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
-    """Logs in with the password on stdin, pulls, forgets the login. 66: login refused."""
+    """Logs in with the password on stdin, pulls and logs out. Exits with LOGIN_REFUSED if the login is refused."""
     return ["sh", "-c", _PULL, "pull", f"{ROOT}/login", user, registry, *images]
 
 
@@ -81,7 +81,7 @@ def count_answers(release: str, since_s: float) -> list[str]:
 
 
 def run_task(release: Release, name: str, words: Iterable[str]) -> list[str]:
-    """Runs a one-off container of the release to its end, its output together; what a kill left of it goes first."""
+    """Runs a one-off container of the release to its end, and first removes one that an interrupted call left."""
     compose = _compose(release.project, release_folder(release.service, release.id))
     container = f"{release.project}-{name.replace('_', '-')}"
     run = ["run", "--rm", "--no-TTY", "--no-deps", "--quiet-pull", "--name", container, "task"]
@@ -89,13 +89,13 @@ def run_task(release: Release, name: str, words: Iterable[str]) -> list[str]:
 
 
 def start_replicas(release: Release) -> list[str]:
-    """Starts what of a release doesn't run yet; never recreates what does."""
+    """Starts the replicas of a release that don't run yet, and leaves the others as they are."""
     folder = release_folder(release.service, release.id)
     return [*_compose(release.project, folder), "up", "--detach", "--no-recreate", "--quiet-pull"]
 
 
 def check_compose(release: Release) -> list[str]:
-    """Lets compose judge a release's files without starting anything."""
+    """Checks a release's compose files without starting anything."""
     return [
         *_compose(release.project, release_folder(release.service, release.id)),
         "config",
@@ -109,7 +109,7 @@ def stop_replicas(service: str, release: str) -> list[str]:
 
 
 def remove_containers(names: Iterable[str]) -> list[str]:
-    """Ends and removes containers at once; one that isn't there is no failure."""
+    """Kills and removes containers. A missing one is no error."""
     return ["docker", "rm", "--force", *names]
 
 
@@ -135,7 +135,7 @@ def logs(container: str, *, tail: int) -> list[str]:
 
 
 def remove_images(images: Iterable[str]) -> list[str]:
-    """Removes images by reference; one that is in use stays."""
+    """Removes images by reference. One that is in use stays."""
     return ["docker", "image", "rm", *images]
 
 

@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from deploy.core.commands import docker, files, paths, snapshot
-from deploy.testing.local_root import Machine
+from deploy.testing.local_root import LocalRoot
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine.at(tmp_path / "root with a space")
+def machine(tmp_path: Path) -> LocalRoot:
+    return LocalRoot.at(tmp_path / "root with a space")
 
 
 # Files.
 
 
-def test_a_folder_is_placed_whole(machine: Machine) -> None:
+def test_a_folder_is_placed_whole(machine: LocalRoot) -> None:
     folder = paths.release_folder("app", "r000001-abc")
     for text in ("first", "second"):
         tar = files.tar_of((("a", text, 0o644), ("b/c", "deep", 0o600)))
@@ -33,7 +33,7 @@ def test_a_folder_is_placed_whole(machine: Machine) -> None:
     assert (placed / "b/c").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_tar_that_is_cut_off_leaves_the_folder_as_it_was(machine: Machine) -> None:
+def test_a_tar_that_is_cut_off_leaves_the_folder_as_it_was(machine: LocalRoot) -> None:
     folder = paths.release_folder("app", "r000001-abc")
     tar = files.tar_of((("a", "x" * 5000, 0o644), ("b", "y", 0o644)))
     assert machine.run(files.place(folder), tar).returncode == 0
@@ -41,13 +41,13 @@ def test_a_tar_that_is_cut_off_leaves_the_folder_as_it_was(machine: Machine) -> 
     assert machine.read("services/app/releases/r000001-abc/a") == "x" * 5000
 
 
-def test_an_overlay_leaves_what_it_does_not_name(machine: Machine) -> None:
+def test_an_overlay_leaves_what_it_does_not_name(machine: LocalRoot) -> None:
     machine.run(files.overlay(f"{paths.ROOT}/edge"), files.tar_of((("a", "1", 0o644),)))
     machine.run(files.overlay(f"{paths.ROOT}/edge"), files.tar_of((("b", "2", 0o644),)))
     assert (machine.read("edge/a"), machine.read("edge/b")) == ("1", "2")
 
 
-def test_a_seed_leaves_what_is_there(machine: Machine) -> None:
+def test_a_seed_leaves_what_is_there(machine: LocalRoot) -> None:
     folder = f"{paths.ROOT}/edge"
     machine.run(files.overlay(folder), files.tar_of((("conf/a", "1", 0o644),)))
     tar = files.tar_of((("conf/a", "2", 0o644), ("conf/b", "2", 0o644)))
@@ -66,7 +66,7 @@ def test_a_tar_holds_the_bytes_of_its_texts() -> None:
 # Docker.
 
 
-def test_a_pull_logs_in_by_stdin_and_forgets_the_login(machine: Machine) -> None:
+def test_a_pull_logs_in_by_stdin_and_forgets_the_login(machine: LocalRoot) -> None:
     done = machine.run(
         docker.pull("AWS", "registry.example", ["a@sha256:1", "b@sha256:2"]), b"secret\n"
     )
@@ -82,14 +82,14 @@ def test_a_pull_logs_in_by_stdin_and_forgets_the_login(machine: Machine) -> None
 
 
 @pytest.mark.parametrize(("what", "code"), [("login", docker.LOGIN_REFUSED), ("pull", 1)])
-def test_a_refused_pull_forgets_the_login_too(machine: Machine, what: str, code: int) -> None:
+def test_a_refused_pull_forgets_the_login_too(machine: LocalRoot, what: str, code: int) -> None:
     (machine.fake / what).write_text("1")
     done = machine.run(docker.pull("AWS", "registry.example", ["a@sha256:1"]), b"secret\n")
     assert done.returncode == code
     assert not list(machine.root.glob("login.*"))
 
 
-def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
+def test_a_look_prints_a_line_a_fact(machine: LocalRoot) -> None:
     for release in ("r000001-a", "r000002-b"):
         tar = files.tar_of((("release.json", json.dumps({"id": release}) + "\n", 0o644),))
         machine.run(files.place(paths.release_folder("app", release)), tar)
@@ -98,10 +98,12 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
         files.tar_of((("routes.conf", "# 1\n# 2\n", 0o644),)),
     )
     machine.run(files.overlay(paths.TARGETS), files.tar_of((("app.json", "[]\n", 0o644),)))
-    (machine.root / "ledger.jsonl").write_text('first\n{"event": "effect"}\ntor')
+    (machine.root / "ledger.jsonl").write_text(
+        'first\n{"event": "effect"}\n{"event":"judged"}\ntor'
+    )
     (machine.root / "services/app/hold.json").write_text('{"release": "r000002-b"}\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        printed = machine.run(snapshot.look()).stdout.decode().splitlines()
+        printed = machine.run(snapshot.take()).stdout.decode().splitlines()
         port = f"0100007F:{taken.getsockname()[1]:04X}"
     assert [line for line in printed if line.startswith("socket ") and port in line]
     lines = [line for line in printed if not line.startswith("socket ")]
@@ -125,12 +127,20 @@ def test_a_look_prints_a_line_a_fact(machine: Machine) -> None:
     ]
 
 
-def test_a_look_at_a_bare_host_is_no_failure(machine: Machine) -> None:
-    done = machine.run(snapshot.look())
+def test_old_rollout_logs_are_removed(machine: LocalRoot) -> None:
+    for number in range(1, files.KEPT_ROLLOUT_LOGS + 3):
+        assert machine.run(files.keep_rollout_log("app", number), b"{}").returncode == 0
+    folder = machine.root / "services/app/rollouts"
+    kept = sorted(file.name for file in folder.iterdir())
+    assert (kept[0], len(kept)) == ("000003.json", files.KEPT_ROLLOUT_LOGS)
+
+
+def test_a_look_at_a_bare_host_is_no_failure(machine: LocalRoot) -> None:
+    done = machine.run(snapshot.take())
     assert done.returncode == 0
     assert b"release" not in done.stdout
 
 
-def test_a_look_at_an_engine_that_is_down_is_a_failure(machine: Machine) -> None:
+def test_a_look_at_an_engine_that_is_down_is_a_failure(machine: LocalRoot) -> None:
     (machine.fake / "down").touch()
-    assert machine.run(snapshot.look()).returncode == 1
+    assert machine.run(snapshot.take()).returncode == 1

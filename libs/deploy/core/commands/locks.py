@@ -1,7 +1,7 @@
-"""Argv of a host's lock, of effects under it and of their record, as scripts; never runs one.
+"""Builds the commands that take a host's lock, run effects under it and record them in the ledger.
 
-The lock is the kernel's. Each effect shows the holder's token, has a time limit, and leaves one line in the host's
-ledger, written by the host itself: also when the deployer that asked for it is gone by then.
+The lock is the kernel's. Each effect presents the holder's token and has a time limit. The host itself writes a line
+about it into its ledger, even if the deployer is gone by then.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deploy.core.commands.paths import ROOT
+from deploy.core.commands.shell import KILL_AFTER_S
 
 LOCK, EFFECTS, TOKEN, HOLDER = (
     f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json")
@@ -20,24 +21,33 @@ LOCK_TAKEN = 75
 STRAGGLERS = 76
 FENCED = 77
 
-# $1 lock, $2 effects, $3 token file, $4 holder file, $5 token, $6 who holds it (JSON).
-# Whoever has the lock waits a little for what a dead deployer's last effect still does, then writes its own token, so
-# that an effect of anybody else is refused from here on. `cat` ends with the connection, and the lock with it.
-# Who asks `is_held` shares the lock for some milliseconds: that must refuse nobody.
-_HOLD = """
-mkdir -p "${1%/*}" || exit 1
-exec flock --exclusive --timeout 0.3 --conflict-exit-code 75 "$1" sh -c '
-flock --exclusive --timeout 5 --conflict-exit-code 76 "$2" \\
-  sh -c "printf %s \\"\\$1\\" > \\"\\$2\\"" token "$5" "$3" || exit
-printf "%s\\n" "$6" > "$4"
+LOCK_WAIT_S = 0.3
+"""`is_held` shares the lock for some milliseconds, which must not refuse a deploy."""
+
+EFFECTS_WAIT_S = 5.0
+"""How long a new holder waits for the last effect of a deployer that is gone."""
+
+# $1 lock, $2 how long to wait for it, $3 effects, $4 how long to wait for these, $5 token file, $6 holder file,
+# $7 token, $8 who takes the lock (JSON); times in seconds.
+# The new holder waits until no effect runs and then writes its token, which fences off the effects of earlier holders.
+# `cat` ends with the connection, and so does the lock.
+_HOLD = f"""
+mkdir -p "${{1%/*}}" || exit 1
+exec 8>> "$1"
+flock --exclusive --timeout "$2" --conflict-exit-code {LOCK_TAKEN} 8 || exit
+exec 9>> "$3"
+flock --exclusive --timeout "$4" --conflict-exit-code {STRAGGLERS} 9 || exit
+printf %s "$7" > "$5" || exit 1
+exec 9>&-
+printf '%s\\n' "$8" > "$6"
 echo held
-exec cat > /dev/null' hold "$@"
+exec cat > /dev/null
 """
 
-# record LEDGER HEAD: adds the line HEAD (JSON without its end) with this host's time, sealed by the hash of the line
-# before. A line that a kill or a full disk cut off is ended first: it stays what it is. The seal file has the count of
-# lines and the last one's hash, so that a tail that goes missing is found, too. A subshell, since a file that can't be
-# opened ends all of a sh.
+# record LEDGER HEAD: appends the line HEAD (JSON without its closing brace) with the host's time and the hash of the
+# line before. A line that a kill or a full disk cut short is ended first and stays as it is. The seal file has the
+# number of lines and the hash of the last one, which reveals missing lines at the end. It is a subshell because a
+# redirection that fails ends the whole sh.
 RECORD = """
 hashed() { tail -n 1 "$1" | tr -d '\\n' | sha256sum | cut -c 1-64; }
 record() (
@@ -55,12 +65,12 @@ record() (
 """
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry, $5 limit in seconds, then the command. The shared lock on
-# `effects` is this effect's mark of being alive. An effect that can't be recorded is told, its own end is kept.
+# `effects` shows that the effect is running. If it can't be recorded, stderr says so, and the exit code is its own.
 _EFFECT = f"""{RECORD}
-[ "$(cat "$1")" = "$2" ] || exit 77
+[ "$(cat "$1")" = "$2" ] || exit {FENCED}
 ledger=$3 head=$4 limit=$5
 shift 5
-timeout --kill-after=5 "$limit" "$@"
+timeout --kill-after={KILL_AFTER_S:g} "$limit" "$@"
 code=$?
 record "$ledger" "$head, \\"code\\": $code" </dev/null || echo "the ledger can't be written" >&2
 exit "$code"
@@ -68,36 +78,53 @@ exit "$code"
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry.
 _NOTE = f"""{RECORD}
-[ "$(cat "$1")" = "$2" ] || exit 77
+[ "$(cat "$1")" = "$2" ] || exit {FENCED}
 record "$3" "$4"
+"""
+
+# $1 ledger, $2 head of the entry.
+_RECORD = f"""{RECORD}
+record "$1" "$2"
 """
 
 
 def hold(token: str, holder: str) -> list[str]:
-    """Takes the host's lock and keeps it until stdin ends; prints `held`. 75: taken, 76: effects still run."""
-    return ["sh", "-c", _HOLD, "hold", LOCK, EFFECTS, TOKEN, HOLDER, token, holder]
+    """Takes the host's lock, prints `held` and keeps the lock until stdin ends.
+
+    Exits with LOCK_TAKEN if somebody else has it, with STRAGGLERS if an effect of an earlier holder still runs.
+    """
+    locks = [LOCK, f"{LOCK_WAIT_S:g}", EFFECTS, f"{EFFECTS_WAIT_S:g}"]
+    return ["sh", "-c", _HOLD, "hold", *locks, TOKEN, HOLDER, token, holder]
 
 
 def effect(token: str, head: str, argv: Sequence[str], timeout_s: float) -> list[str]:
-    """Wraps a command that changes something: refused (77) unless `token` holds the lock, ended by its limit.
+    """Wraps a command that changes the host. Exits with FENCED unless `token` holds the lock.
 
-    `head` is the ledger's entry about it (`ledger.head_of`); the host adds the exit code.
+    `head` is the ledger's entry (`ledger.head_of`), to which the host adds the exit code.
     """
     script = ["sh", "-c", _EFFECT, "effect", TOKEN, token, LEDGER, head, f"{timeout_s:g}"]
     return ["flock", "--shared", EFFECTS, *script, *argv]
 
 
 def note(token: str, head: str) -> list[str]:
-    """Adds one entry to the ledger and nothing else; refused (77) unless `token` holds the lock."""
+    """Adds one entry to the ledger. Exits with FENCED unless `token` holds the lock."""
     script = ["sh", "-c", _NOTE, "note", TOKEN, token, LEDGER, head]
     return ["flock", "--shared", EFFECTS, *script]
 
 
 def record(head: str) -> list[str]:
-    """Adds one entry to the ledger, of what was done without the lock."""
-    return ["sh", "-c", f'{RECORD}\nrecord "$1" "$2"', "record", LEDGER, head]
+    """Adds one entry to the ledger, about something that was done without the lock."""
+    return ["sh", "-c", _RECORD, "record", LEDGER, head]
 
 
 def is_held() -> list[str]:
-    """Ends with 75 if somebody holds the lock."""
-    return ["flock", "--shared", "--nonblock", "--conflict-exit-code", "75", LOCK, "true"]
+    """Exits with LOCK_TAKEN if somebody holds the lock."""
+    return [
+        "flock",
+        "--shared",
+        "--nonblock",
+        "--conflict-exit-code",
+        str(LOCK_TAKEN),
+        LOCK,
+        "true",
+    ]

@@ -19,7 +19,7 @@ from deploy.core.state.ledger import (
     head_of,
     parse_ledger,
 )
-from deploy.testing.local_root import Machine
+from deploy.testing.local_root import LocalRoot
 
 ENTRY = Entry(
     3, "2026-11-02T09:00:00+00:00", "a 'b' \"$c\" \\ é", "deploy", "app", "r1", 1, "effect"
@@ -28,15 +28,15 @@ HEAD = head_of(ENTRY)
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine.at(tmp_path / "root with a space")
+def machine(tmp_path: Path) -> LocalRoot:
+    return LocalRoot.at(tmp_path / "root with a space")
 
 
 Hold = Callable[[str], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def hold(machine: Machine) -> Iterator[Hold]:
+def hold(machine: LocalRoot) -> Iterator[Hold]:
     held: list[subprocess.Popen[bytes]] = []
 
     def take(token: str) -> subprocess.Popen[bytes]:
@@ -59,7 +59,7 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
     process.wait(timeout=10)
 
 
-def test_the_lock_is_one_holders_until_its_stdin_ends(machine: Machine, hold: Hold) -> None:
+def test_the_lock_is_one_holders_until_its_stdin_ends(machine: LocalRoot, hold: Hold) -> None:
     first = hold("one")
     assert machine.run(locks.hold("two", "{}")).returncode == locks.LOCK_TAKEN
     assert json.loads(machine.read("holder.json")) == {"who": "'one' $HOME"}
@@ -68,7 +68,7 @@ def test_the_lock_is_one_holders_until_its_stdin_ends(machine: Machine, hold: Ho
     assert machine.read("token") == "two"
 
 
-def test_asking_whether_it_is_held_refuses_nobody(machine: Machine) -> None:
+def test_asking_whether_it_is_held_refuses_nobody(machine: LocalRoot) -> None:
     asking = machine.start(["flock", "--shared", str(machine.root / "lock"), "sleep", "0.1"])
     held = machine.start(locks.hold("one", "{}"))
     assert held.stdout is not None
@@ -77,7 +77,7 @@ def test_asking_whether_it_is_held_refuses_nobody(machine: Machine) -> None:
         process.communicate()
 
 
-def test_what_is_done_without_the_lock_is_recorded_too(machine: Machine, hold: Hold) -> None:
+def test_what_is_done_without_the_lock_is_recorded_too(machine: LocalRoot, hold: Hold) -> None:
     hold("one")
     machine.run(locks.record(HEAD))
     machine.run(locks.record(HEAD))
@@ -86,7 +86,7 @@ def test_what_is_done_without_the_lock_is_recorded_too(machine: Machine, hold: H
     assert broken_links(text, machine.read("ledger.jsonl.seal")) == ()
 
 
-def test_an_effect_is_the_holders_alone(machine: Machine, hold: Hold) -> None:
+def test_an_effect_is_the_holders_alone(machine: LocalRoot, hold: Hold) -> None:
     _let_go(hold("one"))
     assert machine.run(locks.effect("one", HEAD, ["echo", "a b"], 5)).stdout == b"a b\n"
     hold("two")
@@ -97,7 +97,7 @@ def test_an_effect_is_the_holders_alone(machine: Machine, hold: Hold) -> None:
 
 
 def test_the_next_holder_waits_for_what_the_last_one_still_does(
-    machine: Machine, hold: Hold, tmp_path: Path
+    machine: LocalRoot, hold: Hold, tmp_path: Path
 ) -> None:
     _let_go(hold("one"))
     gate = tmp_path / "gate"
@@ -120,12 +120,12 @@ def test_the_next_holder_waits_for_what_the_last_one_still_does(
     assert machine.read("token") == "two"
 
 
-def test_an_effect_ends_by_its_limit(machine: Machine, hold: Hold) -> None:
+def test_an_effect_ends_by_its_limit(machine: LocalRoot, hold: Hold) -> None:
     hold("one")
     assert machine.run(locks.effect("one", HEAD, ["sleep", "60"], 0.2)).returncode == 124
 
 
-def test_an_effect_leaves_its_line_whatever_it_ends_with(machine: Machine, hold: Hold) -> None:
+def test_an_effect_leaves_its_line_whatever_it_ends_with(machine: LocalRoot, hold: Hold) -> None:
     hold("one")
     assert machine.run(locks.effect("one", HEAD, ["sh", "-c", "exit 7"], 5)).returncode == 7
     assert machine.run(locks.effect("one", HEAD, ["sleep", "60"], 0.2)).returncode == 124
@@ -139,14 +139,14 @@ def test_an_effect_leaves_its_line_whatever_it_ends_with(machine: Machine, hold:
     assert broken_links(text, machine.read("ledger.jsonl.seal")) == ()
 
 
-def test_what_the_lock_refuses_leaves_no_line(machine: Machine, hold: Hold) -> None:
+def test_what_the_lock_refuses_leaves_no_line(machine: LocalRoot, hold: Hold) -> None:
     hold("two")
     for argv in (locks.effect("one", HEAD, ["true"], 5), locks.note("one", HEAD)):
         assert machine.run(argv).returncode == locks.FENCED
     assert not (machine.root / "ledger.jsonl").exists()
 
 
-def test_a_line_is_never_glued_to_a_torn_one(machine: Machine, hold: Hold) -> None:
+def test_a_line_is_never_glued_to_a_torn_one(machine: LocalRoot, hold: Hold) -> None:
     hold("one")
     machine.run(locks.note("one", HEAD))
     with (machine.root / "ledger.jsonl").open("a") as ledger:
@@ -158,7 +158,7 @@ def test_a_line_is_never_glued_to_a_torn_one(machine: Machine, hold: Hold) -> No
     assert broken_links(text, machine.read("ledger.jsonl.seal")) == (2,)
 
 
-def test_lines_of_several_effects_at_once_make_one_chain(machine: Machine, hold: Hold) -> None:
+def test_lines_of_several_effects_at_once_make_one_chain(machine: LocalRoot, hold: Hold) -> None:
     hold("one")
     started = [machine.start(locks.effect("one", HEAD, ["true"], 5)) for _ in range(8)]
     for process in started:
@@ -170,7 +170,7 @@ def test_lines_of_several_effects_at_once_make_one_chain(machine: Machine, hold:
     assert broken_links(text, machine.read("ledger.jsonl.seal")) == ()
 
 
-def test_a_missing_end_is_found_by_the_seal(machine: Machine, hold: Hold) -> None:
+def test_a_missing_end_is_found_by_the_seal(machine: LocalRoot, hold: Hold) -> None:
     hold("one")
     for _ in range(3):
         machine.run(locks.note("one", HEAD))
@@ -182,7 +182,7 @@ def test_a_missing_end_is_found_by_the_seal(machine: Machine, hold: Hold) -> Non
 
 
 def test_an_effect_that_can_not_be_recorded_is_told_and_keeps_its_own_end(
-    machine: Machine, hold: Hold
+    machine: LocalRoot, hold: Hold
 ) -> None:
     _let_go(hold("one"))
     (machine.root / "ledger.jsonl").mkdir()

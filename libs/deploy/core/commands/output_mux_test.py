@@ -54,7 +54,7 @@ def run(fakes: Path, argv: list[str]) -> list[OutputLine | Exited]:
     done = subprocess.run(argv, env=environ(fakes), capture_output=True, check=True)
     assert done.stderr == b""
     chorus = OutputMux()
-    taken = (chorus.take(line) for line in done.stdout.decode().split("\n"))
+    taken = (chorus.feed(line) for line in done.stdout.decode().split("\n"))
     return [each for each in taken if each is not None]
 
 

@@ -1,4 +1,4 @@
-"""How secrets reach a release's replicas: the files in its folder and the commands that write them; never runs one."""
+"""Writes the secrets of a release on a host: renders the files, and builds the commands that put them in place."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from deploy.core.state.secrets import Pinned, Secret
 
 KEY = f"{paths.ROOT}/secrets.key"
 
-# $1 folder of a release, $2 where the key of digests lies; a tar on stdin. Nobody else on the host passes the folder
-# `secrets`; a container mounts `files` below it and reads it by its group. replica.json comes last in the tar: where
-# it is, all is.
+# $1 folder of a release, $2 path of the key of digests; a tar on stdin. Only the owner can enter the folder `secrets`.
+# A container mounts `files` below it and reads it through its group. replica.json is the last file of the tar, so its
+# presence proves that the tar is complete.
 _PLACE_SECRETS = """
 umask 077
 cd "$1" && rm -rf secrets.new && mkdir secrets.new && tar -x -C secrets.new && [ -f secrets.new/replica.json ] || exit 1
@@ -24,34 +24,34 @@ chmod 0700 secrets.new && find secrets.new -exec sync {} + && rm -rf secrets && 
 
 
 def place_secrets(folder: str) -> list[str]:
-    """Makes a release's secrets from a tar on stdin, whole or not at all, for its replicas alone to read."""
+    """Replaces a release's secrets by a tar on stdin, whole or not at all. Only its replicas can read them."""
     return ["sh", "-c", _PLACE_SECRETS, "secrets", folder, KEY]
 
 
 def group() -> list[str]:
-    """Prints the number of the group that files of ours on the host belong to."""
+    """Prints the id of the group that owns the tool's files on the host."""
     return ["id", "--group"]
 
 
-def render_delivery(
+def render_secret_files(
     pins: tuple[Pinned, ...], values: Mapping[str, Secret], *, group: str, salt: str
 ) -> tuple[tuple[str, str, int], ...]:
-    """Returns the files of a release's secrets folder: (path, text, mode).
+    """Returns the files of a release's `secrets` folder as (path, text, mode).
 
-    `files/` is what replicas see at /run/secrets; `group` is the number of the group that may read it, which
-    replicas join. replica.json, which the release's compose.yml extends, says so to compose and holds what goes into
-    the environment. Compose labels each container with an open hash of all that, `salt` makes it say nothing.
+    Replicas see `files/` at /run/secrets and join `group`, the id of the group that may read it. The release's
+    compose.yml extends replica.json, which sets that group and the secrets of the environment. Compose labels each
+    container with a hash of its configuration; `salt` keeps anyone from guessing a secret by that hash.
     """
     files = [
         (f"files/{pin.name}", values[pin.name].reveal(), 0o640)
         for pin in pins
         if pin.into == "file"
     ]
-    told = {pin.name: values[pin.name].reveal() for pin in pins if pin.into == "env"}
+    environment = {pin.name: values[pin.name].reveal() for pin in pins if pin.into == "env"}
     replica: dict[str, Any] = {"extends": {"file": "../replica.yml", "service": "replica"}}
     if files:
         replica["group_add"] = [group]
-    if told:
-        replica |= {"environment": told, "annotations": {"py-cicd.salt": salt}}
+    if environment:
+        replica |= {"environment": environment, "annotations": {"py-cicd.salt": salt}}
     document = {"services": {"replica": replica}}
     return (*files, ("replica.json", json.dumps(document).replace("$", "$$") + "\n", 0o600))

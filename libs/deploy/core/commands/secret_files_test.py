@@ -19,7 +19,7 @@ from deploy.core.state.release import (
 )
 from deploy.core.state.secrets import Pinned, Secret
 from deploy.testing import factories
-from deploy.testing.local_root import Machine
+from deploy.testing.local_root import LocalRoot
 
 AS_FILE = Pinned("DB", "ssm", "/db", "", "file", "3")
 AS_ENV = Pinned("API", "env", "API", "", "env", "hmac-1")
@@ -42,7 +42,7 @@ def made(*pins: Pinned) -> Release:
 
 
 def files(*pins: Pinned) -> dict[str, tuple[str, int]]:
-    rendered = secret_files.render_delivery(pins, VALUES, group="1000", salt="s")
+    rendered = secret_files.render_secret_files(pins, VALUES, group="1000", salt="s")
     return {path: (text, mode) for path, text, mode in rendered}
 
 
@@ -97,26 +97,26 @@ def test_a_variable_alone_mounts_nothing() -> None:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    machine = Machine.at(tmp_path / "root with a space")
+def machine(tmp_path: Path) -> LocalRoot:
+    machine = LocalRoot.at(tmp_path / "root with a space")
     (machine.root / FOLDER).mkdir(parents=True)
     return machine
 
 
-def place(machine: Machine, *pins: Pinned, key: str = "", cut: int | None = None) -> int:
-    rendered = secret_files.render_delivery(pins, VALUES, group="1000", salt="s")
+def place(machine: LocalRoot, *pins: Pinned, key: str = "", cut: int | None = None) -> int:
+    rendered = secret_files.render_secret_files(pins, VALUES, group="1000", salt="s")
     keyed = (("key", key, 0o600),) if key else ()
     tar = host_files.tar_of((*keyed, *rendered))[:cut]
     return machine.run(secret_files.place_secrets(f"{paths.ROOT}/{FOLDER}"), tar).returncode
 
 
-def modes(machine: Machine) -> dict[str, str]:
+def modes(machine: LocalRoot) -> dict[str, str]:
     folder = machine.root / FOLDER
     found = [folder / "secrets", *(folder / "secrets").rglob("*")]
     return {str(each.relative_to(folder)): oct(each.stat().st_mode & 0o777) for each in found}
 
 
-def test_nobody_but_the_owner_passes_the_folder(machine: Machine) -> None:
+def test_nobody_but_the_owner_passes_the_folder(machine: LocalRoot) -> None:
     assert place(machine, AS_FILE, AS_ENV) == 0
     assert modes(machine) == {
         "secrets": "0o700",
@@ -127,13 +127,13 @@ def test_nobody_but_the_owner_passes_the_folder(machine: Machine) -> None:
     assert machine.read(f"{FOLDER}/secrets/files/DB") == "first\nsecond"
 
 
-def test_what_is_written_again_replaces_all_of_it(machine: Machine) -> None:
+def test_what_is_written_again_replaces_all_of_it(machine: LocalRoot) -> None:
     assert place(machine, AS_FILE) == 0
     assert place(machine, AS_ENV) == 0
     assert set(modes(machine)) == {"secrets", "secrets/replica.json"}
 
 
-def test_the_key_lies_beside_the_ledger_for_its_owner_alone(machine: Machine) -> None:
+def test_the_key_lies_beside_the_ledger_for_its_owner_alone(machine: LocalRoot) -> None:
     assert place(machine, AS_FILE, key="k1") == 0
     assert place(machine, AS_FILE) == 0
     key = machine.root / "secrets.key"
@@ -141,20 +141,20 @@ def test_the_key_lies_beside_the_ledger_for_its_owner_alone(machine: Machine) ->
 
 
 @pytest.mark.parametrize("cut", [0, 100, 512, 700, 1024, 1300])
-def test_what_is_cut_off_replaces_nothing(machine: Machine, cut: int) -> None:
+def test_what_is_cut_off_replaces_nothing(machine: LocalRoot, cut: int) -> None:
     assert place(machine, AS_FILE) == 0
     before = modes(machine)
     assert place(machine, AS_ENV, AS_FILE, cut=cut) != 0
     assert {name: mode for name, mode in modes(machine).items() if ".new" not in name} == before
 
 
-def record(machine: Machine) -> int:
+def record(machine: LocalRoot) -> int:
     tar = host_files.tar_of((("release.json", "{}", 0o644),))
     return machine.run(host_files.place(f"{paths.ROOT}/{FOLDER}"), tar).returncode
 
 
 def test_a_record_that_is_written_again_leaves_running_replicas_their_mount(
-    machine: Machine,
+    machine: LocalRoot,
 ) -> None:
     assert place(machine, AS_FILE) == 0
     mounted = machine.root / FOLDER / "secrets/files"
@@ -166,7 +166,7 @@ def test_a_record_that_is_written_again_leaves_running_replicas_their_mount(
 
 @pytest.mark.parametrize("folder_is_there", [True, False])
 def test_a_kill_between_the_moves_loses_no_secrets(
-    machine: Machine, *, folder_is_there: bool
+    machine: LocalRoot, *, folder_is_there: bool
 ) -> None:
     assert place(machine, AS_FILE) == 0
     folder = machine.root / FOLDER
@@ -180,7 +180,7 @@ def test_a_kill_between_the_moves_loses_no_secrets(
     assert not aside.exists()
 
 
-def test_a_release_that_is_not_there_is_a_failure(machine: Machine) -> None:
+def test_a_release_that_is_not_there_is_a_failure(machine: LocalRoot) -> None:
     (machine.root / FOLDER).rmdir()
     assert place(machine, AS_FILE) != 0
 

@@ -1,7 +1,6 @@
-"""Argv of what a host does with files and time limits, in sh and coreutils; never runs anything.
+"""Builds commands for files and time limits, with sh and coreutils.
 
-LocalHost and SshHost run the same lines, so that the contract holds on both by construction.
-Content comes over stdin, never in argv.
+LocalHost and SshHost run the same commands, so they behave alike. Content comes over stdin.
 """
 
 from __future__ import annotations
@@ -13,10 +12,13 @@ MISSING = 44
 """The exit code of `read_argv` when there is no such file."""
 
 KILL_AFTER_S = 5.0
-"""How long a command that ran into its limit may take to end after SIGTERM, until SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL for a command that ran into its limit."""
 
-# The temporary file is 0600 from its first byte. stdin that ends early (a lost connection) is told
-# from a whole file by the expected size, so that a torn file is never renamed into place.
+WATCHED_KILL_AFTER_S = 2.0
+"""The same for a command whose reader is gone (`watched`)."""
+
+# The temporary file has mode 0600 from its first byte. The expected size reveals a stdin that a lost connection cut
+# short, so a torn file is never renamed into place.
 _PUT = """set -eu
 mkdir -p -- "$2"
 umask 077
@@ -35,7 +37,7 @@ _READ = f"""[ -e "$1" ] || exit {MISSING}
 exec cat -- "$1"
 """
 
-# A line that arrives torn is not written at all; `x` keeps the shell from dropping the line's end.
+# A line that was cut short isn't written; `x` keeps the shell from dropping the line's end.
 _APPEND = """set -eu
 LC_ALL=C
 mkdir -p -- "$2"
@@ -46,17 +48,17 @@ printf '%s' "$line" >>"$1"
 sync -- "$1"
 """
 
-# The command gets a process group of its own; a watcher that reads our stdin ends it at EOF, which
-# is what sshd makes of a closed channel. Without it a command that prints nothing would outlive its
-# reader. `kill -TERM -- -1` is no valid form in dash, `kill -s TERM -- -1` is in every sh.
-_WATCHED = """exec 3<&0
+# The command runs in its own process group. A watcher ends the group at the end of stdin, which is how sshd reports a
+# closed channel. Without it, a command that prints nothing would outlive its reader. dash accepts only the form
+# `kill -s TERM -- -1`.
+_WATCHED = f"""exec 3<&0
 setsid -- "$@" 3<&- </dev/null 2>&1 &
 child=$!
 (
   exec >/dev/null 2>&1
   while read -r _ <&3; do :; done
   kill -s TERM -- "-$child"
-  sleep 2
+  sleep {WATCHED_KILL_AFTER_S:g}
   kill -s KILL -- "-$child"
 ) &
 watcher=$!
@@ -78,12 +80,12 @@ def limited(argv: Sequence[str], timeout_s: float) -> tuple[str, ...]:
 
 
 def timed_out(code: int, elapsed_s: float, timeout_s: float) -> bool:
-    """Says whether a `limited` command ran into its limit (124: by SIGTERM, 137: by SIGKILL)."""
+    """Returns whether a `limited` command ran into its limit (124: by SIGTERM, 137: by SIGKILL)."""
     return code in (124, 137) and elapsed_s >= timeout_s
 
 
 def watched(argv: Sequence[str]) -> tuple[str, ...]:
-    """Returns argv whose command, with its group, ends when stdin does; stderr joins stdout."""
+    """Returns argv whose command ends with its process group when stdin ends. stderr goes to stdout."""
     return ("sh", "-c", _WATCHED, "sh", *argv)
 
 

@@ -14,7 +14,7 @@ from deploy.core.state.host import Container, HostState
 from deploy.core.state.ledger import parse_ledger
 from deploy.core.state.release import ID, Release, parse_release
 
-# What is looked at of a container: never its environment, where secrets may be.
+# The environment of a container is left out, because it may contain secrets.
 _CONTAINER = (
     '{"Id":{{json .Id}},"Name":{{json .Name}},"RestartCount":{{json .RestartCount}},"State":{{json .State}},'
     '"Config":{"Labels":{{json .Config.Labels}},"Image":{{json .Config.Image}}},'
@@ -22,7 +22,7 @@ _CONTAINER = (
 )
 
 
-# One call of the client, each of which takes some 50 ms; the folder of the engine's data comes last.
+# All in one call, because each takes about 50 ms. The folder of the engine's data must be last.
 _ENGINE = (
     'engine {{.ServerVersion}}{{"\\n"}}'
     'compose {{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}{{.Version}}{{end}}{{end}}{{"\\n"}}'
@@ -30,18 +30,23 @@ _ENGINE = (
 )
 
 
-# $1 root, $2 what of a container, $3 of the engine. A line a fact, each with its kind in front. The groups run at once,
-# since most of the time is the client's start; each prints its own lines, then those of the group before it.
-_LOOK = """
+# Effects and results of analyses are most of a ledger, and no plan needs them.
+_LEFT_OUT_EVENTS = ("effect", "judged")
+_LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
+
+# $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out.
+# Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
+# of the time: each prints its own lines, then those of the group before it.
+_SNAPSHOT = """
 {
   docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container '"$2"
   cat "$1"/services/*/releases/*/release.json | sed 's/^/release /'
   sed -n '1s/^/routes /p' "$1"/edge/conf/routes.conf
   (cd "$1/metrics/conf/targets" && sha256sum -- *.json) | sed 's/^/targets /'
-  printf 'now %s\n' "$(date +%s)"
-  grep -v -e '"event": "effect"' -e '"event": "judged"' "$1"/ledger.jsonl | sed 's/^/ledger /'
+  printf 'now %s\\n' "$(date +%s)"
+  grep -v -E -e "$4" "$1"/ledger.jsonl | sed 's/^/ledger /'
   for hold in "$1"/services/*/hold.json; do
-    [ -e "$hold" ] && printf 'hold %s\n' "$(cat "$hold")"
+    [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
 } 2>/dev/null | {
   docker network inspect py-cicd --format 'network {{.Name}}'
@@ -49,29 +54,29 @@ _LOOK = """
   cat
 } 2>/dev/null | {
   engine=$(docker info --format "$3") || exit 1
-  printf '%s\n' "$engine"
+  printf '%s\\n' "$engine"
   data=${engine##*data }
   [ -d "$data" ] || data=/
-  printf 'disk %s\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
+  printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
   grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
   cat
 }
 """
 
 
-def look() -> list[str]:
-    """Prints all that a plan is made from; never changes anything."""
-    return ["sh", "-c", _LOOK, "look", ROOT, _CONTAINER, _ENGINE]
+def take() -> list[str]:
+    """Prints everything that a plan is made from."""
+    return ["sh", "-c", _SNAPSHOT, "snapshot", ROOT, _CONTAINER, _ENGINE, _LEFT_OUT]
 
 
 def parse_snapshot(name: str, text: str) -> HostState:
-    """Reads the snapshot that the look printed, a line a fact."""
+    """Returns the state of a host from the output of `take`, which has one fact per line."""
     facts: dict[str, list[str]] = {}
-    # Not splitlines(): what a container was told may hold characters that end a line for Python alone.
+    # Not splitlines(): labels may contain characters that end a line in Python only.
     for line in text.split("\n"):
         key, _, value = line.partition(" ")
         facts.setdefault(key, []).append(value)
-    inspected = [json.loads(each) for each in facts.get("container", [])]
+    inspected = [json.loads(line) for line in facts.get("container", [])]
     return HostState(
         host=name,
         engine_version=_one(facts, "engine"),
@@ -79,7 +84,9 @@ def parse_snapshot(name: str, text: str) -> HostState:
         disk_free_bytes=int(_one(facts, "disk") or 0),
         network="network" in facts,
         images=frozenset(facts.get("image", [])),
-        containers=tuple(container_of(each) for each in inspected if _is_replica(each)),
+        containers=tuple(
+            container_of(container) for container in inspected if _is_replica(container)
+        ),
         releases=tuple(_releases(facts.get("release", []))),
         edge=parse_edge(_one(facts, "routes")),
         stacks=tuple(_stacks(inspected, running=True)),
@@ -97,7 +104,7 @@ def _is_replica(inspected: dict[str, Any]) -> bool:
 
 
 def container_of(inspected: dict[str, Any]) -> Container:
-    """Reads one element of `docker inspect`."""
+    """Returns the container of one element of `docker inspect`."""
     labels, state = _labels(inspected), inspected["State"]
     networks = inspected.get("NetworkSettings", {}).get("Networks", {})
     return Container(
@@ -126,18 +133,18 @@ def _releases(lines: Iterable[str]) -> Iterable[Release]:
         try:
             yield parse_release(line)
         except ValueError:
-            continue  # a record of a newer tool, or none at all: the planner knows what it can read
+            continue  # a torn record, or one of a newer version
 
 
 def _stacks(inspected: Iterable[dict[str, Any]], *, running: bool) -> Iterable[tuple[str, str]]:
-    for each in inspected:
-        labels = _labels(each)
-        if "py-cicd.key" in labels and (each["State"]["Status"] == "running") is running:
+    for container in inspected:
+        labels = _labels(container)
+        if "py-cicd.key" in labels and (container["State"]["Status"] == "running") is running:
             yield labels["py-cicd.name"], labels["py-cicd.key"]
 
 
 def _ports(lines: Iterable[str]) -> Iterable[int]:
-    """Reads lines of /proc/net/tcp: number, local address and port in hexadecimal digits, and more."""
+    """Yields the ports of lines of /proc/net/tcp: number, hexadecimal local address and port, and more."""
     for line in lines:
         words = line.split()
         if len(words) > 1:
@@ -145,7 +152,7 @@ def _ports(lines: Iterable[str]) -> Iterable[int]:
 
 
 def _targets(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
-    """Reads sha256sum's lines: digest, two spaces, file."""
+    """Yields (service, digest) of sha256sum's lines: digest, two spaces, file."""
     for line in lines:
         digest, _, file = line.partition("  ")
         yield file.removesuffix(".json"), digest

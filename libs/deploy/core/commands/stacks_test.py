@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from deploy.core.commands import stacks
 from deploy.testing import factories
-from deploy.testing.local_root import Machine
+from deploy.testing.local_root import LocalRoot
 
 EDGE, _, METRICS = factories.stacks()
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path) -> LocalRoot:
     """A host with two edges, while one takes over from the other."""
-    machine = Machine.at(tmp_path / "root with a space")
+    machine = LocalRoot.at(tmp_path / "root with a space")
     for key in ("old", "new"):
         conf = machine.root / "edge/conf" / key
         conf.mkdir(parents=True)
@@ -26,13 +28,13 @@ def machine(tmp_path: Path) -> Machine:
     return machine
 
 
-def files(machine: Machine) -> list[str]:
+def files(machine: LocalRoot) -> list[str]:
     conf = machine.root / "edge/conf"
     return sorted(str(path.relative_to(conf)) for path in conf.rglob("*") if path.is_file())
 
 
 def test_routes_are_judged_by_every_edge_then_replaced_then_taken_up_by_every_edge(
-    machine: Machine,
+    machine: LocalRoot,
 ) -> None:
     assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
     assert machine.read("fake/judged") == "new\n"
@@ -48,7 +50,7 @@ def test_routes_are_judged_by_every_edge_then_replaced_then_taken_up_by_every_ed
     assert files(machine) == ["left/one", "new/nginx.conf", "old/nginx.conf", "routes.conf"]
 
 
-def test_a_generation_that_comes_back_is_no_longer_left(machine: Machine) -> None:
+def test_a_generation_that_comes_back_is_no_longer_left(machine: LocalRoot) -> None:
     for left, taken in (("one", "two"), ("two", "one"), ("one", "one")):
         argv = stacks.replace_routes(4, left, taken)
         assert machine.run(argv, b"new\n").returncode == 0
@@ -56,7 +58,18 @@ def test_a_generation_that_comes_back_is_no_longer_left(machine: Machine) -> Non
     assert "left/one" not in files(machine)
 
 
-def test_routes_that_an_edge_refuses_change_nothing(machine: Machine) -> None:
+def test_files_of_generations_that_were_left_long_ago_are_removed(machine: LocalRoot) -> None:
+    left = machine.root / "edge/conf/left"
+    left.mkdir()
+    for name, minutes in (("old", stacks.LEFT_KEPT_MIN + 2), ("recent", stacks.LEFT_KEPT_MIN - 2)):
+        (left / name).touch()
+        then = time.time() - 60 * minutes
+        os.utime(left / name, (then, then))
+    assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
+    assert sorted(file.name for file in left.iterdir()) == ["one", "recent"]
+
+
+def test_routes_that_an_edge_refuses_change_nothing(machine: LocalRoot) -> None:
     (machine.fake / "judge").write_text("1")
     done = machine.run(stacks.replace_routes(4, "one", "two"), b"new\n")
     assert done.returncode == stacks.NGINX_REFUSED
@@ -64,20 +77,20 @@ def test_routes_that_an_edge_refuses_change_nothing(machine: Machine) -> None:
     assert not [call for call in machine.calls() if call.startswith("kill")]
 
 
-def test_routes_without_an_edge_are_not_written(machine: Machine) -> None:
+def test_routes_without_an_edge_are_not_written(machine: LocalRoot) -> None:
     (machine.fake / "edges").unlink()
     done = machine.run(stacks.replace_routes(4, "one", "two"), b"new\n")
     assert (done.returncode, done.stderr) == (stacks.NGINX_REFUSED, b"no edge runs\n")
     assert machine.read("edge/conf/routes.conf") == "before\n"
 
 
-def test_routes_that_are_cut_off_are_not_even_judged(machine: Machine) -> None:
+def test_routes_that_are_cut_off_are_not_even_judged(machine: LocalRoot) -> None:
     assert machine.run(stacks.replace_routes(4, "one", "two"), b"ne").returncode == 1
     assert machine.read("edge/conf/routes.conf") == "before\n"
     assert machine.calls() == []
 
 
-def test_the_processes_of_every_edge_bear_its_key(machine: Machine) -> None:
+def test_the_processes_of_every_edge_bear_its_key(machine: LocalRoot) -> None:
     done = machine.run(stacks.edge_processes())
     assert done.returncode == 0
     assert done.stdout.decode().splitlines() == [
@@ -87,7 +100,7 @@ def test_the_processes_of_every_edge_bear_its_key(machine: Machine) -> None:
     ]
 
 
-def test_processes_that_can_not_be_listed_are_not_told_as_none(machine: Machine) -> None:
+def test_processes_that_can_not_be_listed_are_not_told_as_none(machine: LocalRoot) -> None:
     (machine.fake / "top").write_text("1")
     assert machine.run(stacks.edge_processes()).returncode == 1
 
@@ -101,7 +114,7 @@ def test_an_edge_is_judged_where_no_port_and_no_user_reaches_it() -> None:
 
 
 def test_an_edge_starts_as_a_project_of_its_own_and_one_of_an_older_tool_goes(
-    machine: Machine,
+    machine: LocalRoot,
 ) -> None:
     (machine.fake / "older").write_text("5a5a\n")
     assert machine.run(stacks.start(EDGE)).returncode == 0
@@ -117,7 +130,7 @@ def test_what_has_no_port_to_share_is_started_in_its_place() -> None:
     assert stacks.start(METRICS)[-2:] == ["py-cicd-metrics", "/srv/py-cicd/metrics/"]
 
 
-def test_a_retired_edge_is_stopped_then_removed_with_its_files(machine: Machine) -> None:
+def test_a_retired_edge_is_stopped_then_removed_with_its_files(machine: LocalRoot) -> None:
     (machine.fake / "found").write_text("0c1d\n")
     (machine.root / "edge/old").mkdir()
     assert machine.run(stacks.retire("edge", ["old"])).returncode == 0
@@ -126,6 +139,22 @@ def test_a_retired_edge_is_stopped_then_removed_with_its_files(machine: Machine)
     assert files(machine) == ["new/nginx.conf", "routes.conf"]
 
 
-def test_a_retired_edge_that_is_gone_already_is_no_failure(machine: Machine) -> None:
+def test_a_removed_stack_is_stopped_and_its_containers_go_after_its_folder(
+    machine: LocalRoot,
+) -> None:
+    (machine.fake / "found-keeper").write_text("0c1d\n")
+    (machine.root / "keeper/code").mkdir(parents=True)
+    assert machine.run(stacks.remove("keeper")).returncode == 0
+    assert machine.calls()[1:] == ["stop 0c1d", "rm --force 0c1d"]
+    assert not (machine.root / "keeper").exists()
+    assert (machine.root / "edge/conf/routes.conf").exists()
+
+
+def test_removing_a_stack_that_is_not_there_is_no_failure(machine: LocalRoot) -> None:
+    assert machine.run(stacks.remove("keeper")).returncode == 0
+    assert len(machine.calls()) == 1
+
+
+def test_a_retired_edge_that_is_gone_already_is_no_failure(machine: LocalRoot) -> None:
     assert machine.run(stacks.retire("edge", ["old"])).returncode == 0
     assert len(machine.calls()) == 1

@@ -219,8 +219,8 @@ def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """Keeps the releases that were verified last, the way back among them; what never went live goes at once.
 
     Not the newest ones: after a rollback the live release is older than those that were gone back from. With them go
-    the images that no record names: a kill between a pull and its record leaves one, and each new edge or keeper the
-    one before it.
+    the images that no record names: a kill between a pull and its record leaves one, and each new edge or
+    watchdog the one before it.
     """
     service, release = desired.service.name, desired.release
     proven = {entry.release: entry.turn for entry in verified(host.ledger, service)}

@@ -110,7 +110,7 @@ def test_a_bare_host_gets_all() -> None:
         "  a: PullImages app edge python prometheus (not on the host)\n"
         "  a: WriteRelease app r1 x2 (the host doesn't have its record)\n"
         "  a: StartStack edge (it doesn't run)\n"
-        "  a: StartStack keeper (it doesn't run)\n"
+        "  a: StartStack watchdog (it doesn't run)\n"
         "  a: StartStack metrics (it doesn't run)\n"
         "start:\n"
         "  a: StartReplicas app r1 x2 (it is to be live)\n"
@@ -129,6 +129,37 @@ def test_a_bare_host_gets_all() -> None:
         "tidy:\n"
         "  a: SettleEdge (only r1 is served)\n"
         "  a: WriteTargets app r1=stable (only what is live is scraped)"
+    )
+
+
+def test_a_stack_that_the_watchdog_replaces_is_removed_before_the_watchdog_starts() -> None:
+    before = live("a", 1)
+    others = tuple(each for each in before.stacks if each[0] != "watchdog")
+    keeper = ("keeper", "some key")
+    for host in (
+        replace(before, stacks=(*others, keeper)),
+        replace(before, stacks=others, stopped_stacks=(keeper,)),
+    ):
+        assert text(plan_deploy(desired(1), FleetState((host,)))) == (
+            "prepare:\n"
+            "  a: RemoveStack keeper (replaced by the watchdog)\n"
+            "  a: StartStack watchdog (it doesn't run)\n"
+            "verify:\n"
+            "  a: VerifyOutside app r1 (only what answers from outside is live)\n"
+            "record:\n"
+            "  a: RecordLive app r1 (the way back is to what answered from outside)"
+        )
+
+
+def test_a_replaced_stack_that_an_earlier_version_started_again_is_removed() -> None:
+    host = live("a", 1)
+    host = replace(host, stacks=(*host.stacks, ("keeper", "some key")))
+    plan = plan_deploy(desired(1), FleetState((host,)))
+    assert text(plan) == (
+        "prepare:\n"
+        "  a: RemoveStack keeper (replaced by the watchdog)\n"
+        "record:\n"
+        "  a: RecordLive app r1 (the way back is to what answered from outside)"
     )
 
 
@@ -535,6 +566,21 @@ def test_a_part_that_was_lost_is_started_and_one_that_never_ran_is_not() -> None
         "back:\n"
         "  a: StartStack edge (it doesn't run)\n"
         "  a: VerifyOutside app r1 (only what answers from outside is live)"
+    )
+
+
+def test_a_revert_starts_the_watchdog_only_if_neither_it_nor_what_it_replaces_runs() -> None:
+    before = replace(live("a", 1), stacks=(("edge", "old"), ("keeper", "old")))
+    neither = replace(before, stacks=(("edge", "old"),))
+    stopped = replace(neither, stopped_stacks=(("keeper", "old"),))
+    start = (
+        "  a: StartStack watchdog (it doesn't run)\n"
+        "  a: VerifyOutside app r1 (only what answers from outside is live)"
+    )
+    assert back(1, (before,), (before,)) == ""
+    assert back(1, (before,), (neither,)) == f"back:\n{start}"
+    assert back(1, (before,), (stopped,)) == (
+        f"back:\n  a: RemoveStack keeper (replaced by the watchdog)\n{start}"
     )
 
 

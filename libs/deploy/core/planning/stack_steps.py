@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.steps import (
+    RemoveStack,
     StartStack,
     Step,
     StopStack,
@@ -17,8 +18,14 @@ from deploy.core.state.stack import Stack
 
 
 def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Parts of which none runs at all."""
+    """Starts the stacks of which none runs, and first removes those of earlier versions that they replace.
+
+    A replaced stack is removed whenever it is found, because an earlier version of the tool may have started it again.
+    """
     for stack in desired.stacks:
+        for name in stack.replaces:
+            if host.other_stacks(name, ""):
+                yield RemoveStack(host.host, name, f"replaced by the {stack.name}")
         if not host.stack_keys(stack.name):
             yield StartStack(host.host, stack, "it doesn't run")
 
@@ -64,12 +71,12 @@ def edge_back(release: Release, live: Release | None, seen: FleetState) -> tuple
 
 
 def lost(desired: DesiredState, was: HostState, now: HostState) -> tuple[Stack, ...]:
-    """Returns the parts that ran before the attempt and don't now."""
-    return tuple(
-        stack
-        for stack in desired.stacks
-        if was.stack_keys(stack.name) and not now.stack_keys(stack.name)
-    )
+    """Returns the stacks that ran before the attempt and don't now, neither themselves nor what they replace."""
+    return tuple(stack for stack in desired.stacks if _runs(stack, was) and not _runs(stack, now))
+
+
+def _runs(stack: Stack, host: HostState) -> bool:
+    return any(host.stack_keys(name) for name in (stack.name, *stack.replaces))
 
 
 def take_back(desired: DesiredState, was: HostState, now: HostState) -> Iterator[Step]:

@@ -11,6 +11,7 @@ from deploy.core.planning.steps import (
     Prune,
     PullImages,
     RecordLive,
+    RemoveStack,
     ReplaceUnhealthy,
     RunTask,
     ScaleDown,
@@ -37,6 +38,8 @@ def describe(step: Step) -> str:
     match step:
         case PullImages(images=images):
             what = " ".join(_short(image) for image in images)
+        case RemoveStack(name=name):
+            what = name
         case StartStack(stack=stack):
             what = stack.name
         case SetMaintenance(route=route):

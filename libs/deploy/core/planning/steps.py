@@ -66,6 +66,15 @@ class StopStack:
 
 
 @dataclass(frozen=True)
+class RemoveStack:
+    """Stops and removes a stack of an earlier version, with its files."""
+
+    host: str
+    name: str
+    because: str
+
+
+@dataclass(frozen=True)
 class ReplaceUnhealthy:
     """Ends and removes replicas that are of no use, so that they are started anew."""
 
@@ -295,6 +304,7 @@ Step = (
     | WriteSecrets
     | StartStack
     | StopStack
+    | RemoveStack
     | ReplaceUnhealthy
     | StartReplicas
     | AwaitHealthy

@@ -1,4 +1,4 @@
-"""The stacks that every host runs beside its services, as parts; never starts one."""
+"""Defines the stacks that every host runs beside its services."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from deploy.core.stacks.prometheus import (
 from deploy.core.state.edge import EdgeState
 from deploy.core.state.stack import Stack
 
+WATCHDOG_PACKAGES = ("watchdog", "engine_api")
+EXPORTER_PACKAGES = ("exporter", "engine_api")
+"""The packages under libs/ that are copied to hosts for a stack: its own, and all that it imports."""
+
 
 def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Stack:
-    """Makes the edge from deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf as they stand.
+    """Returns the edge's stack from the texts of deploy/edge.yml, edge-on-host.yml and deploy/nginx/nginx.conf.
 
-    Each edge has files of its own under its key, nginx.conf included, so that two run side by side and the way back
-    is to the one that ran; what is routed is one file of all (docs/adr/0012).
+    Each edge has its own files under its key, including nginx.conf, so that two can run side by side and a revert
+    finds the old one. All edges share one file of routes (docs/adr/0012).
     """
     http_port, preview_port = edge.http_port, edge.preview_port
     key = _key(image, (edge_yml, on_host_yml, nginx_conf, http_port, preview_port))
@@ -32,7 +36,7 @@ def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edg
         (f"{key}/edge.yml", edge_yml, 0o644),
         (f"conf/{conf}", nginx_conf, 0o644),
     )
-    # What is routed belongs to the services; a new edge answers 503 until the first release is live.
+    # Routes belong to the services. The first edge of a host answers 503 until a release is live.
     routes = render_edge(EdgeState(), http_port=http_port, preview_port=preview_port)
     return Stack(
         "edge",
@@ -47,11 +51,14 @@ def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edg
     )
 
 
-def keeper_stack(image: str, keeper_yml: str, modules: Mapping[str, str]) -> Stack:
-    """Makes the keeper from deploy/keeper.yml and the texts of libs/keeper by file name; `image` has a Python."""
-    code = tuple((f"code/keeper/{name}", text, 0o644) for name, text in sorted(modules.items()))
-    files = (("compose.yml", keeper_yml, 0o644), *code)
-    return Stack("keeper", image, _key(image, files), files)
+def watchdog_stack(image: str, watchdog_yml: str, modules: Mapping[str, str]) -> Stack:
+    """Returns the watchdog's stack from deploy/watchdog.yml and the texts of its modules.
+
+    `modules` are those of WATCHDOG_PACKAGES by path (`watchdog/record.py`); `image` is the Python base image.
+    """
+    code = tuple((f"code/{path}", text, 0o644) for path, text in sorted(modules.items()))
+    files = (("compose.yml", watchdog_yml, 0o644), *code)
+    return Stack("watchdog", image, _key(image, files), files)
 
 
 def metrics_stack(
@@ -64,10 +71,14 @@ def metrics_stack(
     password_hash: str,
     interval_s: int,
 ) -> Stack:
-    """Makes a host's Prometheus; `cert` and `key` are PEM texts, `password_hash` is bcrypt's of `password`."""
+    """Returns the stack of a host's Prometheus.
+
+    `cert` and `key` are PEM texts, `password_hash` is the bcrypt hash of `password`.
+    """
     config = render_prometheus(interval_s=interval_s)
-    told = (cert, key, password, metrics.user, metrics.port, config, node_flags())
-    identity = _key(image, told)
+    # The password, since its hash has a new salt each time.
+    settings = (cert, key, password, metrics.user, metrics.port, config, node_flags())
+    identity = _key(image, settings)
     files = (
         ("compose.yml", render_compose(image, port=metrics.port, key=identity), 0o644),
         ("conf/prometheus.yml", config, 0o644),
@@ -78,12 +89,12 @@ def metrics_stack(
     return Stack("metrics", image, identity, files)
 
 
-def exporter_stack(image: str, package: Mapping[str, str], edge: Edge) -> Stack:
-    """Makes our own exporter on the Python base; `package` has the texts of libs/exporter by file name."""
+def exporter_stack(image: str, modules: Mapping[str, str], edge: Edge) -> Stack:
+    """Returns the stack of our own exporter from the texts of EXPORTER_PACKAGES, on the Python base image."""
     url = f"http://127.0.0.1:{edge.preview_port}/-/nginx"
-    identity = _key(image, (sorted(package.items()), url))
+    identity = _key(image, (sorted(modules.items()), url))
     compose = render_exporter_compose(image, edge_status_url=url, key=identity)
-    code = ((f"conf/exporter/{name}", text, 0o644) for name, text in sorted(package.items()))
+    code = ((f"conf/{path}", text, 0o644) for path, text in sorted(modules.items()))
     files = (("compose.yml", compose, 0o644), *code)
     return Stack("exporter", image, identity, files)
 

@@ -1,4 +1,4 @@
-"""The stacks beside the services: what makes one be started anew, and where secrets may be."""
+"""The stacks beside the services: what changes their keys, and which files contain secrets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def edge(nginx_conf: str = "events {}\n", *, port: int = 80, image: str = "edge@
 
 
 def metrics(**changed: str) -> Stack:
-    told = {"cert": "CERT", "key": "KEY", "password": "made-up", "password_hash": "$2b$one"}
-    return metrics_stack("prometheus@sha256:1", METRICS, **{**told, **changed}, interval_s=15)
+    settings = {"cert": "CERT", "key": "KEY", "password": "made-up", "password_hash": "$2b$one"}
+    return metrics_stack("prometheus@sha256:1", METRICS, **{**settings, **changed}, interval_s=15)
 
 
-def test_an_edge_is_started_anew_for_another_image_text_or_port() -> None:
+def test_the_key_of_an_edge_depends_on_its_image_text_and_ports() -> None:
     keys = {
         edge().key,
         edge("events { }\n").key,
@@ -34,30 +34,32 @@ def test_an_edge_is_started_anew_for_another_image_text_or_port() -> None:
     assert edge().key == edge().key
 
 
-def test_what_is_routed_is_only_seeded() -> None:
+def test_the_routes_are_an_initial_file_only() -> None:
     stack = edge()
     assert [path for path, _, _ in stack.seeds] == ["conf/routes.conf"]
     assert parse_edge(stack.seeds[0][1]) == EdgeState()
     assert "conf/routes.conf" not in [path for path, _, _ in stack.files]
 
 
-def test_another_salt_of_the_same_password_starts_nothing_anew() -> None:
+def test_another_salt_of_the_same_password_keeps_the_key() -> None:
     assert metrics(password_hash="$2b$two").key == metrics().key
     assert metrics(password="other").key != metrics().key
     assert metrics(key="OTHER").key != metrics().key
 
 
-def test_no_file_holds_the_password_and_secrets_are_the_owners_alone() -> None:
+def test_no_file_contains_the_password_and_only_the_owner_reads_secrets() -> None:
     files = {path: (text, mode) for path, text, mode in metrics(password="hunter2").files}
     assert not any("hunter2" in text for text, _ in files.values())
     assert files["conf/tls.key"] == ("KEY", 0o600)
     assert files["conf/web.yml"][1] == 0o600
 
 
-def test_an_exporter_of_other_code_is_started_anew() -> None:
-    one = exporter_stack("python@sha256:1", {"__main__.py": "pass\n"}, Edge())
-    other = exporter_stack("python@sha256:1", {"__main__.py": "...\n"}, Edge())
+def test_the_key_of_the_exporter_depends_on_its_code_and_port() -> None:
+    one = exporter_stack("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge())
+    other = exporter_stack("python@sha256:1", {"exporter/__main__.py": "...\n"}, Edge())
     assert one.key != other.key
-    assert exporter_stack("python@sha256:1", {"__main__.py": "pass\n"}, Edge()).key == one.key
+    assert (
+        exporter_stack("python@sha256:1", {"exporter/__main__.py": "pass\n"}, Edge()).key == one.key
+    )
     assert ("conf/exporter/__main__.py", "pass\n", 0o644) in one.files
     assert exporter_stack("python@sha256:1", {}, Edge(preview_port=9)).key != one.key

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from deploy.core.config import Service
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
+from deploy.core.state.stack import REPLACED
 
 
 def phase(service: Service, seen: HostState) -> str:
@@ -44,12 +47,20 @@ def drift(service: Service, seen: HostState) -> list[str]:
     sick = [f"{seen.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready]
     others = [each for each in seen.running_releases(service.name) if each != live.id]
     return [
-        *(
-            f"{seen.host}: no {stack} runs"
-            for stack in ("edge", "keeper")
-            if not seen.stack_keys(stack)
-        ),
+        *_stacks(seen),
         *missing,
         *sick,
         *(f"{seen.host}: {each} runs beside {live.id}" for each in others),
     ]
+
+
+def _stacks(seen: HostState) -> Iterator[str]:
+    for name in ("edge", "watchdog"):
+        replaced = [each for each in REPLACED.get(name, ()) if seen.stack_keys(each)]
+        if not seen.stack_keys(name) and not replaced:
+            yield f"{seen.host}: no {name} runs"
+        elif seen.stack_keys(name):
+            yield from (
+                f"{seen.host}: the {each} runs beside the {name} that replaces it"
+                for each in replaced
+            )

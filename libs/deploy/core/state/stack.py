@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+REPLACED: Mapping[str, tuple[str, ...]] = {"watchdog": ("keeper",)}
+"""Stacks of earlier versions, by the stack that does their work now. A host must not run both."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class Stack:
     def home(self) -> str:
         """The folder of its compose.yml, under the part's: "" or, beside others, one of its own."""
         return f"{self.key}/" if self.beside else ""
+
+    @property
+    def replaces(self) -> tuple[str, ...]:
+        """The names of the stacks of earlier versions whose work this one does."""
+        return REPLACED.get(self.name, ())
 
     @property
     def project(self) -> str:

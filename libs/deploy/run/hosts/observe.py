@@ -33,7 +33,7 @@ def _try_look(host: Host) -> HostState:
 
 def look(host: Host) -> HostState:
     """Returns one host's snapshot."""
-    done = host.run(snapshot.look(), timeout_s=60)
+    done = host.run(snapshot.take(), timeout_s=60)
     if done.code != 0:
         raise CommandError(
             f"{host.name}: its Docker engine doesn't answer: {last_line(done)}",

@@ -16,7 +16,7 @@ from deploy.core.state.release import dump_release, make_release
 from deploy.errors import CommandError, HostUnreachableError
 from deploy.run.hosts.observe import look, observe, observe_what_answers
 from deploy.testing import factories
-from deploy.testing.fleet.faults import Fault, How
+from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 
 RELEASE = make_release(
@@ -122,6 +122,8 @@ def test_all_hosts_are_looked_at_and_one_that_can_not_be_is_told() -> None:
 
 def test_an_engine_that_is_down_is_told_with_what_it_said() -> None:
     fleet = Fleet.of("a")
-    fleet.faults.append(Fault("a", 1, How.FAILS))
-    with pytest.raises(CommandError, match="a: its Docker engine doesn't answer: told to fail"):
+    fleet.faults.append(Fault("a", 1, FaultKind.FAILS))
+    with pytest.raises(
+        CommandError, match="a: its Docker engine doesn't answer: simulated failure"
+    ):
         look(fleet["a"])

@@ -19,7 +19,7 @@ from deploy.run.rollout.deploy import (
     deploy,
 )
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 
 
@@ -78,7 +78,9 @@ def run(fleet: Fleet, *argv: str, replica: str = "") -> None:
 
 def test_a_command_in_the_replicas_leaves_one_line_on_each_host() -> None:
     fleet = deployed()
-    fleet["host-2"].engine.containers["app-r000001-2"].behaviour = Behaviour(command_ends_with=3)
+    fleet["host-2"].engine.containers["app-r000001-2"].behaviour = ContainerBehaviour(
+        command_ends_with=3
+    )
     before = verify(fleet.hosts)
     run(fleet, "cat", "/proc/loadavg")
     assert verify(fleet.hosts) == {name: count + 1 for name, count in before.items()}

@@ -146,7 +146,7 @@ def _pump(host: Host, argv: list[str], heard: _Queue) -> None:
 def _hear(host: Host, argv: list[str], take: Callable[[Heard], None]) -> None:
     together = output_mux.OutputMux()
     for line in host.stream(argv):
-        match together.take(line):
+        match together.feed(line):
             case output_mux.OutputLine(replica, text):
                 take(LogLine(host.name, replica, text))
             case output_mux.Exited(replica, code):

@@ -77,7 +77,7 @@ def _chronicle(
     turns = [each.turn for each in entries if release in ("", each.release)]
     for turn in sorted(set(turns), reverse=True):
         for host in hosts:
-            text = host.read(f"{paths.chronicles(service)}/{turn:06d}.json")
+            text = host.read(f"{paths.rollout_logs(service)}/{turn:06d}.json")
             try:
                 if text is not None:
                     return parse_rollout_log(text.decode())

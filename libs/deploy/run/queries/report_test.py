@@ -97,13 +97,13 @@ def test_what_nobody_deployed_is_a_usage_error() -> None:
 
 def test_a_torn_chronicle_is_passed_over_for_another_hosts() -> None:
     scene = Scene("host-1", "host-2")
-    scene.fleet["host-1"].files[f"{paths.chronicles('app')}/000001.json"] = b"{"
+    scene.fleet["host-1"].files[f"{paths.rollout_logs('app')}/000001.json"] = b"{"
     assert known(scene).report.chronicle.release == ONE
 
 
 def test_what_a_stranger_wrote_is_text_and_never_markup() -> None:
     scene = Scene()
     host = scene.fleet["host-1"]
-    name = f"{paths.chronicles('app')}/000001.json"
+    name = f"{paths.rollout_logs('app')}/000001.json"
     host.files[name] = host.files[name].replace(b'"who": "ada"', b'"who": "<script>x</script>"')
     assert "<script>" not in page(scene)

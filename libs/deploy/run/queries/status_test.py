@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -24,10 +25,10 @@ from deploy.run.rollout.deploy import (
 )
 from deploy.run.rollout.events import Event, StepBegun
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
@@ -66,7 +67,7 @@ def killed_at(fleet: Fleet, step: str, host: str) -> None:
             and type(event.step).__name__ == step
             and event.step.host == host
         ):
-            fleet.faults.append(Fault(host, 1, How.KILLED))
+            fleet.faults.append(Fault(host, 1, FaultKind.KILLED))
 
     with pytest.raises(Killed):
         deploy(request(fleet, "two"), context(fleet), tell)
@@ -124,8 +125,8 @@ def test_what_drifted_is_named() -> None:
     fleet = live_fleet()
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
-    containers["app-r000001-2"].behaviour = Behaviour(dies_after_s=0)
-    for stack in ("edge", "keeper"):
+    containers["app-r000001-2"].behaviour = ContainerBehaviour(dies_after_s=0)
+    for stack in ("edge", "watchdog"):
         (found,) = (name for name in containers if stack in name)
         del containers[found]
     files = fleet["host-2"].files
@@ -133,18 +134,30 @@ def test_what_drifted_is_named() -> None:
     del files[record]
     assert app(fleet)["drift"] == [
         "host-1: no edge runs",
-        "host-1: no keeper runs",
+        "host-1: no watchdog runs",
         "host-1: app-r000001-1 is missing",
         "host-1: app-r000001-2 is exited",
         f"host-2: {ONE} is live and its record is missing",
     ]
 
 
+def test_a_stack_that_the_watchdog_replaces_is_drift_only_beside_it() -> None:
+    fleet = live_fleet()
+    host = fleet["host-1"]
+    (watchdog,) = (c for c in host.engine.containers.values() if "watchdog" in c.name)
+    labels = {**watchdog.labels, "py-cicd.name": "keeper"}
+    keeper = replace(watchdog, name="keeper", labels=labels)
+    host.engine.containers["keeper"] = keeper
+    assert app(fleet)["drift"] == ["host-1: the keeper runs beside the watchdog that replaces it"]
+    host.engine.remove([watchdog.name])
+    assert app(fleet)["drift"] == []
+
+
 def test_history_tells_how_each_operation_ended() -> None:
     fleet = live_fleet()
     killed_at(fleet, "PointTraffic", "host-2")
     for host in fleet.hosts:
-        host.engine.behaviours[factories.image("three")] = Behaviour(healthy_after_s=None)
+        host.engine.behaviours[factories.image("three")] = ContainerBehaviour(healthy_after_s=None)
     with suppress(ShipError):
         deploy(request(fleet, "three"), context(fleet), lambda event: None)
     told = [(each.entry.release, each.entry.outcome) for each in history(fleet.hosts, "app")]
@@ -156,7 +169,7 @@ def test_logs_come_from_every_replica() -> None:
     fleet = live_fleet()
     found = list(logs(fleet.hosts, "app", since="10m", follow=False))
     assert len({(line.host, line.replica) for line in found}) == 6
-    assert all(line.text == f"{line.replica} said something" for line in found)
+    assert all(line.text == f"{line.replica} printed a line" for line in found)
 
 
 def command(*argv: str, replica: str = "") -> ExecCommand:
@@ -166,7 +179,9 @@ def command(*argv: str, replica: str = "") -> ExecCommand:
 
 def test_a_command_runs_in_every_live_replica_with_its_own_end() -> None:
     fleet = live_fleet()
-    fleet["host-2"].engine.containers["app-r000001-2"].behaviour = Behaviour(command_ends_with=3)
+    fleet["host-2"].engine.containers["app-r000001-2"].behaviour = ContainerBehaviour(
+        command_ends_with=3
+    )
     found = list(execute(fleet.hosts, command("uptime", "-p")))
     assert len({(each.host, each.replica) for each in found}) == 6
     assert {each.text for each in found if isinstance(each, LogLine)} == {"uptime -p"}

@@ -87,8 +87,8 @@ def rollback(
 ) -> Outcome:
     """Brings every host to an older release, with the image, env, compose, route and edge of its record.
 
-    Needs no registry while the images are on the hosts, and leaves what looks on (Prometheus, exporter, keeper) as it
-    is. Raises what `deploy` raises, and UsageError where there is no such release.
+    Needs no registry while the images are on the hosts, and leaves what looks on (Prometheus, exporter, watchdog) as
+    it is. Raises what `deploy` raises, and UsageError where there is no such release.
     """
     return _roll(request, context, tell, wait=wait)
 

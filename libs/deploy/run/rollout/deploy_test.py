@@ -41,8 +41,8 @@ from deploy.run.rollout.events import (
     StepFailed,
 )
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
-from deploy.testing.fleet.faults import Fault, How
+from deploy.testing.fleet.docker import ContainerBehaviour
+from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 from deploy.testing.fleet.nginx import Nginx
@@ -76,7 +76,7 @@ def go(
     try:
         return deploy(request, context(fleet, keep=keep), tell)
     finally:
-        assert fleet.wrongs == []
+        assert fleet.violations == []
         assert not any(host.locked_by == "ours" for host in fleet.hosts)
 
 
@@ -88,7 +88,7 @@ def live_fleet(*names: str, clock: Clock | None = None) -> Fleet:
     return fleet
 
 
-def behaves(fleet: Fleet, label: str, behaviour: Behaviour) -> None:
+def behaves(fleet: Fleet, label: str, behaviour: ContainerBehaviour) -> None:
     for host in fleet.hosts:
         host.engine.behaviours[factories.image(label)] = behaviour
 
@@ -206,18 +206,18 @@ def test_a_new_host_that_fails_is_cleared_and_the_old_one_untouched() -> None:
 @pytest.mark.parametrize(
     ("behaviour", "told"),
     [
-        (Behaviour(healthy_after_s=None), "was never healthy in 20 s after its start"),
-        (Behaviour(crashes_after_s=0.8), "ends again and again"),
-        (Behaviour(dies_after_s=0.5), "ends again and again"),
-        (Behaviour(answers_as=ONE), "did not answer as r000002"),
-        (Behaviour(fails_every=2), r"did not answer as r000002-3f9c2ab \(last: HTTP 500"),
+        (ContainerBehaviour(healthy_after_s=None), "was never healthy in 20 s after its start"),
+        (ContainerBehaviour(crashes_after_s=0.8), "ends again and again"),
+        (ContainerBehaviour(dies_after_s=0.5), "ends again and again"),
+        (ContainerBehaviour(answers_as=ONE), "did not answer as r000002"),
+        (ContainerBehaviour(fails_every=2), r"did not answer as r000002-3f9c2ab \(last: HTTP 500"),
         (
-            Behaviour(fails_at="/readyz"),
-            r"last: HTTP 500 at /readyz\)\n.*\n  log: .* said its last",
+            ContainerBehaviour(fails_at="/readyz"),
+            r"last: HTTP 500 at /readyz\)\n.*\n  log: .* printed its last",
         ),
     ],
 )
-def test_a_bad_candidate_never_gets_traffic(behaviour: Behaviour, told: str) -> None:
+def test_a_bad_candidate_never_gets_traffic(behaviour: ContainerBehaviour, told: str) -> None:
     fleet = live_fleet("host-1", "host-2")
     behaves(fleet, "two", behaviour)
     with pytest.raises(RevertedError, match=told) as failure:
@@ -233,7 +233,7 @@ def test_a_bad_candidate_never_gets_traffic(behaviour: Behaviour, told: str) -> 
 
 def test_an_unhealthy_first_release_leaves_an_edge_that_says_503() -> None:
     fleet = Fleet.of("host-1")
-    behaves(fleet, "one", Behaviour(healthy_after_s=None))
+    behaves(fleet, "one", ContainerBehaviour(healthy_after_s=None))
     with pytest.raises(RevertedError, match="nothing is live, the edge answers 503"):
         go(fleet, asking(fleet, "one"))
     assert replicas(fleet["host-1"]) == []
@@ -242,16 +242,16 @@ def test_an_unhealthy_first_release_leaves_an_edge_that_says_503() -> None:
 
 def test_an_unhealthy_replica_is_told_with_its_last_words() -> None:
     fleet = Fleet.of("host-1")
-    behaves(fleet, "one", Behaviour(healthy_after_s=None))
+    behaves(fleet, "one", ContainerBehaviour(healthy_after_s=None))
     with pytest.raises(RevertedError) as failure:
         go(fleet, asking(fleet, "one"))
     assert "health check: GET /readyz: HTTP 503" in failure.value.message
-    assert "log: app-r000001-1 said its last words" in failure.value.message
+    assert "log: app-r000001-1 printed its last line" in failure.value.message
 
 
 def test_a_candidate_that_was_bad_is_a_new_release_when_it_is_tried_again() -> None:
     fleet = live_fleet()
-    behaves(fleet, "two", Behaviour(healthy_after_s=None))
+    behaves(fleet, "two", ContainerBehaviour(healthy_after_s=None))
     with pytest.raises(RevertedError):
         go(fleet, asking(fleet, "two"))
     fleet["host-1"].engine.behaviours.clear()
@@ -265,7 +265,7 @@ def test_replicas_that_fail_once_all_hosts_have_switched_send_all_back() -> None
         fleet.watched = False  # this is about replicas that stop under traffic
         for each in fleet["host-2"].engine.containers.values():
             if each.image == factories.image("two"):
-                each.behaviour = Behaviour(dies_after_s=0)
+                each.behaviour = ContainerBehaviour(dies_after_s=0)
 
     tell = at("VerifyOutside", "host-2", stop_serving)
     with pytest.raises(RevertedError, match="did not answer as r000002"):
@@ -290,8 +290,8 @@ def test_a_replica_that_will_not_recover_by_itself_is_replaced() -> None:
     fleet = live_fleet()
     fleet.watched = False
     host = fleet["host-1"]
-    host.engine.containers["app-r000001-2"].behaviour = Behaviour(dies_after_s=0)
-    host.engine.containers["app-r000001-3"].behaviour = Behaviour(healthy_after_s=None)
+    host.engine.containers["app-r000001-2"].behaviour = ContainerBehaviour(dies_after_s=0)
+    host.engine.containers["app-r000001-3"].behaviour = ContainerBehaviour(healthy_after_s=None)
     fleet.clock.sleep(60)
     steps = plan(asking(fleet, "one"), context(fleet)).lines()
     assert (
@@ -316,7 +316,7 @@ def test_a_live_release_that_can_not_be_mended_serves_on_as_it_did() -> None:
     fleet = live_fleet()
     fleet.watched = False
     del fleet["host-1"].engine.containers["app-r000001-2"]
-    behaves(fleet, "one", Behaviour(healthy_after_s=None))
+    behaves(fleet, "one", ContainerBehaviour(healthy_after_s=None))
     with pytest.raises(RevertedError, match=f"{ONE} could not be mended, {ONE} serves as before"):
         go(fleet, asking(fleet, "one"))
     assert fleet.served() == [ONE]
@@ -326,7 +326,7 @@ def test_an_ailing_live_release_does_not_keep_a_failed_candidate_from_going() ->
     fleet = live_fleet()
     fleet.watched = False
     del fleet["host-1"].engine.containers["app-r000001-2"]
-    behaves(fleet, "two", Behaviour(healthy_after_s=None))
+    behaves(fleet, "two", ContainerBehaviour(healthy_after_s=None))
     with pytest.raises(RevertedError):
         go(fleet, asking(fleet, "two"))
     assert replicas(fleet["host-1"]) == ["app-r000001-1", "app-r000001-3"]
@@ -544,7 +544,7 @@ def test_a_live_release_without_a_record_is_never_cleared_away() -> None:
     fleet = live_fleet()
     host = fleet["host-1"]
     del host.files[f"{paths.release_folder('app', ONE)}/release.json"]
-    behaves(fleet, "two", Behaviour(healthy_after_s=None))
+    behaves(fleet, "two", ContainerBehaviour(healthy_after_s=None))
     with pytest.raises(StuckError, match="no host holds the record of r000001"):
         go(fleet, asking(fleet, "two"))
     assert fleet.served() == [ONE]
@@ -553,7 +553,7 @@ def test_a_live_release_without_a_record_is_never_cleared_away() -> None:
 def test_the_way_back_is_to_the_old_place_too() -> None:
     fleet = live_fleet()
     fleet.must_serve.clear()  # what is at / then depends on the route
-    failing = Fault("host-1", 1, How.FAILS)
+    failing = Fault("host-1", 1, FaultKind.FAILS)
 
     def tell(event: Event) -> None:
         at("VerifyOutside", "host-1", lambda: fleet.faults.append(failing))(event)
@@ -566,7 +566,7 @@ def test_the_way_back_is_to_the_old_place_too() -> None:
 
 def test_a_ledger_that_can_not_be_written_at_the_end_is_told_and_changes_no_outcome() -> None:
     fleet = live_fleet("host-1", "host-2")
-    behaves(fleet, "two", Behaviour(healthy_after_s=None))
+    behaves(fleet, "two", ContainerBehaviour(healthy_after_s=None))
     told: list[Event] = []
 
     def tell(event: Event) -> None:
@@ -574,7 +574,7 @@ def test_a_ledger_that_can_not_be_written_at_the_end_is_told_and_changes_no_outc
         made = [each for each in told if isinstance(each, PlanMade)]
         last = made[-1].plan.steps[-1] if len(made) == 2 else None
         if isinstance(event, StepDone) and last and event.step == last:
-            fleet.faults.append(Fault(event.step.host, 1, How.FAILS))
+            fleet.faults.append(Fault(event.step.host, 1, FaultKind.FAILS))
 
     with pytest.raises(RevertedError):
         go(fleet, asking(fleet, "two"), tell)
@@ -611,14 +611,14 @@ def test_an_interrupt_takes_the_deploy_back_at_once(step: str) -> None:
     fleet = Fleet.of("host-1", "host-2", clock=RealClock())
     for host in fleet.hosts:
         host.edge_lingers_s = 0
-    behaves(fleet, "one", Behaviour(healthy_after_s=0))
+    behaves(fleet, "one", ContainerBehaviour(healthy_after_s=0))
     go(fleet, asking(fleet, "one"))
-    behaves(fleet, "two", Behaviour(healthy_after_s=60 if step == "AwaitHealthy" else 0))
+    behaves(fleet, "two", ContainerBehaviour(healthy_after_s=60 if step == "AwaitHealthy" else 0))
     begun = time.monotonic()
     tell = at(step, "host-1", _thread.interrupt_main)
     with pytest.raises(RevertedError, match="interrupted"):
         go(fleet, asking(fleet, "two"), tell)
     assert time.monotonic() - begun < 10  # 20 s is what AwaitHealthy would have waited
     assert fleet.served() == [ONE, ONE]
-    behaves(fleet, "two", Behaviour(healthy_after_s=0))
+    behaves(fleet, "two", ContainerBehaviour(healthy_after_s=0))
     assert go(fleet, asking(fleet, "two")).release == THREE

@@ -38,7 +38,7 @@ from deploy.run.rollout.events import (
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
@@ -47,18 +47,18 @@ from deploy.testing.fleet.memory_host import MemoryHost
 NAMES = ("host-1", "host-2")
 FIRST, LAST = 1, 0
 WAYS = (
-    (How.FAILS, FIRST, False),
-    (How.GONE, LAST, True),
-    (How.KILLED, FIRST, False),
-    (How.KILLED, LAST, True),
+    (FaultKind.FAILS, FIRST, False),
+    (FaultKind.GONE, LAST, True),
+    (FaultKind.KILLED, FIRST, False),
+    (FaultKind.KILLED, LAST, True),
 )
 MORE_WAYS = (
     *WAYS,
-    (How.FAILS_ONCE, FIRST, False),
-    (How.FAILS_ONCE, LAST, True),
-    (How.FAILS, FIRST, True),
-    (How.HALF, FIRST, False),
-    (How.GONE, FIRST, False),
+    (FaultKind.FAILS_ONCE, FIRST, False),
+    (FaultKind.FAILS_ONCE, LAST, True),
+    (FaultKind.FAILS, FIRST, True),
+    (FaultKind.HALF, FIRST, False),
+    (FaultKind.GONE, FIRST, False),
 )
 
 
@@ -92,7 +92,7 @@ class Comparison:
     name: str
     build: Callable[[], tuple[Fleet, DeployCommand]]
     old: str = ""
-    ways: tuple[tuple[How, int, bool], ...] = WAYS
+    ways: tuple[tuple[FaultKind, int, bool], ...] = WAYS
 
     @cached_property
     def built(self) -> tuple[Fleet, DeployCommand]:
@@ -168,6 +168,26 @@ def _two_edges() -> tuple[Fleet, DeployCommand]:
     return fleet, asking(fleet, "three", stacks="3")
 
 
+def _replaced_stack() -> tuple[Fleet, DeployCommand]:
+    """An upgrade of hosts that an earlier version of the tool set up, with a keeper in the watchdog's place."""
+    fleet = Fleet.of(*NAMES)
+    go(fleet, replace(asking(fleet, "one"), stacks=factories.stacks_of_earlier_version()))
+    assert [_supervisors(host) for host in fleet.hosts] == [["keeper"], ["keeper"]]
+    fleet.must_serve.update(NAMES)
+    return fleet, asking(fleet, "two")
+
+
+def _supervisors(host: MemoryHost) -> list[str]:
+    """The names of what restarts containers on a host: exactly one of these must run."""
+    now_s = host.clock.monotonic()
+    return [
+        container.labels["py-cicd.name"]
+        for container in host.engine.containers.values()
+        if container.labels["py-cicd.name"] in ("keeper", "watchdog")
+        if container.status(now_s) == "running"
+    ]
+
+
 CASES = (
     Comparison("first", _first, "", MORE_WAYS),
     Comparison("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
@@ -175,13 +195,14 @@ CASES = (
     Comparison("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
     Comparison("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
     Comparison("two-edges", _two_edges, "r000001-3f9c2ab"),
+    Comparison("replaced-stack", _replaced_stack, "r000001-3f9c2ab", MORE_WAYS),
 )
 
 
 def _kill_at(fleet: Fleet, step: str, host: str) -> Callable[[Event], None]:
     def tell(event: Event) -> None:
         if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
-            fleet.faults.append(Fault(host, 1, How.KILLED))
+            fleet.faults.append(Fault(host, 1, FaultKind.KILLED))
 
     return tell
 
@@ -191,7 +212,7 @@ def _arming(fault: Fault, step: Step) -> Callable[[Event], None]:
 
     def tell(event: Event) -> None:
         match event:
-            case StepBegun(step=each) if each == step and not fault.touched:
+            case StepBegun(step=each) if each == step and not fault.calls:
                 fault.armed = True
             case StepDone(step=each) | StepFailed(step=each) if each == step:
                 fault.armed = False
@@ -238,7 +259,7 @@ def test_a_step_that_breaks_leaves_one_whole_release(
         new, error = _try(fleet, request, _arming(fault, step))
         when = "after" if after else "before"
         where = f"{how.value} {when} touch {nth} of {touches}: {error!r}"
-        assert fleet.wrongs == [], where
+        assert fleet.violations == [], where
         _ended_truthfully(fleet, before, case.old, new, error, where)
         _rerun_ends_well(fleet, request, where)
 
@@ -293,6 +314,7 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
         assert host.folders("app") == {old} - {""}, where
         assert route is None or (route.candidate, len(route.upstreams)) == ("", 1 if old else 0)
         assert host.locked_by == "", where
+        assert host.name not in before.used or len(_supervisors(host)) == 1, where
 
 
 def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
@@ -300,12 +322,14 @@ def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
     outcome = go(fleet, request)
     assert outcome.outcome in ("live", "unchanged"), where
     assert set(fleet.served()) == {outcome.release}, where
-    assert fleet.wrongs == [], where
+    assert fleet.violations == [], where
     assert plan(request, context(fleet)).steps == (), where
     for host in fleet.hosts:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {outcome.release}, where
         assert _edges(host) == {request.stacks[0].key}, where
+        assert _supervisors(host) == ["watchdog"], where
+        assert not any(path.startswith(f"{paths.ROOT}/keeper/") for path in host.files), where
         targets = json.loads(host.files[f"{paths.TARGETS}/app.json"])
         labels = {(each["labels"]["release"], each["labels"]["track"]) for each in targets}
         assert labels == {(outcome.release, "stable")}, where
@@ -318,16 +342,16 @@ def _rerun_ends_well(fleet: Fleet, request: DeployCommand, where: str) -> None:
     case=st.sampled_from(CASES),
     host=st.sampled_from(NAMES),
     nth=st.integers(1, 160),
-    how=st.sampled_from([How.FAILS_ONCE, How.HALF, How.GONE]),
+    how=st.sampled_from([FaultKind.FAILS_ONCE, FaultKind.HALF, FaultKind.GONE]),
     killed_after=st.integers(1, 60),
 )
 def test_a_kill_on_the_way_back_is_made_good_by_a_rerun(
-    case: Comparison, host: str, nth: int, how: How, killed_after: int
+    case: Comparison, host: str, nth: int, how: FaultKind, killed_after: int
 ) -> None:
     fleet, request = case.make()
     fault = Fault(host, nth, how, after=True)
     other = next(name for name in NAMES if name != host)
-    fleet.faults += [fault, Fault(other, nth + killed_after, How.KILLED)]
+    fleet.faults += [fault, Fault(other, nth + killed_after, FaultKind.KILLED)]
     with suppress(ShipError, Killed):
         go(fleet, request)
     _rerun_ends_well(fleet, request, f"{case.name}: {fault}, killed after {killed_after}")
@@ -337,7 +361,7 @@ def test_a_broken_new_edge_leaves_the_old_one() -> None:
     fleet, request = _upgrade()
     renewed = replace(request, stacks=factories.stacks("2"))
     fleet.images.update(stack.image for stack in renewed.stacks)
-    fault = Fault("host-2", 1, How.FAILS, armed=False)
+    fault = Fault("host-2", 1, FaultKind.FAILS, armed=False)
     fleet.faults.append(fault)
     step = next(
         step
@@ -346,5 +370,5 @@ def test_a_broken_new_edge_leaves_the_old_one() -> None:
     )
     with pytest.raises(RevertedError):
         go(fleet, renewed, _arming(fault, step))
-    assert fleet.wrongs == []
+    assert fleet.violations == []
     assert fleet.served() == ["r000001-3f9c2ab"] * 2

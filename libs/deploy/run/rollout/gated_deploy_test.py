@@ -24,14 +24,14 @@ from deploy.run.rollout.events import (
     Message,
     StepDone,
 )
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 from deploy.testing.servers.prometheus import MemoryMetrics
 
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
-FAILS = Behaviour(fails_every=20)
-SLOW = Behaviour(answers_in_s=0.08)
+FAILS = ContainerBehaviour(fails_every=20)
+SLOW = ContainerBehaviour(answers_in_s=0.08)
 
 
 class Scene:
@@ -46,7 +46,12 @@ class Scene:
         self.told.clear()
 
     def go(
-        self, label: str, gate: Gate | None = None, *, canary: int = 0, bad: Behaviour | None = None
+        self,
+        label: str,
+        gate: Gate | None = None,
+        *,
+        canary: int = 0,
+        bad: ContainerBehaviour | None = None,
     ) -> Outcome:
         request = asking(self.fleet, label)
         service = replace(request.service, gate=gate or Gate())
@@ -58,10 +63,10 @@ class Scene:
         try:
             return deploy(request, where, self.told.append)
         finally:
-            assert self.fleet.wrongs == []
+            assert self.fleet.violations == []
 
     def refused(
-        self, gate: Gate | None = None, *, bad: Behaviour, canary: int = 0
+        self, gate: Gate | None = None, *, bad: ContainerBehaviour, canary: int = 0
     ) -> RevertedError:
         with pytest.raises(RevertedError) as caught:
             self.go("two", gate, bad=bad, canary=canary)
@@ -124,7 +129,7 @@ def test_a_condition_is_asked_only_once_users_have_met_the_release() -> None:
     scene.metrics.answer("queue", lambda: [({}, float("PointTraffic" in scene.steps))])
     gate = Gate(conditions=(replace(QUEUE, at_least=1),))
     assert scene.go("two", gate).outcome == "live"
-    assert scene.metrics.asked == ["queue"]
+    assert scene.metrics.queries == ["queue"]
 
 
 def _no_series(scene: Scene) -> None:
@@ -170,7 +175,7 @@ def test_what_can_not_be_read_is_looked_for_three_times_and_then_taken_back(
     with pytest.raises(RevertedError) as caught:
         scene.go("two", Gate(conditions=(QUEUE,)))
     assert told in caught.value.message
-    assert scene.metrics.asked == ["queue"] * 3
+    assert scene.metrics.queries == ["queue"] * 3
     assert scene.fleet.served() == [ONE]
     assert [each[1:] for each in verdicts(scene.fleet["host-1"])[-2:]] == [
         ("trial", "pass"),
@@ -193,7 +198,7 @@ def test_without_conditions_a_deploy_needs_no_prometheus() -> None:
     scene = Scene()
     _down_from_the_switch_on(scene)
     assert scene.go("two").outcome == "live"
-    assert scene.metrics.asked == []
+    assert scene.metrics.queries == []
 
 
 @pytest.mark.parametrize("off_s", [300.0, -300.0])
@@ -265,6 +270,6 @@ def test_a_slower_candidate_is_held_where_its_policy_says_so_and_a_person_decide
     assert any(name.startswith("app-r000002") for name in host.engine.containers)
     entries = parse_ledger(host.files[locks.LEDGER].decode())
     assert [each.outcome for each in entries if each.event == "ended"][-1] == "held"
-    kept = parse_rollout_log(host.files[f"{paths.chronicles('app')}/000002.json"].decode())
+    kept = parse_rollout_log(host.files[f"{paths.rollout_logs('app')}/000002.json"].decode())
     assert (kept.outcome, kept.release) == ("held", TWO)
     assert [span.step for span in kept.spans if span.error] == ["AnalyseRelease"]

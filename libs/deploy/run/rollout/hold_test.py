@@ -43,7 +43,7 @@ from deploy.run.steps.watch import EdgeJudge, watch_live
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
@@ -111,7 +111,12 @@ def is_whole(fleet: Fleet, release: str) -> bool:
         if c.has_check
     }
     held = any(paths.hold_file("app") in host.files for host in fleet.hosts)
-    return (set(fleet.served()), running, held, fleet.wrongs) == ({release}, {release}, False, [])
+    return (set(fleet.served()), running, held, fleet.violations) == (
+        {release},
+        {release},
+        False,
+        [],
+    )
 
 
 # Held.
@@ -121,7 +126,7 @@ def test_a_held_candidate_answers_on_the_preview_route_only(held: Fleet) -> None
     assert held.served() == [ONE, ONE]
     for host in held.hosts:
         assert TWO.encode() in host.answer(PREVIEW_PORT, "", "/version").body
-    assert held.wrongs == []
+    assert held.violations == []
 
 
 def test_to_hold_again_what_is_held_only_renews_the_hold(held: Fleet) -> None:
@@ -236,7 +241,7 @@ def test_a_promotion_that_was_killed_is_ended_by_itself_or_by_a_deploy(
     def kill(event: Event) -> None:
         match event:
             case StepBegun(step=step) if (name_of(step), step.host) == ("PointTraffic", "host-2"):
-                held.faults.append(Fault("host-2", 1, How.KILLED))
+                held.faults.append(Fault("host-2", 1, FaultKind.KILLED))
             case _:
                 pass
 
@@ -280,7 +285,7 @@ def test_a_scale_that_fails_goes_back_to_as_many_as_there_were(fleet: Fleet) -> 
     def full(event: Event) -> None:
         match event:
             case StepBegun(step=step) if (name_of(step), step.host) == ("StartReplicas", "host-2"):
-                fleet.faults.append(Fault("host-2", 1, How.FAILS_ONCE))
+                fleet.faults.append(Fault("host-2", 1, FaultKind.FAILS_ONCE))
             case _:
                 pass
 

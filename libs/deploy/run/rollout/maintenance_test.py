@@ -29,8 +29,8 @@ from deploy.run.rollout.events import (
 )
 from deploy.run.rollout.maintenance import Maintenance, set_maintenance
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
-from deploy.testing.fleet.faults import Fault, How
+from deploy.testing.fleet.docker import ContainerBehaviour
+from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
@@ -123,7 +123,7 @@ def test_a_deploy_goes_on_behind_the_closed_door(fleet: Fleet) -> None:
 def test_a_failed_deploy_leaves_the_door_closed(fleet: Fleet) -> None:
     turn(fleet, True)
     for host in fleet.hosts:
-        host.engine.behaviours[factories.image("two")] = Behaviour(crashes_after_s=1.0)
+        host.engine.behaviours[factories.image("two")] = ContainerBehaviour(crashes_after_s=1.0)
     with pytest.raises(RevertedError):
         go(fleet, "two")
     assert closed(fleet) == [True, True]
@@ -141,7 +141,7 @@ def test_status_and_the_record_tell(fleet: Fleet) -> None:
     assert {(entry.service, entry.release) for entry in mine} == {("app", ONE)}
 
 
-def at(fleet: Fleet, step: str, host: str, how: How) -> Callable[[Event], None]:
+def at(fleet: Fleet, step: str, host: str, how: FaultKind) -> Callable[[Event], None]:
     def tell(event: Event) -> None:
         if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
             # The first touch only reads.
@@ -155,7 +155,7 @@ def test_one_host_that_fails_takes_the_others_back(fleet: Fleet, on: bool) -> No
     if not on:
         turn(fleet, True)
     with pytest.raises(RevertedError, match="app is as it was before") as caught:
-        turn(fleet, on, at(fleet, "SetMaintenance", "host-2", How.FAILS_ONCE))
+        turn(fleet, on, at(fleet, "SetMaintenance", "host-2", FaultKind.FAILS_ONCE))
     assert closed(fleet) == [not on, not on]
     assert f"maintenance {'on' if on else 'off'} app" in caught.value.hint
     fleet.faults.clear()
@@ -164,7 +164,7 @@ def test_one_host_that_fails_takes_the_others_back(fleet: Fleet, on: bool) -> No
 
 def test_a_host_that_is_gone_needs_a_person(fleet: Fleet) -> None:
     with pytest.raises(StuckError, match="host-2 can't be looked at"):
-        turn(fleet, True, at(fleet, "SetMaintenance", "host-2", How.GONE))
+        turn(fleet, True, at(fleet, "SetMaintenance", "host-2", FaultKind.GONE))
     fleet.revive()
     assert closed(fleet) == [False, False]
 

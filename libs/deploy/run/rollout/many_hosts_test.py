@@ -30,7 +30,7 @@ from deploy.run.rollout.events import Event, StepBegun
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
@@ -97,10 +97,12 @@ def _try(
 @given(
     host=st.sampled_from(NAMES),
     turn=st.integers(0, 99),
-    how=st.sampled_from([How.FAILS, How.FAILS_ONCE, How.HALF, How.GONE, How.KILLED]),
+    how=st.sampled_from(
+        [FaultKind.FAILS, FaultKind.FAILS_ONCE, FaultKind.HALF, FaultKind.GONE, FaultKind.KILLED]
+    ),
     after=st.booleans(),
 )
-def test_any_host_fails_at_any_step(host: str, turn: int, how: How, after: bool) -> None:
+def test_any_host_fails_at_any_step(host: str, turn: int, how: FaultKind, after: bool) -> None:
     built, request, old, steps = _built()
     fleet, step = copy.deepcopy(built), steps[turn % len(steps)]
     fault = Fault(host, 1, how, after, armed=False)
@@ -108,7 +110,7 @@ def test_any_host_fails_at_any_step(host: str, turn: int, how: How, after: bool)
     ended = _try(fleet, request, _arming(fault, step))
     where = f"{how.value} {'after' if after else 'before'} {step} of {host}: {ended!r}"
     event(f"{step}: {type(ended).__name__}")
-    assert fleet.wrongs == [], where
+    assert fleet.violations == [], where
     reached = {
         served
         for each, served in zip(fleet.hosts, fleet.served(), strict=True)
@@ -127,7 +129,7 @@ def test_any_host_fails_at_any_step(host: str, turn: int, how: How, after: bool)
     fleet.revive()
     again = deploy(request, _world(fleet), lambda _: None)
     assert set(fleet.served()) == {again.release}, where
-    assert fleet.wrongs == [], where
+    assert fleet.violations == [], where
     assert plan(request, _world(fleet)).steps == (), where
 
 

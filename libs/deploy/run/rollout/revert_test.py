@@ -18,7 +18,7 @@ from deploy.run.rollout.revert import take_back
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
@@ -51,7 +51,7 @@ def back(fleet: Fleet, release: str = TWO) -> Outcome:
 def assert_whole(fleet: Fleet, release: str) -> None:
     assert set(fleet.served()) == {release}
     assert not any(paths.hold_file("app") in host.files for host in fleet.hosts)
-    assert fleet.wrongs == []
+    assert fleet.violations == []
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_promotion_that_was_killed_half_way_is_taken_back_on_every_host(held: 
     def kill(event: Event) -> None:
         match event:
             case StepBegun(step=step) if (name_of(step), step.host) == ("PointTraffic", "host-2"):
-                held.faults.append(Fault("host-2", 1, How.KILLED))
+                held.faults.append(Fault("host-2", 1, FaultKind.KILLED))
             case _:
                 pass
 

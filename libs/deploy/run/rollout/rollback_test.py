@@ -31,10 +31,10 @@ from deploy.run.rollout.events import (
     StepDone,
 )
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
@@ -72,7 +72,7 @@ def back(fleet: Fleet, to: str = "", tell: Callable[[Event], None] = lambda even
             RollbackCommand(factories.service(), factories.ORIGIN, to), context(fleet), tell
         )
     finally:
-        assert fleet.wrongs == []
+        assert fleet.violations == []
 
 
 @cache
@@ -153,7 +153,7 @@ def test_an_edge_that_is_refused_stands_in_no_record() -> None:
     def refuse(event: Event) -> None:
         if isinstance(event, StepBegun) and name_of(event.step) == "StartStack":
             tell_of.append(event.step.host)
-            fleet.faults.append(Fault(event.step.host, 1, How.FAILS_ONCE))
+            fleet.faults.append(Fault(event.step.host, 1, FaultKind.FAILS_ONCE))
 
     service, stacks = factories.service(replicas=2, color="two"), factories.stacks("2")
     fleet.images.update(stack.image for stack in stacks)
@@ -222,7 +222,7 @@ def test_without_such_a_release_nothing_is_changed(labels: str, to: str) -> None
 def test_a_release_that_is_no_longer_good_is_taken_back() -> None:
     fleet = fleet_of("one two")
     for host in fleet.hosts:
-        host.engine.behaviours[factories.image("one")] = Behaviour(healthy_after_s=None)
+        host.engine.behaviours[factories.image("one")] = ContainerBehaviour(healthy_after_s=None)
     with pytest.raises(RevertedError, match=f"{TWO} serves as before") as error:
         back(fleet)
     assert error.value.hint == f"./ship rollback app --to {ONE} tries again"
@@ -270,7 +270,7 @@ def test_a_rollback_that_was_killed_is_finished_by_a_rerun(step: Step) -> None:
 
     def tell(event: Event) -> None:
         if isinstance(event, StepBegun) and event.step == step:
-            fleet.faults.append(Fault(step.host, 1, How.KILLED))
+            fleet.faults.append(Fault(step.host, 1, FaultKind.KILLED))
 
     with pytest.raises((Killed, StuckError)):
         back(fleet, tell=tell)
@@ -282,7 +282,7 @@ def test_a_rollback_that_was_killed_is_finished_by_a_rerun(step: Step) -> None:
 
 def test_a_rollback_that_failed_tries_the_same_again() -> None:
     fleet = fleet_of("one two three")
-    bad = replace(Behaviour(), healthy_after_s=None)
+    bad = replace(ContainerBehaviour(), healthy_after_s=None)
     for host in fleet.hosts:
         host.engine.behaviours[factories.image("two")] = bad
     with pytest.raises(RevertedError):

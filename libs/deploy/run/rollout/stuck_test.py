@@ -17,7 +17,7 @@ from deploy.run.rollout.events import (
     PlanMade,
     StepBegun,
 )
-from deploy.testing.fleet.faults import Fault, How
+from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
@@ -32,7 +32,7 @@ def live_fleet(*names: str) -> Fleet:
 def gone_at(fleet: Fleet, step: str, host: str) -> Callable[[Event], None]:
     def tell(event: Event) -> None:
         if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
-            fleet.faults.append(Fault(host, 1, How.GONE))
+            fleet.faults.append(Fault(host, 1, FaultKind.GONE))
 
     return tell
 
@@ -71,7 +71,7 @@ def test_every_host_that_is_not_back_is_named() -> None:
     def tell(event: Event) -> None:
         gone(event)
         if isinstance(event, PlanMade) and event.reverting:
-            fleet.faults.append(Fault("host-2", 1, How.FAILS))
+            fleet.faults.append(Fault("host-2", 1, FaultKind.FAILS))
 
     error = stuck(fleet, tell)
     back, lost = error.message.partition("everywhere: ")[2].split("; ")

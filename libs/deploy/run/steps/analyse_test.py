@@ -24,7 +24,7 @@ from deploy.testing.factories import (
     image,
     service,
 )
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import PREVIEW_PORT, MemoryHost
 from deploy.testing.fleet.nginx import Nginx
@@ -42,7 +42,7 @@ class Scene:
     """Hosts on which both releases run, the old one live or, if `switched`, the new one."""
 
     def __init__(
-        self, *, bad: Behaviour | None = None, switched: bool = False, hosts: int = 1
+        self, *, bad: ContainerBehaviour | None = None, switched: bool = False, hosts: int = 1
     ) -> None:
         names = [f"host-{number}" for number in range(1, hosts + 1)]
         self.fleet = Fleet.of(*names)
@@ -52,7 +52,7 @@ class Scene:
         for host in self.fleet.hosts:
             host.engine.network = True
             host.engine.images |= {OLD.image, NEW.image}
-            host.engine.behaviours[NEW.image] = bad or Behaviour()
+            host.engine.behaviours[NEW.image] = bad or ContainerBehaviour()
             route = EdgeRoute("app", "/", "", OLD.id, "", (OLD.upstream,)).offer(NEW.upstream)
             route = route.point(NEW.id) if switched else route
             for release in (OLD, NEW):
@@ -129,12 +129,12 @@ def test_requests_are_shared_among_hosts() -> None:
 
 
 def test_five_errors_in_a_hundred_are_refused_without_a_single_user() -> None:
-    scene = Scene(bad=Behaviour(fails_every=20))
+    scene = Scene(bad=ContainerBehaviour(fails_every=20))
     error = scene.refused()
     assert not error.holds
     assert "errors:" in error.message
     assert "against 0 of 300" in error.message
-    assert f"\n  log: {NEW.names[0]} said its last words" in error.message
+    assert f"\n  log: {NEW.names[0]} printed its last line" in error.message
     assert error.hint == f"./ship report app {NEW.id} shows the evidence"
     assert requests(scene)["synthetic"] >= 600
 
@@ -146,14 +146,14 @@ def test_five_errors_in_a_hundred_are_refused_without_a_single_user() -> None:
 def test_sixty_milliseconds_more_end_as_the_policy_says(
     policy: str, switched: bool, holds: bool
 ) -> None:
-    scene = Scene(bad=Behaviour(answers_in_s=0.08), switched=switched)
+    scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08), switched=switched)
     error = scene.refused(Gate(on_slower=policy))
     assert "latency: median" in error.message
     assert error.holds is holds
 
 
 def test_slower_goes_on_where_the_policy_says_so() -> None:
-    scene = Scene(bad=Behaviour(answers_in_s=0.08))
+    scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08))
     assert scene.judge(Gate(on_slower="continue")).outcome == "fail"
 
 
@@ -179,7 +179,7 @@ def test_the_old_releases_last_minutes_count_and_nothing_before_them() -> None:
 
 
 def test_a_few_users_that_meet_gross_errors_stop_it_whatever_the_synthetic_ones_met() -> None:
-    scene = Scene(bad=Behaviour(fails_every=2), switched=True)
+    scene = Scene(bad=ContainerBehaviour(fails_every=2), switched=True)
     scene.users(40)
     assert "gross errors" in scene.refused().message
 
@@ -254,7 +254,7 @@ def test_a_condition_that_holds_passes_and_names_the_release() -> None:
     scene = Scene()
     _answers(5)(scene.metrics)
     assert scene.judge(Gate(conditions=(QUEUE,))).outcome == "pass"
-    assert scene.metrics.asked == [ASKED]
+    assert scene.metrics.queries == [ASKED]
 
 
 def test_an_environment_without_prometheus_needs_it_only_for_conditions() -> None:

@@ -11,7 +11,7 @@ from deploy.errors import VerifyError
 from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.steps import edges
 from deploy.testing import factories
-from deploy.testing.fleet.faults import Fault, How
+from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import PREVIEW_PORT, MemoryHost
 from deploy.testing.fleet.nginx import Nginx
@@ -82,6 +82,6 @@ def test_a_worker_that_never_leaves_is_told() -> None:
 
 def test_workers_that_can_not_be_counted_are_not_taken_for_gone() -> None:
     fleet, host, _ = host_with_an_edge()
-    fleet.faults.append(Fault("a", 1, How.FAILS))
+    fleet.faults.append(Fault("a", 1, FaultKind.FAILS))
     with pytest.raises(VerifyError, match="can't be counted"):
         edges.await_drained(host, fleet.clock, deadline_s=90)

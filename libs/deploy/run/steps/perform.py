@@ -22,6 +22,7 @@ from deploy.core.planning.steps import (
     Prune,
     PullImages,
     RecordLive,
+    RemoveStack,
     ReplaceUnhealthy,
     RunTask,
     ScaleDown,
@@ -109,6 +110,8 @@ def perform(step: Step, held: LockedHost, context: StepContext) -> None:
             stacks.start(held, clock, stack, preview_port=edge.preview_port)
         case StopStack(name=name, keys=keys):
             stacks.retire(held, name, keys)
+        case RemoveStack(name=name):
+            stacks.remove(held, name)
         case ReplaceUnhealthy(names=names):
             held.run_checked(docker.remove_containers(names), f"removing {' '.join(names)}")
         case StartReplicas(release=release):

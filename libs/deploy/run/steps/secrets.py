@@ -96,7 +96,7 @@ class SecretResolver:
         done = held.host.run(secret_files.group())
         if done.code != 0:
             raise CommandError(f"{held.name}: its user has no group: {last_line(done)}")
-        files = secret_files.render_delivery(
+        files = secret_files.render_secret_files(
             release.secrets,
             self.require(release),
             group=done.stdout.strip(),

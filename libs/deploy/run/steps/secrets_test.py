@@ -29,10 +29,10 @@ from deploy.run.rollout.deploy import (
 from deploy.run.rollout.events import Event
 from deploy.run.steps.secrets import SecretResolver
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
@@ -94,7 +94,7 @@ class Field:
         try:
             return deploy(self.request(label, why=why), self.context(), self.told.append)
         finally:
-            assert self.fleet.wrongs == []
+            assert self.fleet.violations == []
 
     def back(self, to: str = "") -> Outcome:
         request = RollbackCommand(self.request().service, factories.ORIGIN, to)
@@ -228,7 +228,7 @@ def test_a_store_that_refuses_touches_nothing(there: Field) -> None:
     there.deploy()
     before = [dict(host.files) for host in there.fleet.hosts]
     there.ssm.refuses = True
-    with pytest.raises(SecretStoreError, match="told to refuse"):
+    with pytest.raises(SecretStoreError, match="set to refuse"):
         there.deploy("two")
     assert _untouched(there, before)
 
@@ -242,13 +242,13 @@ def test_values_are_learned_to_be_taken_out_of_a_text_or_it_is_told_why_not(ther
     assert vault.learn("app", REFS) == "app.secrets.TOKEN: env CI_TOKEN is not there"
     assert vault.redact("pa$$word 1") == "***"
     there.ssm.refuses = True
-    assert "told to refuse" in there.context().vault.learn("app", REFS)
+    assert "set to refuse" in there.context().vault.learn("app", REFS)
 
 
 def test_a_store_is_asked_once_a_key_and_only_for_what_is_named(there: Field) -> None:
     there.ssm.put("/nobody/asks", "for this one")
     there.deploy()
-    assert (there.env.asked, there.ssm.asked, there.manager.asked) == (
+    assert (there.env.fetched, there.ssm.fetched, there.manager.fetched) == (
         ["CI_TOKEN"],
         ["/app/password"],
         ["app/db"],
@@ -260,7 +260,7 @@ def test_the_way_back_of_a_failed_deploy_leaves_the_old_values_with_the_old_repl
 ) -> None:
     there.deploy()
     for host in there.fleet.hosts:
-        host.engine.behaviours[factories.image("bad")] = Behaviour(healthy_after_s=None)
+        host.engine.behaviours[factories.image("bad")] = ContainerBehaviour(healthy_after_s=None)
     there.keep(**SECOND)
     with pytest.raises(RevertedError):
         there.deploy("bad")
@@ -302,7 +302,7 @@ def test_a_deploy_that_is_killed_anywhere_is_finished_by_the_next(touch: int) ->
     there.keep(**FIRST)
     there.deploy()
     there.keep(**SECOND)
-    there.fleet.faults.append(Fault("host-1", touch, How.KILLED))
+    there.fleet.faults.append(Fault("host-1", touch, FaultKind.KILLED))
     try:
         there.deploy("two")
     except Killed:

@@ -42,6 +42,11 @@ def retire(held: LockedHost, name: str, keys: tuple[str, ...]) -> None:
     held.run_checked(stacks.retire(name, keys), what, timeout_s=RETIRE_LIMIT_S)
 
 
+def remove(held: LockedHost, name: str) -> None:
+    """Stops and removes a whole stack with its files. Raises CommandError."""
+    held.run_checked(stacks.remove(name), f"removing {name}", timeout_s=RETIRE_LIMIT_S)
+
+
 def _write(held: LockedHost, stack: Stack) -> None:
     folder = f"{paths.ROOT}/{stack.name}"
     told = f"PART_IMAGE={stack.image}\nPART_KEY={stack.key}\n{stack.settings}"

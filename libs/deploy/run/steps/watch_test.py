@@ -15,7 +15,7 @@ from deploy.run.rollout.deploy import (
 )
 from deploy.run.rollout.events import Event, Message
 from deploy.testing import factories
-from deploy.testing.fleet.docker import Behaviour
+from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 
 ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
@@ -45,7 +45,7 @@ def fleet() -> Fleet:
 def taken_back(fleet: Fleet) -> str:
     with pytest.raises(RevertedError) as error:
         go(fleet, "two", [])
-    assert fleet.wrongs == []
+    assert fleet.violations == []
     assert fleet.served() == [ONE, ONE]
     assert error.value.exit_code == 1
     entries = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
@@ -65,7 +65,7 @@ def test_a_release_whose_answers_fail_on_one_host_is_taken_back_on_all(fleet: Fl
     fleet["host-2"].answers[TWO] = (200, 5)
     told = taken_back(fleet)
     assert "5 of 200 answers failed" in told
-    assert "\n  log: app-r000002-1 said its last words" in told
+    assert "\n  log: app-r000002-1 printed its last line" in told
 
 
 def test_one_failed_answer_may_be_chance(fleet: Fleet) -> None:
@@ -91,7 +91,7 @@ def test_a_replica_that_ends_after_its_health_check_takes_the_release_back(fleet
         False  # the simulation calls a dead replica behind an edge wrong, which is the matter here
     )
     image = factories.image("two")
-    fleet["host-2"].engine.behaviours[image] = Behaviour(dies_after_s=3.0)
+    fleet["host-2"].engine.behaviours[image] = ContainerBehaviour(dies_after_s=3.0)
     told = taken_back(fleet)
     assert "ended while it was watched" in told
-    assert "said its last words" in told
+    assert "printed its last line" in told

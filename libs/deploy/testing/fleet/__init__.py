@@ -1,1 +1,1 @@
-"""Simulated hosts: an engine, files, edges and a clock that share one state."""
+"""Simulated hosts, each with an engine, files and an edge, under one clock."""

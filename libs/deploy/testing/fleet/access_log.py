@@ -1,4 +1,4 @@
-"""What a simulated edge wrote down of its requests, counted as the script on a host counts; never a text of nginx's."""
+"""The access log of a simulated edge, with the counts that the host scripts print."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from deploy.core.analysis.access_log import MARK, VERIFYING
 from deploy.testing.fleet.clock import BEGINNING
 
 EPOCH_S = BEGINNING.timestamp()
-"""A host's clock when the simulation begins."""
+"""The right time when the simulation begins."""
 
 
 @dataclass(frozen=True)
 class Logged:
-    """One request, at a time of the host's own clock."""
+    """One request, with the time by the host's clock."""
 
     at: float
     request_id: str
@@ -27,34 +27,34 @@ class Logged:
 
 @dataclass
 class AccessLog:
-    """The log of one host's edge; `clock_off_s` is how far the host's clock is from the right time."""
+    """The log of one host's edge. The host's clock is ahead of the right time by `clock_off_s`."""
 
     clock_off_s: float = 0.0
     requests: list[Logged] = field(default_factory=list)
 
     def now(self, passed_s: float) -> float:
-        """The host's clock, that long after the simulation began."""
+        """Returns the time by the host's clock, `passed_s` after the simulation began."""
         return EPOCH_S + passed_s + self.clock_off_s
 
     def by_second(self, since: float, until: float) -> str:
         """Returns what `core.analysis.access_log.by_second` prints."""
         counts: Counter[str] = Counter()
-        for each in self.requests:
-            if since <= each.at <= until and each.request_id != VERIFYING:
-                second = datetime.fromtimestamp(each.at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-                counts[f"{second} {each.upstream} {each.status} {each.milliseconds}"] += 1
+        for logged in self.requests:
+            if since <= logged.at <= until and logged.request_id != VERIFYING:
+                second = datetime.fromtimestamp(logged.at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+                counts[f"{second} {logged.upstream} {logged.status} {logged.milliseconds}"] += 1
         return "".join(f"{key} {count}\n" for key, count in counts.items())
 
     def count(self, since: float, until: float, mark: str) -> str:
         """Returns what `core.analysis.access_log.count_requests` prints."""
         counts: Counter[str] = Counter()
-        for each in self.requests:
-            if not since <= each.at <= until or each.request_id == VERIFYING:
+        for logged in self.requests:
+            if not since <= logged.at <= until or logged.request_id == VERIFYING:
                 continue
-            origin = "synthetic" if each.request_id.startswith(MARK) else "users"
-            if origin == "synthetic" and not each.request_id.startswith(mark):
+            origin = "synthetic" if logged.request_id.startswith(MARK) else "users"
+            if origin == "synthetic" and not logged.request_id.startswith(mark):
                 continue
             counts[
-                f"{origin} {each.upstream} {each.address} {each.status} {each.milliseconds}"
+                f"{origin} {logged.upstream} {logged.address} {logged.status} {logged.milliseconds}"
             ] += 1
         return "".join(f"{key} {count}\n" for key, count in counts.items())

@@ -1,4 +1,4 @@
-"""Time that passes only when somebody sleeps; never the wall clock."""
+"""A clock whose time passes only in `sleep`."""
 
 from __future__ import annotations
 

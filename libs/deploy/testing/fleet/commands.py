@@ -1,4 +1,4 @@
-"""The commands of a simulated host: exactly those that `deploy.core` builds, and no other."""
+"""Runs on a simulated host the commands that `deploy.core` builds, and fails for any other."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from deploy.testing.fleet.simulated_host import SimulatedHost
 
 
 class CommandLine:
-    """What runs on one host, as its scripts and `docker` would do it."""
+    """Has the effects that the host scripts and `docker` would have on one host."""
 
     def __init__(self, host: SimulatedHost) -> None:
         self._host = host
 
     def run(self, argv: list[str], stdin: bytes, *, half: bool) -> Completed:
-        """Runs one command, or half of it. Raises AssertionError for one that nobody builds."""
+        """Runs a command, or half of it. Raises AssertionError for a command that the deploy tool doesn't build."""
         match argv:
             case ["flock", "--shared", "--nonblock", *_]:
                 return Completed(locks.LOCK_TAKEN if self._host.locked_by else 0)
@@ -82,14 +82,14 @@ class CommandLine:
                     remove(self._host.files, folder)
                 return Completed(0)
             case _:
-                raise AssertionError(f"{self._host.name}: no such command: {argv}")
+                raise AssertionError(f"{self._host.name}: unknown command: {argv}")
 
     def _script(
         self, argv: list[str], name: str, values: list[str], stdin: bytes, *, half: bool
     ) -> Completed:
         match name, values:
-            case "look", _:
-                same(argv, snapshot.look())
+            case "snapshot", _:
+                same(argv, snapshot.take())
                 return Completed(0, self._look())
             case "requests", [since, until, _, _, mark]:
                 same(argv, access_log.count_requests(float(since), float(until), mark))
@@ -129,7 +129,7 @@ class CommandLine:
             case "pull", [_, user, registry, *images]:
                 same(argv, docker.pull(user, registry, images))
                 return self._pull(images)
-            case "routes", [_, _, left, taken]:
+            case "routes", [_, _, left, taken, _]:
                 same(argv, stacks.replace_routes(len(stdin), left, taken))
                 return self._routes(stdin.decode())
             case "processes", []:
@@ -140,8 +140,14 @@ class CommandLine:
             case "retire-part", [_, stack, *keys]:
                 same(argv, stacks.retire(stack, keys))
                 self._retire(stack, keys)
+            case "remove-stack", [folder, name]:
+                same(argv, stacks.remove(name))
+                self._host.engine.halt_stack(name)
+                if not half:
+                    remove(self._host.files, folder)
+                    self._host.engine.remove_stack(name)
             case _:
-                raise AssertionError(f"{self._host.name}: no such script: {name} {values}")
+                raise AssertionError(f"{self._host.name}: unknown script: {name} {values}")
         return Completed(0)
 
     def _docker(self, argv: list[str], words: list[str], *, half: bool) -> Completed:
@@ -157,10 +163,10 @@ class CommandLine:
                 )
             case ["inspect", *names]:
                 found = [engine.containers[name] for name in names if name in engine.containers]
-                text = json.dumps([each.inspected(now_s) for each in found])
+                text = json.dumps([container.inspected(now_s) for container in found])
                 return Completed(0 if len(found) == len(names) else 1, text)
             case ["logs", "--tail", _, container]:
-                return Completed(0, f"{container} said its last words\n")
+                return Completed(0, f"{container} printed its last line\n")
             case ["image", "inspect", "--format", "{{.Size}}", image]:
                 return Completed(0, "65000000\n") if image in engine.images else Completed(1)
             case ["image", "rm", *images]:
@@ -173,7 +179,7 @@ class CommandLine:
             case ["compose", "--project-name", project, "down"]:
                 engine.down(project)
             case _:
-                raise AssertionError(f"{self._host.name}: no such docker command: {words}")
+                raise AssertionError(f"{self._host.name}: unknown docker command: {words}")
         return Completed(0)
 
     def _compose(self, project: str, folder: str, verb: list[str], *, half: bool) -> Completed:
@@ -192,11 +198,11 @@ class CommandLine:
                 whole = whole_compose(self._host.files, folder, compose.decode())
                 self._host.engine.up(whole, environment["IMAGE"], project, now_s, most=most)
             case _:
-                raise AssertionError(f"{self._host.name}: no such compose command: {verb}")
+                raise AssertionError(f"{self._host.name}: unknown compose command: {verb}")
         return Completed(0)
 
     def _task(self, argv: list[str], words: list[str], *, half: bool) -> Completed:
-        """Runs a release's one-off container."""
+        """Runs a one-off container of a release."""
         project, folder, container = words[3], words[5], words[words.index("--name") + 1]
         ran = words[words.index("task", words.index("--name")) + 1 :]
         assert "task" in json.loads(self._host.files[f"{folder}/compose.yml"])["services"]
@@ -206,8 +212,8 @@ class CommandLine:
         return Completed(137) if half else self._host.task_ends
 
     def _up_stack(self, project: str, folder: str) -> Completed:
-        told, now_s = environment_of(self._host.files, folder), self._host.clock.monotonic()
-        image, key = told["PART_IMAGE"], told["PART_KEY"]
+        environment, now_s = environment_of(self._host.files, folder), self._host.clock.monotonic()
+        image, key = environment["PART_IMAGE"], environment["PART_KEY"]
         edge = folder.startswith(f"{paths.ROOT}/edge/")
         stack = "edge" if edge else folder.rstrip("/").rpartition("/")[2]
         if self._host.engine.up_stack(stack, image, key, project, now_s) and edge:
@@ -275,15 +281,15 @@ class CommandLine:
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")
         ledger = self._host.files.get(locks.LEDGER, b"").decode()
-        kept = (line for line in ledger.splitlines() if not _passed_over(line))
+        kept = (line for line in ledger.splitlines() if not _is_omitted(line))
         return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
 
 
 def same(argv: list[str], built: list[str]) -> None:
-    """Raises AssertionError where argv is not what the tool builds."""
+    """Raises AssertionError if argv isn't what the deploy tool builds."""
     if argv != built:
-        raise AssertionError(f"not what core.commands.docker builds: {argv}, but {built}")
+        raise AssertionError(f"unexpected command: {argv}, expected {built}")
 
 
-def _passed_over(line: str) -> bool:
-    return any(f'"event": "{each}"' in line for each in ("effect", "judged"))
+def _is_omitted(line: str) -> bool:
+    return any(f'"event": "{event}"' in line for event in ("effect", "judged"))

@@ -1,4 +1,4 @@
-"""A host's Docker engine as far as a rollout can tell: images, containers that live by the clock; runs nothing."""
+"""Simulates a host's Docker engine: images, and containers whose state follows from the simulated clock."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """How the containers of an image fare; times in seconds after their start, None is never.
+class ContainerBehaviour:
+    """How the containers of an image behave. Times are seconds after the start; None is never.
 
-    `fails_every` of its answers one is a 500 (0: none), all for paths that end with `fails_at` ("": none); each takes
-    about `answers_in_s`.
+    Every `fails_every`-th answer is a 500 (0: none), and every answer for paths that end with `fails_at` ("": no path).
+    An answer takes about `answers_in_s`.
     """
 
     healthy_after_s: float | None = 1.5
@@ -27,38 +27,38 @@ class Behaviour:
     command_ends_with: int = 0
 
 
-GOOD = Behaviour()
+GOOD = ContainerBehaviour()
 
 
 @dataclass
 class SimulatedContainer:
-    """One container; what it is now follows from when it was started."""
+    """One container. Its state follows from its behaviour and the time since its start."""
 
     name: str
     project: str
     image: str
     labels: Mapping[str, str]
-    behaviour: Behaviour
+    behaviour: ContainerBehaviour
     started_s: float
     address: str = ""
     port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
     has_check: bool = True
     restarted: int = 0
-    asked: int = 0
+    requests: int = 0
 
     def restarts(self, now_s: float) -> int:
-        """How often its PID 1 has ended and was started again."""
+        """Returns how often the engine has restarted it."""
         period = self.behaviour.crashes_after_s
         return self.restarted + (int((now_s - self.started_s) // period) if period else 0)
 
     def status(self, now_s: float) -> str:
-        """What `docker inspect` calls State.Status."""
+        """Returns State.Status of `docker inspect`."""
         dies = self.behaviour.dies_after_s
         return "exited" if dies is not None and now_s - self.started_s >= dies else "running"
 
     def health(self, now_s: float) -> str:
-        """What `docker inspect` calls State.Health.Status, "" without a check."""
+        """Returns State.Health.Status of `docker inspect`, "" without a health check."""
         if not self.has_check:
             return ""
         after = self.behaviour.healthy_after_s
@@ -67,11 +67,11 @@ class SimulatedContainer:
         return "healthy" if now_s - self.started_s >= after else "starting"
 
     def serves(self, now_s: float) -> bool:
-        """True if it runs and is healthy."""
+        """Returns whether it runs and is healthy."""
         return self.status(now_s) == "running" and self.health(now_s) in ("", "healthy")
 
     def inspected(self, now_s: float) -> dict[str, Any]:
-        """Its element of `docker inspect`, the fields that we read."""
+        """Returns its element of `docker inspect`, with the fields that the deploy tool reads."""
         state: dict[str, Any] = {
             "Status": self.status(now_s),
             "OOMKilled": False,
@@ -91,14 +91,14 @@ class SimulatedContainer:
 
 
 class EngineRefusedError(Exception):
-    """The engine refuses a command; the text is what it prints."""
+    """The engine refused a command. The text is its error output."""
 
 
 @dataclass
 class SimulatedEngine:
     """Images, the network and containers of one host. `behaviours` are by image reference."""
 
-    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    behaviours: dict[str, ContainerBehaviour] = field(default_factory=dict)
     version: str = "28.5.2"
     compose_version: str = "2.40.3"
     disk_free_bytes: int = 40_000_000_000
@@ -107,13 +107,13 @@ class SimulatedEngine:
     containers: dict[str, SimulatedContainer] = field(default_factory=dict)
 
     def create_network(self) -> None:
-        """Makes the network; refuses to make it twice."""
+        """Creates the network. Raises EngineRefusedError if it exists."""
         if self.network:
             raise EngineRefusedError("network with name py-cicd already exists")
         self.network = True
 
     def up(self, compose: str, image: str, project: str, now_s: float, *, most: int = 999) -> None:
-        """Starts a release's services that don't run, `most` of them before it is cut short."""
+        """Starts the services of a release that don't run, at most `most` of them, as if interrupted then."""
         self._check(image)
         document = json.loads(compose.replace("$$", "$"))
         started = [(n, s) for n, s in document["services"].items() if "profiles" not in s]
@@ -152,12 +152,12 @@ class SimulatedEngine:
         return True
 
     def down(self, project: str) -> None:
-        """Stops and removes a project's containers."""
+        """Stops and removes the containers of a compose project."""
         kept = {name: c for name, c in self.containers.items() if c.project != project}
         self.containers = kept
 
     def remove(self, names: list[str]) -> None:
-        """Removes containers by name; what isn't there is no failure, as with `--force`."""
+        """Removes containers by name. As with `--force`, missing ones are no error."""
         for name in names:
             self.containers.pop(name, None)
 
@@ -167,8 +167,20 @@ class SimulatedEngine:
         found = [n for n, c in self.containers.items() if dict(c.labels) == labels]
         self.remove(found)
 
+    def halt_stack(self, name: str) -> None:
+        """Stops the containers of a stack, whatever their key."""
+        for container in self._stack(name):
+            container.behaviour = ContainerBehaviour(dies_after_s=0)
+
+    def remove_stack(self, name: str) -> None:
+        """Removes the containers of a stack, whatever their key."""
+        self.remove([container.name for container in self._stack(name)])
+
+    def _stack(self, name: str) -> list[SimulatedContainer]:
+        return [c for c in self.containers.values() if c.labels["py-cicd.name"] == name]
+
     def remove_images(self, images: list[str]) -> None:
-        """Removes images that no container uses. Raises EngineRefusedError for the others."""
+        """Removes unused images. Raises EngineRefusedError if a container uses one of them."""
         used = {container.image for container in self.containers.values()}
         self.images -= set(images) - used
         if kept := set(images) & used:

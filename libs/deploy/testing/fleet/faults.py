@@ -1,4 +1,4 @@
-"""What can go wrong between a deployer and its hosts, and when; never goes wrong by itself."""
+"""Faults that a test injects between the deploy tool and a simulated host."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import Enum
 
 
 class Killed(BaseException):
-    """The deployer was killed: nothing of it runs on, no clean-up either."""
+    """The deploy tool was killed: nothing of it runs any more, not even its clean-up."""
 
 
-class How(Enum):
-    """How a touch of a host goes wrong."""
+class FaultKind(Enum):
+    """What happens to a call of a host, instead of its effect."""
 
     FAILS_ONCE = "fails once"
     FAILS = "fails"
@@ -22,28 +22,28 @@ class How(Enum):
 
 @dataclass
 class Fault:
-    """The `nth` touch of `host` (from 1, since it was armed) goes wrong, `after` its effect or before.
+    """Makes the `nth` call of `host` fail, counted from 1 while armed, before its effect or `after` it.
 
-    FAILS goes on for as long as the fault is armed, GONE and KILLED for ever.
+    With FAILS, later calls fail too while the fault is armed. GONE and KILLED last for ever.
     """
 
     host: str
     nth: int
-    how: How
+    kind: FaultKind
     after: bool = False
     armed: bool = True
-    touched: int = 0
+    calls: int = 0
 
     def count(self, host: str) -> bool:
-        """Counts a touch; returns whether this one goes wrong."""
+        """Counts a call. Returns whether this one fails."""
         if not self.armed or host != self.host:
             return False
-        self.touched += 1
-        if self.how is How.FAILS:
-            return self.touched >= self.nth
-        return self.touched == self.nth
+        self.calls += 1
+        if self.kind is FaultKind.FAILS:
+            return self.calls >= self.nth
+        return self.calls == self.nth
 
     @property
     def hit(self) -> bool:
-        """True if it came to pass."""
-        return self.touched >= self.nth
+        """Whether the fault has happened."""
+        return self.calls >= self.nth

@@ -1,4 +1,4 @@
-"""The files of a simulated host: what its scripts do with them; knows nothing of containers."""
+"""The effects of host scripts on the files of a simulated host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ type Files = dict[str, bytes]
 
 
 def record(files: Files, head: str) -> None:
-    """Adds a line to the ledger, as the host's script does."""
+    """Appends a line to the ledger, as the host's script does."""
     before = files.get(locks.LEDGER, b"")
     torn = b"" if not before or before.endswith(b"\n") else b"\n"
     line = sealed(head, _last_line(before + torn))
@@ -24,13 +24,13 @@ def record(files: Files, head: str) -> None:
 
 
 def environment_of(files: Files, folder: str) -> dict[str, str]:
-    """Reads a folder's .env."""
+    """Returns the variables in a folder's .env."""
     lines = files.get(f"{folder.rstrip('/')}/.env", b"").decode().splitlines()
     return dict(line.split("=", 1) for line in lines)
 
 
 def unpack(files: Files, folder: str, tar: bytes) -> None:
-    """Puts a tar's files into a folder."""
+    """Unpacks a tar archive into a folder."""
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         for member in archive.getmembers():
             content = archive.extractfile(member)
@@ -38,7 +38,7 @@ def unpack(files: Files, folder: str, tar: bytes) -> None:
 
 
 def remove(files: Files, folder: str) -> None:
-    """Removes a file, or a folder with all that is in it."""
+    """Removes a file, or a folder with everything in it."""
     kept = {
         path: text
         for path, text in files.items()
@@ -49,14 +49,17 @@ def remove(files: Files, folder: str) -> None:
 
 
 def whole_compose(files: Files, folder: str, compose: str) -> str:
-    """The compose text with what it extends, as far as that is written where secrets are."""
+    """Returns the compose file with the environments that it extends from secret files.
+
+    Raises EngineRefusedError if such a file or a bind source is missing.
+    """
     document = json.loads(compose)
     for service in document["services"].values():
         if (file := service["extends"]["file"]) != "replica.yml":
             if f"{folder}/{file}" not in files:
                 raise EngineRefusedError(f"open {folder}/{file}: no such file or directory")
-            told = extended(files[f"{folder}/{file}"])
-            service["environment"] = {**told, **service["environment"]}
+            secrets = extended(files[f"{folder}/{file}"])
+            service["environment"] = {**secrets, **service["environment"]}
         for volume in service.get("volumes", ()):
             source = f"{folder}/{volume['source'].removeprefix('./')}/"
             if not any(path.startswith(source) for path in files):
@@ -65,7 +68,7 @@ def whole_compose(files: Files, folder: str, compose: str) -> str:
 
 
 def place_secrets(files: Files, folder: str, key: str, tar: bytes) -> None:
-    """Puts secrets beside a release, and the key that came with them where it belongs."""
+    """Replaces a release's secret files, and moves the key that came with them to its own path."""
     remove(files, f"{folder}/secrets")
     unpack(files, f"{folder}/secrets", tar)
     if (found := files.pop(f"{folder}/secrets/key", None)) is not None:
@@ -73,10 +76,10 @@ def place_secrets(files: Files, folder: str, key: str, tar: bytes) -> None:
 
 
 def extended(text: bytes) -> dict[str, str]:
-    """Returns the environment that a compose file gives its replicas."""
+    """Returns the environment that a compose file sets for its replicas."""
     document = json.loads(text or b'{"services": {"replica": {}}}')
-    told: dict[str, str] = document["services"]["replica"].get("environment", {})
-    return told
+    environment: dict[str, str] = document["services"]["replica"].get("environment", {})
+    return environment
 
 
 def _last_line(text: bytes) -> str:

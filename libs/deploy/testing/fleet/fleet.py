@@ -1,4 +1,4 @@
-"""A fleet of simulated hosts, watched at every instant; breaks where it is told to and nowhere else."""
+"""A fleet of simulated hosts with injected faults, whose invariants are checked after every call."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from deploy.core.config import Edge, Environment, HostConfig, Registry
 from deploy.core.ports import Answer, Clock
+from deploy.core.state.stack import REPLACED
 from deploy.errors import HostUnreachableError, RegistryAuthError
 from deploy.testing.fleet.clock import OwnLock, SimulatedClock
 from deploy.testing.fleet.faults import (
     Fault,
-    How,
+    FaultKind,
     Killed,
 )
 from deploy.testing.fleet.memory_host import PREVIEW_PORT, MemoryHost
@@ -21,8 +22,8 @@ _PUBLIC = 80
 
 
 @dataclass
-class MemoryRegistry:
-    """Where the simulated hosts pull from."""
+class FleetRegistry:
+    """The registry that the simulated hosts pull from. Unlisted images have a size of 20 MB."""
 
     name: str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
     sizes: dict[str, int] = field(default_factory=dict)
@@ -33,12 +34,12 @@ class MemoryRegistry:
         return self.name, "AWS", "a-made-up-password"
 
     def digest_of(self, repository: str, tag: str) -> str | None:
-        """This registry has no tags."""
+        """Returns None: this registry has no tags."""
         del repository, tag
         return None
 
     def size_of(self, image: str) -> int:
-        """Every image is of this size."""
+        """Returns an image's size in bytes. Raises RegistryAuthError if the registry `refuses`."""
         if self.refuses:
             raise RegistryAuthError(f"registry {self.name} refused our login (HTTP 401)")
         return self.sizes.get(image, 20_000_000)
@@ -46,20 +47,20 @@ class MemoryRegistry:
 
 @dataclass
 class Fleet:
-    """Hosts on one wire, under one clock.
+    """Hosts behind one wire, under one clock.
 
-    `wrongs` gathers what must never be seen: a host that serves a mixed or unhealthy release, old workers
-    whose replicas are gone, a command that nobody knows. `must_serve` names the hosts that may not answer 503.
-    Where it isn't `wide` only the host that was touched is looked at, which takes a fleet of hundreds.
+    `violations` collects broken invariants: a host that serves two releases or an unhealthy one, old workers whose
+    replicas are gone, a stack beside one that it replaces, an unknown command. `must_serve` are the names of hosts that
+    must have a live release. Unless `wide`, only the called host is checked, which makes fleets of hundreds affordable.
     """
 
     hosts: tuple[MemoryHost, ...] = ()
     clock: Clock = field(default_factory=SimulatedClock)
-    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    registry: FleetRegistry = field(default_factory=FleetRegistry)
     images: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
-    wrongs: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     must_serve: set[str] = field(default_factory=set)
     after_touch: Callable[[MemoryHost], None] = lambda host: None
     killed: bool = False
@@ -70,7 +71,7 @@ class Fleet:
 
     @classmethod
     def of(cls, *names: str, clock: Clock | None = None) -> Fleet:
-        """Makes bare hosts of these names."""
+        """Returns a fleet of bare hosts with these names."""
         fleet = cls(clock=clock or SimulatedClock())
         for name in names:
             fleet.add(name)
@@ -83,11 +84,11 @@ class Fleet:
         return host
 
     def __getitem__(self, name: str) -> MemoryHost:
-        """The host of that name."""
+        """Returns the host with this name."""
         return next(host for host in self.hosts if host.name == name)
 
     def environment(self, *, keep_releases: int = 5) -> Environment:
-        """The environment file that describes this fleet."""
+        """Returns the environment of this fleet."""
         hosts = tuple(HostConfig(h.name, "127.0.0.1", url(h.name), "") for h in self.hosts)
         return Environment(
             name="memory",
@@ -100,17 +101,17 @@ class Fleet:
         )
 
     def revive(self) -> None:
-        """A new deployer comes: connections of the one before are gone, and their locks with them."""
+        """Lets a new deploy tool connect: faults end, and the old one's connections and locks are gone."""
         self.killed = False
         self.faults.clear()
         self.gone.clear()
         for host in self.hosts:
             host.locked_by = ""
 
-    # The wire that the hosts hang on.
+    # The wire.
 
     def touch[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
-        """Lets one touch of a host happen, or go wrong, and looks at all hosts afterwards."""
+        """Calls a host, unless a fault prevents it, and checks the invariants afterwards."""
         with self._wire:
             self.touches[host.name] = self.touches.get(host.name, 0) + 1
             self._reach(host)
@@ -118,7 +119,7 @@ class Fleet:
             if fault is None:
                 return self._happen(host, effect, half=False)
             result = fail()
-            if fault.how is How.HALF:
+            if fault.kind is FaultKind.HALF:
                 self._happen(host, effect, half=True)
             elif fault.after:
                 self._happen(host, effect, half=False)
@@ -129,7 +130,7 @@ class Fleet:
     def get(
         self, url: str, *, timeout_s: float = 5.0, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Asks from outside: this fleet is a Probe too."""
+        """Sends a GET request as a user would. This makes the fleet a Probe."""
         del timeout_s
         name, _, path = url.removeprefix("http://").partition("/")
         host = self[name.removesuffix(".test")]
@@ -138,18 +139,18 @@ class Fleet:
             if self.killed:
                 raise Killed
             if fault is not None:
-                return Answer(0, b"told to fail")
+                return Answer(0, b"simulated failure")
             return host.answer(_PUBLIC, (headers or {}).get("Host", ""), f"/{path}")
 
     def _fault(self, host: MemoryHost) -> Fault | None:
-        return next((each for each in self.faults if each.count(host.name)), None)
+        return next((fault for fault in self.faults if fault.count(host.name)), None)
 
     def _break(self, host: MemoryHost, fault: Fault | None) -> None:
-        """Does what lasts of a fault."""
-        if fault is not None and fault.how is How.GONE:
+        """Applies the lasting effect of a fault."""
+        if fault is not None and fault.kind is FaultKind.GONE:
             self.gone.add(host.name)
             host.locked_by = ""
-        self.killed = self.killed or (fault is not None and fault.how is How.KILLED)
+        self.killed = self.killed or (fault is not None and fault.kind is FaultKind.KILLED)
 
     def _reach(self, host: MemoryHost) -> None:
         if self.killed:
@@ -161,56 +162,68 @@ class Fleet:
         try:
             return effect(half)
         except AssertionError as unknown:
-            self.wrongs.append(str(unknown))
+            self.violations.append(str(unknown))
             raise
         finally:
-            self.look(None if self.wide else host)
+            self.check(None if self.wide else host)
             self.after_touch(host)
 
-    # What must hold at every instant.
+    # Invariants.
 
-    def look(self, only: MemoryHost | None = None) -> None:
-        """Looks at every host, or at one, and keeps what must not be."""
+    def check(self, only: MemoryHost | None = None) -> None:
+        """Checks the invariants of every host, or of one, and records violations."""
         if self.watched:
             for host in (only,) if only else self.hosts:
-                self.wrongs += [
-                    f"{self.clock.monotonic():.2f} {each}" for each in _wrongs(self, host)
+                self.violations += [
+                    f"{self.clock.monotonic():.2f} {violation}"
+                    for violation in _violations(self, host)
                 ]
 
     def served(self, path: str = "/", host_name: str = "") -> list[str]:
-        """What each host's edge has in force for its users: a release, or "" for none."""
+        """Returns the release that each host serves to users, "" for a host that serves none."""
         return [_served(host, path, host_name) for host in self.hosts]
 
 
 def url(name: str) -> str:
-    """Where users reach a simulated host."""
+    """Returns the public URL of a simulated host."""
     return f"http://{name}.test"
 
 
-def _wrongs(fleet: Fleet, host: MemoryHost) -> list[str]:
-    edges, wrongs = host.running_edges(), []
-    asked = tuple(each for nginx in edges if nginx.workers for each in _asked(nginx.conf))
-    if host.name in fleet.must_serve and not asked:
-        wrongs.append(f"{host.name} serves nothing")
-    for servers in asked:
-        wrongs += _unfit(host, servers, "serves")
+def _violations(fleet: Fleet, host: MemoryHost) -> list[str]:
+    edges, violations = host.running_edges(), []
+    live = tuple(servers for nginx in edges if nginx.workers for servers in _upstreams(nginx.conf))
+    if host.name in fleet.must_serve and not live:
+        violations.append(f"{host.name} serves nothing")
+    for servers in live:
+        violations += _unfit(host, servers, "serves")
         releases = {c.labels["py-cicd.release"] for s in servers if (c := host.engine.at(s))}
         if len(releases) > 1:
-            wrongs.append(f"{host.name} serves {' and '.join(sorted(releases))}")
+            violations.append(f"{host.name} serves {' and '.join(sorted(releases))}")
+    running = {
+        container.labels["py-cicd.name"]
+        for container in host.engine.containers.values()
+        if container.status(fleet.clock.monotonic()) == "running"
+    }
+    violations += [
+        f"{host.name} runs the {name} beside the {old} that it replaces"
+        for name, replaced in REPLACED.items()
+        for old in replaced
+        if {name, old} <= running
+    ]
     for nginx in edges:
         for pid, _, conf in nginx.leaving:
-            for servers in _asked(conf):
-                wrongs += _unfit(host, servers, f"has a leaving worker {pid} that asks")
-    return wrongs
+            for servers in _upstreams(conf):
+                violations += _unfit(host, servers, f"has an old worker {pid} that still uses")
+    return violations
 
 
-def _asked(conf: NginxConf) -> tuple[tuple[str, ...], ...]:
-    """The servers behind each public location."""
+def _upstreams(conf: NginxConf) -> tuple[tuple[str, ...], ...]:
+    """Returns the servers of each upstream that a public location uses."""
     public = [
-        each for server in conf.servers if server.port == _PUBLIC for each in server.locations
+        place for server in conf.servers if server.port == _PUBLIC for place in server.locations
     ]
-    sides = [servers for each in public for servers in (each.servers, each.share[2])]
-    return tuple(servers for servers in sides if servers)
+    upstreams = [servers for place in public for servers in (place.servers, place.share[2])]
+    return tuple(servers for servers in upstreams if servers)
 
 
 def _unfit(host: MemoryHost, servers: Sequence[str], what: str) -> list[str]:
@@ -224,8 +237,8 @@ def _unfit(host: MemoryHost, servers: Sequence[str], what: str) -> list[str]:
 
 
 def _served(host: MemoryHost, path: str, host_name: str) -> str:
-    taking = [nginx for nginx in host.running_edges() if nginx.workers]
-    found = [nginx.conf.find(_PUBLIC, host_name, path) for nginx in taking]
+    accepting = [nginx for nginx in host.running_edges() if nginx.workers]
+    found = [nginx.conf.find(_PUBLIC, host_name, path) for nginx in accepting]
     if not found or any(location is None or not location.servers for location in found):
         return ""
     behind = [host.engine.at(location.servers[0]) for location in found if location]

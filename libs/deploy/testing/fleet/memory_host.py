@@ -1,4 +1,4 @@
-"""A Host in memory, with state: the port to a simulated host, over a wire that may break; never a host itself."""
+"""The Host port of a simulated host, over a connection that can fail."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PREVIEW_PORT = 8081
 
 
 class Wire(Protocol):
-    """What lies between a deployer and a host: may raise, may replace a command's end."""
+    """The connection between the deploy tool and a host."""
 
     def touch[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
-        """Lets `effect(half)` happen, or not."""
+        """Returns `effect(half)` or `fail()`. Raises if the host or the deploy tool is gone."""
         ...
 
 
 @dataclass
 class MemoryHost(SimulatedHost):
-    """A simulated host as a deployer reaches it, over `wire`."""
+    """A simulated host that the deploy tool reaches over `wire`."""
 
     wire: Wire = field(kw_only=True)
 
@@ -42,7 +42,7 @@ class MemoryHost(SimulatedHost):
             except EngineRefusedError as refused:
                 return Completed(1, "", f"{refused}\n")
 
-        return self.wire.touch(self, effect, lambda: Completed(1, "", "told to fail\n"))
+        return self.wire.touch(self, effect, lambda: Completed(1, "", "simulated failure\n"))
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Writes a file."""
@@ -54,17 +54,17 @@ class MemoryHost(SimulatedHost):
         return self.wire.touch(self, lambda _: self.files.get(path), lambda: None)
 
     def append(self, path: str, line: str) -> None:
-        """Adds a line to a file."""
+        """Appends a line to a file."""
         self.files[path] = self.files.get(path, b"") + line.encode() + b"\n"
 
     def stream(self, argv: Sequence[str]) -> Iterator[str]:
-        """Yields what the containers say, as the scripts of `core.commands.output_mux` mark it."""
+        """Yields the containers' output in the format of the scripts in `core.commands.output_mux`."""
         match list(argv):
             case ["sh", "-c", _, "follow", names, "--since", since, *endless]:
                 same(
                     list(argv), output_mux.follow(names.split(), since=since, endless=bool(endless))
                 )
-                yield from (f"{name} + {name} said something" for name in names.split())
+                yield from (f"{name} + {name} printed a line" for name in names.split())
             case ["sh", "-c", _, "execute", _, head, names, _, *command]:
                 same(list(argv), output_mux.execute(names.split(), command, head))
                 codes = {
@@ -76,16 +76,18 @@ class MemoryHost(SimulatedHost):
                     yield f"{name} = {code}"
                 record(self.files, f'{head}, "code": {max(codes.values())}')
             case _:
-                raise AssertionError(f"{self.name}: no such stream: {list(argv)}")
+                raise AssertionError(f"{self.name}: unknown stream: {list(argv)}")
 
     @contextmanager
     def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
-        """Keeps the lock for as long as the context lives."""
+        """Holds the lock until the context ends."""
         token, holder = argv[-2:]
         assert list(argv) == locks.hold(token, holder)
         assert expect == "held"
         ended = self.wire.touch(
-            self, lambda _: self._take_lock(token, holder), lambda: Completed(1, "", "told to fail")
+            self,
+            lambda _: self._take_lock(token, holder),
+            lambda: Completed(1, "", "simulated failure"),
         )
         try:
             yield ended
@@ -94,15 +96,17 @@ class MemoryHost(SimulatedHost):
                 self.locked_by = ""
 
     def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """GETs from the preview listener."""
+        """Sends a GET request to the preview listener."""
         assert port == PREVIEW_PORT, f"nothing listens on port {port}"
-        host, name = ((headers or {}).get(each, "") for each in ("Host", "X-Request-Id"))
+        host, name = ((headers or {}).get(header, "") for header in ("Host", "X-Request-Id"))
         return self.wire.touch(
-            self, lambda _: self.answer(port, host, path, name), lambda: Answer(0, b"told to fail")
+            self,
+            lambda _: self.answer(port, host, path, name),
+            lambda: Answer(0, b"simulated failure"),
         )
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing: there is no connection."""
 
     def _take_lock(self, token: str, holder: str) -> Completed | None:
         if self.locked_by:

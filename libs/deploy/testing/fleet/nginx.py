@@ -1,4 +1,4 @@
-"""nginx as far as a rollout can tell: reads the text that we render, reloads late, lets old workers linger."""
+"""Simulates nginx: parses rendered routes, reloads with a delay, keeps old workers until their requests are done."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LOCATION = re.compile(r"^    location (= )?(\S+) \{\n(.*?)^    \}", re.MULTILIN
 
 @dataclass(frozen=True)
 class Location:
-    """What one path prefix (or exact path) does: `answer` at once, or ask one of `servers`.
+    """A path prefix or exact path: a fixed `answer`, or an `upstream` with its `servers`.
 
-    Where two releases share the users, `servers` are the old one's and `share` the new one's with its percentage.
+    In a canary, `servers` are those of the live release, `share` is (percentage, upstream, servers) of the new one.
     """
 
     path: str
@@ -34,20 +34,20 @@ class Location:
     retry_after: str = ""
 
     def chosen(self, turn: int) -> tuple[str, str]:
-        """Returns the upstream and the server that request number `turn` goes to."""
+        """Returns the upstream and the server of request number `turn`."""
         percent, upstream, servers = self.share
         if turn * 37 % 100 < percent:
             return upstream, servers[turn % len(servers)]
         return self.upstream, self.servers[turn % len(self.servers)]
 
     def takes(self, path: str) -> bool:
-        """True if a request for this path comes here."""
+        """Returns whether this location serves a path."""
         return path == self.path if self.exact else path.startswith(self.path)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server block. `name` "" is the default of its port."""
+    """A server block. The default server of a port has the name ""."""
 
     port: int
     name: str
@@ -56,26 +56,26 @@ class Server:
 
 @dataclass(frozen=True)
 class NginxConf:
-    """What a routes.conf says. Raises ValueError where nginx would refuse it."""
+    """A parsed routes.conf."""
 
     servers: tuple[Server, ...] = ()
 
     def find(self, port: int, host: str, path: str) -> Location | None:
-        """Returns the location for a request, as nginx chooses it; None is 404."""
+        """Returns the location that nginx chooses for a request, None for 404."""
         named = [s for s in self.servers if s.port == port and s.name == host and host]
         chosen = named or [s for s in self.servers if s.port == port and not s.name]
-        found = [each for server in chosen[:1] for each in server.locations if each.takes(path)]
-        return max(found, key=lambda each: (each.exact, len(each.path)), default=None)
+        found = [place for server in chosen[:1] for place in server.locations if place.takes(path)]
+        return max(found, key=lambda place: (place.exact, len(place.path)), default=None)
 
 
 def read_conf(text: str) -> NginxConf:
-    """Reads a routes.conf as we render them. Raises ValueError for what nginx would refuse."""
+    """Parses a rendered routes.conf. Raises ValueError if nginx would refuse it."""
     upstreams = {name: _servers(body) for name, body in _UPSTREAM.findall(text)}
     if len(upstreams) != len(_UPSTREAM.findall(text)):
         raise ValueError("duplicate upstream")
     splits = {name: (int(n), new, old) for name, n, new, old in _SPLIT.findall(text)}
     servers = tuple(_server(body, upstreams, splits) for body in _SERVER.findall(text))
-    if len({(each.port, each.name) for each in servers}) != len(servers):
+    if len({(server.port, server.name) for server in servers}) != len(servers):
         raise ValueError("conflicting server name")
     return NginxConf(servers)
 
@@ -96,8 +96,8 @@ def _server(body: str, upstreams: Mapping[str, tuple[str, ...]], splits: _Splits
     name = re.search(r"^    server_name (\S+);", body, re.MULTILINE)
     if port is None or name is None or (name[1] == "_") != bool(port[2]):
         raise ValueError("a server without listen or server_name")
-    locations = tuple(_location(each, upstreams, splits) for each in _LOCATION.findall(body))
-    if len({(each.path, each.exact) for each in locations}) != len(locations):
+    locations = tuple(_location(found, upstreams, splits) for found in _LOCATION.findall(body))
+    if len({(place.path, place.exact) for place in locations}) != len(locations):
         raise ValueError("duplicate location")
     return Server(int(port[1]), "" if name[1] == "_" else name[1], locations)
 
@@ -114,21 +114,24 @@ def _location(
             raise ValueError(f"host not found in upstream {min(missing)}")
         share = (percent, new, upstreams[new])
         return Location(path, bool(exact), None, old, upstreams[old], share)
-    if asked := re.search(r"proxy_pass http://(\w+)/?;", body):
-        if asked[1] not in upstreams:
-            raise ValueError(f"host not found in upstream {asked[1]}")
-        return Location(path, bool(exact), None, asked[1], upstreams[asked[1]])
-    said = re.search(r'return (\d+)(?: "([^"]*)")?;', body)
-    if said is None and "stub_status" not in body:
+    if passed := re.search(r"proxy_pass http://(\w+)/?;", body):
+        if passed[1] not in upstreams:
+            raise ValueError(f"host not found in upstream {passed[1]}")
+        return Location(path, bool(exact), None, passed[1], upstreams[passed[1]])
+    returned = re.search(r'return (\d+)(?: "([^"]*)")?;', body)
+    if returned is None and "stub_status" not in body:
         raise ValueError(f"location {path} does nothing")
-    answer = (int(said[1]), said[2] or "") if said else (200, "Active connections: 1")
-    later = re.search(r'set \$edge_retry_after "(\d+)";', body)
-    return Location(path, bool(exact), answer, retry_after=later[1] if later else "")
+    answer = (int(returned[1]), returned[2] or "") if returned else (200, "Active connections: 1")
+    retry_after = re.search(r'set \$edge_retry_after "(\d+)";', body)
+    return Location(path, bool(exact), answer, retry_after=retry_after[1] if retry_after else "")
 
 
 @dataclass
 class Nginx:
-    """One edge's processes. `deaf`: a reload is never taken up. `refuses`: no text passes `nginx -t`."""
+    """The processes of one edge.
+
+    `leaving` are workers that shut down: pid, end, configuration. `deaf` ignores reloads, `refuses` fails `nginx -t`.
+    """
 
     conf: NginxConf
     text: str
@@ -143,43 +146,43 @@ class Nginx:
 
     @classmethod
     def started(cls, text: str, key: str = "", *, first_pid: int = 9) -> Nginx:
-        """Starts with this text. Raises ValueError if nginx wouldn't."""
+        """Starts nginx with a configuration. Raises ValueError if nginx would refuse it."""
         nginx = cls(read_conf(text), text, key, first_pid)
         nginx.workers = nginx._fork()
         return nginx
 
     def judge(self, text: str) -> None:
-        """Does `nginx -t`. Raises ValueError with what nginx says."""
+        """Checks a configuration like `nginx -t`. Raises ValueError with nginx's message."""
         if self.refuses:
-            raise ValueError("[emerg] told to refuse")
+            raise ValueError("[emerg] set to refuse")
         read_conf(text)
 
     def hang_up(self, text: str, now_s: float) -> None:
-        """Takes SIGHUP: the text is in force a moment later."""
+        """Handles SIGHUP: the configuration is in force after RELOAD_TAKES_S."""
         if not self.deaf:
             self.pending = (now_s + RELOAD_TAKES_S, text)
 
     def tick(self, now_s: float) -> None:
-        """Does what became due."""
+        """Applies a due reload and ends the workers whose time is up."""
         if self.pending is not None and now_s >= self.pending[0]:
             due, text = self.pending
             self.leaving += [(pid, due + self.lingers_s, self.conf) for pid in self.workers]
             self.workers = self._fork()
             self.conf, self.text, self.pending = read_conf(text), text, None
-        self.leaving = [each for each in self.leaving if each[1] > now_s]
+        self.leaving = [worker for worker in self.leaving if worker[1] > now_s]
 
     def quit(self, now_s: float) -> None:
-        """Takes SIGQUIT: nobody new is taken in, who is there is served to the end."""
+        """Handles SIGQUIT: accepts no new requests and finishes the current ones."""
         self.leaving += [(pid, now_s + self.lingers_s, self.conf) for pid in self.workers]
         self.workers, self.pending = [], None
 
     def _fork(self) -> list[int]:
-        born = list(range(self.last_pid + 1, self.last_pid + 1 + _WORKERS))
-        self.last_pid = born[-1]
-        return born
+        pids = list(range(self.last_pid + 1, self.last_pid + 1 + _WORKERS))
+        self.last_pid = pids[-1]
+        return pids
 
     def top(self) -> str:
-        """What the look at the edges' processes prints of this one."""
+        """Returns what the host script that lists the processes of edges prints for this one."""
         lines = ["PID COMMAND", "9 nginx: master process nginx"]
         lines += [f"{pid} nginx: worker process" for pid in self.workers]
         lines += [f"{pid} nginx: worker process is shutting down" for pid, _, _ in self.leaving]

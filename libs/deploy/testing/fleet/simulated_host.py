@@ -1,4 +1,4 @@
-"""What a simulated host is: its engine, files and edges, and what its edge answers; never runs a command."""
+"""The state of a simulated host: its engine, files and edges, and how its edge answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from deploy.testing.fleet.nginx import Nginx
 class SimulatedHost:
     """One host.
 
-    `locked_by` is the token of the lock's holder, "" for nobody; `sources` are pullable images; `answers` are what the
-    edge's log has of a release: (all, failed); `tasks` are those that ran, `task_ends` is how each ends.
+    `locked_by` is the token of the lock's holder, "" if it is free. `sources` are the images that can be pulled.
+    `answers` are the (total, failed) requests to a release in the edge's log. `tasks` are the one-off commands that
+    ran, `task_ends` is the result of each.
     """
 
     name: str
@@ -34,30 +35,30 @@ class SimulatedHost:
     stragglers: bool = False
     taken_ports: tuple[int, ...] = ()
     edge_lingers_s: float = 3.0
-    asked: int = 0
+    requests: int = 0
     answers: dict[str, tuple[int, int]] = field(default_factory=dict)
     log: AccessLog = field(default_factory=AccessLog)
     tasks: list[str] = field(default_factory=list)
     task_ends: Completed = field(default_factory=lambda: Completed(0, "did it\n"))
 
     def answer(self, port: int, host: str, path: str, request_id: str = "") -> Answer:
-        """What the edge answers; port 80 is the public one, whatever it is published as."""
-        taking = [nginx for nginx in self.running_edges() if nginx.workers]
-        if not taking:
+        """Returns the edge's answer to a request. Port 80 is the public one, whatever port it is published on."""
+        accepting = [nginx for nginx in self.running_edges() if nginx.workers]
+        if not accepting:
             return Answer(0, b"connection refused")
-        self.asked += 1
-        nginx = taking[self.asked % len(taking)]
+        self.requests += 1
+        nginx = accepting[self.requests % len(accepting)]
         location = nginx.conf.find(port, host, path)
         if location is None:
             return Answer(404)
         if location.answer is not None:
-            told = location.answer[1].replace("$hostname", nginx.key)
-            later = {"retry-after": location.retry_after} if location.retry_after else {}
-            return Answer(location.answer[0], told.encode(), later)
-        upstream, server = location.chosen(self.asked // len(taking))
-        answer, took_s = self._ask(self.engine.at(server), path)
-        # Times differ by a half, so that sides are distributions.
-        milliseconds = int(took_s * 1000 * (0.8 + self.asked * 7 % 10 / 20))
+            body = location.answer[1].replace("$hostname", nginx.key)
+            headers = {"retry-after": location.retry_after} if location.retry_after else {}
+            return Answer(location.answer[0], body.encode(), headers)
+        upstream, server = location.chosen(self.requests // len(accepting))
+        answer, took_s = self._request(self.engine.at(server), path)
+        # Response times vary by up to 50 %, so that the releases have distributions to compare.
+        milliseconds = int(took_s * 1000 * (0.8 + self.requests * 7 % 10 / 20))
         now = self.log.now(self.clock.monotonic())
         self.log.requests.append(
             Logged(now, request_id, upstream, server, answer.status, milliseconds)
@@ -66,49 +67,49 @@ class SimulatedHost:
 
     @property
     def nginx(self) -> Nginx:
-        """The edge that was started last."""
+        """The newest edge."""
         return self.running_edges()[-1]
 
     def running_edges(self) -> list[Nginx]:
-        """The edges as they are now; one that quits is there until its last worker is gone."""
+        """Returns the running edges. One that quits still runs until its last worker has ended."""
         for nginx in self.edges:
             nginx.tick(self.clock.monotonic())
         self.edges = [nginx for nginx in self.edges if nginx.workers or nginx.leaving]
         return self.edges
 
     def folders(self, service: str) -> set[str]:
-        """The ids of all releases that have a folder here."""
+        """Returns the ids of the releases that have a folder on this host."""
         start = f"{paths.ROOT}/services/{service}/releases/"
         return {p.removeprefix(start).split("/")[0] for p in self.files if p.startswith(start)}
 
     def secrets_of(self, container: SimulatedContainer) -> dict[str, str]:
-        """What a replica sees at /run/secrets, and in its environment from where its secrets come in."""
+        """Returns the secrets that a replica sees, in /run/secrets and in its environment."""
         label = container.labels["py-cicd.release"]
         folder = f"{paths.release_folder(container.labels['py-cicd.service'], label)}/secrets"
-        seen = {
+        secrets = {
             path.rpartition("/")[2]: content.decode()
             for path, content in self.files.items()
             if path.startswith(f"{folder}/files/")
         }
-        told = extended(self.files.get(f"{folder}/replica.json", b""))
-        return seen | {name: container.environment[name] for name in told}
+        names = extended(self.files.get(f"{folder}/replica.json", b""))
+        return secrets | {name: container.environment[name] for name in names}
 
-    def _ask(self, container: SimulatedContainer | None, path: str) -> tuple[Answer, float]:
+    def _request(self, container: SimulatedContainer | None, path: str) -> tuple[Answer, float]:
         if container is None or not container.serves(self.clock.monotonic()):
             return Answer(502), 0.001
         behaviour = container.behaviour
-        container.asked += 1
-        turn = behaviour.fails_every and container.asked % behaviour.fails_every == 0
+        container.requests += 1
+        turn = behaviour.fails_every and container.requests % behaviour.fails_every == 0
         if turn or (behaviour.fails_at and path.endswith(behaviour.fails_at)):
             return Answer(500), behaviour.answers_in_s
-        told = container.environment
-        release = container.behaviour.answers_as or told["RELEASE"]
+        environment = container.environment
+        release = container.behaviour.answers_as or environment["RELEASE"]
         document = {
-            "service": told["SERVICE"],
+            "service": environment["SERVICE"],
             "release": release,
-            "revision": told["REVISION"],
-            "config_hash": told["CONFIG_HASH"],
-            "replica": told["REPLICA"],
+            "revision": environment["REVISION"],
+            "config_hash": environment["CONFIG_HASH"],
+            "replica": environment["REPLICA"],
         }
-        headers = {"x-release": release, "x-replica": told["REPLICA"]}
+        headers = {"x-release": release, "x-replica": environment["REPLICA"]}
         return Answer(200, json.dumps(document).encode(), headers), behaviour.answers_in_s

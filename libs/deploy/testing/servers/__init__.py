@@ -1,1 +1,1 @@
-"""Real protocols in this process: SSH, a registry, GitLab, Prometheus, secret stores."""
+"""Servers of real protocols in the test's process: SSH, HTTP, a registry, GitLab, Prometheus, secret stores."""

@@ -1,53 +1,56 @@
-"""A GitLab that records deployments, in memory or behind a real HTTP server; never runs a pipeline."""
+"""A GitLab project with deployments, in memory or behind an HTTP server."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from deploy.errors import DeploymentsError
+from deploy.testing.servers.http_server import QuietHandler, http_server
 
 
 @dataclass
 class MemoryGitlab:
-    """One project's deployments. `broken` is the HTTP status that it answers with while it is set."""
+    """One project's deployments.
+
+    While `broken` is set, it answers with that HTTP status. `requests` records the path of every HTTP request.
+    """
 
     project: str = "42"
     token: str = "job-token"  # noqa: S105
     broken: int = 0
     deployments: list[dict[str, Any]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def record(self, environment: str, sha: str, status: str = "success") -> None:
-        """Adds a deployment, as a job with `environment` does at its end, whatever commit it is of."""
+        """Adds a deployment, as a job with `environment` does when it ends."""
         number = len(self.deployments) + 1
         self.deployments.append(
             {"id": number, "sha": sha, "status": status, "environment": {"name": environment}}
         )
 
     def last_verified(self, environment: str) -> str | None:
-        """Answers as the adapter does."""
+        """Returns the revision of the last successful deployment, as the adapter does."""
         if self.broken:
-            raise DeploymentsError(f"GitLab's deployments can't be asked: status {self.broken}")
+            raise DeploymentsError(f"GitLab did not list the deployments: status {self.broken}")
         found = self.listed({"environment": environment, "status": "success", "sort": "desc"})
         return str(found[0]["sha"]) if found else None
 
     def listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        """Lists deployments as https://docs.gitlab.com/api/deployments/#list-project-deployments has it."""
+        """Lists deployments by https://docs.gitlab.com/api/deployments/#list-project-deployments."""
+        environment, status = query.get("environment"), query.get("status")
         found = [
-            each
-            for each in self.deployments
-            if query.get("environment", each["environment"]["name"]) == each["environment"]["name"]
-            and query.get("status", each["status"]) == each["status"]
+            deployment
+            for deployment in self.deployments
+            if environment in (None, deployment["environment"]["name"])
+            and status in (None, deployment["status"])
         ]
         found.sort(
-            key=lambda each: each[query.get("order_by", "id")],
+            key=lambda deployment: deployment[query.get("order_by", "id")],
             reverse=query.get("sort", "asc") == "desc",
         )
         return found[: int(query.get("per_page", "20"))]
@@ -55,11 +58,11 @@ class MemoryGitlab:
 
 @contextmanager
 def gitlab_server(gitlab: MemoryGitlab) -> Iterator[str]:
-    """Serves the API on a free port of the loopback; yields what CI_API_V4_URL would be."""
+    """Serves the API on a free port of the loopback interface. Yields the value for CI_API_V4_URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            gitlab.asked.append(self.path)
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            gitlab.requests.append(self.path)
             target = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(target.query).items()}
             if gitlab.broken:
@@ -72,21 +75,7 @@ def gitlab_server(gitlab: MemoryGitlab) -> Iterator[str]:
                 self._send(200, gitlab.listed(query))
 
         def _send(self, status: int, body: object) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.reply(status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        serving.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/api/v4"
-        finally:
-            server.shutdown()
-            serving.join()
+    with http_server(Handler) as server:
+        yield f"{server.url}/api/v4"

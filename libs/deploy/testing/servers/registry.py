@@ -1,18 +1,18 @@
-"""A registry of images over real HTTP that knows manifests only, and asks for a password."""
+"""An image registry over HTTP that serves manifests to clients with the right password."""
 
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from deploy.testing.servers.http_server import QuietHandler, http_server
 
 
 class RegistryServer:
-    """Digests by `repository:tag`, manifests by digest where they differ.
+    """`digests` are by `repository:tag`; `manifests` are by digest, `manifest` is that of all others.
 
-    `password` is the one that it takes, `broken` is what it answers instead.
+    `password` is the one it accepts. While `broken` is set, it answers with that HTTP status.
     """
 
     def __init__(self, password: str) -> None:
@@ -25,49 +25,33 @@ class RegistryServer:
 
     @contextmanager
     def serving(self) -> Iterator[RegistryServer]:
-        """Serves on a free port of the loopback until the context ends."""
-        with ThreadingHTTPServer(("127.0.0.1", 0), self._handler()) as server:
+        """Serves on a free port of the loopback interface until the context ends."""
+        with http_server(self._handler()) as server:
             self.address = f"127.0.0.1:{server.server_port}"
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
-            try:
-                yield self
-            finally:
-                server.shutdown()
-                thread.join()
+            yield self
 
-    def answer(self, path: str, authorization: str) -> tuple[int, str]:
+    def answer(self, path: str, authorization: str) -> tuple[int, str | None]:
         """Returns the status and the digest for a manifest's path."""
         if self.broken is not None:
-            return self.broken, ""
+            return self.broken, None
         if authorization != f"Basic {base64.b64encode(f'AWS:{self.password}'.encode()).decode()}":
-            return 401, ""
-        repository, _, wanted = path.removeprefix("/v2/").partition("/manifests/")
-        if wanted.startswith("sha256:"):
+            return 401, None
+        repository, _, reference = path.removeprefix("/v2/").partition("/manifests/")
+        if reference.startswith("sha256:"):
             known = {
                 digest for name, digest in self.digests.items() if name.startswith(f"{repository}:")
             }
-            return (200, wanted) if wanted in known else (404, "")
-        digest = self.digests.get(f"{repository}:{wanted}")
-        return (200, digest) if digest else (404, "")
+            return (200, reference) if reference in known else (404, None)
+        digest = self.digests.get(f"{repository}:{reference}")
+        return (200, digest) if digest else (404, None)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         registry = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.do_HEAD()
-                digest = self.path.rpartition("/")[2]
-                self.wfile.write(registry.manifests.get(digest, registry.manifest))
-
-            def do_HEAD(self) -> None:
+        class Handler(QuietHandler):
+            def respond(self) -> None:
                 status, digest = registry.answer(self.path, self.headers.get("Authorization", ""))
-                self.send_response(status)
-                if digest:
-                    self.send_header("Docker-Content-Digest", digest)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
-                del format, args
+                body = registry.manifests.get(self.path.rpartition("/")[2], registry.manifest)
+                self.reply(status, body, {"Docker-Content-Digest": digest} if digest else None)
 
         return Handler

@@ -1,4 +1,4 @@
-"""A store of secrets in memory that can be told to refuse, and that knows how often it was asked."""
+"""A secret store in memory that counts what is fetched and can be made to refuse."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from deploy.errors import SecretStoreError
 
 @dataclass
 class MemoryStore:
-    """Values by key. `versioned` stores give each value a version of its own, as AWS does."""
+    """Values by key. A `versioned` store gives each value a version, as AWS does. `fetched` records every key."""
 
     values: dict[str, str] = field(default_factory=dict)
     versioned: bool = False
     refuses: bool = False
-    asked: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
     _versions: dict[str, int] = field(default_factory=dict)
 
     def put(self, key: str, value: str) -> None:
-        """Holds another value under a key."""
+        """Sets a key's value, as a new version."""
         self.values[key] = value
         self._versions[key] = self._versions.get(key, 0) + 1
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Found | Missing]:
-        """Returns what is held under each key."""
-        self.asked += keys
+        """Returns the value of each key. Raises SecretStoreError while the store `refuses`."""
+        self.fetched += keys
         if self.refuses:
-            raise SecretStoreError("the store is told to refuse")
+            raise SecretStoreError("the store is set to refuse")
         return {key: self._one(key) for key in keys}
 
     def _one(self, key: str) -> Found | Missing:

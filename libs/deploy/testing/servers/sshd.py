@@ -1,8 +1,8 @@
-"""An SSH server in this process that really runs commands here and can be told to break; for tests.
+"""An SSH server in the test's process that runs commands on this machine and can inject faults.
 
-It behaves as OpenSSH's does where the deploy tool can see it: a closed channel or a lost connection
-ends a command's stdin and its pipes but never the command itself, a connection bears ten sessions, and
-from ten logins under way on a further connection is hung up on.
+It behaves like OpenSSH's where the deploy tool can notice: a closed channel or a lost connection closes a command's
+stdin and pipes but does not end the command, a connection has at most ten sessions, and while ten logins are in
+progress further connections are dropped.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import paramiko
 
 from deploy.core.config import HostConfig
 from deploy.testing.servers.sshd_session import (
-    Faults,
-    Link,
+    Connection,
+    SshFaults,
     start_thread,
 )
 
 MAX_STARTUPS = 10
-"""sshd refuses by chance from here on (MaxStartups 10:30:100); this one always does."""
+"""Logins in progress. Beyond it sshd drops connections at random (MaxStartups 10:30:100); this server drops all."""
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class SshServer:
-    """The server, its keys, and the files a client needs to reach it."""
+    """The server, its keys, and the files that a client needs to connect."""
 
     def __init__(
         self, folder: Path, name: str = "host-1", *, user_key: paramiko.ECDSAKey | None = None
     ) -> None:
-        self.faults = Faults()
+        self.faults = SshFaults()
         self.key_file = folder / f"{name}_key"
         self.known_hosts = folder / f"{name}_known_hosts"
         self.connections = 0
@@ -45,14 +45,14 @@ class SshServer:
         self._host_key = paramiko.ECDSAKey.generate()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = int(self._listener.getsockname()[1])
-        self._links: list[Link] = []
+        self._accepted: list[Connection] = []
         self._idle: list[socket.socket] = []
         self.pin()
         self._accepting = start_thread(self._accept)
 
     @property
     def config(self) -> HostConfig:
-        """How the environment file would describe it."""
+        """The server as an environment file describes it."""
         return HostConfig(
             name=self._name,
             address="127.0.0.1",
@@ -68,24 +68,24 @@ class SshServer:
         self.known_hosts.write_text(f"{line}\n", encoding="utf-8")
 
     def change_key(self) -> None:
-        """Presents another host key from the next connection on."""
+        """Uses a new host key for further connections."""
         self._host_key = paramiko.ECDSAKey.generate()
 
     def cut(self) -> None:
         """Cuts every connection."""
-        for link in self._links:
-            link.cut()
+        for connection in self._accepted:
+            connection.cut()
 
     def close(self) -> None:
-        """Ends the server, its connections and every command that it started."""
-        with suppress(OSError):  # wakes accept; closing alone does not
+        """Stops the server, its connections and every command that it started."""
+        with suppress(OSError):  # wakes accept, which close alone would not
             self._listener.shutdown(socket.SHUT_RDWR)
         self._accepting.join()
         self._listener.close()
         for sock in self._idle:
             sock.close()
-        for link in self._links:
-            link.close()
+        for connection in self._accepted:
+            connection.close()
 
     def _accept(self) -> None:
         while True:
@@ -93,7 +93,10 @@ class SshServer:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            if self.faults.hang_up or sum(link.logging_in for link in self._links) >= MAX_STARTUPS:
+            if (
+                self.faults.hang_up
+                or sum(connection.logging_in for connection in self._accepted) >= MAX_STARTUPS
+            ):
                 self.faults.hang_up = max(0, self.faults.hang_up - 1)
                 self.refused += 1
                 sock.close()
@@ -103,14 +106,14 @@ class SshServer:
                 self._idle.append(sock)
                 continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._links.append(Link(sock, self._host_key, self.user_key, self.faults))
+            self._accepted.append(Connection(sock, self._host_key, self.user_key, self.faults))
 
 
 @contextmanager
 def ssh_server(
     folder: Path, name: str = "host-1", *, user_key: paramiko.ECDSAKey | None = None
 ) -> Iterator[SshServer]:
-    """Yields a server that ends with the context; it lets in a key of its own, or `user_key`."""
+    """Yields a server that runs until the context ends. It accepts `user_key`, by default a new key."""
     server = SshServer(folder, name, user_key=user_key)
     try:
         yield server

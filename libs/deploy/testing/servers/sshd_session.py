@@ -1,4 +1,4 @@
-"""One connection of the in-process SSH server: sessions that really run commands, forwards; for tests."""
+"""One connection of the in-process SSH server: its sessions, which run commands, and its port forwards."""
 
 from __future__ import annotations
 
@@ -26,31 +26,35 @@ MAX_SESSIONS = 10
 
 
 @dataclass
-class Faults:
-    """What breaks from now on."""
+class SshFaults:
+    """The faults of an SSH server; a change takes effect at once."""
 
     refuse_login: bool = False
     silent: bool = False
-    """Takes connections and says nothing."""
+    """Accepts connections and sends nothing."""
     cut_at: str = ""
-    """Cuts the connection instead of running a command that contains this."""
+    """Cuts the connection instead of running a command with this text."""
     cut_after: int | None = None
-    """Cuts the connection once a command printed that many bytes."""
+    """Cuts the connection after commands have printed this many bytes."""
     stall_at: str = ""
-    """Never answers a command that contains this."""
+    """Does not run a command with this text, and does not answer it."""
     hang_up: int = 0
-    """Hangs up on that many connections before it says who it is."""
+    """Drops this many connections before it sends its banner."""
     login_s: float = 0.0
-    """How long a login takes at least."""
+    """The least time that a login takes."""
     deaf: bool = False
-    """Answers nothing any more and leaves connections open, as a machine does that lost its power."""
+    """Stops answering and leaves connections open, like a machine that lost power."""
 
 
-class Link(paramiko.ServerInterface):
-    """One connection."""
+class Connection(paramiko.ServerInterface):
+    """One client's connection."""
 
     def __init__(
-        self, sock: socket.socket, host_key: paramiko.PKey, user_key: paramiko.PKey, faults: Faults
+        self,
+        sock: socket.socket,
+        host_key: paramiko.PKey,
+        user_key: paramiko.PKey,
+        faults: SshFaults,
     ) -> None:
         self._user_key = user_key
         self._faults = faults
@@ -67,11 +71,11 @@ class Link(paramiko.ServerInterface):
         self._accepting = start_thread(self._accept)
 
     def cut(self) -> None:
-        """Ends the connection without a word."""
+        """Closes the connection without a message."""
         self._transport.close()
 
     def close(self) -> None:
-        """Ends the connection and what it started."""
+        """Closes the connection and kills the commands that it started."""
         self.cut()
         for command in self._commands:
             _end_session(command.pid)
@@ -80,13 +84,13 @@ class Link(paramiko.ServerInterface):
 
     @property
     def logging_in(self) -> bool:
-        """True from the first byte until the login is over, which is what MaxStartups counts."""
+        """Whether the login is still in progress, which is what MaxStartups counts."""
         return self._transport.is_active() and not self._transport.is_authenticated()
 
-    # What paramiko asks.
+    # Called by paramiko.
 
     def check_global_request(self, kind: str, msg: paramiko.Message) -> bool:
-        # This thread serves the whole connection.
+        # Blocking this thread blocks the whole connection.
         while self._faults.deaf and self._transport.is_active():
             threading.Event().wait(0.02)
         return False
@@ -96,8 +100,8 @@ class Link(paramiko.ServerInterface):
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         threading.Event().wait(self._faults.login_s)
-        good = key == self._user_key and not self._faults.refuse_login
-        return AUTH_SUCCESSFUL if good else AUTH_FAILED
+        accepted = key == self._user_key and not self._faults.refuse_login
+        return AUTH_SUCCESSFUL if accepted else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         with self._counting:
@@ -125,8 +129,6 @@ class Link(paramiko.ServerInterface):
             return OPEN_FAILED_CONNECT_FAILED
         return OPEN_SUCCEEDED
 
-    # What it does then.
-
     def _start(self, work: Callable[[], None]) -> None:
         self._threads.append(start_thread(work))
 
@@ -135,24 +137,24 @@ class Link(paramiko.ServerInterface):
             channel = self._transport.accept(0.1)
             if channel is None:
                 continue
-            self._channels.append(channel)  # paramiko closes what nobody refers to
+            self._channels.append(channel)  # paramiko closes channels without references
             if sock := self._forwards.pop(channel.chanid, None):
                 self._forward(channel, sock)
 
     def _forward(self, channel: paramiko.Channel, sock: socket.socket) -> None:
-        def out() -> None:
+        def upload() -> None:
             _pump(channel.recv, sock.sendall)
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_WR)
 
-        def back() -> None:
+        def download() -> None:
             _pump(sock.recv, channel.sendall)
             with suppress(OSError, EOFError):
                 channel.close()
             sock.close()
 
-        self._start(out)
-        self._start(back)
+        self._start(upload)
+        self._start(download)
 
     def _run(self, channel: paramiko.Channel, line: str) -> None:
         pipe = subprocess.PIPE
@@ -172,7 +174,7 @@ class Link(paramiko.ServerInterface):
             drained = start_thread(lambda: _pump(_reader(stderr.fileno()), channel.sendall_stderr))
             _pump(_reader(stdout.fileno()), self._counted(channel))
             drained.join()
-            # Nobody listens any more: the command's next write fails, as behind sshd.
+            # The channel is gone: the command's next write fails, as with sshd.
             stdout.close()
             stderr.close()
             code = command.wait()
@@ -199,7 +201,7 @@ def _feed(channel: paramiko.Channel, stdin: IO[bytes]) -> None:
 
 
 def _end_session(session: int) -> None:
-    """Kills what a command left running; `timeout` puts itself into a group of its own."""
+    """Kills the processes of a session. A process group isn't enough: `timeout` makes its own."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(ProcessLookupError, PermissionError):
@@ -217,7 +219,7 @@ def _reader(descriptor: int) -> Callable[[int], bytes]:
 
 
 def _pump(receive: Callable[[int], bytes], send: Callable[[bytes], object]) -> None:
-    """Copies until either side ends."""
+    """Copies until one side is closed."""
     with suppress(OSError, EOFError, ValueError):
         while content := receive(65536):
             send(content)

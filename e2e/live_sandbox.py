@@ -1,4 +1,4 @@
-"""A stack of a test's own: a sandbox with the service deployed, and eyes inside its hosts."""
+"""A sandbox that the tests deploy to: its environment, its hosts, and clones of the checkout to deploy from."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from e2e.ship import Ship
 
 
 def checkout(environ: Mapping[str, str] = os.environ) -> Path:
-    """The checkout under test: SHIP_ROOT, since Pants runs tests in a copy, else the one this file is in."""
+    """Returns the checkout under test: SHIP_ROOT, since Pants runs tests in a copy, else this file's."""
     return Path(environ.get("SHIP_ROOT") or Path(__file__).resolve().parents[1])
 
 
 def state_folder(sandbox: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Where a sandbox keeps its keys and its environment file."""
+    """Returns the folder in which a sandbox keeps its keys and its environment file."""
     home = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(home) / "py-cicd" / sandbox
 
 
 def fetch(url: str) -> dict[str, Any]:
-    """Gets a JSON document of the stack."""
+    """Fetches a JSON document from the sandbox."""
     with urlopen(url, timeout=10) as answer:  # noqa: S310 - an address of our own
         document: dict[str, Any] = json.load(answer)
     return document
@@ -44,7 +44,7 @@ def fetch(url: str) -> dict[str, Any]:
 
 @contextmanager
 def terminated_as_interrupt() -> Iterator[None]:
-    """Lets a SIGTERM (a timeout of Pants, the end of a job) run what cleans up."""
+    """Turns SIGTERM (a timeout of Pants, the end of a job) into KeyboardInterrupt, so that clean-up runs."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -57,15 +57,15 @@ def terminated_as_interrupt() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """One sandbox, by name; everything else is asked of it."""
+class LiveSandbox:
+    """One sandbox, by name. Everything else is read from it."""
 
     ship: Ship
 
     @classmethod
-    def named(cls, prefix: str, notes: Path) -> Stack:
-        """A stack that isn't there yet, with a name nobody has."""
-        return cls(Ship(checkout(), f"{prefix}-{secrets.token_hex(3)}", notes))
+    def named(cls, prefix: str, logs: Path) -> LiveSandbox:
+        """Returns a sandbox that doesn't exist yet, with a unique name."""
+        return cls(Ship(checkout(), f"{prefix}-{secrets.token_hex(3)}", logs))
 
     @property
     def name(self) -> str:
@@ -79,9 +79,9 @@ class Stack:
         return tomllib.loads(self.environment_file.read_text())
 
     def variant(self, folder: Path, more: str = "", **changed: tuple[str, str]) -> Path:
-        """Copies the environment with its keys into a folder; returns the changed environment file.
+        """Copies the environment file with its keys into a folder, changes it, and returns its path.
 
-        Each of `changed` is (old, new), `old` once in the text; `more` is added at the end.
+        Each of `changed` is (old, new), where `old` occurs once in the text. `more` is appended.
         """
         shutil.copytree(state_folder(self.name), folder, dirs_exist_ok=True)
         file = folder / "environment.toml"
@@ -93,20 +93,19 @@ class Stack:
         return file
 
     def service(self) -> dict[str, Any]:
-        """The service's part of `ship status --json`."""
-        found: dict[str, Any] = self.ship("status", "app").must().document["services"][0]
+        """Returns what `ship status --json` reports about the app."""
+        found: dict[str, Any] = self.ship("status", "app").expect_success().document["services"][0]
         return found
 
     def replicas_up(self) -> list[dict[str, str]]:
-        """The labels of each replica that the environment's Prometheus found up lately."""
+        """Returns the labels of each of the app's replicas that Prometheus scraped in the last 20 seconds."""
         up = 'up{service="app",track="stable"}'
-        lately = (
-            f"{up} == 1 and timestamp({up}) > time() - 20"  # a restart of it leaves ghosts behind
-        )
-        return [each["metric"] for each in self.query(lately)]
+        # A restart of Prometheus leaves series of removed replicas behind for a while.
+        recent = f"{up} == 1 and timestamp({up}) > time() - 20"
+        return [series["metric"] for series in self.query(recent)]
 
     def query(self, query: str) -> list[dict[str, Any]]:
-        """What the environment's Prometheus answers: `metric` and `value` of each series."""
+        """Runs a query in the environment's Prometheus; returns `metric` and `value` of each series."""
         url = self.environment()["metrics"]["prometheus_url"]
         found: list[dict[str, Any]] = fetch(f"{url}/api/v1/query?query={quote(query)}")["data"][
             "result"
@@ -125,19 +124,19 @@ class Stack:
         return HostContainer(_engine().containers.get(f"py-cicd-{self.name}-host-{number}"))
 
     def remains(self) -> list[str]:
-        """Names everything of this sandbox that the engine or the disk still holds."""
+        """Returns the names of everything of this sandbox that is left in the engine or on disk."""
         engine = _engine()
-        ours: dict[str, str | list[str] | bool] = {"label": f"py-cicd.sandbox={self.name}"}
-        left = [str(each.name) for each in engine.containers.list(all=True, filters=ours)]
-        left += [str(each.name) for each in engine.networks.list(filters=ours)]
-        left += [str(each.name) for each in engine.volumes.list(filters=ours)]
+        label: dict[str, str | list[str] | bool] = {"label": f"py-cicd.sandbox={self.name}"}
+        left = [str(item.name) for item in engine.containers.list(all=True, filters=label)]
+        left += [str(item.name) for item in engine.networks.list(filters=label)]
+        left += [str(item.name) for item in engine.volumes.list(filters=label)]
         folder = state_folder(self.name)
         return [*left, *([str(folder)] if folder.exists() else [])]
 
 
 @dataclass(frozen=True)
 class HostContainer:
-    """A host of a sandbox, seen from the machine that it runs on."""
+    """The container that plays a host of a sandbox."""
 
     container: Container
 
@@ -156,19 +155,24 @@ class HostContainer:
 
     @property
     def address(self) -> str:
-        """Its address on the sandbox's network, which this machine reaches."""
+        """The host's address on the sandbox's network, which this machine can reach."""
         self.container.reload()
         networks = self.container.attrs["NetworkSettings"]["Networks"]
         return str(next(iter(networks.values()))["IPAddress"])
 
-    def image_of(self, part: str) -> str:
-        """The image that the edge or the host's Prometheus runs."""
-        labelled = f"label=py-cicd.name={part}"
-        found = self.run("docker", "ps", "--quiet", "--filter", labelled).strip()
-        return self.run("docker", "inspect", "--format", "{{.Config.Image}}", found).strip()
+    def stack_containers(self, stack: str, *, stopped: bool = False) -> list[str]:
+        """Returns the sorted names of a stack's running containers; with `stopped`, also of those that don't run."""
+        every = ("--all",) if stopped else ()
+        label = ("--filter", f"label=py-cicd.name={stack}", "--format", "{{.Names}}")
+        return sorted(self.run("docker", "ps", *every, *label).split())
+
+    def image_of(self, stack: str) -> str:
+        """Returns the image that a stack of the host runs, such as the edge's."""
+        (name,) = self.stack_containers(stack)
+        return self.run("docker", "inspect", "--format", "{{.Config.Image}}", name).strip()
 
     def replica_pid(self, container: str) -> str:
-        """The process id, on the host, of a replica's PID 1."""
+        """Returns the process id, on the host, of a replica's PID 1."""
         return self.run("docker", "inspect", "--format", "{{.State.Pid}}", container).strip()
 
 
@@ -178,15 +182,14 @@ def _engine() -> docker.DockerClient:
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone of the checkout to change and deploy from; its path has a space."""
+    """A clone of the checkout, to change and to deploy from. Tests put it at a path with a space."""
 
     root: Path
 
     @classmethod
     def of(cls, source: Path, root: Path) -> Clone:
-        """Clones what is committed, and copies over it what isn't yet."""
-        subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(source), str(root)], check=True)
-        clone = cls(root)
+        """Clones what is committed and copies over it what isn't."""
+        clone = cls._made(source, root)
         listed = _git(source, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
         for name in filter(None, listed.split("\0")):
             if (source / name).is_file():
@@ -195,22 +198,41 @@ class Clone:
         clone.commit("What is not committed yet")
         return clone
 
+    @classmethod
+    def at(cls, source: Path, root: Path, revision: str) -> Clone:
+        """Clones a revision of the checkout. Raises AssertionError if the checkout's history lacks it."""
+        shallow = _git(source, "rev-parse", "--is-shallow-repository").strip() == "true"
+        known = _git(source, "rev-list", "--all", "HEAD").split()
+        complete = not shallow and any(full.startswith(revision) for full in known)
+        assert complete, (
+            f"{source} lacks revision {revision}: this test needs the full history. "
+            f"Run: git -C {source} fetch --unshallow"
+        )
+        clone = cls._made(source, root)
+        _git(root, "checkout", "-q", revision)
+        return clone
+
+    @classmethod
+    def _made(cls, source: Path, root: Path) -> Clone:
+        subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(source), str(root)], check=True)
+        return cls(root)
+
     def replace(self, path: str, old: str, new: str) -> None:
-        """Changes a file. Raises AssertionError where `old` isn't in it once."""
+        """Changes a file. Raises AssertionError unless `old` occurs in it exactly once."""
         file = self.root / path
         text = file.read_text()
         assert text.count(old) == 1, f"{path} has {old!r} {text.count(old)} times"
         file.write_text(text.replace(old, new))
 
     def commit(self, message: str) -> str:
-        """Commits everything, if there is anything; returns the revision."""
+        """Commits every change, or an empty commit; returns the revision."""
         identity = ["-c", "user.name=A tester", "-c", "user.email=tester@example.org"]
         _git(self.root, "add", "--all")
         _git(self.root, *identity, "commit", "-q", "--allow-empty", "-m", message)
         return _git(self.root, "rev-parse", "HEAD").strip()
 
     def restore(self) -> None:
-        """Takes back what isn't committed."""
+        """Discards changes that aren't committed."""
         _git(self.root, "checkout", "-q", "--", ".")
 
 

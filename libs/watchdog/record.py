@@ -1,6 +1,6 @@
-"""Writes what the keeper did into the host's ledger, sealed as the deploy tool's own script seals it.
+"""Appends the watchdog's actions to the host's ledger, sealed like the lines of the deploy tool.
 
-The tool's script is `RECORD` in deploy.core.commands.locks; record_test.py lets both write into one ledger in turn.
+The deploy tool's counterpart is the shell function `record` in deploy.core.commands.locks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Effect:
-    """One thing that was done, when (UTC, ISO 8601), to which release of which service, and its exit code."""
+    """One action: when (UTC, ISO 8601), on which release of which service ("" for a stack), what, and its exit code."""
 
     when: str
     service: str
@@ -24,12 +24,12 @@ class Effect:
     code: int
 
     def entry(self) -> dict[str, object]:
-        """Returns it as the ledger's entry; turn 0 belongs to no operation of a person."""
+        """Returns the ledger entry. Turn 0 marks an action that belongs to no operation."""
         return {
             "turn": 0,
             "when": self.when,
-            "who": "keeper",
-            "verb": "keep",
+            "who": "watchdog",
+            "verb": "recover",
             "service": self.service,
             "release": self.release,
             "sequence": 0,
@@ -40,13 +40,13 @@ class Effect:
 
 
 def append(ledger: Path, effect: Effect) -> None:
-    """Adds one line under the ledger's lock, sealed by the hash of the line before. Raises OSError."""
+    """Appends one line under the ledger's lock, with the hash of the line before it. Raises OSError."""
     with ledger.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         text = file.read()
         if text and not text.endswith(b"\n"):
-            file.write(b"\n")  # a line that was cut off stays what it is
+            file.write(b"\n")  # ends a torn line, which stays in the ledger
             text += b"\n"
         last = text.removesuffix(b"\n").rpartition(b"\n")[2]
         sealed = {**effect.entry(), "prev": hashlib.sha256(last).hexdigest() if text else ""}
@@ -55,6 +55,6 @@ def append(ledger: Path, effect: Effect) -> None:
         file.flush()
         os.fsync(file.fileno())
         seal = ledger.with_name(f"{ledger.name}.seal")
-        fresh = seal.with_name(f"{seal.name}.new")
-        fresh.write_text(f"{text.count(b'\n') + 1} {hashlib.sha256(line).hexdigest()}\n")
-        fresh.replace(seal)
+        new_seal = seal.with_name(f"{seal.name}.new")
+        new_seal.write_text(f"{text.count(b'\n') + 1} {hashlib.sha256(line).hexdigest()}\n")
+        new_seal.replace(seal)

@@ -1,0 +1,191 @@
+"""Decides which containers to start or restart, from what runs and what the edge routes to.
+
+Two kinds of containers count: replicas that receive users' requests, and the stacks beside the services. A deploy
+removes a replica from the edge's routes before it stops it, and adds a replica once it is ready, so the watchdog and
+a deploy never act on the same container.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from watchdog.containers import Container
+
+HEADER = "# py-cicd edge: "
+"""What the first line of routes.conf begins with; JSON follows."""
+
+SUPERVISED = ("edge", "metrics", "node", "exporter")
+"""Values of the label py-cicd.name. The watchdog's own container isn't among them: the engine restarts it."""
+
+SETTLE_S = 1.0
+"""How long a container must be down before the watchdog acts. The engine's own `restart: always` is faster."""
+
+BACKOFF_S = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
+"""The pause before each further attempt on the same container; the last one repeats."""
+
+HEALTHY_AFTER_S = 60.0
+"""A container that has been healthy for this long starts again without a pause."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service's live release and the addresses of the replicas that the edge sends users to."""
+
+    release: str
+    addresses: frozenset[str]
+
+
+class Verb(StrEnum):
+    """What the watchdog can do to a container."""
+
+    START = "start"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do to a container, and the reason."""
+
+    verb: Verb
+    container: Container
+    reason: str
+
+
+@dataclass
+class Health:
+    """The history of one container. Times are on a monotonic clock, in seconds."""
+
+    failing_since: float | None = None
+    healthy_since: float | None = None
+    attempts: int = 0
+    last_attempt: float = float("-inf")
+
+    def observe(self, *, failing: bool, now_s: float) -> None:
+        """Adds an observation. A container that stays healthy long enough has its attempts forgotten."""
+        if failing:
+            self.healthy_since = None
+            self.failing_since = now_s if self.failing_since is None else self.failing_since
+            return
+        self.failing_since = None
+        self.healthy_since = now_s if self.healthy_since is None else self.healthy_since
+        if now_s - self.healthy_since >= HEALTHY_AFTER_S:
+            self.attempts = 0
+
+    def attempt(self, now_s: float) -> None:
+        """Counts an attempt to start or restart the container."""
+        self.attempts, self.last_attempt = self.attempts + 1, now_s
+
+    def may_attempt(self, now_s: float) -> bool:
+        """Returns whether the pause after the last attempt is over."""
+        return now_s - self.last_attempt >= BACKOFF_S[min(self.attempts, len(BACKOFF_S) - 1)]
+
+    def has_settled(self, now_s: float) -> bool:
+        """Returns whether the container has been failing for `SETTLE_S`."""
+        return self.failing_since is not None and now_s - self.failing_since >= SETTLE_S
+
+
+@dataclass
+class HealthRecord:
+    """The health of all containers of a host, updated at each check."""
+
+    by_id: dict[str, Health] = field(default_factory=dict)
+
+    def decide(self, routes: str, containers: Iterable[Container], now_s: float) -> list[Action]:
+        """Returns what to do now. `routes` is the text of routes.conf, `now_s` the monotonic clock in seconds."""
+        found = list(containers)
+        ids = {container.id for container in found}
+        self.by_id = {identity: kept for identity, kept in self.by_id.items() if identity in ids}
+        actions = [
+            *self._replica_actions(served(routes), found, now_s),
+            *self._stack_actions(found, now_s),
+        ]
+        for action in actions:
+            self._of(action.container).attempt(now_s)
+        return actions
+
+    def _replica_actions(
+        self, live: dict[str, Served], found: list[Container], now_s: float
+    ) -> Iterator[Action]:
+        for service, serving in live.items():
+            labels = {"py-cicd.service": service, "py-cicd.release": serving.release}
+            replicas = [
+                container
+                for container in found
+                if labels.items() <= container.labels.items()
+                and container.address in serving.addresses
+            ]
+            for replica in replicas:
+                if self._should_start(replica, failing=replica.state == "exited", now_s=now_s):
+                    yield Action(Verb.START, replica, "it had ended")
+            for replica in replicas:
+                if replica.state == "running":
+                    self._of(replica).observe(failing=replica.unhealthy, now_s=now_s)
+            # One restart at a time: if all replicas fail at once the cause is elsewhere, and some must go on answering.
+            if any(
+                replica.starting or now_s - self._of(replica).last_attempt < BACKOFF_S[1]
+                for replica in replicas
+            ):
+                continue
+            unhealthy = sorted(
+                (
+                    replica
+                    for replica in replicas
+                    if replica.state == "running" and replica.unhealthy
+                    if self._of(replica).may_attempt(now_s)
+                ),
+                key=lambda replica: self._of(replica).attempts,
+            )
+            for replica in unhealthy[:1]:
+                yield Action(Verb.RESTART, replica, "its health check fails")
+
+    def _stack_actions(self, found: list[Container], now_s: float) -> Iterator[Action]:
+        for name in SUPERVISED:
+            named = [c for c in found if c.labels.get("py-cicd.name") == name]
+            if any(c.state in ("running", "restarting", "paused") for c in named):
+                for container in named:
+                    self._of(container).observe(failing=False, now_s=now_s)
+                continue
+            # Two stopped edges are left by an interrupted deploy, which was replacing the older one.
+            newest = sorted((c for c in named if c.state == "exited"), key=lambda c: c.created)[-1:]
+            for container in newest:
+                if self._should_start(container, failing=True, now_s=now_s):
+                    yield Action(Verb.START, container, f"no {name} ran")
+
+    def _should_start(self, container: Container, *, failing: bool, now_s: float) -> bool:
+        if container.state == "running":
+            return False
+        health = self._of(container)
+        health.observe(failing=failing, now_s=now_s)
+        return health.has_settled(now_s) and health.may_attempt(now_s)
+
+    def _of(self, container: Container) -> Health:
+        return self.by_id.setdefault(container.id, Health())
+
+
+def served(routes: str) -> dict[str, Served]:
+    """Returns what serves each service's users, by service, from the first line of routes.conf.
+
+    Empty for a file that was written by hand or is torn.
+    """
+    first = routes.partition("\n")[0]
+    if not first.startswith(HEADER):
+        return {}
+    try:
+        found = json.loads(first.removeprefix(HEADER))["routes"]
+        return {route["service"]: _served(route) for route in found if route["live"]}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _served(route: dict[str, Any]) -> Served:
+    servers = [
+        server
+        for upstream in route["upstreams"]
+        if upstream["release"] == route["live"]
+        for server in upstream["servers"]
+    ]
+    return Served(route["live"], frozenset(server.partition(":")[0] for server in servers))
