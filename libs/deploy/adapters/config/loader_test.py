@@ -516,7 +516,7 @@ def test_this_checkouts_job_images_load() -> None:
         "deploy/ship:image",
         ("python", "ship"),
     )
-    assert '"$SHIP_PYTHON" -P -m deploy.cli --help' in images["ship"].commands
+    assert '"$SHIP_PYTHON" -P -m deploy.cli --reference' in images["ship"].commands
 
 
 def test_all_problems_of_job_images_are_reported_at_once(tmp_path: Path) -> None:

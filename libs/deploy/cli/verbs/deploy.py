@@ -6,7 +6,7 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs import confirm
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
@@ -93,12 +93,4 @@ def _percent(text: str) -> int:
     return int(number)
 
 
-VERB = Verb(
-    Group.DEPLOY,
-    "deploy",
-    "rolls a release out to every host; if it fails, reverts all of them",
-    "ship deploy app",
-    _run,
-    _add,
-    show,
-)
+VERB = Verb(_run, _add, show)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.bootstrap import settings
 from deploy.core.state.ledger import BOOTSTRAP, Entry
@@ -121,12 +121,4 @@ def _show(document: Document) -> str:
     return f"{host}: ready, nothing to do"
 
 
-VERB = Verb(
-    Group.HOSTS,
-    "host",
-    "sets up a bare Debian or Ubuntu server over SSH, or lists what is missing",
-    "ship host bootstrap web-1 --env production",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
 
@@ -88,21 +88,5 @@ def _show_published(document: Document) -> str:
     return "\n".join(lines) or "nothing to publish: the change reaches no service"
 
 
-BUILD = Verb(
-    Group.BUILD,
-    "build",
-    "builds images and prints their ids and sizes",
-    "ship build app",
-    _build,
-    _add,
-    _show_built,
-)
-PUBLISH = Verb(
-    Group.BUILD,
-    "publish",
-    "pushes the images that the registry lacks and prints name@digest",
-    "ship publish app",
-    _publish,
-    _add_out,
-    _show_published,
-)
+BUILD = Verb(_build, _add, _show_built)
+PUBLISH = Verb(_publish, _add_out, _show_published)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.ci.child_pipeline import (
     ChildPipeline,
@@ -86,12 +86,4 @@ def _show(document: Document) -> str:
     return "\n".join(lines)
 
 
-VERB = Verb(
-    Group.PIPELINE,
-    "pipeline",
-    "writes the GitLab pipeline that deploys to each environment, digests baked in",
-    "ship pipeline staging --selection dist/ci/selection.json --images dist/ci/images.json",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.adapters.config import loader
-from deploy.adapters.ssh.port_forward import forwarded
 from deploy.cli.wiring.settings import Settings
 from deploy.core.config import HostConfig
 from deploy.core.ports import Host
@@ -76,6 +75,8 @@ class Connections:
     @contextmanager
     def preview(self) -> Iterator[str]:
         """Yields a URL on this machine that is forwarded to the first host's preview route."""
+        from deploy.adapters.ssh.port_forward import forwarded
+
         host, port = self._hosts[0], self._settings.environment().edge.preview_port
         with forwarded(lambda: host.dial(port)) as local:
             yield f"http://127.0.0.1:{local}"
