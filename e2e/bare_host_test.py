@@ -171,6 +171,6 @@ def test_check_lists_manual_changes_and_bootstrap_repairs_them(bare: BareServer)
     bare.run("gpasswd --delete deploy docker")
     points = bare.call("check").document["points"]
     missing = {point["name"] for point in points if not point["right"]}
-    assert missing == {"user deploy", "kernel settings", "the firewall is up"}
+    assert missing == {"user deploy", "kernel settings", "firewall in effect"}
     assert bare.call("bootstrap").expect_success().document["changed"] == 3
     assert bare.call("check").expect_success().document["missing"] == 0

@@ -22,12 +22,12 @@ from deploy.adapters.aws.ecr import EcrRegistry
 from deploy.adapters.base_images import Bases
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.config import loader
-from deploy.adapters.docker import Engine
-from deploy.adapters.file_cache import FileMemory
+from deploy.adapters.docker import DockerEngine
+from deploy.adapters.file_cache import FileCache
 from deploy.adapters.git.image_history import GitHistory
-from deploy.adapters.pants.packager import Pants
+from deploy.adapters.pants.packager import PantsPackager
 from deploy.adapters.probe import HttpProbe
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
 from deploy.run.images import BuildContext, build, publish, smoke_test
@@ -42,12 +42,12 @@ APP_LIMIT_MB = 25
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine()
+def engine() -> DockerEngine:
+    return DockerEngine()
 
 
 @pytest.fixture(scope="module")
-def bases(engine: Engine) -> Bases:
+def bases(engine: DockerEngine) -> Bases:
     """The base images of the checkout under test, from the tool cache if it has them."""
     cache = find_paths(os.environ).cache
     recipes = checkout() / "deploy" / "base"
@@ -59,15 +59,15 @@ class BuildClone:
     """A clone of the checkout and all that builds its image, with a build memory of its own."""
 
     clone: Clone
-    workshop: BuildContext
+    context: BuildContext
 
     def build(self) -> BuiltImage:
-        return build(loader.load_services(self.clone.root)["app"], self.workshop)
+        return build(loader.load_services(self.clone.root)["app"], self.context)
 
 
 @pytest.fixture(scope="module")
 def build_clone(
-    engine: Engine, bases: Bases, tmp_path_factory: pytest.TempPathFactory
+    engine: DockerEngine, bases: Bases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BuildClone]:
     folder = tmp_path_factory.mktemp("one")
     clone = Clone.of(checkout(), folder / "clone")
@@ -80,19 +80,19 @@ def _stop_daemon(clone: Clone) -> None:
     shutil.rmtree(clone.root / ".pids", ignore_errors=True)
 
 
-def _build_clone(clone: Clone, engine: Engine, bases: Bases, folder: Path) -> BuildClone:
-    workshop = BuildContext(
-        packager=Pants(clone.root),
+def _build_clone(clone: Clone, engine: DockerEngine, bases: Bases, folder: Path) -> BuildClone:
+    context = BuildContext(
+        packager=PantsPackager(clone.root),
         history=GitHistory(clone.root),
-        memory=FileMemory(folder / "memory"),
+        cache=FileCache(folder / "cache"),
         engine=engine,
         probe=HttpProbe(),
         clock=SystemClock(),
         say=print,
         ensure_base=lambda: bases.ensure("python"),
-        try_out=smoke_test,
+        smoke_test=smoke_test,
     )
-    return BuildClone(clone, workshop)
+    return BuildClone(clone, context)
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +111,11 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture
-def ecr(moto: str, tmp_path: Path) -> Registry:
+def ecr(moto: str, tmp_path: Path) -> RegistryConfig:
     """Settings of a registry whose logins go to moto. Tests set the address of the registry, `push_via`."""
     credentials = tmp_path / "credentials"
     credentials.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
-    return Registry(ACCOUNT, "us-east-1", moto, credentials=str(credentials))
+    return RegistryConfig(ACCOUNT, "us-east-1", moto, credentials=str(credentials))
 
 
 @contextmanager
@@ -180,9 +180,9 @@ def uncached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_same_commit_in_another_folder_gives_the_same_image_in_any_registry(
     build_clone: BuildClone,
     image: BuiltImage,
-    engine: Engine,
+    engine: DockerEngine,
     bases: Bases,
-    ecr: Registry,
+    ecr: RegistryConfig,
     tmp_path: Path,
 ) -> None:
     other = Clone.of(build_clone.clone.root, tmp_path / "another clone")
@@ -242,14 +242,16 @@ def test_image_has_its_revision_as_label_and_runs_without_privileges(image: Buil
     assert output.decode().strip() == "10001 []"
 
 
-def test_image_stays_within_its_size_limit(image: BuiltImage, engine: Engine, bases: Bases) -> None:
+def test_image_stays_within_its_size_limit(
+    image: BuiltImage, engine: DockerEngine, bases: Bases
+) -> None:
     base = engine.size_bytes(bases.ensure("python"))
     assert base < BASE_LIMIT_MB * 1e6
     assert image.size_bytes - base < APP_LIMIT_MB * 1e6
 
 
 def test_publish_with_a_wrong_password_is_refused_and_leaves_no_tag(
-    image: BuiltImage, engine: Engine, bases: Bases, ecr: Registry
+    image: BuiltImage, engine: DockerEngine, bases: Bases, ecr: RegistryConfig
 ) -> None:
     with (
         _serving(bases.ensure("registry"), "another") as address,

@@ -129,12 +129,14 @@ def test_service_without_a_published_image_is_refused(job: Job) -> None:
 
 def test_image_without_a_digest_is_refused(job: Job) -> None:
     tagged = APP.replace("@sha256:", ":")
-    job.assert_refused(job.pipeline("staging", {"app": tagged}, PENDING), "is no name@sha256:")
+    job.assert_refused(
+        job.pipeline("staging", {"app": tagged}, PENDING), "is not of the form name@sha256:"
+    )
 
 
 def test_missing_image_of_the_tool_is_refused(job: Job) -> None:
     job.assert_refused(
-        job.pipeline("staging", {"app": APP}, PENDING, tool=""), "the tool: no image is no name@"
+        job.pipeline("staging", {"app": APP}, PENDING, tool=""), "the tool: no image is named"
     )
 
 

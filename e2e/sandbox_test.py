@@ -20,7 +20,7 @@ import paramiko
 import pytest
 
 from deploy.adapters.base_images import Bases
-from deploy.adapters.docker import Engine
+from deploy.adapters.docker import DockerEngine
 from e2e.live_sandbox import checkout, terminated_as_interrupt
 from sandbox import lifecycle, state
 from sandbox.ports import PortTakenError
@@ -41,7 +41,7 @@ class Sandbox:
     def base(self, name: str) -> str:
         recipes, cache = checkout() / "deploy" / "base", find_paths(os.environ).cache
         say, archive = self.messages.append, mirror(os.environ)
-        return Bases(recipes, cache, Engine(), say, mirror=archive).ensure(name)
+        return Bases(recipes, cache, DockerEngine(), say, mirror=archive).ensure(name)
 
     def create(self, hosts: int = 1) -> dict[str, Any]:
         """Creates or repairs the sandbox; returns its environment. `messages` are then those of this call."""

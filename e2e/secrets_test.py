@@ -157,6 +157,11 @@ def _replicas(sandbox: LiveSandbox) -> list[str]:
     return [str(replica["name"]) for replica in sandbox.service()["hosts"][0]["replicas"]]
 
 
+def _is_tool(argv: str) -> bool:
+    """Returns whether a command line is the tool's: `./ship` runs a verb in the process that checked its set-up."""
+    return "deploy.cli" in argv or "libs/toolchain ship" in argv
+
+
 def _assert_only_allowed(watched: ProcessWatch, values: list[str]) -> None:
     replica_variables = [value for value in values if value.startswith("sentinel-as_variable")]
     job_variables = [value for value in values if value.startswith("sentinel-from_env")]
@@ -166,7 +171,7 @@ def _assert_only_allowed(watched: ProcessWatch, values: list[str]) -> None:
 
         A process with its parent's argv was scanned between fork and exec, when it still shared its parent's memory.
         """
-        child_of_tool = "deploy.cli" in sighting.parent and sighting.argv != sighting.parent
+        child_of_tool = _is_tool(sighting.parent) and sighting.argv != sighting.parent
         in_job = "deploy app" in sighting.leader and not child_of_tool
         return sighting.where == "environ" and (
             sighting.needle in replica_variables or (sighting.needle in job_variables and in_job)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.core.config import Environment, HostConfig, Metrics, Registry
+from deploy.core.config import Environment, HostConfig, Metrics, RegistryConfig
 from deploy.core.stacks.prometheus import (
     CONFIG_FOLDER,
     DATA_FOLDER,
@@ -111,7 +111,7 @@ def _render_config(sandbox: str, hosts: Sequence[str]) -> str:
             HostConfig(name=host, address="", url="", metrics_address=f"{host}:{METRICS_PORT}")
             for host in hosts
         ),
-        registry=Registry(ACCOUNT, REGION),
+        registry=RegistryConfig(ACCOUNT, REGION),
         known_hosts="",
         ssh_key="",
         metrics=Metrics(

@@ -1,33 +1,29 @@
-"""Dispatches on the first argument: `ship`, `pants`, or one of the commands that scripts use."""
+"""Dispatches on the first argument: `ship`, `pants`, or one of the commands that scripts use.
+
+`ship` starts in a tenth of a second if nothing has to be set up, so modules are imported where they are used.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from toolchain import (
-    caches,
-    doctor,
-    locks,
-    test_verb,
-)
-from toolchain.base_images import missing_bases
 from toolchain.errors import ToolchainError, UsageError
-from toolchain.pants import exec_pants, pants_variables
 from toolchain.paths import find_paths
 from toolchain.process import tool_environment
-from toolchain.progress import Task
-from toolchain.setup import (
-    Setup,
-    link_current,
-    prepare,
-    should_confirm,
-)
 from toolchain.tools.toolset import Toolset
+
+if TYPE_CHECKING:
+    from toolchain.progress import Task
+    from toolchain.setup import Setup
+    from toolchain.tools.tool import Tool
 
 USAGE = (
     "usage: python3 libs/toolchain "
@@ -40,6 +36,8 @@ IMAGE_VERBS = frozenset({
     "abort", "confirm", "deploy", "dora", "exec", "history", "host", "logs", "maintenance", "plan", "promote", "report",
     "revert", "rollback", "scale", "status", "watch",
 })  # fmt: skip
+OWN_VERBS = ("doctor", "test", "caches", "lock")
+SHIP_PYTHON_LINK = "current/ship-python"  # `./ship` reads it
 
 # -P: a file in the caller's folder must not be imported instead of a library.
 RUN_MODULE = ("-P", "-m")
@@ -47,9 +45,13 @@ RUN_MODULE = ("-P", "-m")
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Runs the command. Returns its exit code, unless this process is replaced by another program."""
-    setup = Setup.here(Toolset(find_paths(environ)), environ)
+    toolset = Toolset(find_paths(environ))
     try:
-        return _main(setup, argv, environ)
+        match list(argv):
+            case ["ship-in-venv", *args]:
+                return run_in_venv(toolset, args, environ)
+            case _:
+                return _main(toolset, argv, environ)
     except ToolchainError as error:
         return _report(error, as_json="--json" in argv)
     except KeyboardInterrupt:
@@ -59,8 +61,47 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _report(interrupted, as_json="--json" in argv)
 
 
-def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    toolset = setup.toolset
+def run_in_venv(toolset: Toolset, args: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Runs `ship`, started with the Python that ran `deploy.cli` last.
+
+    If that isn't the Python of this checkout's locks, or a part of it is missing, the machine's own Python runs `ship`:
+    set-up may replace the one that runs this.
+    """
+    if is_ship_python(toolset) and are_installed(toolset, toolset.for_ship):
+        return _main(toolset, ["ship", *args], environ)
+    try:
+        os.execvpe("python3", ["python3", os.path.dirname(__file__), "ship", *args], dict(environ))
+    except OSError as error:
+        raise ToolchainError(
+            f"Could not start python3: {error.strerror}.",
+            "Nothing was changed.",
+            "install python3 and run the same command again",
+        ) from error
+
+
+def _main(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    match list(argv):
+        case ["ship", verb, *args] if verb in IMAGE_VERBS and environ.get("SHIP_PYTHON"):
+            exec_ship_of_image(environ["SHIP_PYTHON"], toolset, [verb, *args], environ)
+        case ["ship", verb, *_] if verb in OWN_VERBS:
+            return _run_own(toolset, argv, environ)
+        case ["ship", *args]:
+            if args and args[0] in PANTS_VERBS:
+                _enforce_cache_limit(environ)
+            set_up(toolset, args, environ)
+            run_ship(toolset, args, environ)
+        case _:
+            return _run_own(toolset, argv, environ)
+    return 0
+
+
+def _run_own(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Runs what the toolchain does itself."""
+    from toolchain import caches, doctor, locks, test_verb
+    from toolchain.pants import exec_pants, pants_variables
+    from toolchain.setup import Setup, link_current, prepare, should_confirm
+
+    setup = Setup.here(toolset, environ)
     match list(argv):
         case ["ship", "doctor", *args]:
             return doctor.doctor(setup, args, environ)
@@ -71,13 +112,6 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
         case ["ship", "lock", *args] | ["lock", *args]:
             prepare(setup.tasks_for(toolset.all), confirm=should_confirm(args, environ))
             return locks.relock(toolset, args)
-        case ["ship", verb, *args] if verb in IMAGE_VERBS and environ.get("SHIP_PYTHON"):
-            exec_ship_of_image(environ["SHIP_PYTHON"], toolset, [verb, *args], environ)
-        case ["ship", *args]:
-            if args and args[0] in PANTS_VERBS and (deleted := caches.enforce_limit(environ)):
-                print(deleted, file=sys.stderr, flush=True)
-            prepare(tasks_of_verb(setup, args), confirm=should_confirm(args, environ))
-            exec_ship(toolset, args, environ)
         case ["pants", *args]:
             prepare(setup.tasks_for(toolset.for_pants), confirm=False)
             link_current(toolset)
@@ -99,19 +133,74 @@ def _main(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
+def set_up(toolset: Toolset, args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Sets up what a verb of `deploy.cli` lacks. Only looks whether its tools are there if that may be all."""
+    if not _is_up(args) and are_installed(toolset, tools_of_verb(toolset, args)):
+        return
+    from toolchain.setup import Setup, prepare, should_confirm
+
+    tasks = tasks_of_verb(Setup.here(toolset, environ), args)
+    prepare(tasks, confirm=should_confirm(args, environ))
+
+
 def tasks_of_verb(setup: Setup, args: Sequence[str]) -> list[Task]:
-    """Returns the set-up tasks of a verb of `deploy.cli`. A help text needs only the libraries."""
-    toolset = setup.toolset
-    verb = args[0] if args else None
-    if verb == "up" and "--help" not in args and "-h" not in args:
+    """Returns the set-up tasks of a verb of `deploy.cli`."""
+    if _is_up(args):
         return setup.tasks_for_all("up")
-    return setup.tasks_for(toolset.all if verb in PANTS_VERBS else toolset.for_ship)
+    return setup.tasks_for(tools_of_verb(setup.toolset, args))
 
 
-def exec_ship(toolset: Toolset, args: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Replaces this process by the command line of the deploy library, in the caller's folder."""
+def tools_of_verb(toolset: Toolset, args: Sequence[str]) -> tuple[Tool, ...]:
+    """Returns the tools of a verb of `deploy.cli` other than `up`. A help text needs only the libraries."""
+    return toolset.all if args and args[0] in PANTS_VERBS else toolset.for_ship
+
+
+def are_installed(toolset: Toolset, tools: Sequence[Tool]) -> bool:
+    """Returns whether all of the tools are in one of the caches."""
+    return all(tool.is_installed(*toolset.paths.caches) for tool in tools)
+
+
+def _is_up(args: Sequence[str]) -> bool:
+    return list(args[:1]) == ["up"] and "--help" not in args and "-h" not in args
+
+
+def _enforce_cache_limit(environ: Mapping[str, str]) -> None:
+    from toolchain import caches
+
+    if deleted := caches.enforce_limit(environ):
+        print(deleted, file=sys.stderr, flush=True)
+
+
+def is_ship_python(toolset: Toolset) -> bool:
+    """Returns whether the Python of this process is that of the virtual environment of `deploy.cli`."""
+    return sys.executable == str(toolset.venv_python(toolset.ship))
+
+
+def run_ship(toolset: Toolset, args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Runs the command line of the deploy library, in the caller's folder.
+
+    In this process if it has the right Python. Otherwise that Python replaces it, and the next `./ship` starts with it.
+    """
+    env = deploy_environment(toolset, environ)
+    if is_ship_python(toolset):
+        os.environ.clear()
+        os.environ.update(env)
+        sys.argv[1:] = args
+        runpy.run_module("deploy.cli", run_name="__main__", alter_sys=True)
+        return
+    remember_python(toolset)
     argv = deploy_command(toolset, "deploy.cli", args)
-    os.execve(argv[0], argv, deploy_environment(toolset, environ))
+    os.execve(argv[0], argv, env)
+
+
+def remember_python(toolset: Toolset) -> None:
+    """Links the Python of `deploy.cli` where `./ship` looks for it. A cache that can't be written stays as it is."""
+    from toolchain.bytecode import delete_orphans
+    from toolchain.setup import point_link
+
+    with contextlib.suppress(OSError):
+        point_link(toolset.paths.cache / SHIP_PYTHON_LINK, toolset.venv_python(toolset.ship))
+        delete_orphans(toolset.paths.bytecode)
 
 
 def exec_ship_of_image(
@@ -127,6 +216,9 @@ def build_missing_bases(setup: Setup, args: Sequence[str], environ: Mapping[str,
 
     Raises ToolchainError if that fails.
     """
+    from toolchain.base_images import missing_bases
+    from toolchain.setup import prepare
+
     toolset = setup.toolset
     missing = missing_bases(args, toolset.paths.checkout / "pants.toml", setup.daemon)
     if missing:

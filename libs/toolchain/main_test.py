@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from toolchain.docker_daemon import DockerDaemon
 from toolchain.machine import LocalMachine
-from toolchain.main import main, tasks_of_verb
+from toolchain.main import SHIP_PYTHON_LINK, main, remember_python, tasks_of_verb
 from toolchain.paths import find_paths
 from toolchain.setup import Setup
+from toolchain.tools.tool import RECORD, Tool
 from toolchain.tools.toolset import Toolset
 
 
@@ -88,3 +90,150 @@ def test_the_tool_of_a_job_image_deploys_this_checkout(tmp_path: Path) -> None:
     environ = {**os.environ, "SHIP_PYTHON": str(python), "PYTHONPATH": "/elsewhere"}
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == f"-P -m deploy.cli promote app --release r1 {here.parents[1]} \n"
+
+
+# `./ship` starts with the Python of the last run.
+
+SHIP = Path(__file__).parents[2] / "ship"
+PRINT_ARGUMENTS = """#!/bin/sh
+echo "${0##*/}" "$@" "PYTHONPATH=$PYTHONPATH"
+"""
+
+
+def program(path: Path) -> Path:
+    """Makes a program that prints its name and its arguments."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PRINT_ARGUMENTS)
+    path.chmod(0o755)
+    return path
+
+
+def start_ship(home: Path, *args: str, **environ: str) -> str:
+    env = {"PATH": f"{home}/bin:{os.environ['PATH']}", "HOME": str(home), "PYTHONPATH": "/x"}
+    argv = [str(SHIP), *args]
+    done = subprocess.run(argv, env=env | environ, capture_output=True, text=True, check=True)
+    return done.stdout.replace(str(SHIP.parent), "ROOT")
+
+
+def test_ship_starts_with_the_python_of_the_last_run(tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "python3")
+    python, cache = program(tmp_path / "a venv" / "python"), tmp_path / ".cache" / "py-cicd"
+    setup_python = "python3 ROOT/libs/toolchain ship status app PYTHONPATH=/x\n"
+    assert start_ship(tmp_path, "status", "app") == setup_python
+
+    link = cache / SHIP_PYTHON_LINK
+    link.parent.mkdir(parents=True)
+    link.symlink_to(python)
+    options = f"-X pycache_prefix={cache}/bytecode"
+    assert start_ship(tmp_path, "status", "app") == (
+        f"python {options} ROOT/libs/toolchain ship-in-venv status app PYTHONPATH=\n"
+    )
+    chosen = start_ship(tmp_path, "status", "app", PYTHONPYCACHEPREFIX="/chosen")
+    assert chosen.startswith("python -X pycache_prefix=/chosen ROOT")
+    assert start_ship(tmp_path, "status", "app", XDG_CACHE_HOME="/nowhere") == setup_python
+    # The XDG specification: relative paths are ignored.
+    assert start_ship(tmp_path, "--help", XDG_CACHE_HOME="x").startswith(f"python {options} ROOT")
+
+    python.unlink()
+    assert start_ship(tmp_path, "status", "app") == setup_python
+
+
+def test_looking_whether_all_is_set_up_imports_little() -> None:
+    listed = "import sys; import toolchain.main; print(*sys.modules)"
+    argv = [sys.executable, "-c", listed]
+    env = {**os.environ, "PYTHONPATH": str(SHIP.parent / "libs")}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    ours = {name.removeprefix("toolchain.") for name in loaded if name.startswith("toolchain.")}
+    own = {"errors", "main", "paths", "process", "tools"}
+    assert {name for name in ours if not name.startswith("tools.")} == own
+    assert not loaded & {"argparse", "http.client", "socket", "ssl"}
+
+
+class ReplacedError(Exception):
+    """This process would have been replaced by another program."""
+
+
+@pytest.fixture
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toolset:
+    """The tools of a verb that doesn't build, in a cache of its own; the venv's Python runs this."""
+
+    def replaced(program: str, argv: list[str], *_: object) -> None:
+        raise ReplacedError(program, *argv[1:])
+
+    def run_module(name: str, **_: object) -> None:
+        print(name, *sys.argv[1:], os.environ["PYTHONPATH"])
+
+    toolset = Toolset(find_paths({"HOME": str(tmp_path)}))
+    for tool in toolset.for_ship:
+        made(toolset, tool).parent.mkdir(parents=True)
+        made(toolset, tool).touch()
+    monkeypatch.setattr(os, "execvpe", replaced)
+    monkeypatch.setattr(os, "execve", replaced)
+    monkeypatch.setattr(runpy, "run_module", run_module)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    monkeypatch.setattr(sys, "argv", ["toolchain"])
+    monkeypatch.setattr(sys, "executable", str(toolset.venv_python(toolset.ship)))
+    return toolset
+
+
+def made(toolset: Toolset, tool: Tool) -> Path:
+    """Returns the file that shows that a tool is complete."""
+    return tool.folder(toolset.paths.cache) / RECORD
+
+
+def test_a_verb_runs_in_the_process_that_checked_its_tools(
+    ready: Toolset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ship-in-venv", "status", "app"], {"HOME": str(tmp_path)}) == 0
+    libs = ready.paths.checkout / "libs"
+    assert capsys.readouterr().out == f"deploy.cli status app {libs}\n"
+
+
+@pytest.mark.parametrize("name", ["bootstrap_tools", "python_313", "ship"])
+def test_a_removed_tool_leads_to_set_up_with_the_machines_python(
+    name: str, ready: Toolset, tmp_path: Path
+) -> None:
+    made(ready, getattr(ready, name)).unlink()
+    with pytest.raises(ReplacedError, match=r"'python3', '.*toolchain', 'ship', 'status'"):
+        main(["ship-in-venv", "status"], {"HOME": str(tmp_path)})
+
+
+def test_a_python_of_another_lock_leads_to_set_up_with_the_machines_python(
+    ready: Toolset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ready.venv_python(ready.ship).parents[2] / "ship-000000000000" / "bin" / "python"
+    monkeypatch.setattr(sys, "executable", str(other))
+    with pytest.raises(ReplacedError, match=r"'python3', '.*toolchain', 'ship', 'test', 'a::'"):
+        main(["ship-in-venv", "test", "a::"], {"HOME": str(tmp_path)})
+
+
+def test_a_verb_that_builds_sets_up_what_it_lacks(
+    ready: Toolset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[str] = []
+    monkeypatch.setattr(
+        "toolchain.setup.prepare", lambda tasks, **_: prepared.extend(task.title for task in tasks)
+    )
+    assert main(["ship-in-venv", "build", "app"], {"HOME": str(tmp_path)}) == 0
+    assert "install Pants 2.17.1" in prepared
+    assert f"install {ready.ship.title}" not in prepared
+
+
+def test_the_python_of_a_verb_starts_the_next_one(
+    ready: Toolset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    python, bytecode = ready.venv_python(ready.ship), ready.paths.bytecode
+    kept, deleted = bytecode / str(tmp_path).lstrip("/"), bytecode / "deleted" / "checkout"
+    kept.mkdir(parents=True)
+    deleted.mkdir(parents=True)
+    with pytest.raises(ReplacedError, match=r"'deploy\.cli', 'status'"):
+        main(["ship", "status"], {"HOME": str(tmp_path)})
+    assert (ready.paths.cache / SHIP_PYTHON_LINK).readlink() == python
+    assert (kept.is_dir(), deleted.parent.exists()) == (True, False)
+
+
+def test_a_cache_that_cannot_be_written_stops_no_verb(ready: Toolset) -> None:
+    (ready.paths.cache / "current").touch()
+    remember_python(ready)

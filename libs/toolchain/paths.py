@@ -27,6 +27,11 @@ class Paths:
         return (self.cache, self.preinstalled) if self.preinstalled else (self.cache,)
 
     @property
+    def bytecode(self) -> Path:
+        """The folder of the byte code that `./ship` writes."""
+        return self.cache / "bytecode"
+
+    @property
     def locks(self) -> Path:
         """The folder of the Python requirements and their hash-pinned locks."""
         return self.checkout / "3rdparty" / "python"

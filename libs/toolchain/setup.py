@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 from toolchain import apt
@@ -72,16 +72,19 @@ def link_current(toolset: Toolset) -> None:
 
     An installed `pants` finds the tools there without `./pants`.
     """
-    folder = toolset.paths.cache / "current"
-    folder.mkdir(parents=True, exist_ok=True)
     for name, target in toolset.current.items():
-        link = folder / name
-        if not link.is_symlink() or link.readlink() != target:
-            temporary = folder / f".{name}.{os.getpid()}"
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
-            temporary.symlink_to(target)
-            temporary.replace(link)
+        point_link(toolset.paths.cache / "current" / name, target)
+
+
+def point_link(link: Path, target: Path) -> None:
+    """Makes `link` a symbolic link to `target`. Another process sees the old one or the new one."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
 
 
 def prepare(tasks: Sequence[Task], *, confirm: bool, out: TextIO | None = None) -> None:

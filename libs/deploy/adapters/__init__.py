@@ -1,1 +1,1 @@
-"""Touches: one adapter a port, each over one library; never decides."""
+"""Adapters: implementations of the ports, each over one technology."""

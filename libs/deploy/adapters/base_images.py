@@ -1,7 +1,7 @@
-"""Builds base images from Debian's packages with mmdebstrap, once per content; never talks to a registry.
+"""Builds base images from Debian packages with mmdebstrap, once for each recipe.
 
-mmdebstrap unpacks the packages (`--variant=extract`: no maintainer script runs, no package manager is left inside);
-`core.images.layers` filters that into one layer. The image's archive is kept in the tool cache by the recipe's key.
+mmdebstrap unpacks the packages without maintainer scripts and without a package manager (`--variant=extract`), and
+`core.images.layers` filters the result into one layer. The tool cache has the image's archive under the recipe's key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from deploy.errors import BuildError, UsageError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
-AT_ONCE = 2
+MOST_BUILDS = 2
+"""How many base images are built at the same time."""
+
 KEPT_ARCHIVES = 2
 ARCHIVES = "/var/cache/apt/archives"
 RESOLVED = "resolved"
@@ -40,13 +42,14 @@ SCANNED = ("Package", "Source", "Version", "Architecture", "Maintainer")
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """Reads deploy/base/NAME. Raises UsageError for an unknown base, ConfigError for a wrong recipe."""
+    """Returns the recipe in deploy/base/NAME. Raises UsageError for an unknown base, ConfigError for a wrong recipe."""
     try:
         source = (folder / "recipe.toml").read_bytes()
     except FileNotFoundError:
-        known = sorted(each.parent.name for each in folder.parent.glob("*/recipe.toml"))
+        known = sorted(file.parent.name for file in folder.parent.glob("*/recipe.toml"))
         raise UsageError(
-            f"there is no base image {folder.name}", hint=f"one of: {', '.join(known)}"
+            f"there is no base image {folder.name}; nothing was changed",
+            hint=f"one of: {', '.join(known)}",
         ) from None
     return parse_recipe(
         folder.name, source, tomllib.loads(source.decode()), tuple(_files(folder / "files"))
@@ -54,15 +57,16 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def _files(folder: Path) -> Iterable[OwnFile]:
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         executable = bool(path.stat().st_mode & 0o100)
         yield OwnFile(path.relative_to(folder).as_posix(), path.read_bytes(), executable)
 
 
 class Bases:
-    """The base images of a checkout: recipes under `recipes`, archives and downloads under `cache`.
+    """The base images of a checkout.
 
-    `mirror` is the Debian archive that this machine uses.
+    Recipes are under `recipes`, archives of images and downloaded packages under `cache`. `mirror` is the URL of the
+    Debian archive that this machine uses.
     """
 
     def __init__(
@@ -76,7 +80,7 @@ class Bases:
         self._say = say
 
     def ensure(self, name: str) -> str:
-        """Returns a base's name in the engine, where it is built or loaded if missing."""
+        """Returns a base image's name in the engine. Builds and loads the image if the engine lacks it."""
         recipe = read_recipe(self._recipes / name)
         if not self._engine.has(recipe.image):
             archive = self._archive(recipe)
@@ -85,10 +89,10 @@ class Bases:
         return recipe.image
 
     def ensure_all(self, names: Iterable[str]) -> dict[str, str]:
-        """Returns the names in the engine by base, two built at a time."""
-        wanted = list(names)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return dict(zip(wanted, pool.map(self.ensure, wanted), strict=True))
+        """Returns the names in the engine by base, after the same as `ensure` for each."""
+        listed = list(names)
+        with ThreadPoolExecutor(MOST_BUILDS) as pool:
+            return dict(zip(listed, pool.map(self.ensure, listed), strict=True))
 
     def _archive(self, recipe: Recipe) -> Path:
         archive = self._archives / f"{recipe.name}-{recipe.key}.tar"
@@ -100,13 +104,15 @@ class Bases:
             with tempfile.TemporaryDirectory(prefix=f"{recipe.name}-", dir=self._archives) as work:
                 built = self._build(recipe, Path(work))
                 built.rename(archive)
-            self._forget(recipe.name)
+            self._prune(recipe.name)
         return archive
 
-    def _forget(self, name: str) -> None:
-        """Removes a base's archives but the newest; what an engine loaded from them stays."""
-        kept = sorted(self._archives.glob(f"{name}-*.tar"), key=lambda each: each.stat().st_mtime)
-        for archive in kept[:-KEPT_ARCHIVES]:
+    def _prune(self, name: str) -> None:
+        """Removes all but the newest archives of a base image. Images in an engine stay."""
+        archives = sorted(
+            self._archives.glob(f"{name}-*.tar"), key=lambda file: file.stat().st_mtime
+        )
+        for archive in archives[:-KEPT_ARCHIVES]:
             archive.unlink(missing_ok=True)
 
     def _build(self, recipe: Recipe, work: Path) -> Path:
@@ -120,8 +126,8 @@ class Bases:
         _bootstrap(recipe, self._mirror, own, debs, system)
         _keep(debs, kept)
         unpacked = _unpacked(debs)
-        without = [each for each in unpacked if _package(each) in recipe.without]
-        present = [each for each in unpacked if each not in without]
+        without = [deb for deb in unpacked if _package(deb) in recipe.without]
+        present = [deb for deb in unpacked if deb not in without]
         with system.open("rb") as source, (work / "layer.tar").open("wb") as target:
             layer = write_layer(
                 recipe, source, target, absent=_contents(without), status=_status(present)
@@ -146,9 +152,9 @@ def _image(recipe: Recipe, work: Path, diff_id: str, size: int) -> Path:
 def bootstrap_command(
     recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
 ) -> list[str]:
-    """Builds mmdebstrap's argv: packages come from `kept` where they are there, and all end in `debs`."""
+    """Returns mmdebstrap's argv. It takes packages from `kept` if they are there, and leaves all packages in `debs`."""
     packages = " ".join(recipe.packages)
-    asked = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -s install {packages}'
+    simulate = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -s install {packages}'
     compiled = [f'--extract-hook=chroot "$1" {COMPILE} {folder}' for folder in recipe.compile]
     return [
         "mmdebstrap",
@@ -156,14 +162,14 @@ def bootstrap_command(
         f"--include={','.join(recipe.packages)}",
         "--architectures=amd64",
         "--skip=download/empty",
-        # Some mirrors stand still past the date that a testing release file bears. Its signature is checked all
-        # the same: such a mirror can give older packages, never foreign ones.
+        # Some mirrors are not updated before the release file of a testing suite expires. The signature is still
+        # checked, so such a mirror can only provide older packages.
         '--aptopt=Acquire::Check-Valid-Until "false"',
-        # mmdebstrap's own hooks, since a shell's may not reach these folders as a plain user.
+        # mmdebstrap's own hooks: as a plain user, a shell hook may lack access to these folders.
         f'--setup-hook=mkdir -p "$1"{ARCHIVES}',
         f"--setup-hook=sync-in {shlex.quote(str(kept))} {ARCHIVES}",
-        # Which of the packages at hand are in this image: apt resolves once more what it has just resolved.
-        f'--extract-hook={asked} > "$1"{ARCHIVES}/{RESOLVED}',
+        # Lists the packages of this image among all in the folder: apt simulates the same installation again.
+        f'--extract-hook={simulate} > "$1"{ARCHIVES}/{RESOLVED}',
         f"--extract-hook=sync-out {ARCHIVES} {shlex.quote(str(debs))}",
         *compiled,
         recipe.suite,
@@ -175,12 +181,12 @@ def bootstrap_command(
 def _bootstrap(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path) -> None:
     if shutil.which("mmdebstrap") is None:
         raise BuildError(
-            "mmdebstrap, which base images are made with, is not installed",
+            "mmdebstrap, which builds the base images, is not installed; nothing was built",
             hint="./ship doctor --fix",
         )
     command = bootstrap_command(recipe, mirror, kept, debs, system)
     environment = {
-        # The Python in the image must not look for its library where ours is told to.
+        # PYTHONHOME and the like must not apply to the Python in the image.
         **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         "SOURCE_DATE_EPOCH": str(recipe.epoch),
         "PYTHONHASHSEED": "0",
@@ -190,8 +196,8 @@ def _bootstrap(recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-12:])
         raise BuildError(
-            f"base image {recipe.name} was not built; nothing was kept:\n{last}",
-            hint="./ship doctor, then the same command again",
+            f"base image {recipe.name} was not built: mmdebstrap failed ({done.returncode}); nothing was kept:\n{last}",
+            hint="./ship doctor, then run this again",
         )
 
 
@@ -213,10 +219,10 @@ def _keep(debs: Path, kept: Path) -> None:
 
 
 def _unpacked(debs: Path) -> list[Path]:
-    """The packages that mmdebstrap unpacked, of those that lay there."""
-    said = (debs / RESOLVED).read_text().splitlines()
-    names = {line.split()[1] for line in said if line.startswith("Inst ")}
-    return sorted(each for each in debs.glob("*.deb") if _package(each) in names)
+    """Returns the packages of the image among those in the folder."""
+    lines = (debs / RESOLVED).read_text().splitlines()
+    names = {line.split()[1] for line in lines if line.startswith("Inst ")}
+    return sorted(deb for deb in debs.glob("*.deb") if _package(deb) in names)
 
 
 def _package(deb: Path) -> str:
@@ -239,7 +245,7 @@ def _file_paths(stream: IO[bytes]) -> set[str]:
 
 
 def _status(debs: Iterable[Path]) -> bytes:
-    """Writes dpkg's own list of what is installed: scanners look packages up in it."""
+    """Returns dpkg's list of installed packages, which vulnerability scanners read."""
     paragraphs = []
     for deb in debs:
         fields = subprocess.run(

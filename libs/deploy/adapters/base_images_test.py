@@ -20,7 +20,7 @@ MIRROR = "http://mirror/debian"
 
 
 @pytest.mark.parametrize("name", ["edge", "host", "job", "prometheus", "python", "registry"])
-def test_the_recipes_are_sound(name: str) -> None:
+def test_recipes_are_complete(name: str) -> None:
     recipe = read_recipe(RECIPES / name)
     assert recipe.packages
     assert {"etc/passwd", "etc/nsswitch.conf"} <= {file.path for file in recipe.files}
@@ -28,18 +28,18 @@ def test_the_recipes_are_sound(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["edge", "prometheus", "python"])
-def test_what_production_runs_is_not_root(name: str) -> None:
+def test_images_for_production_do_not_run_as_root(name: str) -> None:
     assert read_recipe(RECIPES / name).config["user"] == "10001:10001"
 
 
-def test_the_build_names_the_bases_of_this_checkout() -> None:
+def test_pants_toml_names_the_bases_of_this_checkout() -> None:
     settings = tomllib.loads((ROOT / "pants.toml").read_text())
     names = {"PYTHON_BASE": "python", "JOB_BASE": "job", "SHIP_BASE": "ship"}
-    wanted = [f"{key}={read_recipe(RECIPES / name).image}" for key, name in names.items()]
-    assert settings["docker"]["build_args"] == wanted, f"write in pants.toml: {wanted}"
+    expected = [f"{key}={read_recipe(RECIPES / name).image}" for key, name in names.items()]
+    assert settings["docker"]["build_args"] == expected, f"write in pants.toml: {expected}"
 
 
-def test_an_unknown_base_is_told_with_those_that_are() -> None:
+def test_unknown_base_is_reported_with_the_known_ones() -> None:
     with pytest.raises(UsageError) as raised:
         read_recipe(RECIPES / "pyhton")
     assert (
@@ -47,41 +47,41 @@ def test_an_unknown_base_is_told_with_those_that_are() -> None:
     )
 
 
-def test_a_base_that_the_engine_has_is_not_built(tmp_path: Path) -> None:
-    engine = _Full()
-    bases = Bases(RECIPES, tmp_path, engine, engine.asked.append, mirror=MIRROR)
+def test_base_in_the_engine_is_not_built(tmp_path: Path) -> None:
+    engine = _FullEngine()
+    bases = Bases(RECIPES, tmp_path, engine, engine.queries.append, mirror=MIRROR)
     assert bases.ensure("edge") == read_recipe(RECIPES / "edge").image
-    assert read_recipe(RECIPES / "edge").key in engine.asked[0]
+    assert read_recipe(RECIPES / "edge").key in engine.queries[0]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_archive_in_the_cache_is_loaded_not_built(tmp_path: Path) -> None:
+def test_archive_in_the_cache_is_loaded(tmp_path: Path) -> None:
     recipe = read_recipe(RECIPES / "edge")
     archive = tmp_path / "bases" / f"edge-{recipe.key}.tar"
     archive.parent.mkdir()
     archive.write_bytes(b"an image")
-    engine = _Empty()
+    engine = _EmptyEngine()
     assert Bases(RECIPES, tmp_path, engine, print, mirror=MIRROR).ensure_all(["edge"]) == {
         "edge": recipe.image
     }
     assert engine.loaded == [b"an image"]
 
 
-class _Full:
+class _FullEngine:
     """An engine that has every image."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.queries: list[str] = []
 
     def has(self, reference: str) -> bool:
-        self.asked.append(reference)
+        self.queries.append(reference)
         return True
 
     def load(self, archive: IO[bytes]) -> None:
         raise AssertionError(archive)
 
 
-class _Empty:
+class _EmptyEngine:
     """An engine that has no image."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class _Empty:
         self.loaded.append(archive.read())
 
 
-def test_the_command_line_of_mmdebstrap() -> None:
+def test_command_line_of_mmdebstrap() -> None:
     recipe: Recipe = read_recipe(RECIPES / "python")
     kept, debs, system = (Path("/kept in") / name for name in ("k", "d", "s.tar"))
     command = bootstrap_command(recipe, MIRROR, kept, debs, system)
@@ -112,13 +112,13 @@ def test_the_command_line_of_mmdebstrap() -> None:
     assert compiled.endswith("unchecked-hash /usr/lib/python3.13")
 
 
-def test_the_newest_two_archives_of_a_base_are_kept(tmp_path: Path) -> None:
+def test_newest_two_archives_of_a_base_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "bases"
     folder.mkdir()
     for at, name in enumerate(["edge-3", "edge-1", "edge-2", "host-0"]):
         (folder / f"{name}.tar").touch()
         os.utime(folder / f"{name}.tar", (at, at))
-    Bases(RECIPES, tmp_path, _Full(), print, mirror=MIRROR)._forget("edge")
+    Bases(RECIPES, tmp_path, _FullEngine(), print, mirror=MIRROR)._prune("edge")
     assert {each.stem for each in folder.iterdir()} == {"edge-1", "edge-2", "host-0"}
 
 
@@ -153,4 +153,4 @@ def test_a_build_reads_packages_that_no_other_build_changes(
 
     monkeypatch.setattr(base_images, "_bootstrap", bootstrap)
     with pytest.raises(BuildError, match="stopped after"):
-        Bases(RECIPES, tmp_path, _Empty(), print, mirror=MIRROR).ensure("edge")
+        Bases(RECIPES, tmp_path, _EmptyEngine(), print, mirror=MIRROR).ensure("edge")

@@ -1,4 +1,4 @@
-"""The machine's clock; never used to order releases (the host's ledger does that)."""
+"""The clock of this machine. Releases are ordered by sequence numbers in the ledger, not by time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Clock over the standard library."""
+    """A Clock over the standard library."""
 
     def now(self) -> str:
-        """Returns UTC in ISO 8601 with seconds."""
+        """Returns the UTC time in ISO 8601, to the second."""
         return datetime.now(UTC).isoformat(timespec="seconds")
 
     def monotonic(self) -> float:
-        """Returns seconds since some fixed moment."""
+        """Returns seconds since an arbitrary point in time."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Waits."""
+        """Sleeps."""
         time.sleep(seconds)

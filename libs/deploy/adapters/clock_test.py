@@ -1,4 +1,4 @@
-"""Both clocks."""
+"""Tests of the system clock and the simulated clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deploy.core.ports import Clock
 from deploy.testing.fleet.clock import SimulatedClock
 
 
-def test_system_clock_tells_utc_with_seconds() -> None:
+def test_system_clock_returns_utc_to_the_second() -> None:
     clock: Clock = SystemClock()
     now = datetime.fromisoformat(clock.now())
     assert now.utcoffset() is not None
@@ -20,7 +20,7 @@ def test_system_clock_tells_utc_with_seconds() -> None:
     assert clock.monotonic() >= before + 0.01
 
 
-def test_simulated_clock_moves_by_what_is_slept() -> None:
+def test_simulated_clock_advances_by_sleeping() -> None:
     clock: Clock = SimulatedClock()
     before, start = datetime.fromisoformat(clock.now()), clock.monotonic()
     clock.sleep(90.5)

@@ -1,4 +1,4 @@
-"""The Docker engine of this machine, through its SDK; never a registry's control plane, never a host's engine."""
+"""The Docker engine of this machine, through Docker's SDK."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from requests.exceptions import RequestException
 
 from deploy.errors import EngineError, NoEngineError
 
-# Loading and pushing a large image on a busy machine.
+# Enough for loading or pushing a large image on a busy machine.
 TIMEOUT_S = 600
 
 
@@ -27,7 +27,8 @@ def _translated(doing: str) -> Iterator[None]:
         yield
     except APIError as error:
         raise EngineError(
-            f"the Docker engine refused while {doing}: {error.explanation or error}"
+            f"the Docker engine refused while {doing}: {error.explanation or error}",
+            hint="./ship doctor; then run this again",
         ) from error
     except (DockerException, RequestException) as error:
         raise NoEngineError(
@@ -35,12 +36,12 @@ def _translated(doing: str) -> Iterator[None]:
         ) from error
 
 
-def _text(said: bytes | str | None) -> str:
-    return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+def _text(output: bytes | str | None) -> str:
+    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
 
 
-class Engine:
-    """This machine's engine, connected at first use."""
+class DockerEngine:
+    """The engine of this machine; connects at first use."""
 
     def __init__(self) -> None:
         self._connected: docker.DockerClient | None = None
@@ -52,11 +53,11 @@ class Engine:
         return self._connected
 
     @property
-    def _api(self) -> Any:  # its type stubs know half of it
+    def _api(self) -> Any:  # its type stubs cover half of it
         return self._client.api
 
     def has(self, reference: str) -> bool:
-        """Whether an image of that name or id is there."""
+        """Returns whether the engine has an image of this name or id."""
         with _translated(f"looking for {reference}"):
             try:
                 self._api.inspect_image(reference)
@@ -65,37 +66,37 @@ class Engine:
             return True
 
     def load(self, archive: IO[bytes]) -> None:
-        """Takes in an archive of images."""
+        """Loads an archive of images."""
         with _translated("loading an image"):
-            for said in self._api.load_image(archive, quiet=True):
-                if "error" in said:
-                    raise EngineError(f"the Docker engine did not load an image: {said['error']}")
+            for event in self._api.load_image(archive, quiet=True):
+                if "error" in event:
+                    raise EngineError(f"the Docker engine did not load an image: {event['error']}")
 
     def id_of(self, reference: str) -> str:
-        """Returns the id (`sha256:...`) of an image that is there."""
+        """Returns the id (`sha256:...`) of an image that the engine has."""
         return str(self._inspected(reference)["Id"])
 
     def size_bytes(self, reference: str) -> int:
-        """Returns how much an image takes, unpacked."""
+        """Returns the size of an image, unpacked."""
         return int(self._inspected(reference)["Size"])
 
     def configuration(self, reference: str) -> bytes:
-        """Returns an image's configuration, as far as an engine tells it, in the form of the OCI spec."""
-        told = self._inspected(reference)
+        """Returns an image's configuration in the form of the OCI spec, as far as the engine exposes it."""
+        image = self._inspected(reference)
         document = {
-            "architecture": told["Architecture"],
-            "config": told["Config"],
-            "rootfs": {"type": "layers", "diff_ids": told["RootFS"]["Layers"]},
+            "architecture": image["Architecture"],
+            "config": image["Config"],
+            "rootfs": {"type": "layers", "diff_ids": image["RootFS"]["Layers"]},
         }
         return json.dumps(document).encode()
 
     def _inspected(self, reference: str) -> dict[str, Any]:
-        with _translated(f"looking at {reference}"):
+        with _translated(f"inspecting {reference}"):
             found: dict[str, Any] = self._api.inspect_image(reference)
             return found
 
     def layers(self, reference: str, folder: Path) -> list[Path]:
-        """Writes an image's layers into a folder and returns their tars, lowest first."""
+        """Writes an image's layers into a folder and returns the paths of their tars, lowest first."""
         with _translated(f"reading {reference}"):
             chunks = self._api.get_image(reference)
             with (folder / "saved.tar").open("wb") as target:
@@ -107,51 +108,51 @@ class Engine:
         return [folder / "saved" / layer for layer in manifest[0]["Layers"]]
 
     def tag(self, image: str, repository: str, tag: str) -> None:
-        """Gives an image one more name."""
-        with _translated(f"naming {repository}:{tag}"):
+        """Adds a name to an image."""
+        with _translated(f"tagging {repository}:{tag}"):
             self._api.tag(image, repository, tag)
 
     def untag(self, reference: str) -> None:
-        """Takes a name away, and the image with it if that was the last."""
+        """Removes a name, and with the last name the image."""
         with _translated(f"removing the name {reference}"), suppress(ImageNotFound):
             self._api.remove_image(reference, noprune=True)
 
     def push(
         self, repository: str, tag: str, login: tuple[str, str], progress: Callable[[str], None]
     ) -> None:
-        """Pushes an image by the name it has; the password goes to the engine's socket only.
+        """Pushes the image that has this name; `login` is (user, password), which only the engine gets.
 
-        Raises EngineError with what the engine said.
+        Raises EngineError with the engine's own message.
         """
         user, password = login
         with _translated(f"pushing {repository}:{tag}"):
-            said = self._api.push(
+            events = self._api.push(
                 repository,
                 tag,
                 stream=True,
                 decode=True,
                 auth_config={"username": user, "password": password},
             )
-            for event in said:
+            for event in events:
                 if "error" in event:
                     raise EngineError(f"{repository}:{tag} was not pushed: {event['error']}")
                 if event.get("status") == "Pushed":
                     progress(f"pushed layer {event.get('id', '')}")
 
     def run(self, image: str, argv: Sequence[str]) -> tuple[int, str]:
-        """Runs a command in an image and returns its exit code with what it wrote."""
+        """Runs a command in an image and returns its exit code and output."""
         with _translated(f"running {image}"):
             try:
-                said = self._client.containers.run(image, list(argv), remove=True, stderr=True)
+                output = self._client.containers.run(image, list(argv), remove=True, stderr=True)
             except ContainerError as error:
                 return error.exit_status, _text(error.stderr)
-            return 0, _text(said)
+            return 0, _text(output)
 
     @contextmanager
     def started(
         self, image: str, environment: Mapping[str, str], *, port: int, memory: str
-    ) -> Iterator[Trial]:
-        """Starts an image as production does, on a free port of this machine, and removes it at the end."""
+    ) -> Iterator[DockerTrial]:
+        """Starts an image as production does, on a free port, and removes the container when the context ends."""
         published: Any = {f"{port}/tcp": ("127.0.0.1", None) if self._is_local else None}
         with _translated(f"starting {image}"):
             container = self._client.containers.run(
@@ -169,9 +170,9 @@ class Engine:
                 labels={"py-cicd.smoke": "1"},
             )
         try:
-            yield Trial(container, port, self._address)
+            yield DockerTrial(container, port, self._address)
         finally:
-            with _translated(f"removing the trial of {image}"):
+            with _translated(f"removing the container of {image}"):
                 container.remove(force=True, v=True)
 
     @property
@@ -180,13 +181,13 @@ class Engine:
 
     @property
     def _address(self) -> str:
-        """Where published ports are: this machine, or the one whose engine is used (a CI job's service)."""
+        """The address of published ports: this machine's, or that of a remote engine (a CI job's service)."""
         url = urlsplit(self._api.base_url)
         return "127.0.0.1" if url.scheme == "http+docker" or not url.hostname else url.hostname
 
 
-class Trial:
-    """A container that is tried."""
+class DockerTrial:
+    """A container that a smoke test started."""
 
     def __init__(self, container: Container, port: int, address: str) -> None:
         self._container = container
@@ -195,7 +196,7 @@ class Trial:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of its port on this machine."""
         with _translated("looking for a container's port"):
             self._container.reload()
             published = self._container.ports.get(f"{self._port}/tcp") or [{}]
@@ -203,18 +204,18 @@ class Trial:
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
-        with _translated("looking at a container"):
+        """Whether its process is running."""
+        with _translated("inspecting a container"):
             self._container.reload()
             return bool(self._container.status == "running")
 
     def stop(self, timeout_s: int) -> int:
-        """Ends it as a deploy does and returns its exit code, 137 if it had to be killed."""
+        """Stops it as a deploy does and returns its exit code, 137 if it had to be killed."""
         with _translated("stopping a container"):
             self._container.stop(timeout=timeout_s)
             return int(self._container.wait()["StatusCode"])
 
     def last_lines(self, count: int) -> str:
-        """Returns the end of what it wrote."""
+        """Returns the last lines of its output."""
         with _translated("reading a container's log"):
             return self._container.logs(tail=count).decode(errors="replace").strip()

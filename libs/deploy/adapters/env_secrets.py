@@ -1,4 +1,4 @@
-"""Secrets in this process's environment, as CI gives them; it takes them out, so that no child process inherits one."""
+"""Reads secrets from the variables of this process, where CI puts them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from deploy.core.state.secrets import (
 
 
 class VariableSecrets:
-    """Values of variables. https://docs.gitlab.com/ci/variables/"""
+    """Secrets in variables, which it removes from the environment so that no child process inherits them.
+
+    https://docs.gitlab.com/ci/variables/
+    """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         self._environ = environ
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Found | Missing]:
-        """Returns what each variable held, and takes it out of the environment."""
-        return {key: _found(self._environ.pop(key, None), "is not set") for key in keys}
+        """Returns the value of each variable, or why it is missing, and removes it from the environment."""
+        return {key: _found(self._environ.pop(key, None)) for key in keys}
 
 
 class FileSecrets:
-    """Contents of the files that variables name, as GitLab gives variables of type file."""
+    """Secrets in files that variables name, such as GitLab's variables of type file."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Found | Missing]:
-        """Returns what is in each variable's file."""
+        """Returns the content of each variable's file, or why it is missing."""
         return {key: self._read(key) for key in keys}
 
     def _read(self, key: str) -> Found | Missing:
@@ -38,14 +41,14 @@ class FileSecrets:
         if not path:
             return Missing("is not set")
         try:
-            return _found(Path(path).read_text(encoding="utf-8"), "is empty")
+            return _found(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             return Missing(f"names a file that can't be read: {error.strerror}")
         except UnicodeDecodeError:
-            return Missing("names a file that is no UTF-8 text")
+            return Missing("names a file that is not UTF-8 text")
 
 
-def _found(value: str | None, otherwise: str) -> Found | Missing:
+def _found(value: str | None) -> Found | Missing:
     if value is None:
-        return Missing(otherwise)
+        return Missing("is not set")
     return Found(Secret(value)) if value else Missing("is empty")

@@ -1,4 +1,4 @@
-"""Secrets from variables, of both kinds that GitLab has."""
+"""Tests of secrets in GitLab's two kinds of variables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.core.state.secrets import (
 )
 
 
-def test_a_variable_is_taken_out_so_that_no_child_inherits_it() -> None:
+def test_variable_is_removed_so_that_no_child_process_inherits_it() -> None:
     environ = {"TOKEN": "a value", "EMPTY": "", "PATH": "/bin"}
     found = VariableSecrets(environ).fetch(["TOKEN", "EMPTY", "NONE"])
     assert found == {
@@ -24,7 +24,7 @@ def test_a_variable_is_taken_out_so_that_no_child_inherits_it() -> None:
     assert environ["PATH"] == "/bin"
 
 
-def test_a_variable_names_a_file(tmp_path: Path) -> None:
+def test_variable_of_type_file_gives_the_files_content(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("-----BEGIN\nend\n")
     (tmp_path / "empty").write_text("")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
@@ -32,7 +32,7 @@ def test_a_variable_names_a_file(tmp_path: Path) -> None:
     assert FileSecrets(environ).fetch([*environ, "NONE"]) == {
         "KEY": Found(Secret("-----BEGIN\nend\n")),
         "EMPTY": Missing("is empty"),
-        "BINARY": Missing("names a file that is no UTF-8 text"),
+        "BINARY": Missing("names a file that is not UTF-8 text"),
         "GONE": Missing("names a file that can't be read: No such file or directory"),
         "NONE": Missing("is not set"),
     }

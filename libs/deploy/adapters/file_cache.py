@@ -1,4 +1,4 @@
-"""Remembers small texts on this machine, one file a key; what is forgotten is only found out again."""
+"""A cache of small texts on this machine, one file for each key."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import os
 from pathlib import Path
 
 
-class FileMemory:
-    """A folder of the tool cache. A folder that can't be written remembers nothing."""
+class FileCache:
+    """A cache in a folder. If the folder can't be written, nothing is cached."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def recall(self, key: str) -> str | None:
-        """Returns what was kept under a key, None if nothing was."""
+    def get(self, key: str) -> str | None:
+        """Returns the text under a key, None if there is none."""
         try:
             return self._path(key).read_text(encoding="utf-8")
         except OSError:
             return None
 
-    def keep(self, key: str, text: str) -> None:
-        """Keeps a text, whole or not at all."""
+    def put(self, key: str, text: str) -> None:
+        """Stores a text under a key, atomically."""
         path = self._path(key)
-        aside = path.with_suffix(f".{os.getpid()}")
+        temporary = path.with_suffix(f".{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_text(text, encoding="utf-8")
-            aside.rename(path)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.rename(path)
         except OSError:
             return
 

@@ -1,4 +1,4 @@
-"""Reads text files of the checkout."""
+"""Reads text files of the checkout and the environment."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from deploy.errors import ConfigError
 
 
 def read_text(path: Path, *, hint: str = "bring the file back, then run this again") -> str:
-    """Reads a text file of the checkout or the environment. Raises ConfigError."""
+    """Returns the text of a file. Raises ConfigError."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise ConfigError(f"can't read {path}: {reason}; nothing was touched", hint=hint) from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"can't read {path}: {reason}; nothing was changed", hint=hint) from error
 
 
 def read_package(folder: Path) -> dict[str, str]:

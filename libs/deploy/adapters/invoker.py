@@ -1,4 +1,4 @@
-"""Tells who runs this command: a person or a pipeline."""
+"""Who runs this command: a person or a pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 
 def who(environ: Mapping[str, str] = os.environ) -> str:
-    """Returns who acts, for the record: the pipeline's user, else the login on this machine."""
+    """Returns the pipeline's user or the login on this machine, for the ledger."""
     if login := environ.get("GITLAB_USER_LOGIN"):
         return login
     try:
@@ -19,5 +19,5 @@ def who(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def pipeline(environ: Mapping[str, str] = os.environ) -> str:
-    """Returns the address of the pipeline that runs this, empty outside of one."""
+    """Returns the URL of the pipeline that runs this, "" if none does."""
     return environ.get("CI_PIPELINE_URL") or environ.get("CI_JOB_URL") or ""

@@ -1,4 +1,4 @@
-"""This machine as a host, by subprocess; never reached over a network."""
+"""This machine as a host, through subprocesses."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ GRACE_S = 10.0
 
 
 class LocalHost:
-    """Host over subprocess: what SshHost asks of a host, without the connection."""
+    """A Host without a connection: runs the commands of SshHost in subprocesses."""
 
     def __init__(self, name: str = "local") -> None:
         self._name = name
-        self._kept: set[subprocess.Popen[bytes]] = set()
-        self._keeping = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         return self._name
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
-        """Runs argv, ended with its process group at the limit."""
+        """Runs argv. At the time limit its process group is ended."""
         code, stdout, stderr = self._execute(argv, stdin, timeout_s)
         return Completed(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Writes a file whole or not at all."""
+        """Writes a file atomically."""
         argv = shell.put_argv(path, len(content), mode, secrets.token_hex(4))
         self._must(argv, content, f"can't write {path}")
 
@@ -51,28 +51,28 @@ class LocalHost:
         return stdout
 
     def append(self, path: str, line: str) -> None:
-        """Adds one line to a file and fsyncs it."""
+        """Appends a line to a file and fsyncs it."""
         content = (line.rstrip("\n") + "\n").encode()
         self._must(shell.append_argv(path, len(content)), content, f"can't append to {path}")
 
     def stream(self, argv: Sequence[str]) -> Generator[str]:
-        """Yields lines of stdout and stderr as they come; raises CommandError for a non-zero end."""
-        with self._keep(shell.watched(argv), stderr=subprocess.STDOUT) as process:
+        """Yields lines of stdout and stderr as they arrive. Raises CommandError for a non-zero exit code."""
+        with self._start(shell.watched(argv), stderr=subprocess.STDOUT) as process:
             last = ""
             for last in _lines(process):
                 yield last
             code = process.wait(GRACE_S)
-            if code != 0 and process in self._kept:
+            if code != 0 and process in self._running:
                 raise self._failed(f"`{shlex.join(argv)}` exited with {code}", last.encode())
 
     @contextmanager
     def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
-        """Keeps a command running that ends when its stdin does."""
-        with self._keep(argv, stderr=subprocess.PIPE) as process:
+        """Keeps a command running while the context lasts, then closes its stdin."""
+        with self._start(argv, stderr=subprocess.PIPE) as process:
             yield _start_holding(process, expect)
 
     def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """GETs from the loopback; status 0 when nobody answers."""
+        """Sends a GET to a port of the loopback; the status is 0 if nothing answers."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GRACE_S)
         try:
             connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
@@ -85,10 +85,10 @@ class LocalHost:
             connection.close()
 
     def close(self) -> None:
-        """Ends whatever is held or streamed."""
-        with self._keeping:
-            kept, self._kept = self._kept, set()
-        for process in kept:
+        """Ends the commands that are held or streamed."""
+        with self._lock:
+            running, self._running = self._running, set()
+        for process in running:
             _end(process)
 
     def _must(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
@@ -107,17 +107,17 @@ class LocalHost:
         if shell.timed_out(code, time.monotonic() - started, timeout_s):
             raise CommandTimeoutError(
                 f"{self.name}: `{shlex.join(argv)}` ran longer than {timeout_s:g} s and was ended",
-                hint="look at this machine's load and disk, then run this again",
+                hint="check this machine's load and disk, then run this again",
             )
         return code, done.stdout, done.stderr
 
     @contextmanager
-    def _keep(self, argv: Sequence[str], *, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
+    def _start(self, argv: Sequence[str], *, stderr: int) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
         )
-        with self._keeping:
-            self._kept.add(process)
+        with self._lock:
+            self._running.add(process)
         try:
             with process:
                 try:
@@ -125,13 +125,15 @@ class LocalHost:
                 finally:
                     _end(process)
         finally:
-            with self._keeping:
-                self._kept.discard(process)
+            with self._lock:
+                self._running.discard(process)
 
     def _failed(self, what: str, stderr: bytes) -> CommandError:
         text = shell.last_lines(stderr.decode(errors="replace"))
         reason = text.splitlines()[-1] if text else "it printed no reason"
-        return CommandError(f"{self.name}: {what}: {reason}", stderr=text, hint="run it by hand")
+        return CommandError(
+            f"{self.name}: {what}: {reason}", stderr=text, hint="run the command by hand"
+        )
 
 
 def _start_holding(process: subprocess.Popen[bytes], expect: str) -> Completed | None:
@@ -152,7 +154,7 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a command by ending its stdin, and kills what doesn't heed that."""
+    """Ends a command by closing its stdin; kills it if it goes on for `GRACE_S`."""
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.close()
@@ -163,5 +165,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _code(returncode: int) -> int:
-    """Returns what a shell would: 128 and the signal's number for a command ended by a signal."""
+    """Returns the exit code as a shell does: 128 plus the number of the signal that ended the command."""
     return returncode if returncode >= 0 else 128 - returncode

@@ -1,4 +1,7 @@
-"""Parses a command line, runs its verb, and prints one document and returns one exit code."""
+"""Parses a command line, runs its verb, and prints one document and returns one exit code.
+
+A help text needs none of the libraries that verbs use, so those are imported once a verb runs.
+"""
 
 from __future__ import annotations
 
@@ -9,78 +12,27 @@ from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescription
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from deploy.cli.output.console import Console
-from deploy.cli.output.event_file import EventFile
 from deploy.cli.output.hints import complete
-from deploy.cli.reference import Entry, overview, render
-from deploy.cli.verb import Verb
-from deploy.cli.verbs import (
-    affected,
-    confirm,
-    deploy,
-    down,
-    e2e,
-    exec_,
-    history,
-    host,
-    images,
-    logs,
-    maintenance,
-    monitor,
-    pipeline,
-    plan,
-    promote,
-    report,
-    revert,
-    rollback,
-    scale,
-    status,
-    up,
-    watch,
-)
-from deploy.cli.verbs.outcome import document_of
-from deploy.cli.wiring import Wiring, files, set_up
-from deploy.core.ci.child_pipeline import variables_of
+from deploy.cli.reference import overview, render
+from deploy.cli.verbs import TOOLCHAIN_VERBS, VERBS
 from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, ShipError, UsageError
-from deploy.run.rollout.deploy import RolloutError
 
-VERBS: tuple[Verb, ...] = (
-    up.VERB,
-    down.VERB,
-    images.BUILD,
-    images.PUBLISH,
-    affected.VERB,
-    plan.VERB,
-    deploy.VERB,
-    promote.PROMOTE,
-    promote.ABORT,
-    confirm.VERB,
-    rollback.VERB,
-    revert.VERB,
-    scale.VERB,
-    maintenance.VERB,
-    status.VERB,
-    history.VERB,
-    logs.VERB,
-    exec_.VERB,
-    watch.VERB,
-    monitor.VERB,
-    report.VERB,
-    report.DORA,
-    host.VERB,
-    pipeline.VERB,
-    e2e.VERB,
-)
+if TYPE_CHECKING:
+    from deploy.cli.output.console import Console
+    from deploy.cli.verb import Verb, VerbEntry
+    from deploy.run.rollout.deploy import Result
+
+ALL_VERBS = (*TOOLCHAIN_VERBS, *VERBS)
 
 
 class _PrintReference(Action):
     """Prints docs/cli.md and ends, as --help does."""
 
     def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
-        print(render(entries()), end="")
+        print(reference(), end="")
         parser.exit()
 
 
@@ -89,44 +41,61 @@ class _Parser(ArgumentParser):
         raise UsageError(message, hint=f"{self.prog} --help")
 
 
+class _VerbParser(_Parser):
+    """The parser of one verb, which is imported when its command line is parsed."""
+
+    entry: VerbEntry
+    loaded = False
+
+    def load(self) -> None:
+        """Imports the verb and adds its arguments."""
+        if not self.loaded:
+            self.loaded = True
+            verb = self.entry.load()
+            verb.add(self)
+            self.set_defaults(found=verb)
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        self.load()
+        return super().parse_known_args(*args, **kwargs)
+
+
 def parser() -> ArgumentParser:
     """Makes the parser of all verbs."""
-    top, parsers = _parsers()
-    top.epilog = overview(_entries(parsers))
-    return top
+    return _parsers()[0]
 
 
-def entries() -> tuple[Entry, ...]:
-    """Returns all verbs, those of the toolchain too, as the reference shows them."""
-    return _entries(_parsers()[1])
+def reference() -> str:
+    """Returns docs/cli.md, with the toolchain's verbs too."""
+    from deploy.cli.wiring import set_up
+
+    parsers = _parsers()[1]
+    for parser in parsers.values():
+        parser.load()
+    return render(ALL_VERBS, {**set_up.parsers(), **parsers})
 
 
-def _entries(parsers: Mapping[str, ArgumentParser]) -> tuple[Entry, ...]:
-    own = (
-        Entry(verb.group, verb.name, verb.help, verb.example, parsers[verb.name]) for verb in VERBS
-    )
-    return (*set_up.entries(), *own)
-
-
-def _parsers() -> tuple[ArgumentParser, Mapping[str, ArgumentParser]]:
+def _parsers() -> tuple[ArgumentParser, Mapping[str, _VerbParser]]:
     top = _Parser(
         prog="ship",
         usage="ship VERB ... (ship VERB --help explains one)",
         description="Builds, publishes and rolls out the services of this repository.",
         formatter_class=RawDescriptionHelpFormatter,
+        epilog=overview(ALL_VERBS),
     )
     top.add_argument("--reference", action=_PrintReference, nargs=0, help=SUPPRESS)
     found = top.add_subparsers(
-        dest="verb", metavar="VERB", required=True, parser_class=_Parser, help=SUPPRESS
+        dest="verb", metavar="VERB", required=True, parser_class=_VerbParser, help=SUPPRESS
     )
     parsers = {}
-    for verb in VERBS:
+    for entry in VERBS:
         one = found.add_parser(
-            verb.name,
-            description=verb.help,
-            epilog=f"example:\n  {verb.example}",
+            entry.name,
+            description=entry.help,
+            epilog=f"example:\n  {entry.example}",
             formatter_class=RawDescriptionHelpFormatter,
         )
+        one.entry = entry
         one.add_argument(
             "--json", action="store_true", help="one JSON document on stdout, nothing else there"
         )
@@ -142,19 +111,18 @@ def _parsers() -> tuple[ArgumentParser, Mapping[str, ArgumentParser]]:
         one.add_argument(
             "--events", metavar="FILE", help="append each step to FILE as it happens, as JSON lines"
         )
-        verb.add(one)
-        one.set_defaults(found=verb)
-        parsers[verb.name] = one
+        parsers[entry.name] = one
     return top, parsers
 
 
 def main(argv: Sequence[str], redaction: Redaction) -> int:
     """Runs one command line; returns its exit code. Every secret that the verb reads is added to `redaction`."""
-    console = Console.for_stream(os.environ, redaction)
     as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
     arguments: Namespace | None = None
+    console: Console | None = None
     try:
         arguments = parser().parse_args(argv)
+        console = _console(redaction)
         with closing(console):
             document = _run(arguments, console, redaction)
     except KeyboardInterrupt:
@@ -172,27 +140,48 @@ def main(argv: Sequence[str], redaction: Redaction) -> int:
     return int(document["exit_code"])
 
 
+def _console(redaction: Redaction) -> Console:
+    from deploy.cli.output.console import Console
+
+    return Console.for_stream(os.environ, redaction)
+
+
 def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[str, Any]:
+    from deploy.cli.wiring import Wiring
+
     verb: Verb = arguments.found
     if arguments.events:
+        from deploy.cli.output.event_file import EventFile
+
         console.first_listener = EventFile(
             Path(arguments.events), console.say, redact=redaction
         ).on_event
     with Wiring.here(arguments.env, arguments.sandbox, console.say, redaction) as wiring:
         try:
             document = verb.run(arguments, wiring, console)
-        except RolloutError as error:
-            # The release was reverted, or a person has to look at it: the pipeline must not revert it.
-            _note(arguments, error.result.service, error.result.release, "failed")
+        except ShipError as error:
+            if result := _result_of(error):
+                # The release was reverted, or a person has to look at it: the pipeline must not revert it.
+                _note(arguments, result.service, result.release, "failed")
             raise
         if hasattr(arguments, "dotenv"):
             _note(arguments, document["service"], document["release"], document["outcome"])
         return {"ok": True, "exit_code": 0, "error": None, **document}
 
 
+def _result_of(error: ShipError) -> Result | None:
+    """Returns how a rollout ended, None for an error that changed no host."""
+    from deploy.run.rollout.deploy import RolloutError
+
+    return error.result if isinstance(error, RolloutError) else None
+
+
 def _note(arguments: Namespace, service: str, release: str, outcome: str) -> None:
     if dotenv := getattr(arguments, "dotenv", None):
-        files.write(dotenv, variables_of(service, release, outcome))
+        from deploy.cli.wiring import files
+        from deploy.core.ci.child_pipeline import render_dotenv
+
+        files.write(dotenv, render_dotenv(service, release, outcome))
 
 
 def _print(document: dict[str, Any], arguments: Namespace, as_json: bool) -> None:
@@ -206,7 +195,9 @@ def _completed(text: str, arguments: Namespace | None) -> str:
     return complete(text, arguments, {verb.name for verb in VERBS}) if arguments else text
 
 
-def _fail(error: ShipError, arguments: Namespace | None, as_json: bool, console: Console) -> int:
+def _fail(
+    error: ShipError, arguments: Namespace | None, as_json: bool, console: Console | None
+) -> int:
     hint = _completed(error.hint, arguments)
     problems = error.problems if isinstance(error, ConfigError) else ()
     for line in (f"error: {error.message}", *(f"  {problem}" for problem in problems)):
@@ -218,7 +209,7 @@ def _fail(error: ShipError, arguments: Namespace | None, as_json: bool, console:
     return error.exit_code
 
 
-def failed(error: ShipError, hint: str, console: Console) -> dict[str, Any]:
+def failed(error: ShipError, hint: str, console: Console | None) -> dict[str, Any]:
     """Returns the JSON document of a failed command."""
     described: dict[str, Any] = {
         "type": type(error).__name__,
@@ -228,6 +219,10 @@ def failed(error: ShipError, hint: str, console: Console) -> dict[str, Any]:
     if isinstance(error, ConfigError) and error.problems:
         described["problems"] = list(error.problems)
     document: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": described}
-    if isinstance(error, RolloutError):
-        return {**document, **document_of(error.result, console)}
+    if console is None:
+        return document
+    if result := _result_of(error):
+        from deploy.cli.verbs.outcome import document_of
+
+        return {**document, **document_of(result, console)}
     return document | ({"steps": console.steps} if console.steps else {})

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.cli.main import _run, failed
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.core.state.redaction import Redaction
 from deploy.run.rollout.deploy import (
     DeployCommand,
@@ -40,20 +40,73 @@ HEAVY = {
     "bcrypt",
     "jinja2",
 }
-LOADED = """\
-import sys
-from deploy.cli.main import parser
-parser().format_help()
-print(*{name.partition(".")[0] for name in sys.modules})
-"""
+SLOW = {
+    "asyncio",
+    "email",
+    "http",
+    "logging",
+    "socket",
+    "ssl",
+    "subprocess",
+    "unittest",
+    "urllib.request",
+}
+OF_HELP = {
+    "deploy",
+    "deploy.cli",
+    "deploy.cli.main",
+    "deploy.cli.output",
+    "deploy.cli.output.hints",
+    "deploy.cli.reference",
+    "deploy.cli.verb",
+    "deploy.cli.verbs",
+    "deploy.core",
+    "deploy.core.config",
+    "deploy.core.state",
+    "deploy.core.state.redaction",
+    "deploy.core.state.secrets",
+    "deploy.errors",
+}
+"""Every module of ours that `ship --help` imports. A person waits for each: add one only if a help text needs it."""
 
 
-def test_help_imports_no_heavy_library() -> None:
-    argv = [sys.executable, "-c", LOADED]
+def loaded_by(program: str) -> set[str]:
+    """Returns the modules that a program imports, its own process's apart."""
+    listed = (
+        f"import sys\nbefore = set(sys.modules)\n{program}\nprint(*sys.modules.keys() - before)"
+    )
+    argv = [sys.executable, "-c", listed]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "deploy" in loaded
-    assert not HEAVY & loaded
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {
+        name for name in modules if name.partition(".")[0] in ("deploy", "sandbox", "toolchain")
+    }
+
+
+def test_help_imports_only_what_its_text_is_made_from() -> None:
+    loaded = loaded_by(
+        "from contextlib import suppress\n"
+        "from deploy.cli.main import main\n"
+        "from deploy.core.state.redaction import Redaction\n"
+        "with suppress(SystemExit): main(['--help'], Redaction())"
+    )
+    assert ours(loaded) == OF_HELP
+    assert not loaded & (HEAVY | SLOW)
+
+
+def test_a_verb_is_imported_without_the_others_and_their_libraries() -> None:
+    loaded = loaded_by(
+        "from deploy.cli.main import parser\n"
+        "import deploy.cli.wiring\n"
+        "parser().parse_args(['status'])"
+    )
+    verbs = {name for name in loaded if name.startswith("deploy.cli.verbs.")}
+    assert verbs == {"deploy.cli.verbs.status"}
+    assert not loaded & HEAVY
+    assert "deploy.run.rollout.deploy" not in loaded
 
 
 # The document of a failed command.
@@ -93,7 +146,7 @@ def test_later_jobs_learn_the_failed_release_and_do_not_revert_it(
         raise StuckError("why", result=Result("app", TWO, ONE, Outcome(outcome), 1.0), hint="")
 
     verb, note = (
-        Verb(Group.DEPLOY, "deploy", "", "", fail, lambda _: None, str),
+        Verb(fail, lambda _: None, str),
         tmp_path / "app.env",
     )
     arguments = Namespace(found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note))

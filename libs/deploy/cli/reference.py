@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import textwrap
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
-from deploy.cli.verb import Group
+from deploy.cli.verb import Group, VerbEntry
 
 WIDTH = 100
 SHARED = ("--json", "--env", "--sandbox", "--events")
@@ -30,18 +29,7 @@ operation; 4 a person is needed.
 """
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A verb as the reference shows it; `parser` has its arguments, `example` a command line."""
-
-    group: Group
-    name: str
-    help: str
-    example: str
-    parser: ArgumentParser
-
-
-def overview(entries: tuple[Entry, ...]) -> str:
+def overview(entries: Sequence[VerbEntry]) -> str:
     """Returns the verbs with a line each, grouped by task, for `ship --help`."""
     lines = []
     for group, found in _grouped(entries):
@@ -56,26 +44,26 @@ def overview(entries: tuple[Entry, ...]) -> str:
     return "\n".join(lines[1:])
 
 
-def render(entries: tuple[Entry, ...]) -> str:
-    """Returns docs/cli.md."""
+def render(entries: Sequence[VerbEntry], parsers: Mapping[str, ArgumentParser]) -> str:
+    """Returns docs/cli.md. `parsers` has the arguments of each verb."""
     sections = [HEADER]
     for group, found in _grouped(entries):
         sections.append(f"## {group.value.capitalize()}\n")
-        sections += [_section(entry) for entry in found]
+        sections += [_section(entry, parsers[entry.name]) for entry in found]
     return "\n".join(sections)
 
 
-def _grouped(entries: tuple[Entry, ...]) -> Iterator[tuple[Group, list[Entry]]]:
+def _grouped(entries: Sequence[VerbEntry]) -> Iterator[tuple[Group, list[VerbEntry]]]:
     for group in Group:
         yield group, [entry for entry in entries if entry.group is group]
 
 
-def _section(entry: Entry) -> str:
+def _section(entry: VerbEntry, parser: ArgumentParser) -> str:
     sentence = entry.help[:1].upper() + entry.help[1:]
     lines = [f"### ship {entry.name}\n", f"{sentence.rstrip('.')}.\n"]
     arguments = [
         action
-        for action in entry.parser._actions  # noqa: SLF001 - argparse has no public list of them
+        for action in parser._actions  # noqa: SLF001 - argparse has no public list of them
         if action.help is not argparse.SUPPRESS
         and not {*SHARED, "--help"} & {*action.option_strings}
     ]

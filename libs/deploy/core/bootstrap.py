@@ -1,6 +1,6 @@
-"""What makes a bare Debian or Ubuntu server a host, as a list of named settings; never looks or changes anything.
+"""The settings that turn a bare Debian or Ubuntu server into a host, as data.
 
-Each setting says how to look at it, what is wanted and what changes it; `run.bootstrap` does so in this order.
+Each setting contains what has to hold and how a change takes effect. `run.bootstrap` checks and applies them in order.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from deploy.core.commands.paths import ROOT
 from deploy.core.config import Environment, HostConfig
@@ -21,16 +22,16 @@ DOCKER_PACKAGES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("ubuntu", "25.10"): ("docker.io", "docker-compose-v2"),
     ("ubuntu", "26.04"): ("docker.io", "docker-compose-v2"),
 }
-"""Distributions whose own engine and compose are new enough (26, 2.26). Debian 12 has 20.10."""
+"""The packages of distributions whose own engine and compose are new enough (26, 2.26). Debian 12 has 20.10."""
 
-DOCKERS_OWN = ("docker-ce", "docker-ce-cli", "containerd.io", "docker-compose-plugin")
+DOCKER_CE_PACKAGES = ("docker-ce", "docker-ce-cli", "containerd.io", "docker-compose-plugin")
 
 DAEMON: Mapping[str, object] = {
     "live-restore": True,
     "log-driver": "local",
     "log-opts": {"max-size": "10m", "max-file": "3"},
 }
-"""A restarted engine leaves containers running; logs can't fill the disk."""
+"""Containers keep running while the engine restarts, and logs can't fill the disk."""
 
 SSHD: Mapping[str, str] = {
     "PasswordAuthentication": "no",
@@ -43,17 +44,17 @@ SSHD: Mapping[str, str] = {
     "ClientAliveInterval": "15",
     "ClientAliveCountMax": "3",
 }
-"""Keys alone; a deployer that vanished loses its lock after 45 s; forwarding is the way to the preview listener."""
+"""Logins need a key. A deployer that vanished loses its lock after 45 s. The preview listener needs forwarding."""
 
 UPGRADES = """APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";
 """
 
 MIGRATE = "net.ipv4.tcp_migrate_req"
-"""Connections that wait at a listener that closes go to another of the same port (an edge that takes over)."""
+"""Moves connections that wait at a closing listener to another one on the same port, such as a new edge."""
 
 LOW_PORTS = "net.ipv4.ip_unprivileged_port_start"
-"""From which port on nobody needs root: the edge listens in the host's network, and has no root (docs/adr/0012)."""
+"""The first port that needs no root: the edge listens in the host's network without root (docs/adr/0012)."""
 
 FIREWALL, FIREWALL_TABLE = "/etc/py-cicd/firewall.nft", "py_cicd"
 
@@ -72,9 +73,20 @@ WantedBy=multi-user.target
 """
 
 
+class Activation(Enum):
+    """How a changed setting takes effect."""
+
+    UPDATE_APT = "apt"
+    LOAD_SYSCTL = "sysctl"
+    LOAD_FIREWALL = "nft"
+    ENABLE_FIREWALL = "py-cicd-firewall"
+    RESTART_DOCKER = "docker"
+    RELOAD_SSH = "ssh"
+
+
 @dataclass(frozen=True)
-class Machine:
-    """What a server is, as far as its settings depend on it. `ssh_ports` are those its sshd listens on."""
+class ServerFacts:
+    """The facts about a server that its settings depend on. Its sshd listens on `ssh_ports`."""
 
     distribution: str
     version: str
@@ -83,7 +95,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class DockerSource:
-    """Docker's own apt repository: a line of sources.list without `signed-by`, and its key."""
+    """Docker's own apt repository: its line in sources.list, without `signed-by`, and its key."""
 
     line: str
     key: bytes = field(repr=False)
@@ -91,7 +103,7 @@ class DockerSource:
 
 @dataclass(frozen=True)
 class Packages:
-    """Packages of the distribution are installed."""
+    """These packages are installed."""
 
     name: str
     packages: tuple[str, ...]
@@ -99,7 +111,7 @@ class Packages:
 
 @dataclass(frozen=True)
 class Docker:
-    """Engine and compose are at least this new."""
+    """Engine and compose are new enough; if not, these packages are installed."""
 
     name: str
     packages: tuple[str, ...]
@@ -107,28 +119,28 @@ class Docker:
 
 @dataclass(frozen=True)
 class File:
-    """A file has this content; `then` is what takes it up: a service to restart, or sysctl or nft."""
+    """A file has this content. After a change, `activation` makes it take effect."""
 
     name: str
     path: str
     content: str
     mode: int = 0o644
-    then: str = ""
+    activation: Activation | None = None
 
 
 @dataclass(frozen=True)
 class JsonFile:
-    """A JSON file says so, whatever else it says; `then` as for a file."""
+    """A JSON file has these values, among others."""
 
     name: str
     path: str
     values: Mapping[str, object]
-    then: str = ""
+    activation: Activation | None = None
 
 
 @dataclass(frozen=True)
 class User:
-    """A user is there, without a password, in a group, with a key that lets in."""
+    """A user exists, without a password, in a group, and can log in with a key."""
 
     name: str
     user: str
@@ -146,43 +158,42 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class InForce:
-    """A command prints these lines: what files say is what runs. `then` mends it."""
+class InEffect:
+    """A command prints these lines, which shows that the settings in a file are in effect."""
 
     name: str
     argv: tuple[str, ...]
     lines: tuple[str, ...]
-    then: str = ""
+    activation: Activation | None = None
 
 
-Setting = Packages | Docker | File | JsonFile | User | Folder | InForce
+Setting = Packages | Docker | File | JsonFile | User | Folder | InEffect
 
 
 def settings(
     environment: Environment,
     host: HostConfig,
-    machine: Machine,
+    facts: ServerFacts,
     *,
     key: str,
     docker: DockerSource | None = None,
 ) -> tuple[Setting, ...]:
-    """Returns what a host is made of, in the order of making. `key` is the deploy key's public line.
+    """Returns the settings of a host in the order in which to apply them. `key` is the deploy key's public line.
 
-    Raises UsageError for a distribution that isn't known, or one whose engine is too old where no `docker` source
-    is given.
+    Raises UsageError for an unknown distribution, or for one whose engine is too old if no `docker` source is given.
     """
-    known = DOCKER_PACKAGES.get((machine.distribution, machine.version))
-    if machine.distribution not in ("debian", "ubuntu") or (known is None and docker is None):
+    known = DOCKER_PACKAGES.get((facts.distribution, facts.version))
+    if facts.distribution not in ("debian", "ubuntu") or (known is None and docker is None):
         raise UsageError(
-            f"{host.name}: {machine.distribution} {machine.version} has no Docker engine 26 with compose 2.26 of its "
+            f"{host.name}: {facts.distribution} {facts.version} has no Docker engine 26 with compose 2.26 of its "
             "own; nothing was changed",
-            hint="give Docker's own repository for it: --docker-source 'deb URL SUITE stable' --docker-key FILE "
-            "(docs.docker.com/engine/install says which)",
+            hint="name Docker's own repository: --docker-source 'deb URL SUITE stable' --docker-key FILE "
+            "(docs.docker.com/engine/install has the line and the key)",
         )
-    ports = sorted({*machine.ssh_ports, environment.edge.http_port, *_metrics_port(environment)})
+    ports = sorted({*facts.ssh_ports, environment.edge.http_port, *_metrics_port(environment)})
     kernel = (f"{MIGRATE} = 1", f"{LOW_PORTS} = {min(environment.edge.http_port, 1024)}")
     source = _docker_source(docker) if docker else ()
-    packages = DOCKERS_OWN if docker else known or ()
+    packages = DOCKER_CE_PACKAGES if docker else known or ()
     sshd = "".join(f"{key} {value}\n" for key, value in SSHD.items())
     effective = tuple(
         f"{name} {value}".lower().replace("prohibit-password", "without-password")
@@ -192,37 +203,47 @@ def settings(
         Packages("packages", DEPLOY_PACKAGES),
         *source,
         Docker("Docker engine 26 and compose 2.26, or newer", packages),
-        JsonFile("the engine's settings", "/etc/docker/daemon.json", DAEMON, then="docker"),
-        InForce(
-            "the engine runs with them",
+        JsonFile("engine settings", "/etc/docker/daemon.json", DAEMON, Activation.RESTART_DOCKER),
+        InEffect(
+            "engine settings in effect",
             ("docker", "info", "--format", "{{.LiveRestoreEnabled}} {{.LoggingDriver}}"),
             ("true local",),
-            then="docker",
+            Activation.RESTART_DOCKER,
         ),
         User(f"user {host.user}", host.user, "docker", key),
         Folder(f"folder {ROOT}", ROOT, host.user),
-        File("sshd's settings", "/etc/ssh/sshd_config.d/10-py-cicd.conf", sshd, then="ssh"),
-        InForce("sshd runs with them", ("sshd", "-T"), effective, then="ssh"),
+        File(
+            "sshd settings",
+            "/etc/ssh/sshd_config.d/10-py-cicd.conf",
+            sshd,
+            activation=Activation.RELOAD_SSH,
+        ),
+        InEffect("sshd settings in effect", ("sshd", "-T"), effective, Activation.RELOAD_SSH),
         File("unattended upgrades", "/etc/apt/apt.conf.d/20auto-upgrades", UPGRADES),
         File(
             "kernel settings",
             "/etc/sysctl.d/60-py-cicd.conf",
             "".join(f"{line}\n" for line in kernel),
-            then="sysctl",
+            activation=Activation.LOAD_SYSCTL,
         ),
-        InForce("the kernel has them", ("sysctl", MIGRATE, LOW_PORTS), kernel, then="sysctl"),
-        File("firewall rules", FIREWALL, firewall(ports), then="nft"),
+        InEffect(
+            "kernel settings in effect",
+            ("sysctl", MIGRATE, LOW_PORTS),
+            kernel,
+            Activation.LOAD_SYSCTL,
+        ),
+        File("firewall rules", FIREWALL, firewall(ports), activation=Activation.LOAD_FIREWALL),
         File(
             "firewall at boot",
             "/etc/systemd/system/py-cicd-firewall.service",
             FIREWALL_UNIT,
-            then="py-cicd-firewall",
+            activation=Activation.ENABLE_FIREWALL,
         ),
-        InForce(
-            "the firewall is up",
+        InEffect(
+            "firewall in effect",
             ("nft", "list", "table", "inet", FIREWALL_TABLE),
             (f"tcp dport {_port_set(ports)} accept",),
-            then="nft",
+            Activation.LOAD_FIREWALL,
         ),
     )
 
@@ -236,8 +257,13 @@ def _docker_source(docker: DockerSource) -> tuple[Setting, ...]:
     keyring = "/etc/apt/keyrings/docker.asc"
     line = f"{kind} [signed-by={keyring}] {rest}\n"
     return (
-        File("the key of Docker's packages", keyring, docker.key.decode()),
-        File("Docker's packages", "/etc/apt/sources.list.d/docker.list", line, then="apt"),
+        File("key of Docker's repository", keyring, docker.key.decode()),
+        File(
+            "Docker's repository",
+            "/etc/apt/sources.list.d/docker.list",
+            line,
+            activation=Activation.UPDATE_APT,
+        ),
     )
 
 
@@ -246,9 +272,9 @@ def _port_set(ports: list[int]) -> str:
 
 
 def firewall(ports: list[int]) -> str:
-    """Writes nft rules in a table of our own, so that Docker's stay as they are: what isn't named is dropped.
+    """Returns nft rules that drop everything but the named ports, in a table of our own, beside Docker's.
 
-    Containers' published ports don't pass here (they are forwarded), their way to the host itself does.
+    Traffic to containers' published ports is forwarded and not filtered here; traffic from containers to the host is.
     """
     return f"""table inet {FIREWALL_TABLE}
 delete table inet {FIREWALL_TABLE}
@@ -267,18 +293,18 @@ table inet {FIREWALL_TABLE} {{
 
 
 def merged(text: str, values: Mapping[str, object]) -> str:
-    """Returns a JSON text with these values in it, all else as it was. Raises ValueError for no JSON object."""
-    found = json.loads(text or "{}")
-    if not isinstance(found, dict):
-        raise ValueError("it is no JSON object")
-    return json.dumps({**found, **values}, indent=2) + "\n"
+    """Returns a JSON object's text with these values set. Raises ValueError if the text is not a JSON object."""
+    document = json.loads(text or "{}")
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")
+    return json.dumps({**document, **values}, indent=2) + "\n"
 
 
-def parse_machine(os_release: str, sshd: str) -> Machine:
-    """Reads /etc/os-release and what `sshd -T` prints."""
-    facts = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+def parse_facts(os_release: str, sshd: str) -> ServerFacts:
+    """Parses /etc/os-release and the output of `sshd -T`."""
+    values = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
     ports = tuple(
         int(line.split()[1]) for line in sshd.splitlines() if line.lower().startswith("port ")
     )
-    distribution, version = (facts.get(key, "").strip('"') for key in ("ID", "VERSION_ID"))
-    return Machine(distribution, version, ports or (22,))
+    distribution, version = (values.get(key, "").strip('"') for key in ("ID", "VERSION_ID"))
+    return ServerFacts(distribution, version, ports or (22,))

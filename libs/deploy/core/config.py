@@ -1,4 +1,4 @@
-"""What the configuration files say, as values; never reads a file (that is `adapters.config.loader`)."""
+"""The configuration of services and environments as values. `adapters.config.loader` reads the files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 STORES = ("env", "file", "ssm", "secretsmanager")
-"""Where secrets are, as `SecretForm` names the stores."""
+"""The stores of secrets, by the keys of a `[secrets]` entry."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where the edge sends to a service: a host name ("" is any) and a path prefix."""
+    """The requests that the edge sends to a service: by host name ("" is any) and path prefix."""
 
     path: str = "/"
     host: str = ""
@@ -19,11 +19,12 @@ class Route:
 
 @dataclass(frozen=True)
 class Health:
-    """When a replica counts as healthy; the vocabulary of Nomad's update stanza. Times in seconds.
+    """When a replica counts as healthy, in the vocabulary of Nomad's update stanza. Times in seconds.
 
-    Docker asks it for `path` every `interval_s`; it has to be well for `min_healthy_s`, the first time within
-    `startup_deadline_s` of its start, and all of a release within `healthy_deadline_s`. Then each has to answer
-    through the edge, `path` too, `successes` times with no wrong answer of any in between, before a user meets one.
+    Docker checks `path` every `interval_s`. A replica must pass within `startup_deadline_s` of its start and stay
+    healthy for `min_healthy_s`; all replicas of a release must be healthy within `healthy_deadline_s`. Then each must
+    answer `path` through the edge `successes` times in a row, before it gets requests of users. When
+    a release is replaced, its open connections have `drain_s` to end.
     """
 
     path: str = "/readyz"
@@ -37,11 +38,11 @@ class Health:
 
 @dataclass(frozen=True)
 class Rollout:
-    """How a release takes over; the vocabulary of Nomad's update stanza. Times in seconds.
+    """How a release takes over, in the vocabulary of Nomad's update stanza. Times in seconds.
 
-    The first host switches alone, then `max_parallel` at a time, and between batches those that have switched are
-    watched for `batch_pause_s`. After the last one all are watched for `watch_s`: a larger share of failed answers
-    than `max_error_share`, or a replica that ends, takes every host back. `hold_s` is how long a held candidate waits.
+    The first host switches alone, then `max_parallel` hosts at a time. Between batches the switched hosts are watched
+    for `batch_pause_s`, after the last batch all hosts for `watch_s`. A share of failed requests above
+    `max_error_share`, or a replica that exits, reverts every host. A held candidate expires after `hold_s`.
     https://developer.hashicorp.com/nomad/docs/job-specification/update
     """
 
@@ -54,9 +55,9 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Condition:
-    """A PromQL query of the service's own that has to answer one number, at most `at_most` and at least `at_least`.
+    """A PromQL query of the service that must return one number within `at_least` and `at_most`.
 
-    `$service`, `$release` and `$previous` in it stand for their names.
+    `$service`, `$release` and `$previous` in the query are replaced by their names.
     """
 
     name: str
@@ -67,14 +68,14 @@ class Condition:
 
 @dataclass(frozen=True)
 class Gate:
-    """When a release is good enough, against the one before it. Times in seconds.
+    """The release gate: how a new release is compared with the previous one. Times in seconds.
 
-    Where it isn't `enabled` releases are only watched, as `Rollout` says. No verdict passes below `min_requests`
-    requests to each release; where users send fewer, GETs of `paths` (below the route) are sent to both, none where
-    `paths` is empty. `alpha` is the chance to refuse an equal release, over all of at most `looks` looks, `extend_s`
-    apart; the old release's last `baseline_s` count. Slower is what adds `slower_s` and `slower_share` to the old
-    median. `on_slower` and `on_unclear` say what follows: "rollback", "hold" (before the switch the candidate is held,
-    after it this is a rollback) or "continue".
+    If not `enabled`, releases are only watched (see `Rollout`). A verdict needs `min_requests` requests to each
+    release; if users send fewer, synthetic GETs of `paths` (below the route) go to both, and none if `paths` is empty.
+    `alpha` is the probability of refusing an equal release, over all attempts: at most `looks` of them, `extend_s`
+    apart. The last `baseline_s` of the previous release count. A release is slower if its median exceeds the previous
+    one's by `slower_s` and by `slower_share`. `on_slower` and `on_unclear` decide what follows: "rollback", "hold" (the
+    candidate is held before the switch; after it the release is rolled back) or "continue".
     """
 
     enabled: bool = True
@@ -93,7 +94,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Task:
-    """A command that runs once a deploy, on one host, in the new image; `timeout_s` in seconds."""
+    """A command that each deploy runs once, on one host, in the new image."""
 
     command: tuple[str, ...]
     timeout_s: float = 300.0
@@ -101,14 +102,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Tasks:
-    """What runs before any host has switched, and after all have and the release is recorded as live."""
+    """The tasks of a deploy: before the first host switches, and after the release is recorded as live on all hosts."""
 
     before_switch: Task | None = None
     after_switch: Task | None = None
 
     @property
     def longest_s(self) -> float:
-        """How many seconds one of them may take at most."""
+        """The longest time limit of the tasks, in seconds."""
         return max(
             (task.timeout_s for task in (self.before_switch, self.after_switch) if task),
             default=0.0,
@@ -117,10 +118,10 @@ class Tasks:
 
 @dataclass(frozen=True)
 class SecretRef:
-    """Where a secret's value is, never the value.
+    """Where a secret's value is stored.
 
-    `store` is env (a variable's value), file (the file that a variable names), ssm or secretsmanager; `field` is a
-    field of a value that is a JSON document, "" for all of it; `into` is how a replica gets it: file or env.
+    `store` is env (a variable's value), file (the file that a variable names), ssm or secretsmanager. `field` selects a
+    field of a JSON document, "" the whole value. `into` is how a replica receives the value: file or env.
     """
 
     store: str
@@ -131,9 +132,9 @@ class SecretRef:
 
 @dataclass(frozen=True)
 class Service:
-    """One service as its `service.toml` and the environment's override say.
+    """One service: its `service.toml`, merged with the environment's override.
 
-    `journeys` is the file of its browser journeys, from the checkout's root; "" for none.
+    `journeys` is the path of its browser journeys from the checkout's root, "" for none.
     """
 
     name: str
@@ -154,24 +155,43 @@ class Service:
 
 
 @dataclass(frozen=True)
+class JobImage:
+    """An image that jobs of the pipeline run in, as deploy/images.toml describes it.
+
+    `target` is the address of its `docker_image`, `bases` are the folders of deploy/base that it is built from, and
+    `commands` are shell commands that must succeed in it.
+    """
+
+    name: str
+    target: str
+    bases: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    @property
+    def service(self) -> Service:
+        """The image in the form that the build takes: a service with its name and target."""
+        return Service(self.name, self.target)
+
+
+@dataclass(frozen=True)
 class Jump:
-    """A machine through which hosts are reached, as ssh's ProxyJump: its key is pinned like a host's."""
+    """A jump host, as in ssh's ProxyJump. Its key is pinned like a host's."""
 
     user: str
     address: str
     port: int = 22
 
     def __str__(self) -> str:
-        """Writes it as the environment file does."""
+        """Returns the notation of the environment file."""
         return f"{self.user}@{self.address}:{self.port}"
 
 
 @dataclass(frozen=True)
 class HostConfig:
-    """A host and how it is reached: straight, or through a `jump`.
+    """A host and how to reach it: directly, or through a `jump`.
 
-    `url` is where users reach its edge; `metrics_address` is `host:port` of its Prometheus as the
-    environment's Prometheus reaches it.
+    `url` is where users reach its edge. `metrics_address` is the `host:port` at which the environment's Prometheus
+    reaches the host's.
     """
 
     name: str
@@ -184,12 +204,12 @@ class HostConfig:
 
 
 @dataclass(frozen=True)
-class Registry:
-    """An ECR registry.
+class RegistryConfig:
+    """An ECR registry and how to reach it.
 
-    `endpoint_url` is the AWS API (None: AWS's own). `push_via` is `host:port` under which this machine
-    reaches the registry when its name can't be resolved here (None: its name). `credentials` is an AWS
-    shared credentials file (None: botocore's own chain, web identity included).
+    `endpoint_url` is the AWS API (None: AWS's own). `push_via` is the `host:port` at which this machine reaches the
+    registry if its name doesn't resolve here (None: its name). `credentials` is an AWS shared credentials file (None:
+    botocore's default chain, web identity included).
     """
 
     account: str
@@ -200,13 +220,13 @@ class Registry:
 
     @property
     def name(self) -> str:
-        """The registry's host name, as it stands in image references."""
+        """The registry's host name, as in image references."""
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
 
 
 @dataclass(frozen=True)
-class SecretStores:
-    """How AWS's stores of secrets are reached; None is what `Registry` says, for `endpoint_url` AWS's own."""
+class SecretStoreConfig:
+    """How to reach AWS's secret stores. None: as in `RegistryConfig`; for `endpoint_url`, AWS's own."""
 
     region: str | None = None
     endpoint_url: str | None = None
@@ -215,7 +235,7 @@ class SecretStores:
 
 @dataclass(frozen=True)
 class Edge:
-    """Ports of the edge on each host: `http_port` public, `preview_port` on the host's loopback.
+    """The edge's ports on each host: `http_port` is public, `preview_port` listens on the host's loopback.
 
     `subnet` is the /16 of the network that edge and replicas share on each host.
     """
@@ -227,11 +247,11 @@ class Edge:
 
 @dataclass(frozen=True)
 class Metrics:
-    """How metrics leave a host: TLS files and a password file on this machine, and who collects.
+    """How metrics are collected from hosts. `ca`, `cert`, `key` and `password_file` are files on this machine.
 
-    `prometheus_url` is the environment's Prometheus as this machine reaches it; `interval_s` is how often every
-    replica is scraped and every host collected. `pushgateway_url` takes what ends before it could be scraped (the
-    journeys), `alertmanager_url` is where people look; "" is none.
+    `prometheus_url` is where this machine reaches the environment's Prometheus. `interval_s` is the scrape interval of
+    replicas and hosts. `pushgateway_url` receives results of short jobs (the browser journeys), "" for none;
+    `alertmanager_url` is shown to people, "" for none.
     """
 
     prometheus_url: str
@@ -248,21 +268,21 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment file, with paths made absolute."""
+    """One environment file. Its paths are absolute."""
 
     name: str
     hosts: tuple[HostConfig, ...]
-    registry: Registry
+    registry: RegistryConfig
     known_hosts: str
     ssh_key: str
     metrics: Metrics | None = None
     edge: Edge = field(default_factory=Edge)
-    secrets: SecretStores = field(default_factory=SecretStores)
+    secrets: SecretStoreConfig = field(default_factory=SecretStoreConfig)
     keep_releases: int = 5
     allow_dirty: bool = False
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The hosts' names, in the file's order."""
+        """The hosts' names in the file's order."""
         return tuple(host.name for host in self.hosts)

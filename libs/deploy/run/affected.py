@@ -1,4 +1,4 @@
-"""Finds out what a change reaches: asks for the facts, has them judged; never guesses less than everything."""
+"""Finds out what a change affects: gathers the facts from git, GitLab and Pants, and applies the rules in `core.ci`."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from deploy.core.ci.base_revision import (
     Base,
     Deployments,
     PipelineFacts,
-    Revisions,
-    Verified,
-    candidates,
+    RevisionHistory,
+    VerifiedRevision,
+    base_candidates,
     choose_base,
     gitlab_environment,
 )
-from deploy.core.ci.pending_deploys import due
+from deploy.core.ci.pending_deploys import pending_deploys
 from deploy.core.ci.requirements_diff import (
-    Touched,
-    touched_by_lock,
-    touched_by_requirements,
+    RequirementsDiff,
+    diff_locks,
+    diff_requirements,
 )
 from deploy.core.ci.selection import (
+    Mode,
     Selection,
-    everything_because,
-    everything_unless_owned,
-    missed,
+    missed_tests,
+    reason_graph_cannot_tell,
+    reason_to_select_all,
     select,
     select_all,
     services_reached,
 )
 from deploy.core.ci.target_graph import (
-    Change,
-    Graph,
-    Graphs,
-    Reached,
-    explain,
+    FileChange,
+    ReachedTarget,
+    TargetGraph,
+    TargetGraphs,
+    reached_targets,
 )
 from deploy.core.config import Service
 from deploy.core.ports import Say
@@ -51,183 +52,193 @@ from deploy.errors import (
 
 @dataclass(frozen=True)
 class SelectionContext:
-    """Everything outside that a selection is made from; `environments` are those that verify releases."""
+    """What a selection depends on. `environments` are those that verify releases."""
 
     pipeline: PipelineFacts
-    revisions: Revisions
-    graphs: Graphs
+    revisions: RevisionHistory
+    graphs: TargetGraphs
     deployments: Deployments
     services: Mapping[str, Service]
     environments: Sequence[str]
     say: Say
 
 
-def affected(grounds: SelectionContext, asked: str | None = None) -> Selection:
-    """Returns what a change reaches, measured against `asked` or what the pipeline says.
+def affected(context: SelectionContext, requested_base: str | None = None) -> Selection:
+    """Returns what a change affects, compared with `requested_base` or the base of the pipeline.
 
-    Raises UsageError where `asked` is a name that nothing bears.
+    Raises UsageError if `requested_base` is a name that the clone doesn't know.
     """
-    facts = gather(grounds, asked)
+    facts = gather(context, requested_base)
     _require_known(facts)
     base = choose_base(facts)
     if base.revision is None:
-        return _all(grounds, base, base.reason)
-    grounds.say(f"the base is {base.revision[:12]}: {base.reason}")
+        return _all(context, base, base.reason)
+    context.say(f"the base is {base.revision[:12]}: {base.reason}")
     try:
-        return _analyse(grounds, base, facts)
+        return _select(context, base, facts)
     except (HistoryError, GraphError) as error:
-        return _all(grounds, base, error.message)
+        return _all(context, base, error.message)
 
 
-def _all(grounds: SelectionContext, base: Base, reason: str) -> Selection:
-    return select_all(base.revision, reason, grounds.services.values(), grounds.environments)
+def _all(context: SelectionContext, base: Base, reason: str) -> Selection:
+    return select_all(base.revision, reason, context.services.values(), context.environments)
 
 
-def recorded(grounds: SelectionContext, environment: str) -> str | None:
-    """Returns the revision that GitLab last recorded for an environment, None for none or where it can't say.
+def recorded(context: SelectionContext, environment: str) -> str | None:
+    """Returns the revision that GitLab last recorded for an environment, None if there is none or it can't be read.
 
-    None is the base that the pipeline says, which for a schedule is everything.
+    With None as the requested base, the pipeline's own base counts; a schedule has none and selects everything.
     """
     try:
-        found = grounds.deployments.last_verified(environment)
+        revision = context.deployments.last_verified(environment)
     except DeploymentsError as error:
-        grounds.say(error.message)
+        context.say(error.message)
         return None
-    if found is None:
-        grounds.say(f"GitLab has recorded no revision for {environment} yet")
-    return found
+    if revision is None:
+        context.say(f"GitLab has recorded no revision for {environment} yet")
+    return revision
 
 
 def require_none_missed(selection: Selection, failed: Iterable[str]) -> None:
-    """Holds the failed tests of a full run against the selection for all that changed since the last one.
+    """Checks the failed tests of a full run against the selection for all changes since the last full run.
 
-    Raises SelectionMissedError.
+    Raises SelectionMissedError if the selection has left one out.
     """
-    found = missed(failed, selection)
-    if found:
+    missed = missed_tests(failed, selection)
+    if missed:
         since = (selection.base or "")[:12]
         raise SelectionMissedError(
-            f"failed, but not selected by any change since {since}: {', '.join(found)}",
-            hint="name what the test depends on in its BUILD file",
+            f"failed, but not selected by any change since {since}: {', '.join(missed)}",
+            hint="declare what the test depends on in its BUILD file",
         )
 
 
-def gather(grounds: SelectionContext, asked: str | None) -> PipelineFacts:
-    """Returns the pipeline's facts with all that git and GitLab say of them."""
-    revisions = grounds.revisions
-    facts = replace(grounds.pipeline, asked=asked, trouble=revisions.trouble())
-    if facts.trouble:
+def gather(context: SelectionContext, requested_base: str | None) -> PipelineFacts:
+    """Returns the pipeline's facts with those from git and GitLab."""
+    revisions = context.revisions
+    facts = replace(
+        context.pipeline, requested=requested_base, history_problem=revisions.complete()
+    )
+    if facts.history_problem:
         return facts
     try:
         facts = replace(facts, parents=revisions.parents(), trunk=_trunk(facts, revisions))
-        if asked is None and facts.on_default_branch:
-            facts = _with_verified(facts, grounds)
-        return replace(facts, seen={each: revisions.see(each) for each in candidates(facts)})
+        if requested_base is None and facts.on_default_branch:
+            facts = _with_verified(facts, context)
+        infos = {revision: revisions.info(revision) for revision in base_candidates(facts)}
+        return replace(facts, revisions=infos)
     except HistoryError as error:
-        return replace(facts, trouble=error.message)
+        return replace(facts, history_problem=error.message)
 
 
-def _trunk(facts: PipelineFacts, revisions: Revisions) -> str:
+def _trunk(facts: PipelineFacts, revisions: RevisionHistory) -> str | None:
     if facts.on_laptop:
-        return revisions.trunk()
-    if facts.asked is None and facts.on_other_branch and facts.default_branch:
+        return revisions.default_branch()
+    if facts.requested is None and facts.on_other_branch and facts.default_branch:
         revisions.fetch(facts.default_branch)
-    return f"origin/{facts.default_branch}" if facts.default_branch else ""
+    return f"origin/{facts.default_branch}" if facts.default_branch else None
 
 
-def _with_verified(facts: PipelineFacts, grounds: SelectionContext) -> PipelineFacts:
+def _with_verified(facts: PipelineFacts, context: SelectionContext) -> PipelineFacts:
     try:
         verified = tuple(
-            Verified(
-                where, name, grounds.deployments.last_verified(gitlab_environment(where, name))
+            VerifiedRevision(
+                environment,
+                service,
+                context.deployments.last_verified(gitlab_environment(environment, service)),
             )
-            for where in grounds.environments
-            for name in sorted(grounds.services)
+            for environment in context.environments
+            for service in sorted(context.services)
         )
     except DeploymentsError as error:
-        return replace(facts, unverified=error.message)
+        return replace(facts, verified_problem=error.message)
     return replace(facts, verified=verified)
 
 
 def _require_known(facts: PipelineFacts) -> None:
-    """A mistyped name is the caller's to mend; a revision that is gone is no reason to test less."""
-    asked = facts.asked
-    if not asked or facts.trouble or re.fullmatch("[0-9a-fA-F]{7,64}", asked):
+    """Raises UsageError for an unknown name. An unknown id is no error: its commit may be gone, and all is selected."""
+    requested = facts.requested
+    if not requested or facts.history_problem or re.fullmatch("[0-9a-fA-F]{7,64}", requested):
         return
-    if facts.seen[asked].sha is None:
+    if facts.info(requested).sha is None:
         raise UsageError(
-            f"--base {asked}: this clone has no such revision; nothing was selected",
-            hint="git branch --all; or leave --base out",
+            f"--base {requested}: this clone has no such revision; nothing was selected",
+            hint="`git branch --all` lists the branches; or leave --base out",
         )
 
 
-def _analyse(grounds: SelectionContext, base: Base, facts: PipelineFacts) -> Selection:
-    services, uncommitted = grounds.services.values(), facts.on_laptop
+def _select(context: SelectionContext, base: Base, facts: PipelineFacts) -> Selection:
+    services, uncommitted = context.services.values(), facts.on_laptop
     differences = {
-        each: grounds.revisions.changed(each, uncommitted=uncommitted) for each in base.revisions
+        revision: context.revisions.changed(revision, uncommitted=uncommitted)
+        for revision in base.revisions
     }
     paths = {path for difference in differences.values() for path in difference}
     if not paths:
-        unchanged = dict.fromkeys(base.revisions, frozenset[str]())
-        return _with_due(
-            grounds, facts, Selection("changed", base.revision, base.reason), unchanged
-        )
-    because = everything_because(paths, grounds.graphs.macros())
-    if because:
-        return _all(grounds, base, because)
-    grounds.say(f"{len(paths)} files changed; Pants lists the targets ... (usually 20 s)")
-    graph = grounds.graphs.read()
-    ways: dict[str, Reached] = {}
-    since: dict[str, frozenset[str]] = {}
+        nothing = dict.fromkeys(base.revisions, frozenset[str]())
+        empty = Selection(Mode.CHANGED, base.revision, base.reason)
+        return _with_pending(context, facts, empty, nothing)
+    if reason := reason_to_select_all(paths, context.graphs.macros()):
+        return _all(context, base, reason)
+    context.say(f"{len(paths)} files changed; Pants lists the targets ... (usually 20 s)")
+    graph = context.graphs.read()
+    targets: dict[str, ReachedTarget] = {}
+    services_since: dict[str, frozenset[str]] = {}
     for revision, difference in differences.items():
-        changes = _changes(grounds.revisions, revision, difference, graph, uncommitted=uncommitted)
-        old_graph = _old_graph(grounds, revision, changes)
-        because = everything_unless_owned(changes, graph, old_graph, services)
-        if because:
-            return _all(grounds, base, because)
-        found = explain(changes, graph, old_graph)
-        since[revision] = services_reached(found, graph, services)
-        for each in found:
-            known = ways.setdefault(each.address, each)
-            ways[each.address] = replace(known, direct=known.direct or each.direct)
-    selection = select(base, [ways[each] for each in sorted(ways)], graph, services)
-    return _with_due(grounds, facts, selection, since)
+        changes = _changes(context.revisions, revision, difference, graph, uncommitted=uncommitted)
+        old_graph = _old_graph(context, revision, changes)
+        if reason := reason_graph_cannot_tell(changes, graph, old_graph, services):
+            return _all(context, base, reason)
+        reached = reached_targets(changes, graph, old_graph)
+        services_since[revision] = services_reached(reached, graph, services)
+        for target in reached:
+            first = targets.setdefault(target.address, target)
+            targets[target.address] = replace(first, direct=first.direct or target.direct)
+    listed = [targets[address] for address in sorted(targets)]
+    selection = select(base, listed, graph, services)
+    return _with_pending(context, facts, selection, services_since)
 
 
-def _with_due(
-    grounds: SelectionContext,
+def _with_pending(
+    context: SelectionContext,
     facts: PipelineFacts,
     selection: Selection,
-    since: Mapping[str, frozenset[str]],
+    services_since: Mapping[str, frozenset[str]],
 ) -> Selection:
-    reached = {each.name for each in selection.services}
-    deploys = due(facts, grounds.environments, grounds.services, reached, since)
+    names = {service.name for service in selection.services}
+    deploys = pending_deploys(facts, context.environments, context.services, names, services_since)
     return replace(selection, deploys=deploys)
 
 
 def _changes(
-    revisions: Revisions,
+    revisions: RevisionHistory,
     since: str,
     difference: Mapping[str, bool],
-    graph: Graph,
+    graph: TargetGraph,
     *,
     uncommitted: bool,
-) -> tuple[Change, ...]:
-    def touched(path: str) -> Touched | None:
-        if not graph.feeds_requirements(path) or difference[path]:
+) -> tuple[FileChange, ...]:
+    def requirements(path: str) -> RequirementsDiff | None:
+        deleted = difference[path]
+        if deleted or not graph.feeds_requirements(path):
             return None
-        judge = touched_by_lock if graph.is_lock(path) else touched_by_requirements
+        diff = diff_locks if graph.is_lock(path) else diff_requirements
         now = None if uncommitted else "HEAD"
-        return judge(revisions.text(since, path), revisions.text(now, path))
+        return diff(revisions.text(since, path), revisions.text(now, path))
 
-    return tuple(Change(path, gone, touched(path)) for path, gone in sorted(difference.items()))
+    return tuple(
+        FileChange(path, deleted, requirements(path))
+        for path, deleted in sorted(difference.items())
+    )
 
 
-def _old_graph(grounds: SelectionContext, revision: str, changes: Sequence[Change]) -> Graph | None:
-    """What depended on something that is gone, only the graph before the change knows."""
-    because = next((each.path for each in changes if each.needs_old_graph), None)
-    if because is None:
+def _old_graph(
+    context: SelectionContext, revision: str, changes: Sequence[FileChange]
+) -> TargetGraph | None:
+    """Returns the graph before the change if dependents have to be looked up in it, else None."""
+    path = next((change.path for change in changes if change.needs_old_graph), None)
+    if path is None:
         return None
-    grounds.say(f"{because} is gone or changed: Pants lists the targets of {revision[:12]}, too")
-    with grounds.revisions.tree(revision) as folder:
-        return grounds.graphs.read(folder)
+    context.say(f"{path} was deleted or changed: Pants also lists the targets of {revision[:12]}")
+    with context.revisions.unpacked(revision) as folder:
+        return context.graphs.read(folder)

@@ -1,4 +1,4 @@
-"""Each kind of pipeline and each trap, on real git repositories; Pants is simulated, GitLab serves real HTTP."""
+"""Tests of every kind of pipeline and of known pitfalls, with real git repositories and a GitLab server."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ TREE: Mapping[str, str | None] = {
     "libs/left/b.py": "import left.a\n",
     "libs/left/b_test.py": "import left.b\n",
     "libs/right/c.py": "",
-    "libs/docs_test.py": "# reads docs/told.md\n",
+    "libs/docs_test.py": "# reads docs/read.md\n",
     **service("one", "left.b", "flask"),
     **service("two", "left.a", "right.c"),
     **service("three", "psutil"),
-    "docs/told.md": "",
+    "docs/read.md": "",
     "docs/other.md": "",
     "pants.toml": "",
     "macros/services.py": "",
@@ -64,7 +64,7 @@ TREE: Mapping[str, str | None] = {
 
 @dataclass
 class Scene:
-    """An origin with three services, a GitLab, and what a job or a laptop asks."""
+    """An origin with three services, a GitLab, and the selections of jobs and laptops."""
 
     origin: Repository
     folder: Path
@@ -72,14 +72,14 @@ class Scene:
     api: str
     clones: int = 0
     environments: tuple[str, ...] = ("production",)
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     graphs: FolderGraphs = field(init=False)
 
     def job(self, revision: str, depth: int = 0, /, **variables: str) -> Selection:
-        """What a pipeline's job finds: in a clone such as the runner makes, with GitLab's variables."""
+        """Returns the selection of a pipeline's job, in a clone such as the runner makes, with GitLab's variables."""
         self.clones += 1
         clone = self.origin.fetched(self.folder / f"job-{self.clones}", revision, depth=depth)
-        return self.ask(
+        return self.select(
             clone.root,
             {
                 "GITLAB_CI": "true",
@@ -94,7 +94,7 @@ class Scene:
         )
 
     def merge_request(self, revision: str, base: str, *, depth: int = 0) -> Selection:
-        """What a detached merge request's job finds."""
+        """Returns the selection of a detached merge request's job."""
         return self.job(
             revision,
             depth,
@@ -104,7 +104,7 @@ class Scene:
         )
 
     def push(self, revision: str, before: str = ZEROS, branch: str = "main") -> Selection:
-        """What the job of a push finds."""
+        """Returns the selection of a push pipeline's job."""
         return self.job(
             revision,
             CI_PIPELINE_SOURCE="push",
@@ -113,26 +113,26 @@ class Scene:
         )
 
     def laptop(self, root: Path, base: str | None = None) -> Selection:
-        """What a person finds."""
-        return self.ask(root, {"HOME": "/root"}, base)
+        """Returns the selection on a laptop."""
+        return self.select(root, {"HOME": "/root"}, base)
 
-    def ask(self, root: Path, environ: Mapping[str, str], base: str | None = None) -> Selection:
-        return affected(self.grounds(root, environ), base)
+    def select(self, root: Path, environ: Mapping[str, str], base: str | None = None) -> Selection:
+        return affected(self.context(root, environ), base)
 
-    def grounds(self, root: Path, environ: Mapping[str, str]) -> SelectionContext:
+    def context(self, root: Path, environ: Mapping[str, str]) -> SelectionContext:
         self.graphs = FolderGraphs(root)
         return SelectionContext(
             pipeline_facts(environ),
-            GitRevisions(root, self.said.append),
+            GitRevisions(root, self.messages.append),
             self.graphs,
             GitlabDeployments.of_job(environ),
             {each: Service(each, f"services/{each}:image") for each in ("one", "three", "two")},
             self.environments,
-            self.said.append,
+            self.messages.append,
         )
 
     def verify(self, where: str = "production", /, **revisions: str) -> None:
-        """Records what the confirming job of each service does."""
+        """Records verified revisions, as the confirm job of each service does."""
         for name, revision in revisions.items():
             self.gitlab.record(f"{where}/{name}", revision)
 
@@ -146,11 +146,11 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield Scene(origin, tmp_path, gitlab, api)
 
 
-def which_tests(selection: Selection) -> list[str]:
+def selected_tests(selection: Selection) -> list[str]:
     return [each.address.partition(":")[0] for each in selection.targets if each.goal == "test"]
 
 
-def services_of(selection: Selection) -> list[str]:
+def selected_services(selection: Selection) -> list[str]:
     return [each.name for each in selection.services]
 
 
@@ -158,13 +158,13 @@ def assert_everything(selection: Selection, reason: str) -> None:
     assert selection.mode == "all"
     assert reason in selection.reason
     assert {each.address for each in selection.targets} == {"::"}
-    assert services_of(selection) == ["one", "three", "two"]
+    assert selected_services(selection) == ["one", "three", "two"]
 
 
-# Each kind of pipeline.
+# Kinds of pipelines.
 
 
-def test_a_merge_request_is_measured_against_where_it_began(scene: Scene) -> None:
+def test_merge_request_is_compared_with_the_start_of_its_branch(scene: Scene) -> None:
     base = scene.origin.head
     scene.origin.branch("topic")
     head = scene.origin.commit({"libs/left/b.py": "import left.a\n# changed\n"})
@@ -172,8 +172,8 @@ def test_a_merge_request_is_measured_against_where_it_began(scene: Scene) -> Non
     scene.origin.commit({"services/three/web.py": "# meanwhile\n"})
     selection = scene.merge_request(head, base)
     assert (selection.mode, selection.base) == ("changed", base)
-    assert which_tests(selection) == ["libs/left/b_test.py", "services/one/web_test.py"]
-    assert services_of(selection) == ["one"]
+    assert selected_tests(selection) == ["libs/left/b_test.py", "services/one/web_test.py"]
+    assert selected_services(selection) == ["one"]
     assert [each.name for each in selection.images] == ["services/one:image"]
     assert selection.images[0].why == (
         *("libs/left/b.py", "services/one/web.py"),
@@ -182,9 +182,7 @@ def test_a_merge_request_is_measured_against_where_it_began(scene: Scene) -> Non
 
 
 @pytest.mark.parametrize("event", ["merged_result", "merge_train"])
-def test_a_merged_result_is_measured_against_what_it_is_merged_into(
-    scene: Scene, event: str
-) -> None:
+def test_merged_result_is_compared_with_the_target_branch(scene: Scene, event: str) -> None:
     began = scene.origin.head
     scene.origin.branch("topic")
     scene.origin.commit({"libs/right/c.py": "# changed\n"})
@@ -199,10 +197,10 @@ def test_a_merged_result_is_measured_against_what_it_is_merged_into(
         CI_MERGE_REQUEST_DIFF_BASE_SHA=began,
     )
     assert selection.base == into
-    assert which_tests(selection) == ["services/two/web_test.py"]
+    assert selected_tests(selection) == ["services/two/web_test.py"]
 
 
-def test_a_merged_result_that_is_no_merge_is_not_measured_against_its_last_commit(
+def test_merged_result_without_a_merge_is_compared_with_the_start_of_its_branch(
     scene: Scene,
 ) -> None:
     began = scene.origin.head
@@ -215,48 +213,48 @@ def test_a_merged_result_that_is_no_merge_is_not_measured_against_its_last_commi
         CI_MERGE_REQUEST_DIFF_BASE_SHA=began,
     )
     assert selection.base == began
-    assert which_tests(selection) == ["services/three/web_test.py", "services/two/web_test.py"]
+    assert selected_tests(selection) == ["services/three/web_test.py", "services/two/web_test.py"]
 
 
-def test_the_default_branch_is_measured_against_what_was_verified(scene: Scene) -> None:
+def test_default_branch_is_compared_with_the_verified_revision(scene: Scene) -> None:
     verified = scene.origin.head
     scene.verify(one=verified, two=verified, three=verified)
     before = scene.origin.commit({"services/three/web.py": "# its pipeline failed\n"})
     selection = scene.push(scene.origin.commit({"libs/right/c.py": "# now\n"}), before)
     assert selection.base == verified
-    assert services_of(selection) == ["three", "two"]
+    assert selected_services(selection) == ["three", "two"]
 
 
-def test_a_service_that_lags_takes_the_base_with_it(scene: Scene) -> None:
+def test_oldest_verified_revision_is_the_base(scene: Scene) -> None:
     old = scene.origin.head
     new = scene.origin.commit({"libs/right/c.py": "# two has it, one has not\n"})
     scene.verify(one=old, three=new, two=new)
     selection = scene.push(scene.origin.commit({"docs/other.md": "now"}), new)
     assert selection.base == old
     assert "one in production" in selection.reason
-    assert services_of(selection) == ["two"]
+    assert selected_services(selection) == ["two"]
 
 
-def test_what_was_taken_back_since_is_seen_by_who_runs_it(scene: Scene) -> None:
-    # The oldest verified revision and HEAD are equal in libs/right/c.py; what runs of two is not.
+def test_change_undone_since_a_newer_verified_revision_counts(scene: Scene) -> None:
+    # libs/right/c.py is equal in HEAD and in the oldest verified revision, but not in the release of two that runs.
     old = scene.origin.head
     new = scene.origin.commit({"libs/right/c.py": "# a mistake\n"})
     scene.verify(one=old, three=old, two=new)
     selection = scene.push(scene.origin.commit({"libs/right/c.py": ""}), new)
     assert selection.base == old
-    assert services_of(selection) == ["two"]
+    assert selected_services(selection) == ["two"]
 
 
-def test_after_a_rollback_the_old_revision_is_the_base(scene: Scene) -> None:
+def test_old_revision_is_the_base_after_a_rollback(scene: Scene) -> None:
     old = scene.origin.head
     new = scene.origin.commit({"services/one/web.py": "# bad\n"})
     scene.verify(one=new, two=new, three=new)
     scene.verify(one=old)
     selection = scene.push(scene.origin.commit({"docs/other.md": "now"}), new)
-    assert (selection.base, services_of(selection)) == (old, ["one"])
+    assert (selection.base, selected_services(selection)) == (old, ["one"])
 
 
-def test_each_environment_is_due_what_it_lacks_itself(scene: Scene) -> None:
+def test_each_environment_gets_the_services_that_it_lacks(scene: Scene) -> None:
     scene.environments = ("staging", "production")
     old = scene.origin.head
     new = scene.origin.commit({"libs/right/c.py": "# verified in staging alone\n"})
@@ -267,54 +265,54 @@ def test_each_environment_is_due_what_it_lacks_itself(scene: Scene) -> None:
     assert selection.deploys == {"staging": ("three",), "production": ("three", "two")}
 
 
-def test_an_empty_push_still_brings_an_environment_what_it_lacks(scene: Scene) -> None:
+def test_empty_push_deploys_what_an_environment_lacks(scene: Scene) -> None:
     old = scene.origin.head
     scene.verify(one="e" * 40, two=old, three=old)
     selection = scene.push(scene.origin.commit({"docs/other.md": "now"}), old)
-    assert services_of(selection) == []
-    assert selection.deploys == {"production": ("one",)}  # it runs what nobody knows
+    assert selected_services(selection) == []
+    assert selection.deploys == {"production": ("one",)}  # it is unknown what runs there
 
 
-def test_everything_is_due_everywhere_where_the_base_is_not_trusted(scene: Scene) -> None:
+def test_every_service_is_pending_without_a_base(scene: Scene) -> None:
     selection = scene.push(scene.origin.head)
     assert selection.deploys == {"production": ("one", "three", "two")}
 
 
-def test_where_the_verified_revision_strayed_the_push_counts(scene: Scene) -> None:
+def test_push_is_the_base_if_a_verified_revision_is_not_in_the_history(scene: Scene) -> None:
     before = scene.origin.head
     scene.origin.branch("elsewhere")
-    strayed = scene.origin.commit({"libs/left/a.py": "# deployed from a branch\n"})
+    elsewhere = scene.origin.commit({"libs/left/a.py": "# deployed from a branch\n"})
     scene.origin.checkout("main")
-    scene.verify(one=strayed, two=before, three=before)
+    scene.verify(one=elsewhere, two=before, three=before)
     selection = scene.push(scene.origin.commit({"services/three/web.py": "# now\n"}), before)
-    assert (selection.base, services_of(selection)) == (before, ["three"])
+    assert (selection.base, selected_services(selection)) == (before, ["three"])
 
 
-def test_a_first_push_runs_everything(scene: Scene) -> None:
+def test_first_push_selects_everything(scene: Scene) -> None:
     assert_everything(scene.push(scene.origin.head), "has no verified release in production yet")
 
 
-def test_a_first_push_of_what_strayed_runs_everything(scene: Scene) -> None:
+def test_first_push_with_unknown_verified_revisions_selects_everything(scene: Scene) -> None:
     scene.verify(one="e" * 40, two="e" * 40, three="e" * 40)
     assert_everything(scene.push(scene.origin.head), "this is the branch's first push")
 
 
-def test_a_force_push_runs_everything(scene: Scene) -> None:
+def test_force_push_selects_everything(scene: Scene) -> None:
     scene.origin.branch("old")
     before = scene.origin.commit({"libs/left/a.py": "# goes\n"})
     scene.origin.checkout("main")
     scene.verify(one=before, two=before, three=before)
     head = scene.origin.commit({"libs/right/c.py": "# comes\n"})
-    assert_everything(scene.push(head, before), "it was force-pushed")
+    assert_everything(scene.push(head, before), "the branch was force-pushed")
 
 
-def test_a_push_before_that_nobody_has_any_more_runs_everything(scene: Scene) -> None:
+def test_push_after_an_unknown_revision_selects_everything(scene: Scene) -> None:
     scene.verify(one="e" * 40, two="e" * 40, three="e" * 40)
-    assert_everything(scene.push(scene.origin.head, "f" * 40), "it was force-pushed")
+    assert_everything(scene.push(scene.origin.head, "f" * 40), "the branch was force-pushed")
 
 
 @pytest.mark.parametrize("broken", [401, 404, 503])
-def test_where_gitlab_does_not_answer_everything_runs(scene: Scene, broken: int) -> None:
+def test_gitlab_that_does_not_answer_selects_everything(scene: Scene, broken: int) -> None:
     before = scene.origin.head
     scene.verify(one=before, two=before, three=before)
     scene.gitlab.broken = broken
@@ -322,7 +320,7 @@ def test_where_gitlab_does_not_answer_everything_runs(scene: Scene, broken: int)
     assert_everything(scene.push(head, before), f"status {broken}")
 
 
-def test_another_branch_is_measured_against_where_it_left(scene: Scene) -> None:
+def test_other_branch_is_compared_with_its_start(scene: Scene) -> None:
     began = scene.origin.head
     scene.origin.branch("topic")
     scene.origin.commit({"libs/right/c.py": "# one\n"})
@@ -331,7 +329,7 @@ def test_another_branch_is_measured_against_where_it_left(scene: Scene) -> None:
     scene.origin.checkout("main")
     scene.origin.commit({"libs/left/a.py": "# meanwhile\n"})
     selection = scene.push(head, before, branch="topic")
-    assert (selection.base, services_of(selection)) == (began, ["two"])
+    assert (selection.base, selected_services(selection)) == (began, ["two"])
     assert scene.gitlab.requests == []
 
 
@@ -345,7 +343,7 @@ def test_another_branch_is_measured_against_where_it_left(scene: Scene) -> None:
         ({"CI_PIPELINE_SOURCE": "merge_request_event"}, "CI_MERGE_REQUEST_DIFF_BASE_SHA is not"),
     ],
 )
-def test_what_has_no_base_runs_everything(
+def test_pipeline_without_a_base_selects_everything(
     scene: Scene, variables: dict[str, str], reason: str
 ) -> None:
     assert_everything(scene.job(scene.origin.head, **variables), reason)
@@ -355,7 +353,7 @@ def test_what_has_no_base_runs_everything(
 # A laptop.
 
 
-def test_a_laptop_is_measured_against_origin_s_default_branch(scene: Scene) -> None:
+def test_laptop_is_compared_with_origins_default_branch(scene: Scene) -> None:
     clone = scene.origin.cloned(scene.folder / "laptop")
     began = clone.head
     clone.commit({"libs/right/c.py": "# committed\n"})
@@ -363,46 +361,46 @@ def test_a_laptop_is_measured_against_origin_s_default_branch(scene: Scene) -> N
     clone.write({"libs/new_test.py": "import left.a\n"})
     selection = scene.laptop(clone.root)
     assert selection.base == began
-    assert services_of(selection) == ["three", "two"]
-    assert "libs/new_test.py" in which_tests(selection)
+    assert selected_services(selection) == ["three", "two"]
+    assert "libs/new_test.py" in selected_tests(selection)
 
 
-def test_a_laptop_names_its_own_base(scene: Scene) -> None:
+def test_laptop_can_name_its_base(scene: Scene) -> None:
     first = scene.origin.head
     scene.origin.commit({"libs/right/c.py": "# one\n"})
     scene.origin.commit({"docs/other.md": "two"})
-    assert services_of(scene.laptop(scene.origin.root, "HEAD~2")) == ["two"]
-    assert services_of(scene.laptop(scene.origin.root, "HEAD~1")) == []
+    assert selected_services(scene.laptop(scene.origin.root, "HEAD~2")) == ["two"]
+    assert selected_services(scene.laptop(scene.origin.root, "HEAD~1")) == []
     assert scene.laptop(scene.origin.root, first[:10]).base == first
 
 
-def test_a_laptop_without_anything_to_measure_against_runs_everything(scene: Scene) -> None:
-    assert_everything(scene.laptop(scene.origin.root), "knows no default branch")
+def test_laptop_without_a_default_branch_selects_everything(scene: Scene) -> None:
+    assert_everything(scene.laptop(scene.origin.root), "has no default branch to compare with")
 
 
-def test_a_name_that_nothing_bears_is_refused(scene: Scene) -> None:
+def test_unknown_name_as_base_is_refused(scene: Scene) -> None:
     with pytest.raises(UsageError, match="--base mian: this clone has no such revision"):
         scene.laptop(scene.origin.root, "mian")
 
 
 @pytest.mark.parametrize("base", [ZEROS, "f" * 40, "f" * 12, ""])
-def test_a_revision_that_is_gone_runs_everything(scene: Scene, base: str) -> None:
-    assert_everything(scene.laptop(scene.origin.root, base), "is no revision in this clone")
+def test_unknown_id_as_base_selects_everything(scene: Scene, base: str) -> None:
+    assert_everything(scene.laptop(scene.origin.root, base), "is not a revision of this clone")
 
 
-def test_without_git_everything_runs(scene: Scene, tmp_path: Path) -> None:
+def test_folder_without_git_selects_everything(scene: Scene, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    assert_everything(scene.laptop(copy), "this is no git checkout")
-    assert_everything(scene.laptop(copy, "main"), "this is no git checkout")
+    assert_everything(scene.laptop(copy), "this is not a git checkout")
+    assert_everything(scene.laptop(copy, "main"), "this is not a git checkout")
 
 
-def test_an_empty_change_is_empty(scene: Scene) -> None:
+def test_empty_change_selects_nothing(scene: Scene) -> None:
     selection = scene.merge_request(scene.origin.head, scene.origin.head)
     assert selection.document() == {
         "mode": "changed",
         "base": scene.origin.head,
-        "reason": "merge request: where its branch began, CI_MERGE_REQUEST_DIFF_BASE_SHA",
+        "reason": "merge request: the start of its branch, CI_MERGE_REQUEST_DIFF_BASE_SHA",
         "targets": [],
         "services": [],
         "images": [],
@@ -411,22 +409,22 @@ def test_an_empty_change_is_empty(scene: Scene) -> None:
     assert scene.graphs.reads == 0
 
 
-# Each trap.
+# Known pitfalls.
 
 
-def test_a_merge_request_of_25_commits_at_depth_20(scene: Scene) -> None:
+def test_merge_request_of_25_commits_in_a_clone_of_depth_20(scene: Scene) -> None:
     base = scene.origin.head
     scene.origin.branch("topic")
-    scene.origin.commit({"libs/right/c.py": "# the first of 25, out of the clone's sight\n"})
+    scene.origin.commit({"libs/right/c.py": "# the first of 25, which the clone lacks\n"})
     for number in range(24):
         scene.origin.commit({"docs/other.md": str(number)})
     selection = scene.merge_request(scene.origin.head, base, depth=20)
     assert selection.base == base
-    assert services_of(selection) == ["two"]
-    assert any("shallow" in line for line in scene.said)
+    assert selected_services(selection) == ["two"]
+    assert any("shallow" in line for line in scene.messages)
 
 
-def test_a_shallow_clone_that_can_t_be_completed_runs_everything(scene: Scene) -> None:
+def test_shallow_clone_that_cannot_be_completed_selects_everything(scene: Scene) -> None:
     base = scene.origin.head
     for number in range(3):
         scene.origin.commit({"docs/other.md": str(number)})
@@ -435,8 +433,8 @@ def test_a_shallow_clone_that_can_t_be_completed_runs_everything(scene: Scene) -
     assert_everything(scene.laptop(clone.root, base), "the clone is shallow")
 
 
-def crosswise(scene: Scene) -> tuple[str, str]:
-    """Merges main and topic into each other; returns where topic began and its end."""
+def criss_cross(scene: Scene) -> tuple[str, str]:
+    """Merges main and topic into each other; returns the start and the end of topic."""
     began = scene.origin.head
     scene.origin.branch("topic")
     topic = scene.origin.commit({"libs/left/b.py": "import left.a\n# topic\n"})
@@ -448,22 +446,22 @@ def crosswise(scene: Scene) -> tuple[str, str]:
     return began, scene.origin.commit({"services/three/web.py": "# topic\n"})
 
 
-def test_a_criss_cross_merge_has_no_single_base(scene: Scene) -> None:
-    _, head = crosswise(scene)
-    assert_everything(scene.push(head, branch="topic"), "git names 2 merge bases")
+def test_criss_cross_merge_selects_everything(scene: Scene) -> None:
+    _, head = criss_cross(scene)
+    assert_everything(scene.push(head, branch="topic"), "have 2 merge bases")
 
 
-def test_a_criss_cross_merge_request_counts_all_since_its_base(scene: Scene) -> None:
-    began, head = crosswise(scene)
-    assert services_of(scene.merge_request(head, began)) == ["one", "three", "two"]
+def test_criss_cross_merge_request_is_compared_with_its_diff_base(scene: Scene) -> None:
+    began, head = criss_cross(scene)
+    assert selected_services(scene.merge_request(head, began)) == ["one", "three", "two"]
 
 
-def test_a_deleted_file_reaches_who_still_imports_it(scene: Scene) -> None:
+def test_deleted_file_affects_modules_that_still_import_it(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit({"libs/right/c.py": None})
     selection = scene.merge_request(head, base)
-    assert which_tests(selection) == ["services/two/web_test.py"]
-    assert services_of(selection) == ["two"]
+    assert selected_tests(selection) == ["services/two/web_test.py"]
+    assert selected_services(selection) == ["two"]
     assert selection.images[0].why == (
         *("libs/right/c.py", "services/two/web.py"),
         "services/two:image",
@@ -471,7 +469,7 @@ def test_a_deleted_file_reaches_who_still_imports_it(scene: Scene) -> None:
     assert scene.graphs.reads == 2
 
 
-def test_a_renamed_module_reaches_who_imports_either_name(scene: Scene) -> None:
+def test_renamed_module_affects_the_importers_of_both_names(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit(
         {
@@ -481,70 +479,70 @@ def test_a_renamed_module_reaches_who_imports_either_name(scene: Scene) -> None:
         }
     )
     selection = scene.merge_request(head, base)
-    # one by the new name, two (which was forgotten) by the old one.
-    assert services_of(selection) == ["one", "two"]
+    # one imports the new name, two still imports the old one.
+    assert selected_services(selection) == ["one", "two"]
     ways = {each.address: each.why[0] for each in selection.targets if each.goal == "test"}
     assert ways["services/two/web_test.py:tests"] == "libs/left/a.py"
 
 
-def test_a_deleted_test_and_all_it_tested_need_nothing(scene: Scene) -> None:
+def test_deleted_test_is_not_selected(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit(
         {f"services/three/{each}": None for each in ("web_test.py", "web.py")}
     )
     selection = scene.merge_request(head, base)
-    assert which_tests(selection) == []
-    assert services_of(selection) == ["three"]
+    assert selected_tests(selection) == []
+    assert selected_services(selection) == ["three"]
 
 
-def test_a_changed_resource_reaches_the_service_that_reads_it(scene: Scene) -> None:
+def test_changed_resource_affects_the_service_that_reads_it(scene: Scene) -> None:
     base = scene.origin.head
     selection = scene.merge_request(scene.origin.commit({"services/one/page.html": "<b>"}), base)
-    assert which_tests(selection) == ["services/one/web_test.py"]
-    assert services_of(selection) == ["one"]
+    assert selected_tests(selection) == ["services/one/web_test.py"]
+    assert selected_services(selection) == ["one"]
     assert [each.goal for each in selection.targets if each.goal == "lint"] == []
 
 
-def test_a_deleted_template_reaches_the_service_that_read_it(scene: Scene) -> None:
+def test_deleted_template_affects_the_service_that_read_it(scene: Scene) -> None:
     base = scene.origin.head
     selection = scene.merge_request(scene.origin.commit({"services/one/page.html": None}), base)
-    assert services_of(selection) == ["one"]
+    assert selected_services(selection) == ["one"]
 
 
-def test_a_pin_reaches_only_the_services_that_use_it(scene: Scene) -> None:
+def test_changed_pin_affects_only_the_services_that_use_it(scene: Scene) -> None:
     base = scene.origin.head
-    # Nobody imports jinja2: flask needs it.
+    # No module imports jinja2; flask requires it.
     head = scene.origin.commit({LOCK: PINS.replace("jinja2==3.1.5", "jinja2==3.1.6")})
     selection = scene.merge_request(head, base)
-    assert services_of(selection) == ["one"]
+    assert selected_services(selection) == ["one"]
     assert selection.services[0].why[:2] == (LOCK, "3rdparty/python:requirements#flask")
 
 
-def test_a_requirement_that_went_reaches_who_still_imports_it(scene: Scene) -> None:
+def test_removed_requirement_affects_modules_that_still_import_it(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit({REQUIREMENTS: "flask\n", LOCK: PINS[: PINS.index("psutil")]})
-    assert services_of(scene.merge_request(head, base)) == ["three"]
+    assert selected_services(scene.merge_request(head, base)) == ["three"]
 
 
-def test_a_lock_that_says_nothing_of_pins_reaches_everything(scene: Scene) -> None:
+def test_lock_without_annotations_selects_everything(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit({LOCK: PINS.replace("    # via flask\n", "")})
-    assert_everything(scene.merge_request(head, base), "a lock, in a way that names no pins")
+    assert_everything(scene.merge_request(head, base), "a lock whose changed pins are unknown")
 
 
-def test_a_changed_service_file_reaches_its_service_alone(scene: Scene) -> None:
+def test_changed_service_toml_affects_its_service_only(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit({"services/two/service.toml": "replicas = 7\n"})
     selection = scene.merge_request(head, base)
-    assert (services_of(selection), selection.targets) == (["two"], ())
+    assert (selected_services(selection), selection.targets) == (["two"], ())
 
 
-def test_documentation_runs_no_test_but_those_that_read_it(scene: Scene) -> None:
+def test_documentation_selects_only_the_tests_that_read_it(scene: Scene) -> None:
     base = scene.origin.head
     other = scene.origin.commit({"docs/other.md": "more", "README.md": "new"})
     assert scene.merge_request(other, base).document()["targets"] == []
-    told = scene.origin.commit({"docs/told.md": "more"})
-    assert which_tests(scene.merge_request(told, base)) == ["libs/docs_test.py"]
+    read = scene.origin.commit({"docs/read.md": "more"})
+    assert selected_tests(scene.merge_request(read, base)) == ["libs/docs_test.py"]
 
 
 @pytest.mark.parametrize(
@@ -558,20 +556,22 @@ def test_documentation_runs_no_test_but_those_that_read_it(scene: Scene) -> None
         ("notes.txt", "notes.txt changed and belongs to no target"),
     ],
 )
-def test_what_everything_depends_on_runs_everything(scene: Scene, path: str, reason: str) -> None:
+def test_files_that_everything_depends_on_select_everything(
+    scene: Scene, path: str, reason: str
+) -> None:
     base = scene.origin.head
     selection = scene.merge_request(scene.origin.commit({path: "# changed\n"}), base)
     assert_everything(selection, reason)
     assert selection.base == base
 
 
-def test_where_pants_fails_everything_runs(scene: Scene) -> None:
+def test_failing_pants_selects_everything(scene: Scene) -> None:
     base = scene.origin.head
     scene.origin.commit({"libs/left/a.py": "# changed\n"})
     clone = scene.origin.cloned(scene.folder / "clone")
     graphs = FolderGraphs(clone.root)
     graphs.broken = "no such target"
-    grounds = SelectionContext(
+    context = SelectionContext(
         pipeline_facts({}),
         GitRevisions(clone.root, print),
         graphs,
@@ -580,15 +580,15 @@ def test_where_pants_fails_everything_runs(scene: Scene) -> None:
         ["production"],
         print,
     )
-    assert_everything(affected(grounds, base), "./pants peek :: failed: no such target")
+    assert_everything(affected(context, base), "./pants peek :: failed: no such target")
 
 
-def test_a_job_s_own_files_are_no_change(scene: Scene) -> None:
+def test_files_that_a_job_writes_are_no_change(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit({"docs/other.md": "more"})
     clone = scene.origin.fetched(scene.folder / "job", head)
     clone.write({"plan.json": "{}", "libs/left/a.py": "# a job writes where it likes\n"})
-    selection = scene.ask(
+    selection = scene.select(
         clone.root,
         {
             "CI_PIPELINE_SOURCE": "merge_request_event",
@@ -598,10 +598,10 @@ def test_a_job_s_own_files_are_no_change(scene: Scene) -> None:
     assert selection.targets == ()
 
 
-def test_a_nightly_run_tells_what_the_selection_missed(scene: Scene) -> None:
+def test_nightly_run_reports_what_the_selection_missed(scene: Scene) -> None:
     base = scene.origin.head
     head = scene.origin.commit(
-        {"libs/right/c.py": "# breaks two, and three in a way nobody declared\n"}
+        {"libs/right/c.py": "# breaks two, and three by an undeclared dependency\n"}
     )
     selection = scene.merge_request(head, base)
     require_none_missed(selection, ["services.two.web_test.py.tests"])
@@ -611,13 +611,13 @@ def test_a_nightly_run_tells_what_the_selection_missed(scene: Scene) -> None:
         )
 
 
-def test_a_night_is_measured_against_the_last_good_one(scene: Scene) -> None:
-    grounds = scene.grounds(scene.origin.root, {"CI_API_V4_URL": scene.api})
-    assert recorded(grounds, "nightly") is None
-    assert "CI_PROJECT_ID is not set" in scene.said[-1]
-    told = {"CI_API_V4_URL": scene.api, "CI_PROJECT_ID": "42", "CI_JOB_TOKEN": "job-token"}
-    grounds = scene.grounds(scene.origin.root, told)
-    assert recorded(grounds, "nightly") is None
-    assert scene.said[-1] == "GitLab has recorded no revision for nightly yet"
+def test_nightly_run_is_compared_with_the_last_verified_one(scene: Scene) -> None:
+    context = scene.context(scene.origin.root, {"CI_API_V4_URL": scene.api})
+    assert recorded(context, "nightly") is None
+    assert "CI_PROJECT_ID is not set" in scene.messages[-1]
+    variables = {"CI_API_V4_URL": scene.api, "CI_PROJECT_ID": "42", "CI_JOB_TOKEN": "job-token"}
+    context = scene.context(scene.origin.root, variables)
+    assert recorded(context, "nightly") is None
+    assert scene.messages[-1] == "GitLab has recorded no revision for nightly yet"
     scene.gitlab.record("nightly", "a" * 40)
-    assert recorded(grounds, "nightly") == "a" * 40
+    assert recorded(context, "nightly") == "a" * 40

@@ -1,8 +1,8 @@
-"""Builds, tries and publishes images; what a rollout runs is the reference that this returns.
+"""Builds, smoke-tests and publishes images, and returns the references that a rollout runs.
 
-An image's id depends on its content alone (docs/adr/0002), so its first twelve digits are its
-tag, and whatever the registry has under that tag is not pushed again. A second tag names what it was made of, so that a
-machine that never built it need not (docs/adr/0025).
+An image's id depends on its content alone (docs/adr/0002). The first twelve digits of the id are its tag, and an image
+that the registry has under that tag is not pushed again. A second tag is computed from the image's inputs, so that a
+machine that never built the image finds it without a build (docs/adr/0025).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deploy.core.config import Service
+from deploy.core.config import JobImage, Service
 from deploy.core.images.inputs_tag import BUILD, inputs_tag
 from deploy.core.images.oci import (
     ArchivedLayer,
@@ -27,7 +27,14 @@ from deploy.core.images.oci import (
     short_id,
     write_archive,
 )
-from deploy.core.images.ports import Engine, History, Memory, Packager, Registry, Trial
+from deploy.core.images.ports import (
+    Cache,
+    ContainerEngine,
+    ImageRegistry,
+    Packager,
+    SourceHistory,
+    TrialContainer,
+)
 from deploy.core.ports import Answer, Clock, Probe, Say
 from deploy.errors import (
     BuildError,
@@ -42,71 +49,41 @@ LOG_LINES = 20
 
 
 @dataclass(frozen=True)
-class JobImage:
-    """An image that jobs of the pipeline run in, built and published as a service's is, by name alone.
+class BuildContext:
+    """What building an image depends on.
 
-    `bases` are the folders of deploy/base that it is built from, `asked` the commands that must succeed in it.
+    `ensure_base` brings the base images into the engine; `smoke_test` tests a new image before it gets its name and
+    raises BuildError.
     """
 
-    service: Service
-    bases: tuple[str, ...]
-    asked: tuple[str, ...]
-
-
-PROGRAMS = ("python3", "git", "docker", "mmdebstrap", "chromium", "apt-get")
-JOB_IMAGES = {
-    each.service.name: each
-    for each in (
-        JobImage(
-            Service("job", "deploy/job:image"),
-            ("job",),
-            tuple(f"{each} --version" for each in PROGRAMS),
-        ),
-        JobImage(
-            Service("ship", "deploy/ship:image"),
-            ("python", "ship"),
-            (
-                *(f"{each} --version" for each in ("bash", "grep", "git")),
-                '"$SHIP_PYTHON" -P -m deploy.cli --help',
-            ),
-        ),
-    )
-}
-"""The image of all jobs, with every tool, and that of the jobs that only deploy, with ours alone."""
-
-
-@dataclass(frozen=True)
-class BuildContext:
-    """What building an image takes. `ensure_base` brings its base into the engine, `try_out` is its trial."""
-
     packager: Packager
-    history: History
-    memory: Memory
-    engine: Engine
+    history: SourceHistory
+    cache: Cache
+    engine: ContainerEngine
     probe: Probe
     clock: Clock
     say: Say
     ensure_base: Callable[[], object]
-    try_out: Callable[[Service, str, BuildContext], None]
+    smoke_test: Callable[[Service, str, BuildContext], None]
 
 
-def build(service: Service, workshop: BuildContext, inputs: Sequence[str] = ()) -> BuiltImage:
-    """Returns the service's image of this checkout, tried, in the engine. Raises BuildError, EngineError.
+def build(service: Service, context: BuildContext, inputs: Sequence[str] = ()) -> BuiltImage:
+    """Returns the service's image of this checkout, smoke-tested, in the engine. Raises BuildError, EngineError.
 
-    A checkout that is as it was, in every file, is not built again. `inputs` are the image's files, where they were
-    asked for already.
+    If no file of the checkout changed since the last build, its image is returned. `inputs` are the image's files if
+    the caller knows them.
     """
-    state = workshop.history.state()
+    state = context.history.state()
     key = _key(service, state)
-    if state and (known := _recalled(workshop, key)):
-        return known
-    workshop.ensure_base()
-    workshop.say(f"{service.name}: packaging {service.image}")
-    packaged = workshop.packager.package(service.image)
-    stamp = workshop.history.last_change(inputs or workshop.packager.inputs(service.image))
-    image = _normalised(service, packaged, stamp, workshop)
-    if state and workshop.history.state() == state:  # else somebody wrote meanwhile
-        workshop.memory.keep(key, json.dumps(asdict(image)))
+    if state and (built := _cached(context, key)):
+        return built
+    context.ensure_base()
+    context.say(f"{service.name}: packaging {service.image}")
+    packaged = context.packager.package(service.image)
+    stamp = context.history.last_change(inputs or context.packager.inputs(service.image))
+    image = _normalised(service, packaged, stamp, context)
+    if state and context.history.state() == state:  # else a file changed during the build
+        context.cache.put(key, json.dumps(asdict(image)))
     return image
 
 
@@ -114,47 +91,45 @@ def _key(service: Service, state: str | None) -> str:
     return json.dumps([service.name, service.image, service.source, state])
 
 
-def _recalled(workshop: BuildContext, key: str) -> BuiltImage | None:
-    text = workshop.memory.recall(key)
+def _cached(context: BuildContext, key: str) -> BuiltImage | None:
+    text = context.cache.get(key)
     if text is None:
         return None
-    known = BuiltImage(**json.loads(text))
-    return known if workshop.engine.has(known.reference) else None
+    built = BuiltImage(**json.loads(text))
+    return built if context.engine.has(built.reference) else None
 
 
-def _normalised(
-    service: Service, packaged: str, stamp: Stamp, workshop: BuildContext
-) -> BuiltImage:
-    """Loads the packaged image once more, with a configuration that tells of its content alone."""
-    engine = workshop.engine
+def _normalised(service: Service, packaged: str, stamp: Stamp, context: BuildContext) -> BuiltImage:
+    """Loads the packaged image once more, with a configuration that depends on its content alone."""
+    engine = context.engine
     labels = labels_of(stamp, title=service.name, source=service.source)
     config = normalised_config(engine.configuration(packaged), created=stamp.created, labels=labels)
     image_id = digest_of(config)
     repository = f"py-cicd/{service.name}"
     reference = f"{repository}:{short_id(image_id)}"
-    # The name is given last, to an image that passed: an image of that name needs no trial.
+    # An image gets this name only after its smoke test, so one that has it needs no test.
     if not engine.has(reference):
-        trial_name = f"{repository}:untried-{short_id(image_id)}"
-        _load(engine, packaged, config, trial_name)
+        untested = f"{repository}:untried-{short_id(image_id)}"
+        _load(engine, packaged, config, untested)
         try:
-            workshop.try_out(service, trial_name, workshop)
-            engine.tag(trial_name, repository, short_id(image_id))
+            context.smoke_test(service, untested, context)
+            engine.tag(untested, repository, short_id(image_id))
         finally:
-            engine.untag(trial_name)
+            engine.untag(untested)
     return BuiltImage(
         service.name, image_id, reference, engine.size_bytes(reference), stamp.revision
     )
 
 
-def _load(engine: Engine, packaged: str, config: bytes, reference: str) -> None:
+def _load(engine: ContainerEngine, packaged: str, config: bytes, reference: str) -> None:
     diff_ids: list[str] = json.loads(config)["rootfs"]["diff_ids"]
     archive = io.BytesIO()
-    # Every layer is there already: the archive names them only.
-    write_archive(config, [ArchivedLayer(each) for each in diff_ids], reference, archive)
+    # The engine has every layer, so the archive only names them.
+    write_archive(config, [ArchivedLayer(diff_id) for diff_id in diff_ids], reference, archive)
     archive.seek(0)
     try:
         engine.load(archive)
-    except EngineError:  # an engine that keeps images in another way
+    except EngineError:  # an engine with another image store needs the layers' content
         with tempfile.TemporaryDirectory(prefix="py-cicd-") as folder, ExitStack() as open_files:
             paths = engine.layers(packaged, Path(folder))
             layers = [
@@ -169,9 +144,12 @@ def _load(engine: Engine, packaged: str, config: bytes, reference: str) -> None:
             engine.load(whole)
 
 
-def smoke_test(service: Service, image: str, workshop: BuildContext) -> None:
-    """Starts an image as production does and asks it what a rollout will ask. Raises BuildError with its last lines."""
-    workshop.say(f"{service.name}: smoke test, as production runs it")
+def smoke_test(service: Service, image: str, context: BuildContext) -> None:
+    """Starts a service's image as production does and checks readiness, /version and a clean stop.
+
+    Raises BuildError with the container's last lines.
+    """
+    context.say(f"{service.name}: smoke test, started as in production")
     environment = {
         **service.env,
         "SERVICE": service.name,
@@ -181,127 +159,142 @@ def smoke_test(service: Service, image: str, workshop: BuildContext) -> None:
         "PORT": str(service.port),
         "METRICS_PORT": str(service.metrics_port),
     }
-    with workshop.engine.started(
+    with context.engine.started(
         image, environment, port=service.port, memory=service.memory
-    ) as trial:
-        _await_ready(service, trial, workshop)
-        version = workshop.probe.get(f"{trial.url}/version")
-        if _named(version) != (service.name, "smoke-test"):
-            raise _failed(
-                service, trial, f"/version answered {version.status} {version.body[:200]!r}"
-            )
-        if (code := trial.stop(STOP_S)) not in {0, 143}:
-            raise _failed(service, trial, f"a stop ended with exit code {code}")
+    ) as container:
+        _await_ready(service, container, context)
+        version = context.probe.get(f"{container.url}/version")
+        if _identity(version) != (service.name, "smoke-test"):
+            answer = f"/version answered {version.status} {version.body[:200]!r}"
+            raise _failed(service, container, answer)
+        if (code := container.stop(STOP_S)) not in {0, 143}:
+            raise _failed(service, container, f"it stopped with exit code {code}")
 
 
 def job_test(image: JobImage) -> Callable[[Service, str, BuildContext], None]:
-    """Returns the trial of an image of jobs: each of its commands is run. It raises BuildError with what was said."""
+    """Returns the smoke test of a job image: runs its commands in it. The test raises BuildError with their output."""
 
-    def try_out(service: Service, reference: str, workshop: BuildContext) -> None:
-        workshop.say(f"{service.name}: each of its programs is asked")
-        code, said = workshop.engine.run(reference, ["sh", "-c", " && ".join(image.asked)])
+    def test(service: Service, reference: str, context: BuildContext) -> None:
+        context.say(f"{service.name}: smoke test, {len(image.commands)} commands in the image")
+        code, output = context.engine.run(reference, ["sh", "-c", " && ".join(image.commands)])
         if code:
             raise BuildError(
-                f"a program of the image {service.name} does not answer; nothing was published. It said:\n{said}",
-                hint=f"mend deploy/base/{image.bases[-1]}, then ./ship build {service.name}",
+                f"a command that must succeed in the image {service.name} failed (exit code {code}); nothing was "
+                f"published. Output:\n{output}",
+                hint=f"correct deploy/base/{image.bases[-1]} or deploy/images.toml, then ./ship build {service.name}",
             )
 
-    return try_out
+    return test
 
 
-def _await_ready(service: Service, trial: Trial, workshop: BuildContext) -> None:
-    clock = workshop.clock
+def _await_ready(service: Service, container: TrialContainer, context: BuildContext) -> None:
+    clock = context.clock
     deadline = clock.monotonic() + service.health.startup_deadline_s
-    url = f"{trial.url}{service.health.path}"
-    while (answer := workshop.probe.get(url, timeout_s=2.0)).status != 200:
-        if not trial.running:
-            raise _failed(service, trial, "it ended at once")
+    url = f"{container.url}{service.health.path}"
+    while (answer := context.probe.get(url, timeout_s=2.0)).status != 200:
+        if not container.running:
+            raise _failed(service, container, "the container exited during startup")
         if clock.monotonic() > deadline:
-            raise _failed(
-                service, trial, f"{service.health.path} still answers {answer.status or 'nothing'}"
-            )
+            status = f"answers {answer.status}" if answer.status else "doesn't answer"
+            within = f"{service.health.startup_deadline_s:g} s after the start"
+            raise _failed(service, container, f"{service.health.path} {status} {within}")
         clock.sleep(0.1)
 
 
-def _named(answer: Answer) -> tuple[object, object] | None:
+def _identity(answer: Answer) -> tuple[object, object] | None:
+    """Returns the service and release that /version reports, None for any other answer."""
     try:
-        told = json.loads(answer.body)
-        return told["service"], told["release"]
+        reported = json.loads(answer.body)
+        return reported["service"], reported["release"]
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _failed(service: Service, trial: Trial, what: str) -> BuildError:
+def _failed(service: Service, container: TrialContainer, what: str) -> BuildError:
     return BuildError(
         f"the image of {service.name} failed its smoke test: {what}; nothing was published. Its last lines:\n"
-        f"{trial.last_lines(LOG_LINES)}",
-        hint=f"mend it, then ./ship build {service.name}",
+        f"{container.last_lines(LOG_LINES)}",
+        hint=f"correct the service, then ./ship build {service.name}",
     )
 
 
-def ensure_published(service: Service, workshop: BuildContext, registry: Registry) -> str:
-    """Returns the service's image of this checkout as `name@sha256:...`, built and pushed where the registry lacks it.
+def ensure_published(service: Service, context: BuildContext, registry: ImageRegistry) -> str:
+    """Returns the service's image of this checkout as `name@sha256:...`. Builds and pushes it if the registry lacks it.
 
-    Raises what `build` and `publish` raise.
+    Raises the errors of `build` and `publish`.
     """
-    engine, say = workshop.engine, workshop.say
-    state = workshop.history.state()
-    if state and (known := _recalled(workshop, _key(service, state))):
-        return publish(known, engine, registry, say)
-    inputs = workshop.packager.inputs(service.image)
-    committed = workshop.history.committed((*inputs, *BUILD))
-    if committed is None:  # what lies here is not what a tag of commits would name
-        return publish(build(service, workshop, inputs), engine, registry, say)
-    tag = inputs_tag(service, workshop.history.last_change(inputs), committed)
+    engine, say = context.engine, context.say
+    state = context.history.state()
+    if state and (built := _cached(context, _key(service, state))):
+        return publish(built, engine, registry, say)
+    inputs = context.packager.inputs(service.image)
+    committed = context.history.committed((*inputs, *BUILD))
+    if committed is None:  # uncommitted inputs have no inputs tag
+        return publish(build(service, context, inputs), engine, registry, say)
+    tag = inputs_tag(service, context.history.last_change(inputs), committed)
     if (digest := registry.digest_of(service.name, tag)) is not None:
         say(f"{service.name}: not packaged, {registry.name} has it as {tag}")
         return f"{registry.name}/{service.name}@{digest}"
-    image = build(service, workshop, inputs)
+    image = build(service, context, inputs)
     reference = publish(image, engine, registry, say)
-    if workshop.history.state() == state:  # else somebody wrote meanwhile
-        _published(service.name, tag, image.reference, engine, registry, say)
+    if context.history.state() == state:  # else a file changed during the build
+        _push(service.name, tag, image.reference, engine, registry, say)
     return reference
 
 
-def publish(image: BuiltImage, engine: Engine, registry: Registry, say: Say) -> str:
+def publish(image: BuiltImage, engine: ContainerEngine, registry: ImageRegistry, say: Say) -> str:
     """Pushes an image that the registry lacks and returns `name@sha256:...`.
 
-    Raises RegistryError, EngineError, and TagTakenError where the tag of this content names another image.
+    Raises RegistryError, EngineError, and TagTakenError if the registry has another image under this image's tag.
     """
-    found = registry.configuration_of(image.service, image.tag)
-    if found and found != image.id:
+    published_id = registry.configuration_of(image.service, image.tag)
+    if published_id and published_id != image.id:
         raise TagTakenError(
-            f"{image.service}:{image.tag} is in {registry.name} already and is another image ({found}, "
+            f"{registry.name} has another image under {image.service}:{image.tag} ({published_id}, "
             f"not {image.id}); nothing was pushed",
-            hint="somebody pushed under this tag by hand: find out who, then delete that tag in ECR",
+            hint="somebody pushed under this tag by hand: find out who, then delete the tag in ECR",
         )
-    return _published(image.service, image.tag, image.reference, engine, registry, say)
+    return _push(image.service, image.tag, image.reference, engine, registry, say)
 
 
 def publish_base(
-    name: str, key: str, ensure: Callable[[], str], engine: Engine, registry: Registry, say: Say
+    name: str,
+    key: str,
+    ensure: Callable[[], str],
+    engine: ContainerEngine,
+    registry: ImageRegistry,
+    say: Say,
 ) -> str:
-    """The same for a base that hosts run (edge, prometheus); `ensure` builds it where the registry lacks its key."""
+    """Pushes a base image that hosts run (edge, prometheus) unless the registry has it; returns `name@sha256:...`.
+
+    `key` is the tag, `ensure` builds the image if needed and returns its name in the engine.
+    """
     if (digest := registry.digest_of(name, key)) is not None:
         return f"{registry.name}/{name}@{digest}"
-    return _published(name, key, ensure(), engine, registry, say)
+    return _push(name, key, ensure(), engine, registry, say)
 
 
-def _published(
-    repository: str, tag: str, local: str, engine: Engine, registry: Registry, say: Say
+def _push(
+    repository: str,
+    tag: str,
+    local: str,
+    engine: ContainerEngine,
+    registry: ImageRegistry,
+    say: Say,
 ) -> str:
+    """Pushes the local image under a tag unless the registry has that tag; returns `name@sha256:...`."""
     digest = registry.digest_of(repository, tag)
     if digest is None:
         if registry.ensure_repository(repository):
-            say(f"{repository}: repository made, tags immutable, scan on push")
+            say(f"{repository}: created the repository: immutable tags, scan on push")
         say(f"{repository}: pushing {tag}")
-        _, *login = registry.login()
+        _, user, password = registry.login()
         remote = f"{registry.push_name}/{repository}"
         engine.tag(local, remote, tag)
         try:
-            engine.push(remote, tag, (login[0], login[1]), say)
+            engine.push(remote, tag, (user, password), say)
         except EngineError as error:
-            registry.digest_of(repository, tag)  # a login that expired says so itself
+            registry.digest_of(repository, tag)  # raises a clearer error if the login has expired
             raise RegistryError(
                 f"{error.message}; nothing was published", hint=error.hint
             ) from error
@@ -310,6 +303,7 @@ def _published(
         digest = registry.digest_of(repository, tag)
     if digest is None:
         raise ImageNotFoundError(
-            f"{repository}:{tag} was pushed, but {registry.name} does not know it"
+            f"{repository}:{tag} was pushed, but {registry.name} doesn't list it",
+            hint="run this again; if it stays so, look at the repository in ECR",
         )
     return f"{registry.name}/{repository}@{digest}"

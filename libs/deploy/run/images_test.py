@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.core.config import Service
+from deploy.core.config import JobImage, Service
 from deploy.core.images.oci import (
     UNKNOWN,
     BuiltImage,
@@ -13,9 +13,7 @@ from deploy.core.images.oci import (
 from deploy.core.ports import Answer
 from deploy.errors import BuildError, RegistryAuthError, RegistryError, TagTakenError
 from deploy.run.images import (
-    JOB_IMAGES,
     BuildContext,
-    JobImage,
     build,
     ensure_published,
     job_test,
@@ -32,238 +30,243 @@ from deploy.testing.build_context import (
 )
 from deploy.testing.fleet.clock import SimulatedClock
 
+JOB_IMAGE = JobImage(
+    "ship", "deploy/ship:image", ("python", "ship"), ("git --version", "ship --help")
+)
 SERVICE = Service("app", "services/app:image", env={"LOG_LEVEL": "info"})
 VERSION = json.dumps({"service": "app", "release": "smoke-test"}).encode()
 
 
-class Shop:
-    """A workshop in memory whose image passes its trial."""
+class BuildMachine:
+    """A build of a service, in memory; its image passes the smoke test."""
 
     def __init__(self, registry: BuildRegistry | None = None, *, slim: bool = True) -> None:
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.registry = registry or BuildRegistry()
         self.trial = MemoryTrial({"/readyz": Answer(200), "/version": Answer(200, VERSION)})
         self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
         self.work = MemoryBuild(self.engine)
         self.bases = 0
-        self.workshop = BuildContext(
+        self.context = BuildContext(
             packager=self.work,
             history=self.work,
-            memory=MemoryCache(),
+            cache=MemoryCache(),
             engine=self.engine,
             probe=self.trial,
             clock=SimulatedClock(),
-            say=self.said.append,
+            say=self.messages.append,
             ensure_base=self._base,
-            try_out=smoke_test,
+            smoke_test=smoke_test,
         )
 
     def _base(self) -> None:
         self.bases += 1
 
     def build(self) -> BuiltImage:
-        return build(SERVICE, self.workshop)
+        return build(SERVICE, self.context)
 
     def publish(self) -> str:
-        return publish(self.build(), self.engine, self.registry, self.said.append)
+        return publish(self.build(), self.engine, self.registry, self.messages.append)
 
     def ensure_published(self) -> str:
-        return ensure_published(SERVICE, self.workshop, self.registry)
+        return ensure_published(SERVICE, self.context, self.registry)
 
-    def elsewhere(self, **changed: object) -> "Shop":
-        """Another machine that never built anything, with the same registry and a checkout that differs so."""
-        other = Shop(self.registry)
+    def elsewhere(self, **changed: object) -> "BuildMachine":
+        """Returns another machine with the same registry, an empty cache and a checkout with these differences."""
+        other = BuildMachine(self.registry)
         other.work = replace(other.work, **changed)  # type: ignore[arg-type]
-        other.workshop = replace(other.workshop, packager=other.work, history=other.work)
+        other.context = replace(other.context, packager=other.work, history=other.work)
         return other
 
 
-def test_an_image_is_named_by_its_content() -> None:
-    shop = Shop()
-    image = shop.build()
-    assert image.id == shop.engine.id_of(image.reference)
+def test_image_is_named_after_its_content() -> None:
+    machine = BuildMachine()
+    image = machine.build()
+    assert image.id == machine.engine.id_of(image.reference)
     assert image.reference == f"py-cicd/app:{image.tag}"
-    assert image.revision == shop.work.stamp.revision
-    assert set(shop.engine.images) == {"py-cicd/app:packaged", image.reference}
+    assert image.revision == machine.work.stamp.revision
+    assert set(machine.engine.images) == {"py-cicd/app:packaged", image.reference}
 
 
-def test_the_moment_and_the_builder_do_not_matter() -> None:
-    shop, other = Shop(), Shop(slim=False)
+def test_image_does_not_depend_on_the_time_or_engine_of_the_build() -> None:
+    machine, other = BuildMachine(), BuildMachine(slim=False)
     other.work.packaged = 41
-    assert shop.build() == other.build()
+    assert machine.build() == other.build()
 
 
-def test_another_content_or_revision_is_another_image() -> None:
+def test_other_content_or_revision_gives_another_image() -> None:
     ids = []
     for change in ({}, {"content": "two"}, {"stamp": Stamp("0" * 40, 1)}, {"stamp": UNKNOWN}):
-        shop = Shop()
-        shop.work = replace(shop.work, **change)
-        shop.workshop = replace(shop.workshop, packager=shop.work, history=shop.work)
-        ids.append(shop.build().id)
+        machine = BuildMachine()
+        machine.work = replace(machine.work, **change)
+        machine.context = replace(machine.context, packager=machine.work, history=machine.work)
+        ids.append(machine.build().id)
     assert len(set(ids)) == 4
 
 
-def test_a_checkout_that_is_as_it_was_is_not_built_again() -> None:
-    shop = Shop()
-    assert shop.build() == shop.build()
-    assert (shop.work.packaged, shop.bases) == (1, 1)
+def test_unchanged_checkout_is_not_built_again() -> None:
+    machine = BuildMachine()
+    assert machine.build() == machine.build()
+    assert (machine.work.packaged, machine.bases) == (1, 1)
 
 
-def test_an_image_that_is_gone_is_built_again() -> None:
-    shop = Shop()
-    shop.engine.untag(shop.build().reference)
-    shop.build()
-    assert shop.work.packaged == 2
+def test_image_removed_from_the_engine_is_built_again() -> None:
+    machine = BuildMachine()
+    machine.engine.untag(machine.build().reference)
+    machine.build()
+    assert machine.work.packaged == 2
 
 
-def test_a_docs_only_commit_builds_the_same_image_and_tries_it_once() -> None:
-    shop = Shop()
-    first = shop.build()
-    shop.work.now = "another head+another tree"
-    assert shop.build() == first
-    assert (shop.work.packaged, len(shop.engine.trials)) == (2, 1)
+def test_docs_commit_builds_the_same_image_and_does_not_test_it_again() -> None:
+    machine = BuildMachine()
+    first = machine.build()
+    machine.work.now = "another head+another tree"
+    assert machine.build() == first
+    assert (machine.work.packaged, len(machine.engine.trials)) == (2, 1)
 
 
-def test_without_git_every_build_is_whole() -> None:
-    shop = Shop()
-    shop.work.now, shop.work.stamp = None, UNKNOWN
-    assert shop.build() == shop.build()
-    assert shop.work.packaged == 2
+def test_checkout_without_git_is_built_every_time() -> None:
+    machine = BuildMachine()
+    machine.work.now, machine.work.stamp = None, UNKNOWN
+    assert machine.build() == machine.build()
+    assert machine.work.packaged == 2
 
 
-def test_a_trial_is_told_what_a_replica_is_told() -> None:
-    shop = Shop()
-    shop.build()
-    ((_, environment),) = shop.engine.trials
+def test_smoke_test_sets_the_environment_of_a_replica() -> None:
+    machine = BuildMachine()
+    machine.build()
+    ((_, environment),) = machine.engine.trials
     assert environment["LOG_LEVEL"] == "info"
     assert environment["PORT"] == "8080"
     assert {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "METRICS_PORT"} <= set(environment)
-    assert shop.trial.stopped
+    assert machine.trial.stopped
 
 
 @pytest.mark.parametrize(
     ("trial", "what"),
     [
-        ({"answers": {"/readyz": Answer(503)}}, "/readyz still answers 503"),
-        ({"answers": {}, "running": False}, "it ended at once"),
+        ({"answers": {"/readyz": Answer(503)}}, "/readyz answers 503 60 s after the start"),
+        ({"answers": {}, "running": False}, "the container exited during startup"),
         ({"answers": {"/readyz": Answer(200), "/version": Answer(500)}}, "/version answered 500"),
-        ({"exit_code": 137}, "a stop ended with exit code 137"),
+        ({"exit_code": 137}, "it stopped with exit code 137"),
     ],
 )
-def test_an_image_that_fails_its_trial_gets_no_name(trial: dict[str, object], what: str) -> None:
-    shop = Shop()
+def test_image_that_fails_its_smoke_test_gets_no_name(trial: dict[str, object], what: str) -> None:
+    machine = BuildMachine()
     for name, value in trial.items():
-        setattr(shop.trial, name, value)
+        setattr(machine.trial, name, value)
     with pytest.raises(BuildError) as raised:
-        shop.publish()
+        machine.publish()
     assert what in raised.value.message
     assert raised.value.message.endswith("line 1\nline 2")
-    assert set(shop.engine.images) == {"py-cicd/app:packaged"}
-    assert shop.engine.pushed == []
+    assert set(machine.engine.images) == {"py-cicd/app:packaged"}
+    assert machine.engine.pushed == []
 
 
 @pytest.mark.parametrize(("exit_code", "named"), [(0, True), (127, False)])
-@pytest.mark.parametrize("image", JOB_IMAGES.values(), ids=JOB_IMAGES.keys())
-def test_a_job_image_is_asked_for_its_programs(
-    image: JobImage, exit_code: int, named: bool
-) -> None:
-    shop = Shop()
-    shop.trial.exit_code = exit_code
-    workshop = replace(shop.workshop, try_out=job_test(image))
-    with nullcontext() if named else pytest.raises(BuildError, match="does not answer"):
-        build(image.service, workshop)
-    ((_, told),) = shop.engine.trials
-    assert told["argv"] == f"sh -c {' && '.join(image.asked)}"
-    name = f"py-cicd/{image.service.name}:"
-    assert any(each.startswith(name) for each in shop.engine.images) is named
+def test_job_image_gets_its_name_only_if_its_commands_succeed(exit_code: int, named: bool) -> None:
+    machine = BuildMachine()
+    machine.trial.exit_code = exit_code
+    context = replace(machine.context, smoke_test=job_test(JOB_IMAGE))
+    failure = r"the image ship failed \(exit code 127\); nothing was published\. Output:\nline 1"
+    with nullcontext() if named else pytest.raises(BuildError, match=failure):
+        build(JOB_IMAGE.service, context)
+    ((_, started),) = machine.engine.trials
+    assert started["argv"] == "sh -c git --version && ship --help"
+    name = "py-cicd/ship:"
+    assert any(each.startswith(name) for each in machine.engine.images) is named
 
 
-def test_a_tag_that_is_another_images_is_not_taken_for_this_one() -> None:
-    shop = Shop()
-    image = shop.build()
-    shop.registry.digests[f"app:{image.tag}"] = f"sha256:{'e' * 64}"
-    shop.registry.configurations[f"app:{image.tag}"] = f"sha256:{'f' * 64}"
-    with pytest.raises(TagTakenError, match=r"is another image .*; nothing was pushed") as error:
-        shop.publish()
-    assert (error.value.exit_code, shop.engine.pushed) == (2, [])
-    shop.registry.configurations[f"app:{image.tag}"] = image.id
-    assert shop.publish().endswith(f"@sha256:{'e' * 64}")
+def test_tag_of_another_image_is_refused() -> None:
+    machine = BuildMachine()
+    image = machine.build()
+    machine.registry.digests[f"app:{image.tag}"] = f"sha256:{'e' * 64}"
+    machine.registry.configurations[f"app:{image.tag}"] = f"sha256:{'f' * 64}"
+    with pytest.raises(
+        TagTakenError, match=r"has another image under app:.*; nothing was pushed"
+    ) as error:
+        machine.publish()
+    assert (error.value.exit_code, machine.engine.pushed) == (2, [])
+    machine.registry.configurations[f"app:{image.tag}"] = image.id
+    assert machine.publish().endswith(f"@sha256:{'e' * 64}")
 
 
-def test_what_is_published_is_named_by_the_registrys_digest() -> None:
-    shop = Shop()
-    reference = shop.publish()
-    image = shop.build()
-    assert reference == f"{shop.registry.name}/app@{shop.registry.digests[f'app:{image.tag}']}"
-    assert shop.registry.repositories == ["app"]
-    assert not any(name.startswith("127.0.0.1") for name in shop.engine.images)
+def test_published_reference_has_the_registrys_digest() -> None:
+    machine = BuildMachine()
+    reference = machine.publish()
+    image = machine.build()
+    assert (
+        reference == f"{machine.registry.name}/app@{machine.registry.digests[f'app:{image.tag}']}"
+    )
+    assert machine.registry.repositories == ["app"]
+    assert not any(name.startswith("127.0.0.1") for name in machine.engine.images)
 
 
-def test_what_the_registry_has_is_not_pushed_again() -> None:
-    shop = Shop()
-    assert shop.publish() == shop.publish()
-    assert len(shop.engine.pushed) == 1
+def test_image_in_the_registry_is_not_pushed_again() -> None:
+    machine = BuildMachine()
+    assert machine.publish() == machine.publish()
+    assert len(machine.engine.pushed) == 1
 
 
-def test_a_machine_that_never_built_it_takes_what_the_registry_has() -> None:
-    shop = Shop()
-    reference = shop.ensure_published()
-    other = shop.elsewhere()
+def test_machine_that_never_built_the_image_uses_the_registrys() -> None:
+    machine = BuildMachine()
+    reference = machine.ensure_published()
+    other = machine.elsewhere()
     assert other.ensure_published() == reference
     assert (other.work.packaged, other.bases, other.engine.pushed) == (0, 0, [])
-    assert "not packaged" in other.said[-1]
+    assert "not packaged" in other.messages[-1]
 
 
 @pytest.mark.parametrize(
     "changed", [{"content": "two"}, {"stamp": Stamp("0" * 40, 1)}, {"dirty": True}]
 )
-def test_what_may_be_another_image_is_packaged(changed: dict[str, object]) -> None:
-    shop = Shop()
-    shop.ensure_published()
-    other = shop.elsewhere(**changed)
+def test_changed_inputs_are_packaged(changed: dict[str, object]) -> None:
+    machine = BuildMachine()
+    machine.ensure_published()
+    other = machine.elsewhere(**changed)
     other.ensure_published()
     assert other.work.packaged == 1
 
 
-def test_an_image_gets_both_its_tags_in_the_registry() -> None:
-    shop = Shop()
-    reference = shop.ensure_published()
-    own, inputs = shop.engine.pushed
-    assert (own, inputs[: len("app:inputs-")]) == (f"app:{shop.build().tag}", "app:inputs-")
-    assert {f"{shop.registry.name}/app@{each}" for each in shop.registry.digests.values()} == {
-        reference
-    }
-    assert shop.ensure_published() == reference
-    assert len(shop.engine.pushed) == 2
+def test_published_image_has_both_tags() -> None:
+    machine = BuildMachine()
+    reference = machine.ensure_published()
+    own, inputs = machine.engine.pushed
+    assert (own, inputs[: len("app:inputs-")]) == (f"app:{machine.build().tag}", "app:inputs-")
+    assert {
+        f"{machine.registry.name}/app@{each}" for each in machine.registry.digests.values()
+    } == {reference}
+    assert machine.ensure_published() == reference
+    assert len(machine.engine.pushed) == 2
 
 
-def test_a_checkout_with_changes_has_an_image_by_its_id_alone() -> None:
-    shop = Shop()
-    shop.work.dirty = True
-    shop.ensure_published()
-    assert shop.engine.pushed == [f"app:{shop.build().tag}"]
+def test_image_of_a_dirty_checkout_has_no_inputs_tag() -> None:
+    machine = BuildMachine()
+    machine.work.dirty = True
+    machine.ensure_published()
+    assert machine.engine.pushed == [f"app:{machine.build().tag}"]
 
 
-def test_a_refused_push_says_what_state_remains() -> None:
-    shop = Shop()
-    shop.engine.refuses_push = True
+def test_refused_push_reports_that_nothing_was_published() -> None:
+    machine = BuildMachine()
+    machine.engine.refuses_push = True
     with pytest.raises(RegistryError, match="denied; nothing was published"):
-        shop.publish()
-    assert not any(name.startswith("127.0.0.1") for name in shop.engine.images)
+        machine.publish()
+    assert not any(name.startswith("127.0.0.1") for name in machine.engine.images)
 
 
-def test_a_login_that_expired_on_the_way_is_told_as_that() -> None:
-    shop = Shop()
-    shop.engine.refuses_push = True
-    shop.registry.expires_after = 1
+def test_login_that_expires_during_the_push_is_reported_as_such() -> None:
+    machine = BuildMachine()
+    machine.engine.refuses_push = True
+    machine.registry.expires_after = 1
     with pytest.raises(RegistryAuthError, match="nothing was pushed") as error:
-        shop.publish()
-    assert (error.value.exit_code, shop.engine.pushed) == (2, [])
+        machine.publish()
+    assert (error.value.exit_code, machine.engine.pushed) == (2, [])
 
 
-def test_a_base_is_built_only_where_the_registry_lacks_its_key() -> None:
-    shop = Shop()
-    shop.engine.images["py-cicd/base-edge:0123"] = b"{}"
+def test_base_is_built_only_if_the_registry_lacks_its_key() -> None:
+    machine = BuildMachine()
+    machine.engine.images["py-cicd/base-edge:0123"] = b"{}"
     built: list[str] = []
 
     def ensure() -> str:
@@ -271,8 +274,10 @@ def test_a_base_is_built_only_where_the_registry_lacks_its_key() -> None:
         return "py-cicd/base-edge:0123"
 
     def published() -> str:
-        return publish_base("edge", "0123", ensure, shop.engine, shop.registry, shop.said.append)
+        return publish_base(
+            "edge", "0123", ensure, machine.engine, machine.registry, machine.messages.append
+        )
 
     assert published() == published()
     assert built == ["edge"]
-    assert shop.engine.pushed == ["edge:0123"]
+    assert machine.engine.pushed == ["edge:0123"]

@@ -81,9 +81,9 @@ class BuildRegistry:
             raise RegistryAuthError(f"registry {self.name} refused our login; nothing was pushed")
         return self.digests.get(f"{repository}:{tag}")
 
-    def configuration_of(self, repository: str, tag: str) -> str:
-        """Returns the digest of a tag's image configuration, "" if it is unknown."""
-        return self.configurations.get(f"{repository}:{tag}", "")
+    def configuration_of(self, repository: str, tag: str) -> str | None:
+        """Returns the digest of a tag's image configuration, None if it is unknown."""
+        return self.configurations.get(f"{repository}:{tag}")
 
 
 class MemoryEngine:
@@ -221,10 +221,10 @@ class MemoryCache:
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
 
-    def recall(self, key: str) -> str | None:
+    def get(self, key: str) -> str | None:
         """Returns a text, None if there is none for the key."""
         return self._texts.get(key)
 
-    def keep(self, key: str, text: str) -> None:
+    def put(self, key: str, text: str) -> None:
         """Stores a text."""
         self._texts[key] = text

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.core.ci.target_graph import Graph, Target
+from deploy.core.ci.target_graph import Target, TargetGraph
 from deploy.errors import GraphError
 
 REQUIREMENTS = "3rdparty/python/requirements.txt"
@@ -28,7 +28,7 @@ class FolderGraphs:
     def macros(self) -> tuple[str, ...]:
         return ("macros/*.py",)
 
-    def read(self, folder: str | None = None) -> Graph:
+    def read(self, folder: str | None = None) -> TargetGraph:
         self.reads += 1
         if self.broken:
             raise GraphError(f"./pants peek :: failed: {self.broken}")
@@ -39,7 +39,7 @@ class FolderGraphs:
         texts = {
             name: path.read_text() for name, path in files.items() if not name.startswith(".git/")
         }
-        return Graph(_targets(texts))
+        return TargetGraph(_targets(texts))
 
 
 def _targets(texts: dict[str, str]) -> Iterator[Target]:

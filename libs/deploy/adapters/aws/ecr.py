@@ -1,4 +1,4 @@
-"""ECR: repositories and logins through AWS's API, digests through the registry's own; never pushes an image.
+"""An ECR registry: repositories and logins through AWS's API, digests through the registry's own API.
 
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
 """
@@ -24,7 +24,7 @@ from botocore.exceptions import (
 )
 
 from deploy.adapters.aws import session as aws
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import image_for_linux, pulled_bytes
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 
@@ -41,7 +41,7 @@ LIFECYCLE = {
     "rules": [
         {
             "rulePriority": 1,
-            "description": "What no tag names any more",
+            "description": "Untagged images",
             "selection": {
                 "tagStatus": "untagged",
                 "countType": "sinceImagePushed",
@@ -52,7 +52,7 @@ LIFECYCLE = {
         },
         {
             "rulePriority": 2,
-            "description": "More than any rollback will ask for",
+            "description": "More images than a rollback needs",
             "selection": {
                 "tagStatus": "any",
                 "countType": "imageCountMoreThan",
@@ -69,14 +69,14 @@ type _Answer = tuple[int, str, bytes]
 
 
 class EcrRegistry:
-    """One account's registry in one region. Logins are asked for once and kept in memory only."""
+    """The registry of an account in a region. It fetches one login and keeps it in memory only."""
 
-    def __init__(self, config: Registry) -> None:
+    def __init__(self, config: RegistryConfig) -> None:
         self._config = config
 
     @property
     def name(self) -> str:
-        """The registry's host name, as it stands in references."""
+        """The registry's host name, as in image references."""
         return self._config.name
 
     @property
@@ -95,20 +95,20 @@ class EcrRegistry:
     def _login(self) -> tuple[str, str]:
         api = self._api
         with self._translated():
-            # The older argument registryIds names the account: a login for another one would be of no use.
+            # registryIds names the account, so that no login of another account is returned.
             answer = api.get_authorization_token(registryIds=[self._config.account])
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         user, _, password = token.partition(":")
         return user, password
 
     def login(self) -> tuple[str, str, str]:
-        """Returns (registry name, user, password); the password lives twelve hours at most."""
+        """Returns (registry name, user, password). The password is valid for at most twelve hours."""
         return (self.name, *self._login)
 
     def ensure_repository(self, repository: str) -> bool:
-        """Makes a repository if there is none, with immutable tags, scan on push and a lifecycle; says if it did.
+        """Creates a repository with immutable tags, scan on push and a lifecycle. Returns whether it was created.
 
-        One that exists is left as it is: its settings may be somebody's choice.
+        An existing repository is left unchanged, because its settings may be intended.
         """
         api = self._api
         with self._translated():
@@ -126,8 +126,8 @@ class EcrRegistry:
         return True
 
     def digest_of(self, repository: str, tag: str) -> str | None:
-        """Returns `sha256:...` of a tag or a digest, None if the registry has no such image."""
-        status, digest, _ = self._ask("HEAD", f"/v2/{repository}/manifests/{tag}")
+        """Returns the `sha256:...` digest of a tag or digest, None if the registry has no such image."""
+        status, digest, _ = self._request("HEAD", f"/v2/{repository}/manifests/{tag}")
         match status:
             case 200:
                 return digest
@@ -137,48 +137,49 @@ class EcrRegistry:
                 raise self._refused(status, "nothing was pushed or pulled")
             case _:
                 raise RegistryError(
-                    f"registry {self.name} answered HTTP {status} for {repository}:{tag}"
+                    f"registry {self.name} answered HTTP {status} for {repository}:{tag}; nothing was pushed or pulled",
+                    hint="wait until the registry answers, then run this again",
                 )
 
-    def configuration_of(self, repository: str, tag: str) -> str:
-        """Returns the digest of a tag's image configuration, "" where the registry doesn't say."""
-        status, _, body = self._ask("GET", f"/v2/{repository}/manifests/{tag}")
+    def configuration_of(self, repository: str, tag: str) -> str | None:
+        """Returns the digest of the image configuration behind a tag, None if the registry doesn't return one."""
+        status, _, body = self._request("GET", f"/v2/{repository}/manifests/{tag}")
         try:
-            return str(json.loads(body)["config"]["digest"]) if status == 200 else ""
+            return str(json.loads(body)["config"]["digest"]) if status == 200 else None
         except (ValueError, KeyError, TypeError):
-            return ""
+            return None
 
     def size_of(self, image: str) -> int:
-        """Returns how many bytes a pull of `name@sha256:...` moves, 0 if the registry doesn't say.
+        """Returns the download size of `name@sha256:...` in bytes, 0 if the registry doesn't report it.
 
-        Raises RegistryAuthError where the login isn't good any more, RegistryError where nobody answers.
+        Raises RegistryAuthError if the login has expired, RegistryError if the registry can't be reached.
         """
         found = REFERENCE.fullmatch(image)
         if found is None or found["registry"] != self.name:
             return 0
         body = self._manifest(found["repository"], found["digest"])
-        # Several platforms may be under one name: a host pulls one.
-        if one := image_for_linux(body):
-            body = self._manifest(found["repository"], one)
+        # The image may be an index of several platforms; a host pulls one of them.
+        if platform := image_for_linux(body):
+            body = self._manifest(found["repository"], platform)
         return pulled_bytes(body)
 
     def _manifest(self, repository: str, digest: str) -> bytes:
-        status, _, body = self._ask("GET", f"/v2/{repository}/manifests/{digest}")
+        status, _, body = self._request("GET", f"/v2/{repository}/manifests/{digest}")
         if status in (401, 403):
             raise self._refused(status, "nothing was pushed or pulled")
         return body if status == 200 else b""
 
     def require(self, image: str) -> None:
-        """Raises ImageNotFoundError unless `image` is `name@sha256:...` of an image that this registry holds."""
+        """Raises ImageNotFoundError unless `image` is the `name@sha256:...` of an image in this registry."""
         found = REFERENCE.fullmatch(image)
         if found is None or found["registry"] != self.name:
             raise ImageNotFoundError(
-                f"{image} is no image of {self.name}; nothing was touched",
+                f"{image} is not an image of {self.name} by digest; nothing was changed",
                 hint=f"--image takes {self.name}/NAME@sha256:..., as ship publish prints it",
             )
         if self.digest_of(found["repository"], found["digest"]) is None:
             raise ImageNotFoundError(
-                f"the registry holds no image {image}; nothing was touched",
+                f"the registry has no image {image}; nothing was changed",
                 hint="./ship history SERVICE lists the images that were deployed",
             )
 
@@ -188,19 +189,21 @@ class EcrRegistry:
             hint="check the AWS credentials; for a sandbox: ./ship up --yes",
         )
 
-    def _ask(self, method: str, path: str) -> _Answer:
+    def _request(self, method: str, path: str) -> _Answer:
         user, password = self._login
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}", "Accept": MANIFESTS}
         try:
-            return self._asked(method, path, headers)
+            return self._send(method, path, headers)
         except (OSError, http.client.HTTPException) as error:
             raise RegistryError(
-                f"registry {self.name} can't be reached at {self.push_name}: {error}",
-                hint="./ship up --yes starts a sandbox's registry" if self._config.push_via else "",
+                f"registry {self.name} can't be reached at {self.push_name}: {error}; nothing was pushed or pulled",
+                hint="./ship up --yes starts a sandbox's registry"
+                if self._config.push_via
+                else "check the network and the registry's name, then run this again",
             ) from error
 
-    def _asked(self, method: str, path: str, headers: dict[str, str]) -> _Answer:
+    def _send(self, method: str, path: str, headers: dict[str, str]) -> _Answer:
         via = self._config.push_via
         if via is None or not _is_loopback(via):
             context = ssl.create_default_context()
@@ -211,7 +214,7 @@ class EcrRegistry:
                 headers,
             )
         try:
-            context = ssl._create_unverified_context()  # noqa: SLF001, S323 - as Docker's engine does on loopback
+            context = ssl._create_unverified_context()  # noqa: SLF001, S323 - like Docker's engine on loopback
             return _answer(
                 http.client.HTTPSConnection(via, timeout=TIMEOUT_S, context=context),
                 method,
@@ -229,22 +232,22 @@ class EcrRegistry:
             yield
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise RegistryAuthError(
-                f"there are no AWS credentials for registry {self.name}; nothing was touched",
-                hint="set AWS_PROFILE or the keys, or in CI the web identity",
+                f"there are no AWS credentials for registry {self.name}; nothing was changed",
+                hint="set AWS_PROFILE or the access keys; in CI, the web identity (docs/gitlab.md)",
             ) from error
         except ClientError as error:
-            said = error.response["Error"]
-            message = (
-                f"AWS refused for registry {self.name}: {said.get('Code')}: {said.get('Message')}"
-            )
-            if said.get("Code") in aws.REFUSED:
+            details = error.response["Error"]
+            reason = f"{details.get('Code')}: {details.get('Message')}"
+            message = f"AWS refused the request for registry {self.name}: {reason}"
+            if details.get("Code") in aws.REFUSED:
                 raise RegistryAuthError(
                     message, hint="check the AWS credentials and their policy"
                 ) from error
             raise RegistryError(message) from error
         except BotoCoreError as error:
             raise RegistryError(
-                f"AWS can't be reached for registry {self.name}: {error}"
+                f"AWS can't be reached for registry {self.name}: {error}; nothing was changed",
+                hint="check the network and [registry] in the environment file",
             ) from error
 
 

@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from deploy.adapters.aws.ecr import EcrRegistry
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 from deploy.testing.servers.registry import RegistryServer
 
@@ -35,16 +35,16 @@ def registry_server() -> Iterator[RegistryServer]:
 
 
 @pytest.fixture
-def config(moto: str, registry_server: RegistryServer, tmp_path: Path) -> Registry:
+def config(moto: str, registry_server: RegistryServer, tmp_path: Path) -> RegistryConfig:
     credentials = tmp_path / "credentials"
     credentials.write_text(
         "[default]\naws_access_key_id = sandbox\naws_secret_access_key = secret\n"
     )
-    return Registry(ACCOUNT, "us-east-1", moto, registry_server.address, str(credentials))
+    return RegistryConfig(ACCOUNT, "us-east-1", moto, registry_server.address, str(credentials))
 
 
-def test_a_repository_is_made_once_with_immutable_tags_scan_and_lifecycle(
-    config: Registry, moto: str
+def test_repository_is_created_once_with_immutable_tags_scan_and_lifecycle(
+    config: RegistryConfig, moto: str
 ) -> None:
     registry = EcrRegistry(config)
     assert registry.ensure_repository("app") is True
@@ -63,28 +63,32 @@ def test_a_repository_is_made_once_with_immutable_tags_scan_and_lifecycle(
     assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged", "any"]
 
 
-def test_a_login_names_registry_user_and_password(config: Registry) -> None:
+def test_login_returns_registry_user_and_password(config: RegistryConfig) -> None:
     assert EcrRegistry(config).login() == (NAME, "AWS", f"{ACCOUNT}-auth-token")
 
 
-def test_a_digest_is_the_registrys(config: Registry, registry_server: RegistryServer) -> None:
+def test_digest_comes_from_the_registry(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry = EcrRegistry(config)
     assert registry.digest_of("app", "0123") is None
     registry_server.digests["app:0123"] = DIGEST
     assert registry.digest_of("app", "0123") == DIGEST
 
 
-def test_a_tag_s_configuration_is_told(config: Registry, registry_server: RegistryServer) -> None:
+def test_configuration_of_a_tag_is_returned(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry = EcrRegistry(config)
-    assert registry.configuration_of("app", "0123") == ""
+    assert registry.configuration_of("app", "0123") is None
     registry_server.digests["app:0123"] = DIGEST
-    assert registry.configuration_of("app", "0123") == ""
+    assert registry.configuration_of("app", "0123") is None
     registry_server.manifest = json.dumps({"config": {"digest": DIGEST}}).encode()
     assert registry.configuration_of("app", "0123") == DIGEST
 
 
-def test_a_wrong_password_is_a_refused_login(
-    config: Registry, registry_server: RegistryServer
+def test_wrong_password_is_a_refused_login(
+    config: RegistryConfig, registry_server: RegistryServer
 ) -> None:
     registry_server.password = "another"
     with pytest.raises(RegistryAuthError) as raised:
@@ -93,47 +97,51 @@ def test_a_wrong_password_is_a_refused_login(
     assert "auth-token" not in raised.value.message
 
 
-def test_a_broken_registry_is_told(config: Registry, registry_server: RegistryServer) -> None:
+def test_server_error_of_the_registry_is_reported(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry_server.broken = 503
     with pytest.raises(RegistryError, match="answered HTTP 503"):
         EcrRegistry(config).digest_of("app", "0123")
 
 
-def test_a_registry_that_is_not_there_is_told(config: Registry, moto: str) -> None:
+def test_unreachable_registry_is_reported(config: RegistryConfig, moto: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        away = Registry(
+        away = RegistryConfig(
             ACCOUNT, "us-east-1", moto, f"127.0.0.1:{taken.getsockname()[1]}", config.credentials
         )
         with pytest.raises(RegistryError, match="can't be reached"):
             EcrRegistry(away).digest_of("app", "0123")
 
 
-def test_a_control_plane_that_is_not_there_is_told(config: Registry) -> None:
+def test_unreachable_aws_api_is_reported(config: RegistryConfig) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        away = Registry(ACCOUNT, "us-east-1", endpoint, config.push_via, config.credentials)
+        away = RegistryConfig(ACCOUNT, "us-east-1", endpoint, config.push_via, config.credentials)
         with pytest.raises(RegistryError, match="AWS can't be reached"):
             EcrRegistry(away).login()
 
 
-def test_an_image_is_required(config: Registry, registry_server: RegistryServer) -> None:
+def test_missing_or_foreign_images_are_refused(
+    config: RegistryConfig, registry_server: RegistryServer
+) -> None:
     registry = EcrRegistry(config)
     registry_server.digests["app:0123"] = DIGEST
     registry.require(f"{NAME}/app@{DIGEST}")
     missing = f"{NAME}/app@sha256:{'b' * 64}"
     for image, what in (
-        (missing, "holds no image"),
-        (f"elsewhere.example/app@{DIGEST}", "is no image of"),
-        (f"{NAME}/app:latest", "is no image of"),
+        (missing, "has no image"),
+        (f"elsewhere.example/app@{DIGEST}", "is not an image of"),
+        (f"{NAME}/app:latest", "is not an image of"),
     ):
         with pytest.raises(ImageNotFoundError, match=what) as raised:
             registry.require(image)
         assert raised.value.exit_code == 2
 
 
-def test_no_credentials_are_told(
+def test_missing_credentials_are_reported(
     moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -142,15 +150,15 @@ def test_no_credentials_are_told(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(RegistryAuthError, match="no AWS credentials"):
-        EcrRegistry(Registry(ACCOUNT, "us-east-1", moto)).login()
+        EcrRegistry(RegistryConfig(ACCOUNT, "us-east-1", moto)).login()
 
 
-def test_without_a_detour_the_registry_is_reached_by_its_name() -> None:
-    assert EcrRegistry(Registry(ACCOUNT, "us-east-1")).push_name == NAME
+def test_registry_is_reached_by_its_name_by_default() -> None:
+    assert EcrRegistry(RegistryConfig(ACCOUNT, "us-east-1")).push_name == NAME
 
 
-def test_the_size_of_a_pull_is_that_of_config_and_layers(
-    config: Registry, registry_server: RegistryServer
+def test_size_is_the_sum_of_configuration_and_layers(
+    config: RegistryConfig, registry_server: RegistryServer
 ) -> None:
     registry_server.digests["app:1"] = DIGEST
     registry = EcrRegistry(config)

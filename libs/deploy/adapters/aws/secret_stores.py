@@ -1,4 +1,4 @@
-"""AWS's two stores of secrets: the Parameter Store and Secrets Manager; reads them, never writes.
+"""Reads secrets from AWS's Parameter Store and Secrets Manager.
 
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
@@ -20,7 +20,7 @@ from botocore.exceptions import (
 )
 
 from deploy.adapters.aws import session as aws
-from deploy.core.config import Registry, SecretStores
+from deploy.core.config import RegistryConfig, SecretStoreConfig
 from deploy.core.state.secrets import (
     Found,
     Missing,
@@ -29,28 +29,28 @@ from deploy.core.state.secrets import (
 from deploy.errors import SecretStoreAuthError, SecretStoreError
 
 MOST_PARAMETERS = 10
-"""What one GetParameters may ask for."""
+"""The limit of one GetParameters request."""
 
 
 class Account:
-    """Where and as whom the stores are asked: what [secrets] says, else what [registry] does."""
+    """Region and credentials for the stores: from [secrets] in the environment file, else from [registry]."""
 
-    def __init__(self, stores: SecretStores, registry: Registry) -> None:
+    def __init__(self, stores: SecretStoreConfig, registry: RegistryConfig) -> None:
         self.region = stores.region or registry.region
         self._credentials = stores.credentials or registry.credentials
         self._endpoint_url = stores.endpoint_url
 
     def client(self, service: str) -> Any:
-        """Makes a client of one of AWS's services."""
+        """Returns a client of an AWS service."""
         with translated(service):
             session: Any = aws.session(self.region, self._credentials)
             return session.client(service, endpoint_url=self._endpoint_url, config=aws.LIMITS)
 
 
 class ParameterStore:
-    """SSM parameters, decrypted. The version of one is its number with the time of that number.
+    """SSM parameters, decrypted. The version combines the parameter's version number and its time.
 
-    A parameter that is deleted and made again begins at 1 again; the time tells the two apart.
+    A parameter that is deleted and created again starts at 1 again; the time tells the two apart.
     """
 
     def __init__(self, account: Account) -> None:
@@ -61,20 +61,21 @@ class ParameterStore:
         return self._account.client("ssm")
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Found | Missing]:
-        """Returns each parameter, ten a request. Raises SecretStoreError."""
+        """Returns each parameter, or why it is missing. Raises SecretStoreError."""
         found: dict[str, Found | Missing] = {}
-        for some in batched(keys, MOST_PARAMETERS, strict=False):
+        for names in batched(keys, MOST_PARAMETERS, strict=False):
             with translated("ssm"):
-                answer = self._api.get_parameters(Names=list(some), WithDecryption=True)
-            for each in answer["Parameters"]:
-                # However it was asked for.
-                found |= dict.fromkeys((each["Name"], each.get("ARN", "")), _parameter(each))
-        gone = Missing(f"is no parameter in {self._account.region}")
-        return {key: found.get(key, gone) for key in keys}
+                answer = self._api.get_parameters(Names=list(names), WithDecryption=True)
+            for parameter in answer["Parameters"]:
+                # A key may be a name or an ARN.
+                keys_of = (parameter["Name"], parameter.get("ARN", ""))
+                found |= dict.fromkeys(keys_of, _parameter(parameter))
+        missing = Missing(f"does not exist in {self._account.region}")
+        return {key: found.get(key, missing) for key in keys}
 
 
 class SecretsManager:
-    """Secrets Manager's current values, as text."""
+    """The current values in Secrets Manager, as text."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -84,7 +85,7 @@ class SecretsManager:
         return self._account.client("secretsmanager")
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Found | Missing]:
-        """Returns each secret. Raises SecretStoreError."""
+        """Returns each secret, or why it is missing. Raises SecretStoreError."""
         return {key: self._one(key) for key in keys}
 
     def _one(self, key: str) -> Found | Missing:
@@ -93,11 +94,11 @@ class SecretsManager:
             try:
                 answer = api.get_secret_value(SecretId=key)
             except api.exceptions.ResourceNotFoundException:
-                return Missing(f"is no secret in {self._account.region}, or has no value")
+                return Missing(f"does not exist in {self._account.region}, or has no value")
             except api.exceptions.InvalidRequestException as error:
                 return Missing(f"can't be read: {error.response['Error']['Message']}")
         if "SecretString" not in answer:
-            return Missing("is binary; only text can be delivered")
+            return Missing("is binary; only text is supported")
         return Found(Secret(answer["SecretString"]), answer["VersionId"])
 
 
@@ -108,23 +109,25 @@ def _parameter(answer: Mapping[str, Any]) -> Found:
 
 @contextmanager
 def translated(service: str) -> Iterator[None]:
-    """Turns what botocore raises into the tool's own errors; a message of AWS's never holds a value."""
+    """Translates botocore's exceptions. AWS's messages don't contain values of secrets."""
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise SecretStoreAuthError(
-            f"there are no AWS credentials for {service}; nothing was touched",
-            hint="set AWS_PROFILE or the keys, or in CI the web identity",
+            f"there are no AWS credentials for {service}; nothing was changed",
+            hint="set AWS_PROFILE or the access keys; in CI, the web identity (docs/gitlab.md)",
         ) from error
     except ClientError as error:
-        said = error.response["Error"]
-        message = f"AWS refused for {service}: {said.get('Code')}: {said.get('Message')}; nothing was touched"
-        if said.get("Code") in aws.REFUSED:
+        details = error.response["Error"]
+        reason = f"{details.get('Code')}: {details.get('Message')}"
+        message = f"AWS refused the request for {service}: {reason}; nothing was changed"
+        if details.get("Code") in aws.REFUSED:
             raise SecretStoreAuthError(
                 message, hint="check the AWS credentials and their policy (docs/secrets.md)"
             ) from error
         raise SecretStoreError(message) from error
     except BotoCoreError as error:
         raise SecretStoreError(
-            f"AWS can't be reached for {service}: {error}; nothing was touched"
+            f"AWS can't be reached for {service}: {error}; nothing was changed",
+            hint="check the network and [secrets] in the environment file",
         ) from error

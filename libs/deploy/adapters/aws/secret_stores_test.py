@@ -1,4 +1,4 @@
-"""The Parameter Store and Secrets Manager, as moto has them, asked over HTTP."""
+"""Tests of the Parameter Store and Secrets Manager against moto's HTTP server."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from deploy.adapters.aws.secret_stores import (
     ParameterStore,
     SecretsManager,
 )
-from deploy.core.config import Registry, SecretStores
+from deploy.core.config import RegistryConfig, SecretStoreConfig
 from deploy.core.state.secrets import Found, Missing
 from deploy.errors import ConfigError, SecretStoreAuthError, SecretStoreError
 
 REGION = "us-east-1"
-REGISTRY = Registry("123456789012", REGION)
+REGISTRY = RegistryConfig("123456789012", REGION)
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +38,21 @@ def moto() -> Iterator[str]:
 
 
 @pytest.fixture
-def stores(moto: str, tmp_path: Path) -> SecretStores:
+def stores(moto: str, tmp_path: Path) -> SecretStoreConfig:
     credentials = tmp_path / "credentials"
     credentials.write_text(
         "[default]\naws_access_key_id = sandbox\naws_secret_access_key = secret\n"
     )
-    return SecretStores(endpoint_url=moto, credentials=str(credentials))
+    return SecretStoreConfig(endpoint_url=moto, credentials=str(credentials))
 
 
 @pytest.fixture
-def parameters(stores: SecretStores) -> ParameterStore:
+def parameters(stores: SecretStoreConfig) -> ParameterStore:
     return ParameterStore(Account(stores, REGISTRY))
 
 
 @pytest.fixture
-def manager(stores: SecretStores) -> SecretsManager:
+def manager(stores: SecretStoreConfig) -> SecretsManager:
     return SecretsManager(Account(stores, REGISTRY))
 
 
@@ -72,19 +72,19 @@ def version_of(found: Found | Missing) -> str:
     return found.version
 
 
-def test_parameters_come_decrypted_however_many(parameters: ParameterStore, moto: str) -> None:
+def test_any_number_of_parameters_is_returned_decrypted(
+    parameters: ParameterStore, moto: str
+) -> None:
     names = [f"/many/{number}" for number in range(23)]
     ssm = client(moto, "ssm")
     for name in names:
         ssm.put_parameter(Name=name, Value=f"value of {name}", Type="SecureString")
     found = parameters.fetch([*names, "/not/there"])
     assert [value_of(found[name]) for name in names] == [f"value of {name}" for name in names]
-    assert found["/not/there"] == Missing("is no parameter in us-east-1")
+    assert found["/not/there"] == Missing("does not exist in us-east-1")
 
 
-def test_a_parameter_has_another_version_when_it_changed(
-    parameters: ParameterStore, moto: str
-) -> None:
+def test_changed_parameter_has_another_version(parameters: ParameterStore, moto: str) -> None:
     ssm = client(moto, "ssm")
     ssm.put_parameter(Name="/one", Value="first", Type="SecureString")
     first = parameters.fetch(["/one"])["/one"]
@@ -96,42 +96,42 @@ def test_a_parameter_has_another_version_when_it_changed(
     assert version_of(second).split("-")[0] == "2"
 
 
-def test_a_secret_s_version_is_its_version_id(manager: SecretsManager, moto: str) -> None:
+def test_version_of_a_secret_is_its_version_id(manager: SecretsManager, moto: str) -> None:
     api = client(moto, "secretsmanager")
     made = api.create_secret(Name="app/db", SecretString=json.dumps({"user": "app"}))
     found = manager.fetch(["app/db", made["ARN"], "none"])
     assert value_of(found["app/db"]) == value_of(found[made["ARN"]]) == '{"user": "app"}'
     assert version_of(found["app/db"]) == made["VersionId"]
-    assert found["none"] == Missing("is no secret in us-east-1, or has no value")
+    assert found["none"] == Missing("does not exist in us-east-1, or has no value")
     put = api.put_secret_value(SecretId="app/db", SecretString="second")
     assert version_of(manager.fetch(["app/db"])["app/db"]) == put["VersionId"] != made["VersionId"]
 
 
-def test_what_no_text_can_be_made_of_is_told(manager: SecretsManager, moto: str) -> None:
+def test_binary_and_deleted_secrets_are_reported(manager: SecretsManager, moto: str) -> None:
     api = client(moto, "secretsmanager")
     api.create_secret(Name="binary", SecretBinary=b"\xff")
     api.create_secret(Name="deleted", SecretString="x")
     api.delete_secret(SecretId="deleted", RecoveryWindowInDays=7)
     found = manager.fetch(["binary", "deleted"])
-    assert found["binary"] == Missing("is binary; only text can be delivered")
+    assert found["binary"] == Missing("is binary; only text is supported")
     assert isinstance(found["deleted"], Missing)
     assert "can't be read" in found["deleted"].reason
 
 
-def test_the_registry_s_region_and_credentials_are_taken_where_no_others_are_named(
-    stores: SecretStores, moto: str
+def test_region_and_credentials_default_to_the_registrys(
+    stores: SecretStoreConfig, moto: str
 ) -> None:
     client(moto, "ssm").put_parameter(Name="/shared", Value="x", Type="SecureString")
     registry = replace(REGISTRY, credentials=stores.credentials)
-    only_endpoint = SecretStores(endpoint_url=moto)
+    only_endpoint = SecretStoreConfig(endpoint_url=moto)
     assert value_of(ParameterStore(Account(only_endpoint, registry)).fetch(["/shared"])["/shared"])
     elsewhere = replace(stores, region="eu-west-1")
-    gone = ParameterStore(Account(elsewhere, registry)).fetch(["/shared"])["/shared"]
-    assert gone == Missing("is no parameter in eu-west-1")
+    missing = ParameterStore(Account(elsewhere, registry)).fetch(["/shared"])["/shared"]
+    assert missing == Missing("does not exist in eu-west-1")
 
 
-def test_no_credentials_are_a_configuration_error(
-    stores: SecretStores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_missing_credentials_are_a_configuration_error(
+    stores: SecretStoreConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "none").write_text("[other]\naws_access_key_id = x\n")
     nobody = replace(stores, credentials=str(tmp_path / "none"))
@@ -147,7 +147,7 @@ def test_no_credentials_are_a_configuration_error(
     assert refused.value.exit_code == 2
 
 
-def test_an_endpoint_that_is_away_is_told(stores: SecretStores) -> None:
+def test_unreachable_endpoint_is_reported(stores: SecretStoreConfig) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         away = replace(stores, endpoint_url=f"http://127.0.0.1:{unused.getsockname()[1]}")

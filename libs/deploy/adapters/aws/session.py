@@ -1,4 +1,4 @@
-"""How AWS is reached, whichever service of it: credentials, limits; never asks anything itself."""
+"""Sessions with AWS: credentials, timeouts, and the error codes of refused credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIMEOUT_S = 20
 LIMITS = Config(
     connect_timeout=5, read_timeout=TIMEOUT_S, retries={"mode": "standard", "max_attempts": 3}
 )
-# What AWS answers when it refuses who asks, rather than what is asked.
+# Error codes for refused credentials, as opposed to refused requests.
 # https://docs.aws.amazon.com/AmazonECR/latest/APIReference/CommonErrors.html
 REFUSED = frozenset(
     {
@@ -32,15 +32,18 @@ REFUSED = frozenset(
 
 
 def session(region: str, credentials: str | None) -> boto3.Session:
-    """Makes a session from a shared credentials file, or (None) from botocore's own chain, web identity included.
+    """Returns a session with a shared credentials file, or (None) with botocore's default chain, web identity included.
 
-    Raises ConfigError for a file without credentials.
+    Raises ConfigError if the file has no credentials.
     """
     if credentials is None:
         return boto3.Session(region_name=region)
     found = SharedCredentialProvider(credentials, "default").load()
     if found is None:
-        raise ConfigError(f"{credentials} holds no AWS credentials under [default]")
+        raise ConfigError(
+            f"{credentials} has no AWS credentials under [default]; nothing was changed",
+            hint="correct `credentials` in the environment file, or the file",
+        )
     return boto3.Session(
         region_name=region,
         aws_access_key_id=found.access_key,

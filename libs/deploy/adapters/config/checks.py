@@ -1,4 +1,4 @@
-"""Checks between the keys of a configuration file, which no single field can do."""
+"""Checks of configuration files that involve more than one key."""
 
 from __future__ import annotations
 
@@ -7,31 +7,24 @@ from typing import Any
 
 from deploy.core.config import STORES, Edge, HostConfig, Metrics, Service
 
+# The documents are the parsed files before validation, so any value may have any type.
 
-def problems_of_service(said: Mapping[str, Any], *, folder: str) -> Iterator[str]:
-    if isinstance(name := said.get("name"), str) and name != folder:
-        yield f'name: should be "{folder}", as its folder'
+
+def problems_of_service(document: Mapping[str, Any], *, folder: str) -> Iterator[str]:
+    """Yields the problems of a service file in services/`folder`."""
+    if isinstance(name := document.get("name"), str) and name != folder:
+        yield f'name: should be "{folder}", like its folder'
     ports = {"port": Service.port, "metrics_port": Service.metrics_port}
-    yield from _shared_ports({key: said.get(key, port) for key, port in ports.items()})
-    yield from _boundless(said, "")
-    yield from _problems_of_secrets(said, "")
-
-
-def _problems_of_secrets(said: Mapping[str, Any], where: str) -> Iterator[str]:
-    plain = _table(said, "env")
-    for name, secret in _table(said, "secrets").items():
-        given = secret if isinstance(secret, dict) else {}
-        stores = [store for store in STORES if store in given]
-        if isinstance(secret, dict) and len(stores) != 1:
-            yield f"{where}secrets.{name}: should name one of {', '.join(STORES)}, not {len(stores)}"
-        if name in plain and given.get("into") == "env":
-            yield f"{where}secrets.{name}: {where}env.{name} is the same variable"
+    yield from _shared_ports({key: document.get(key, port) for key, port in ports.items()})
+    yield from _unbounded_conditions(document, "")
+    yield from _problems_of_secrets(document, "")
 
 
 def problems_of_environment(
-    said: Mapping[str, Any], *, services: Collection[str] | None
+    document: Mapping[str, Any], *, services: Collection[str] | None
 ) -> Iterator[str]:
-    edge, metrics = _table(said, "edge"), _table(said, "metrics")
+    """Yields the problems of an environment file. If `services` are given, an override of any other is one."""
+    edge, metrics = _table(document, "edge"), _table(document, "metrics")
     ports = {
         "edge.http_port": edge.get("http_port", Edge.http_port),
         "edge.preview_port": edge.get("preview_port", Edge.preview_port),
@@ -39,33 +32,45 @@ def problems_of_environment(
     if metrics:
         ports["metrics.port"] = metrics.get("port", Metrics.port)
     yield from _shared_ports(ports)
-    listed = said.get("hosts")
+    listed = document.get("hosts")
     hosts = [host for host in listed if isinstance(host, dict)] if isinstance(listed, list) else []
     names = [host.get("name") for host in hosts]
-    yield from (f"hosts: two are named {name}" for name in _twice(names))
-    through = said.get("jump")
-    reached = [
-        (host.get("address"), host.get("port", HostConfig.port), host.get("jump", through))
+    yield from (f"hosts: two hosts are named {name}" for name in _duplicates(names))
+    jump = document.get("jump")
+    addresses = [
+        (host.get("address"), host.get("port", HostConfig.port), host.get("jump", jump))
         for host in hosts
     ]
     yield from (
-        f"hosts: two are reached at {where}, port {port}" for where, port, _ in _twice(reached)
+        f"hosts: two hosts have the address {address}, port {port}"
+        for address, port, _ in _duplicates(addresses)
     )
-    for name in _table(said, "services"):
-        override = _table(_table(said, "services"), name)
-        yield from _boundless(override, f"services.{name}.")
+    for name in _table(document, "services"):
+        override = _table(_table(document, "services"), name)
+        yield from _unbounded_conditions(override, f"services.{name}.")
         yield from _problems_of_secrets(override, f"services.{name}.")
     from deploy.adapters.config.schema import unknown
 
-    for name in _table(said, "services") if services is not None else ():
+    for name in _table(document, "services") if services is not None else ():
         if name not in (services or ()):
             yield f"services.{name}: {unknown(name, services or (), 'service')}"
 
 
-def _boundless(said: Mapping[str, Any], where: str) -> Iterator[str]:
-    listed = _table(said, "gate").get("conditions")
-    for number, each in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(each, dict) and not {"at_most", "at_least"} & set(each):
+def _problems_of_secrets(document: Mapping[str, Any], where: str) -> Iterator[str]:
+    variables = _table(document, "env")
+    for name, secret in _table(document, "secrets").items():
+        entry = secret if isinstance(secret, dict) else {}
+        stores = [store for store in STORES if store in entry]
+        if isinstance(secret, dict) and len(stores) != 1:
+            yield f"{where}secrets.{name}: should name one of {', '.join(STORES)}, not {len(stores)}"
+        if name in variables and entry.get("into") == "env":
+            yield f"{where}secrets.{name}: {where}env.{name} is the same variable"
+
+
+def _unbounded_conditions(document: Mapping[str, Any], where: str) -> Iterator[str]:
+    listed = _table(document, "gate").get("conditions")
+    for number, condition in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(condition, dict) and not {"at_most", "at_least"} & set(condition):
             yield f"{where}gate.conditions[{number}]: needs at_most, at_least or both"
 
 
@@ -73,14 +78,16 @@ def _shared_ports(ports: Mapping[str, object]) -> Iterator[str]:
     users: dict[int, str] = {}
     for key, port in ports.items():
         if isinstance(port, int) and (user := users.setdefault(port, key)) != key:
-            yield f"{key}: {port} is {user} already"
+            yield f"{key}: {user} has the same port, {port}"
 
 
-def _table(said: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = said.get(key)
-    return found if isinstance(found, dict) else {}
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
 
 
-def _twice[T](values: Iterable[T]) -> list[T]:
-    seen = list(values)
-    return [value for at, value in enumerate(seen) if value is not None and seen.index(value) < at]
+def _duplicates[T](values: Iterable[T]) -> list[T]:
+    listed = list(values)
+    return [
+        value for at, value in enumerate(listed) if value is not None and listed.index(value) < at
+    ]

@@ -1,4 +1,4 @@
-"""How `[gate]` of a service file and an environment's override become a value, and what is wrong with one."""
+"""Tests of loading [gate] from a service file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def problems(tmp_path: Path, text: str) -> tuple[str, ...]:
     return caught.value.problems
 
 
-def test_it_becomes_a_value(tmp_path: Path) -> None:
+def test_gate_is_loaded(tmp_path: Path) -> None:
     assert load(tmp_path, GATE).gate == Gate(
         min_requests=500, paths=(), alpha=0.05, on_slower="hold", conditions=(CONDITION,)
     )
@@ -62,7 +62,7 @@ def test_it_becomes_a_value(tmp_path: Path) -> None:
         ("paths = []", 'paths = ["home"]', 'gate.paths[0]: should be a path that starts with "/"'),
     ],
 )
-def test_what_is_wrong_is_told_with_its_path(
+def test_wrong_value_is_reported_with_its_path(
     tmp_path: Path, old: str, new: str, problem: str
 ) -> None:
     assert f"services/app/service.toml: {problem}" in problems(tmp_path, GATE.replace(old, new))

@@ -1,7 +1,6 @@
-"""Reads service files, environment files and the process's environment; never anything else's job.
+"""Reads service files, environment files and deploy/images.toml, and reports every problem at once with its path.
 
-It is the only reader of them. Every problem of every file is reported at once, with its path. The forms, and pydantic
-with them, are imported when a file is read.
+The schema is imported when a file is read, because importing pydantic takes longer than most verbs.
 """
 
 from __future__ import annotations
@@ -24,13 +23,14 @@ from deploy.core.config import (
     Gate,
     Health,
     HostConfig,
+    JobImage,
     Jump,
     Metrics,
-    Registry,
+    RegistryConfig,
     Rollout,
     Route,
     SecretRef,
-    SecretStores,
+    SecretStoreConfig,
     Service,
     Task,
     Tasks,
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
 
 
 VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
-"""A variable in a path of an environment file, as GitLab names a variable of type file."""
+"""A variable in a path of an environment file. GitLab passes files to a job in such variables (type file)."""
 
 type Check = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
 def load_services(root: Path) -> dict[str, Service]:
-    """Reads services/*/service.toml below `root`, by name. Raises ConfigError with all problems."""
+    """Returns the services in services/*/service.toml below `root`, by name. Raises ConfigError with all problems."""
     from deploy.adapters.config.schema import ServiceForm
 
     services: dict[str, Service] = {}
@@ -72,11 +72,25 @@ def load_services(root: Path) -> dict[str, Service]:
     return services
 
 
-def load_environment(path: Path, *, services: Collection[str] | None = None) -> Environment:
-    """Reads an environment file, paths in it relative to it. Raises ConfigError with all problems.
+def load_job_images(path: Path) -> dict[str, JobImage]:
+    """Returns the job images in deploy/images.toml, by name. Raises ConfigError with all problems."""
+    from deploy.adapters.config.schema import JobImagesForm
 
-    `$NAME` in a path is what that variable holds; one that isn't set stays, for `path_of` to tell. Where `services`
-    are given, an override of any other is a problem too.
+    problems: list[str] = []
+    form = _read(path, path.name, JobImagesForm, lambda _: (), problems)
+    _raise_for(problems, str(path))
+    assert form is not None, "a file without a value has a problem"
+    return {
+        name: JobImage(name, image.target, tuple(image.bases), tuple(image.commands))
+        for name, image in form.images.items()
+    }
+
+
+def load_environment(path: Path, *, services: Collection[str] | None = None) -> Environment:
+    """Returns the environment in a file. Paths in it are relative to it. Raises ConfigError with all problems.
+
+    `$NAME` in a path is replaced by that variable's value. A variable that isn't set is left in the path, and `path_of`
+    raises. If `services` are given, an override of any other service is a problem too.
     """
     from deploy.adapters.config.schema import EnvironmentForm
 
@@ -89,9 +103,9 @@ def load_environment(path: Path, *, services: Collection[str] | None = None) -> 
 
 
 def for_environment(service: Service, environment: Environment) -> Service:
-    """Returns the service as this environment has it: its file, with the environment's override.
+    """Returns the service with the environment's override applied.
 
-    Raises ConfigError for a variable that the two together set twice.
+    Raises ConfigError if the two together set a variable twice, in `env` and in `secrets`.
     """
     override: dict[str, Any] = dict(environment.overrides.get(service.name, {}))
     if "env" in override:
@@ -109,11 +123,14 @@ def for_environment(service: Service, environment: Environment) -> Service:
     if "tasks" in override:
         override["tasks"] = replace(service.tasks, **_tasks(override["tasks"]))
     merged = replace(service, **override)
-    twice = (
+    duplicates = (
         name for name, ref in merged.secrets.items() if ref.into == "env" and name in merged.env
     )
     _raise_for(
-        [f"services.{service.name}.secrets.{name}: the service's env has it too" for name in twice],
+        [
+            f"services.{service.name}.secrets.{name}: env sets the same variable"
+            for name in duplicates
+        ],
         f"environment {environment.name}",
     )
     return merged
@@ -131,12 +148,12 @@ def _service(form: ServiceForm) -> Service:
 
 
 def _gate(given: Mapping[str, Any]) -> dict[str, Any]:
-    told = dict(given)
-    if "paths" in told:
-        told["paths"] = tuple(told["paths"])
-    if "conditions" in told:
-        told["conditions"] = tuple(Condition(**each) for each in told["conditions"])
-    return told
+    gate = dict(given)
+    if "paths" in gate:
+        gate["paths"] = tuple(gate["paths"])
+    if "conditions" in gate:
+        gate["conditions"] = tuple(Condition(**condition) for condition in gate["conditions"])
+    return gate
 
 
 def _tasks(given: Mapping[str, Any]) -> dict[str, Task]:
@@ -147,10 +164,12 @@ def _tasks(given: Mapping[str, Any]) -> dict[str, Task]:
 
 def _secrets(given: Mapping[str, Any]) -> dict[str, SecretRef]:
     return {
-        name: SecretRef(store, said[store], said.get("field", ""), said.get("into", SecretRef.into))
-        for name, said in given.items()
+        name: SecretRef(
+            store, entry[store], entry.get("field", ""), entry.get("into", SecretRef.into)
+        )
+        for name, entry in given.items()
         for store in STORES
-        if store in said
+        if store in entry
     }
 
 
@@ -164,15 +183,15 @@ def _environment(form: EnvironmentForm, folder: Path) -> Environment:
         stores["credentials"] = _absolute(stores["credentials"], folder)
     edge = Edge(**given.get("edge", {}))
     metrics = _metrics(given.get("metrics"), folder)
-    through = given.pop("jump", None)
+    jump = given.pop("jump", None)
     given |= {
         "known_hosts": _absolute(given["known_hosts"], folder),
         "ssh_key": _absolute(given["ssh_key"], folder),
-        "registry": Registry(**registry),
+        "registry": RegistryConfig(**registry),
         "edge": edge,
-        "secrets": SecretStores(**stores),
+        "secrets": SecretStoreConfig(**stores),
         "metrics": metrics,
-        "hosts": tuple(_host(host, edge, metrics, through) for host in given["hosts"]),
+        "hosts": tuple(_host(host, edge, metrics, jump) for host in given["hosts"]),
         "overrides": given.pop("services", {}),
     }
     return Environment(**given)
@@ -186,74 +205,68 @@ def _metrics(given: dict[str, Any] | None, folder: Path) -> Metrics | None:
 
 
 def _host(
-    given: dict[str, Any], edge: Edge, metrics: Metrics | None, through: str | None
+    given: dict[str, Any], edge: Edge, metrics: Metrics | None, default_jump: str | None
 ) -> HostConfig:
     address = f"[{given['address']}]" if ":" in given["address"] else given["address"]
     port = "" if edge.http_port == 80 else f":{edge.http_port}"
     metrics_port = metrics.port if metrics else Metrics.port
     defaults = {"url": f"http://{address}{port}", "metrics_address": f"{address}:{metrics_port}"}
-    said = {**defaults, **given, "url": given.get("url", defaults["url"]).rstrip("/")}
-    jump = said.pop("jump", through)
-    return HostConfig(**said, jump=_jump(jump or "none"))
+    values = {**defaults, **given, "url": given.get("url", defaults["url"]).rstrip("/")}
+    jump = values.pop("jump", default_jump)
+    return HostConfig(**values, jump=_jump(jump or "none"))
 
 
 def _jump(text: str) -> Jump | None:
     if text == "none":
         return None
-    user, _, place = text.partition("@")
-    address, _, port = place.partition(":")
+    user, _, machine = text.partition("@")
+    address, _, port = machine.partition(":")
     return Jump(user, address, int(port or Jump.port))
 
 
 def _absolute(path: str, folder: Path) -> str:
-    path = VARIABLE.sub(lambda found: os.environ.get(found[1]) or found[0], path)
-    if VARIABLE.search(path):  # told by `path_of`: most verbs need none of these files
+    path = VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[0], path)
+    if VARIABLE.search(path):  # `path_of` raises; most verbs need none of these files
         return path
     return os.path.normpath(folder / Path(path).expanduser())
 
 
 def path_of(path: str) -> Path:
-    """Returns a path that an environment file names. Raises ConfigError for one by a variable that isn't set."""
+    """Returns a path from an environment file. Raises ConfigError if a variable in it isn't set."""
     if unset := VARIABLE.search(path):
         raise ConfigError(
-            f"the environment names a file by {unset[0]}, and {unset[1]} is not set; nothing was touched",
-            hint=f"in CI, make {unset[1]} a variable of type file; here, export {unset[1]}=PATH",
+            f"the environment file names a file by {unset[0]}, and {unset[1]} is not set; nothing was changed",
+            hint=f"in CI, make {unset[1]} a variable of type file; on this machine, export {unset[1]}=PATH",
         )
     return Path(path)
-
-
-# Checks between keys. They look at what the file says, right or wrong, so that one run shows all.
 
 
 def _read[F: Form](
     file: Path, shown: str, form: type[F], check: Check, problems: list[str]
 ) -> F | None:
-    """Reads one file; adds what is wrong with it to `problems`, its form is None then."""
+    """Returns the filled form, or None after adding the file's problems to `problems`, each with the path `shown`."""
     from deploy.adapters.config.schema import parse
 
     filled, found = None, list[str]()
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
-        filled, found = parse(said, form)
-        found += check(said)
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        filled, found = parse(document, form)
+        found += check(document)
     except OSError as error:
         found.append(f"can't be read: {error.strerror}")
     except UnicodeDecodeError as error:
-        found.append(f"is no UTF-8 text at byte {error.start}")
+        found.append(f"is not UTF-8 text (at byte {error.start})")
     except tomllib.TOMLDecodeError as error:
-        found.append(f"is no TOML: {error}")
+        found.append(f"is not TOML: {error}")
     problems += [f"{shown}: {problem}" for problem in found]
     return filled
 
 
 def _raise_for(problems: list[str], where: str) -> None:
     if problems:
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(
-            f"{count} in {where}; nothing was touched",
+            f"{count} in {where}; nothing was changed",
             problems=tuple(problems),
             hint="correct what is listed, then run this again",
         )
-
-
-# The process's own surroundings.

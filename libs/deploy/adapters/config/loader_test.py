@@ -1,4 +1,4 @@
-"""Service and environment files: what they become, and what is said of wrong ones."""
+"""Tests of loading service and environment files: the values, and the problems of wrong files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploy.core.config import (
     Health,
     Jump,
     Metrics,
-    Registry,
+    RegistryConfig,
     Rollout,
     Route,
     Service,
@@ -122,7 +122,7 @@ def problems(load: Callable[[], object]) -> list[str]:
 
 
 class TestServices:
-    def test_file_becomes_a_value(self, write: WriteService) -> None:
+    def test_service_file_is_loaded(self, write: WriteService) -> None:
         assert loader.load_services(write("app", SERVICE)) == {
             "app": Service(
                 name="app",
@@ -134,34 +134,34 @@ class TestServices:
             )
         }
 
-    def test_what_is_left_out_is_cores_default(self, write: WriteService) -> None:
+    def test_missing_keys_take_the_defaults(self, write: WriteService) -> None:
         root = write("app", 'name = "app"\nimage = "services/app:image"')
         assert loader.load_services(root)["app"] == Service("app", "services/app:image")
 
-    def test_none_is_no_problem(self, tmp_path: Path) -> None:
+    def test_checkout_without_services_loads_none(self, tmp_path: Path) -> None:
         assert loader.load_services(tmp_path) == {}
 
-    def test_all_problems_of_all_files_at_once(self, write: WriteService) -> None:
+    def test_problems_of_all_files_are_reported_together(self, write: WriteService) -> None:
         write("two", 'name = "other"\nimage = "x"\nreplcas = 3\n')
         write("three", "name = \n")
         root = write("app", SERVICE.replace("interval_s = 10", 'interval_s = "10"\nsucesses = 1'))
         assert problems(lambda: loader.load_services(root)) == [
             "services/app/service.toml: health.interval_s: should be a number",
             "services/app/service.toml: health.sucesses: unknown key; did you mean successes?",
-            "services/three/service.toml: is no TOML: Invalid value (at line 1, column 8)",
+            "services/three/service.toml: is not TOML: Invalid value (at line 1, column 8)",
             "services/two/service.toml: image: should be a target's address, such as services/app:image",
             "services/two/service.toml: replcas: unknown key; did you mean replicas?",
-            'services/two/service.toml: name: should be "two", as its folder',
+            'services/two/service.toml: name: should be "two", like its folder',
         ]
 
-    def test_same_route_twice_is_refused(self, write: WriteService) -> None:
+    def test_two_services_with_the_same_route_are_refused(self, write: WriteService) -> None:
         write("app", SERVICE)
         root = write("two", SERVICE.replace('"app"', '"two"'))
         assert problems(lambda: loader.load_services(root)) == [
             "services/two/service.toml: route: services/app/service.toml has the same path and host"
         ]
 
-    def test_same_path_on_another_host_is_fine(self, write: WriteService) -> None:
+    def test_same_path_on_another_host_name_is_accepted(self, write: WriteService) -> None:
         write("app", SERVICE)
         two = SERVICE.replace('"app"', '"two"').replace("[route]", '[route]\nhost = "two.test"')
         assert set(loader.load_services(write("two", two))) == {"app", "two"}
@@ -175,7 +175,7 @@ class TestServices:
             ("replicas = 5", "replicas = true", "replicas: should be an integer"),
             ("replicas = 5", "port = 0", "port: should be at least 1"),
             ("replicas = 5", "port = 65536", "port: should be at most 65535"),
-            ("replicas = 5", "port = 9100", "metrics_port: 9100 is port already"),
+            ("replicas = 5", "port = 9100", "metrics_port: port has the same port, 9100"),
             (
                 "replicas = 5",
                 'memory = "256"',
@@ -198,7 +198,7 @@ class TestServices:
             (
                 "LOG_LEVEL",
                 "RELEASE",
-                "env.RELEASE: should be left out: the tool itself sets it",
+                "env.RELEASE: should be left out: the tool sets it",
             ),
             ("LOG_LEVEL", '"a b"', "env.a b: should be the name of a variable"),
             ('"info"', "1", "env.LOG_LEVEL: should be text in quotes"),
@@ -207,37 +207,41 @@ class TestServices:
             ("[health]", "[[health]]", "health: should be a table"),
         ],
     )
-    def test_wrong_value_is_told_with_its_path(
+    def test_wrong_value_is_reported_with_its_path(
         self, write: WriteService, old: str, new: str, problem: str
     ) -> None:
         root = write("app", SERVICE.replace(old, new))
         found = problems(lambda: loader.load_services(root))
         assert found == [f"services/app/service.toml: {problem}"]
 
-    def test_unknown_key_with_nothing_near_lists_what_is_known(self, write: WriteService) -> None:
+    def test_unknown_key_without_a_similar_one_lists_the_known_keys(
+        self, write: WriteService
+    ) -> None:
         root = write("app", SERVICE.replace("[route]", "[route]\nzzz = 1"))
         assert problems(lambda: loader.load_services(root)) == [
             "services/app/service.toml: route.zzz: unknown key; known are host, path"
         ]
 
     @pytest.mark.parametrize("name", ["App", "1app", "a_b", "a" * 32, ""])
-    def test_name_must_suit_docker_dns_and_paths(self, write: WriteService, name: str) -> None:
+    def test_name_that_docker_dns_or_paths_cannot_take_is_refused(
+        self, write: WriteService, name: str
+    ) -> None:
         root = write("app", SERVICE.replace('"app"', f'"{name}"'))
         assert (
             "services/app/service.toml: name: should be a name of a-z, 0-9 and -, such as app-2"
             in (problems(lambda: loader.load_services(root)))
         )
 
-    def test_file_that_is_no_text(self, write: WriteService) -> None:
+    def test_file_that_is_not_text_is_reported(self, write: WriteService) -> None:
         root = write("app", SERVICE)
         (root / "services/app/service.toml").write_bytes(b"name = '\xff'")
         assert problems(lambda: loader.load_services(root)) == [
-            "services/app/service.toml: is no UTF-8 text at byte 8"
+            "services/app/service.toml: is not UTF-8 text (at byte 8)"
         ]
 
 
 class TestEnvironment:
-    def test_file_becomes_a_value_with_absolute_paths(
+    def test_environment_file_is_loaded_with_absolute_paths(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HOME", "/home/someone")
@@ -246,7 +250,7 @@ class TestEnvironment:
         assert environment.ssh_key == "/home/someone/keys/deploy_key"
         assert environment.allow_dirty
         assert environment.edge == Edge()
-        assert environment.registry == Registry(
+        assert environment.registry == RegistryConfig(
             "123456789012",
             "us-east-1",
             "http://127.0.0.1:5001",
@@ -265,7 +269,7 @@ class TestEnvironment:
         assert (second.port, second.url) == (22, "http://192.0.2.2")
         assert second.metrics_address == "192.0.2.2:9443"
 
-    def test_relative_path_of_the_file_gives_absolute_ones(
+    def test_relative_path_of_the_file_gives_absolute_paths(
         self, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         load(ENVIRONMENT)
@@ -273,7 +277,7 @@ class TestEnvironment:
         environment = loader.load_environment(Path("environment.toml"))
         assert environment.known_hosts == str(tmp_path / "known_hosts")
 
-    def test_a_path_may_be_a_variables(self, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_path_can_be_a_variable(self, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
         text = ENVIRONMENT.replace('"~/keys/deploy_key"', '"$SHIP_SSH_KEY"').replace(
             '"metrics.key"', '"${SHIP_BUILDS}/metrics.key"'
         )
@@ -287,12 +291,12 @@ class TestEnvironment:
         monkeypatch.setenv("SHIP_SSH_KEY", "/builds/tmp/SHIP_SSH_KEY")
         assert loader.path_of(load(text).ssh_key) == Path("/builds/tmp/SHIP_SSH_KEY")
 
-    def test_defaults_follow_the_ports_of_edge_and_metrics(self, load: Load) -> None:
+    def test_default_addresses_follow_the_ports_of_edge_and_metrics(self, load: Load) -> None:
         text = ENVIRONMENT.replace("[metrics]", "[edge]\nhttp_port = 8000\n[metrics]\nport = 9000")
         second = load(text).hosts[1]
         assert (second.url, second.metrics_address) == ("http://192.0.2.2:8000", "192.0.2.2:9000")
 
-    def test_a_jump_is_for_all_hosts_but_those_that_say_otherwise(self, load: Load) -> None:
+    def test_jump_applies_to_all_hosts_unless_a_host_overrides_it(self, load: Load) -> None:
         text = f'jump = "ops@bastion.example.com"\n{ENVIRONMENT}'
         first, second = load(text).hosts
         assert first.jump == second.jump == Jump("ops", "bastion.example.com", 22)
@@ -302,7 +306,7 @@ class TestEnvironment:
         own = text.replace("port = 2222", 'port = 2222\njump = "me@10.0.0.1:2022"')
         assert str(load(own).hosts[0].jump) == "me@10.0.0.1:2022"
 
-    def test_metrics_may_be_left_out(self, load: Load) -> None:
+    def test_metrics_are_optional(self, load: Load) -> None:
         without = (
             ENVIRONMENT.split("[metrics]", maxsplit=1)[0]
             + ENVIRONMENT[ENVIRONMENT.index("[[hosts]]") :]
@@ -323,12 +327,14 @@ class TestEnvironment:
             env={"LOG_LEVEL": "debug", "ZONE": "a", "COLOUR": "blue"},
         )
 
-    def test_rollout_and_tasks_are_merged_key_by_key(self, load: Load, write: WriteService) -> None:
-        told = (
+    def test_override_of_rollout_and_tasks_is_merged_key_by_key(
+        self, load: Load, write: WriteService
+    ) -> None:
+        settings = (
             '[tasks.before_switch]\ncommand = ["migrate", "up"]\ntimeout_s = 60\n'
             "[rollout]\nmax_parallel = 2\nwatch_s = 30\n"
         )
-        service = loader.load_services(write("app", SERVICE + told))["app"]
+        service = loader.load_services(write("app", SERVICE + settings))["app"]
         migrate = Task(("migrate", "up"), 60.0)
         assert service.rollout == Rollout(max_parallel=2, watch_s=30.0)
         assert service.tasks == Tasks(before_switch=migrate)
@@ -340,11 +346,11 @@ class TestEnvironment:
         assert merged.rollout == Rollout(max_parallel=5, watch_s=30.0)
         assert merged.tasks == Tasks(migrate, Task(("warm-up",)))
 
-    def test_service_without_an_override_stays(self, load: Load) -> None:
+    def test_service_without_an_override_is_unchanged(self, load: Load) -> None:
         other = Service("other", "services/other:image")
         assert loader.for_environment(other, load(ENVIRONMENT)) == other
 
-    def test_override_of_an_unknown_service_is_told(self, load: Load, tmp_path: Path) -> None:
+    def test_override_of_an_unknown_service_is_reported(self, load: Load, tmp_path: Path) -> None:
         load(ENVIRONMENT)
         file = tmp_path / "environment.toml"
         assert loader.load_environment(file, services=["app", "shop"]).overrides
@@ -352,7 +358,7 @@ class TestEnvironment:
             "environment.toml: services.app: unknown service; did you mean apps?"
         ]
 
-    def test_all_problems_at_once(self, load: Load) -> None:
+    def test_all_problems_are_reported_together(self, load: Load) -> None:
         text = (
             ENVIRONMENT.replace("port = 2222", 'port = "2222"')
             .replace('region = "us-east-1"\n', "")
@@ -363,9 +369,9 @@ class TestEnvironment:
         assert problems(lambda: load(text)) == [
             "environment.toml: registry.region: is missing",
             "environment.toml: hosts[0].port: should be an integer",
-            "environment.toml: services.app.env.PORT: should be left out: the tool itself sets it",
+            "environment.toml: services.app.env.PORT: should be left out: the tool sets it",
             "environment.toml: allow_drity: unknown key; did you mean allow_dirty?",
-            "environment.toml: hosts: two are named host-1",
+            "environment.toml: hosts: two hosts are named host-1",
         ]
 
     @pytest.mark.parametrize(
@@ -379,7 +385,7 @@ class TestEnvironment:
             (
                 'address = "192.0.2.2"',
                 'address = "127.0.0.1"\nport = 2222',
-                "hosts: two are reached at 127.0.0.1, port 2222",
+                "hosts: two hosts have the address 127.0.0.1, port 2222",
             ),
             (
                 '"123456789012"',
@@ -389,9 +395,13 @@ class TestEnvironment:
             (
                 "[metrics]",
                 "[edge]\npreview_port = 80\n[metrics]",
-                "edge.preview_port: 80 is edge.http_port already",
+                "edge.preview_port: edge.http_port has the same port, 80",
             ),
-            ("[metrics]", "[metrics]\nport = 80", "metrics.port: 80 is edge.http_port already"),
+            (
+                "[metrics]",
+                "[metrics]\nport = 80",
+                "metrics.port: edge.http_port has the same port, 80",
+            ),
             (
                 "[metrics]",
                 '[edge]\nsubnet = "10.0.0.0/24"\n[metrics]',
@@ -437,26 +447,26 @@ class TestEnvironment:
             ("allow_dirty = true", "keep_releases = 0", "keep_releases: should be at least 1"),
         ],
     )
-    def test_wrong_value_is_told_with_its_path(
+    def test_wrong_value_is_reported_with_its_path(
         self, load: Load, old: str, new: str, problem: str
     ) -> None:
         assert problems(lambda: load(ENVIRONMENT.replace(old, new))) == [
             f"environment.toml: {problem}"
         ]
 
-    def test_no_host_is_told(self, load: Load) -> None:
+    def test_environment_without_hosts_is_reported(self, load: Load) -> None:
         text = "hosts = []\n" + ENVIRONMENT.split("[[hosts]]", maxsplit=1)[0]
         assert problems(lambda: load(text)) == ["environment.toml: hosts: should list at least one"]
 
-    def test_missing_file_is_told(self, tmp_path: Path) -> None:
+    def test_missing_file_is_reported(self, tmp_path: Path) -> None:
         assert problems(lambda: loader.load_environment(tmp_path / "nope.toml")) == [
             "nope.toml: can't be read: No such file or directory"
         ]
 
-    def test_key_given_twice_is_told_with_line_and_column(self, load: Load) -> None:
+    def test_duplicate_key_is_reported_with_line_and_column(self, load: Load) -> None:
         text = 'name = "a"\nname = "b"\n'
         assert problems(lambda: load(text)) == [
-            "environment.toml: is no TOML: Cannot overwrite a value (at line 2, column 11)"
+            "environment.toml: is not TOML: Cannot overwrite a value (at line 2, column 11)"
         ]
 
 
@@ -467,10 +477,9 @@ VALUES = st.one_of(
 
 
 @given(st.data())
-def test_no_value_anywhere_ends_in_anything_but_problems(data: st.DataObject) -> None:
-    said: dict[str, Any] = tomllib.loads(ENVIRONMENT)
-    where: Any = copy.deepcopy(said)
-    root = where
+def test_any_wrong_value_gives_problems_and_no_exception(data: st.DataObject) -> None:
+    document: Any = copy.deepcopy(tomllib.loads(ENVIRONMENT))
+    where = document
     while True:
         keys = list(where) if isinstance(where, dict) else list(range(len(where)))
         key = data.draw(st.sampled_from(keys))
@@ -480,10 +489,10 @@ def test_no_value_anywhere_ends_in_anything_but_problems(data: st.DataObject) ->
             continue
         where[key] = data.draw(VALUES)
         break
-    filled, found = schema.parse(root, schema.EnvironmentForm)
+    filled, found = schema.parse(document, schema.EnvironmentForm)
     assert (filled is None) == bool(found)
     assert all(": " in problem for problem in found)
-    list(checks.problems_of_environment(root, services=["app"]))
+    list(checks.problems_of_environment(document, services=["app"]))
 
 
 def test_the_example_environment_loads() -> None:
@@ -497,18 +506,42 @@ def test_the_example_environment_loads() -> None:
     assert not environment.allow_dirty
 
 
-def test_read_text_tells_what_is_missing(tmp_path: Path) -> None:
+def test_this_checkouts_job_images_load() -> None:
+    root = next(
+        folder for folder in Path(__file__).parents if (folder / "deploy/images.toml").is_file()
+    )
+    images = loader.load_job_images(root / "deploy/images.toml")
+    assert images["job"].service == Service("job", "deploy/job:image")
+    assert (images["ship"].target, images["ship"].bases) == (
+        "deploy/ship:image",
+        ("python", "ship"),
+    )
+    assert '"$SHIP_PYTHON" -P -m deploy.cli --reference' in images["ship"].commands
+
+
+def test_all_problems_of_job_images_are_reported_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "images.toml"
+    file.write_text('[images.job]\ntarget = "job"\nbases = []\ncomands = ["true"]\n')
+    assert problems(lambda: loader.load_job_images(file)) == [
+        "images.toml: images.job.target: should be a target's address, such as services/app:image",
+        "images.toml: images.job.bases: should list at least one",
+        "images.toml: images.job.commands: is missing",
+        "images.toml: images.job.comands: unknown key; did you mean commands?",
+    ]
+
+
+def test_read_text_reports_the_missing_file(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("ü\n", encoding="utf-8")
     assert files.read_text(tmp_path / "there") == "ü\n"
     with pytest.raises(ConfigError, match=r"can't read .*nope: No such file"):
         files.read_text(tmp_path / "nope")
 
 
-def test_who_is_the_pipelines_user_or_the_login() -> None:
+def test_who_is_the_pipelines_user_or_the_local_login() -> None:
     assert invoker.who({"GITLAB_USER_LOGIN": "ada"}) == "ada"
     assert "@" in invoker.who({})
 
 
-def test_pipeline_is_empty_outside_of_one() -> None:
+def test_pipeline_is_empty_outside_a_pipeline() -> None:
     assert invoker.pipeline({}) == ""
     assert invoker.pipeline({"CI_PIPELINE_URL": "https://gitlab.example.com/p/1"}).endswith("/p/1")

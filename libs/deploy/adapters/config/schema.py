@@ -1,4 +1,4 @@
-"""The shape of service and environment files as pydantic forms; never reads one (that is `sources`)."""
+"""The schema of service files, environment files and deploy/images.toml, as pydantic models."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from deploy.core.state.release import MOST_REPLICAS
 RESERVED = frozenset(
     {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "REPLICA", "PORT", "METRICS_PORT"}
 )
-"""What the tool tells every replica itself."""
+"""Variables that the tool sets in every replica."""
 
 LEFT_OUT: Any = None
-"""Default of an optional key: forms are dumped without it, so that `core.config` alone has defaults."""
+"""The default of optional keys. Forms are dumped without them, so the real defaults are in `core.config` only."""
 
 
-# What a value has to look like.
+# Types of values.
 
 
 def _should(be: str, holds: Callable[[str], object]) -> AfterValidator:
@@ -66,6 +66,9 @@ JumpText = Annotated[
         'a login and a machine, such as "ops@bastion.example.com:22", or "none"',
     ),
 ]
+TargetAddress = Annotated[
+    str, _like(r"[\w./-]+:[\w.-]+", "a target's address, such as services/app:image")
+]
 UrlPath = Annotated[str, _like("/[A-Za-z0-9._~/-]*", 'a path that starts with "/"')]
 Url = Annotated[str, _should("an address that starts with http:// or https://", _is_web_address)]
 Memory = Annotated[str, _like("[1-9][0-9]*[kmg]", 'an amount such as "256m" or "1g"')]
@@ -77,7 +80,7 @@ CiVariable = Annotated[str, _like("[A-Za-z_][A-Za-z0-9_]*", "the name of a varia
 Variable = Annotated[
     str,
     _like("[A-Za-z_][A-Za-z0-9_]*", "the name of a variable"),
-    _should("left out: the tool itself sets it", lambda name: name not in RESERVED),
+    _should("left out: the tool sets it", lambda name: name not in RESERVED),
 ]
 VariableText = Annotated[str, _should("text on one line", lambda text: "\n" not in text)]
 Region = Annotated[str, _like("[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as eu-central-1")]
@@ -88,7 +91,7 @@ class Form(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     def given(self) -> dict[str, Any]:
-        """Returns what the file says, without what it leaves out."""
+        """Returns the keys that the file has, with their values."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -116,7 +119,7 @@ class RolloutForm(Form):
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Conduct = Annotated[str, _like("rollback|hold|continue", "one of rollback, hold and continue")]
+GateAction = Annotated[str, _like("rollback|hold|continue", "one of rollback, hold and continue")]
 
 
 class ConditionForm(Form):
@@ -136,8 +139,8 @@ class GateForm(Form):
     baseline_s: Seconds = LEFT_OUT
     slower_s: Pause = LEFT_OUT
     slower_share: Pause = LEFT_OUT
-    on_slower: Conduct = LEFT_OUT
-    on_unclear: Conduct = LEFT_OUT
+    on_slower: GateAction = LEFT_OUT
+    on_unclear: GateAction = LEFT_OUT
     conditions: list[ConditionForm] = LEFT_OUT
 
 
@@ -152,7 +155,7 @@ class TasksForm(Form):
 
 
 class SecretForm(Form):
-    """Where one secret is: exactly one of the stores, by name; a check between keys says so."""
+    """Where a secret is stored. Exactly one store has to be named, which `checks` verifies."""
 
     env: CiVariable = LEFT_OUT
     file: CiVariable = LEFT_OUT
@@ -167,7 +170,7 @@ class SecretForm(Form):
 
 
 class OverrideForm(Form):
-    """What an environment may say otherwise about a service."""
+    """The settings of a service that an environment can override."""
 
     replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = LEFT_OUT
     memory: Memory = LEFT_OUT
@@ -182,15 +185,23 @@ class OverrideForm(Form):
 
 class ServiceForm(OverrideForm):
     name: Name
-    image: Annotated[
-        str, _like(r"[\w./-]+:[\w.-]+", "a target's address, such as services/app:image")
-    ]
+    image: TargetAddress
     port: Port = LEFT_OUT
     metrics_port: Port = LEFT_OUT
     source: Url = LEFT_OUT
     journeys: Annotated[str, _like(r"[\w./-]+_test\.py", "a file such as e2e/journeys_test.py")] = (
         LEFT_OUT
     )
+
+
+class JobImageForm(Form):
+    target: TargetAddress
+    bases: Annotated[list[Name], Field(min_length=1)]
+    commands: Annotated[list[str], Field(min_length=1)]
+
+
+class JobImagesForm(Form):
+    images: dict[Name, JobImageForm]
 
 
 class RegistryForm(Form):
@@ -251,19 +262,19 @@ class EnvironmentForm(Form):
     services: dict[Name, OverrideForm] = LEFT_OUT
 
 
-# What is wrong, in words.
+# Problems as text.
 
 
-def parse[F: Form](said: Mapping[str, Any], form: type[F]) -> tuple[F | None, list[str]]:
+def parse[F: Form](document: Mapping[str, Any], form: type[F]) -> tuple[F | None, list[str]]:
     """Returns the filled form, or None and every problem with its path (`hosts[1].port: ...`)."""
     try:
-        return form.model_validate(said), []
+        return form.model_validate(document), []
     except ValidationError as error:
-        return None, [_described(each, form) for each in error.errors()]
+        return None, [_described(details, form) for details in error.errors()]
 
 
 def unknown(name: str, known: Collection[str], kind: str) -> str:
-    """Says that a name is not known and which was probably meant."""
+    """Returns a problem text for an unknown name, with the most similar known name."""
     close = get_close_matches(name, known, n=1)
     if close:
         return f"unknown {kind}; did you mean {close[0]}?"
@@ -271,12 +282,12 @@ def unknown(name: str, known: Collection[str], kind: str) -> str:
 
 
 def _described(error: ErrorDetails, form: type[Form]) -> str:
-    place, context = error["loc"], error.get("ctx", {})
+    path, context = error["loc"], error.get("ctx", {})
     match error["type"]:
         case "missing":
             what = "is missing"
         case "extra_forbidden":
-            what = unknown(str(place[-1]), _keys_at(form, place), "key")
+            what = unknown(str(path[-1]), _keys_at(form, path), "key")
         case "int_type" | "int_from_float":
             what = "should be an integer"
         case "float_type":
@@ -301,17 +312,17 @@ def _described(error: ErrorDetails, form: type[Form]) -> str:
             what = f"should be at most {context['le']:g}"
         case _:
             what = error["msg"]
-    return f"{_dotted(place)}: {what}"
+    return f"{_dotted(path)}: {what}"
 
 
-def _dotted(place: Iterable[int | str]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+def _dotted(path: Iterable[int | str]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return "".join(part for part in parts if part != ".[key]").removeprefix(".")
 
 
-def _keys_at(form: type[Form], place: tuple[int | str, ...]) -> list[str]:
-    """Returns the keys that are known in the table that holds `place`."""
-    for part in place[:-1]:
+def _keys_at(form: type[Form], path: tuple[int | str, ...]) -> list[str]:
+    """Returns the known keys of the table that contains the key at `path`."""
+    for part in path[:-1]:
         if part in form.model_fields:  # else an index, or a name in a table of tables
             form = next(_forms_in(form.model_fields[str(part)].annotation), form)
     return list(form.model_fields)

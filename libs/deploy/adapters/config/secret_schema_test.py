@@ -1,4 +1,4 @@
-"""[secrets] of service and environment files: what they become, and what is said of wrong ones."""
+"""Tests of loading [secrets] from service and environment files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.adapters.config import loader
-from deploy.core.config import Environment, SecretRef, SecretStores, Service
+from deploy.core.config import Environment, SecretRef, SecretStoreConfig, Service
 from deploy.errors import ConfigError
 
 SERVICE = """
@@ -41,7 +41,7 @@ def environment(folder: Path, text: str) -> Environment:
     return loader.load_environment(folder / "production.toml")
 
 
-def test_each_names_a_store_and_a_key(tmp_path: Path) -> None:
+def test_each_secret_names_a_store_and_a_key(tmp_path: Path) -> None:
     assert service(tmp_path, SECRETS).secrets == {
         "TOKEN": SecretRef("env", "CI_TOKEN"),
         "KEY": SecretRef("file", "CI_KEY"),
@@ -50,7 +50,7 @@ def test_each_names_a_store_and_a_key(tmp_path: Path) -> None:
     }
 
 
-def test_an_environment_says_otherwise_name_by_name(tmp_path: Path) -> None:
+def test_environment_overrides_secrets_name_by_name(tmp_path: Path) -> None:
     override = '[services.app.secrets]\nTOKEN = { ssm = "/token" }\nMORE = { env = "CI_MORE" }\n'
     merged = loader.for_environment(service(tmp_path, SECRETS), environment(tmp_path, override))
     assert merged.secrets["TOKEN"] == SecretRef("ssm", "/token")
@@ -58,15 +58,15 @@ def test_an_environment_says_otherwise_name_by_name(tmp_path: Path) -> None:
     assert merged.secrets["KEY"] == SecretRef("file", "CI_KEY")
 
 
-def test_an_environment_names_how_the_stores_are_reached(tmp_path: Path) -> None:
-    assert environment(tmp_path, "").secrets == SecretStores()
+def test_environment_configures_the_secret_stores(tmp_path: Path) -> None:
+    assert environment(tmp_path, "").secrets == SecretStoreConfig()
     text = '[secrets]\nregion = "eu-west-1"\nendpoint_url = "http://127.0.0.1:1"\ncredentials = "c"'
-    assert environment(tmp_path, text).secrets == SecretStores(
+    assert environment(tmp_path, text).secrets == SecretStoreConfig(
         "eu-west-1", "http://127.0.0.1:1", str(tmp_path / "c")
     )
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     text = """
 [env]
 TWICE = "plain"
@@ -84,9 +84,11 @@ TWICE = { env = "A", into = "env" }
     with pytest.raises(ConfigError) as wrong:
         service(tmp_path, text)
     stores = "should name one of env, file, ssm, secretsmanager"
-    assert [each.removeprefix("services/app/service.toml: ") for each in wrong.value.problems] == [
+    assert [
+        problem.removeprefix("services/app/service.toml: ") for problem in wrong.value.problems
+    ] == [
         "secrets.PLAIN: should be a table",
-        "secrets.PORT: should be left out: the tool itself sets it",
+        "secrets.PORT: should be left out: the tool sets it",
         "secrets.TYPO.smm: unknown key; did you mean ssm?",
         "secrets.SPACE.ssm: should be the name or ARN of a parameter, such as /app/db",
         'secrets.HOW.into: should be "file" or "env"',
@@ -98,17 +100,17 @@ TWICE = { env = "A", into = "env" }
     assert "the value itself" not in "".join(wrong.value.problems)
 
 
-def test_an_environment_s_override_is_looked_at_in_the_same_way(tmp_path: Path) -> None:
+def test_environments_override_is_checked_too(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as wrong:
         environment(tmp_path, "[services.app.secrets]\nA = { env = 'A', file = 'A' }\n")
     (problem,) = wrong.value.problems
     assert problem.startswith("production.toml: services.app.secrets.A: should name one of")
 
 
-def test_a_variable_that_file_and_override_set_between_them_is_told(tmp_path: Path) -> None:
+def test_variable_set_by_both_file_and_override_is_reported(tmp_path: Path) -> None:
     override = "[services.app.secrets]\nA = { env = 'A', into = 'env' }\n"
     with pytest.raises(ConfigError) as wrong:
         loader.for_environment(
             service(tmp_path, "[env]\nA = 'plain'\n"), environment(tmp_path, override)
         )
-    assert wrong.value.problems == ("services.app.secrets.A: the service's env has it too",)
+    assert wrong.value.problems == ("services.app.secrets.A: env sets the same variable",)

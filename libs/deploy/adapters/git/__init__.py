@@ -1,1 +1,1 @@
-"""The history of a checkout, from git."""
+"""Checkouts and their history, from git."""

@@ -1,4 +1,4 @@
-"""Checkout against real checkouts."""
+"""Tests of GitCheckout with real checkouts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.adapters.git.checkout import UNKNOWN, Checkout
+from deploy.adapters.git.checkout import UNKNOWN, GitCheckout
 
 
 @pytest.fixture
@@ -35,46 +35,45 @@ def commit(root: Path) -> str:
 
 def test_revision_is_head(root: Path) -> None:
     revision = commit(root)
-    checkout = Checkout(root)
-    assert (checkout.revision, checkout.dirty, checkout.is_one) == (revision, False, True)
+    checkout = GitCheckout(root)
+    assert (checkout.revision, checkout.dirty) == (revision, False)
     assert checkout.toplevel == root.resolve()
 
 
-def test_changed_and_untracked_files_are_dirt(root: Path) -> None:
+def test_changed_and_untracked_files_make_it_dirty(root: Path) -> None:
     commit(root)
     (root / "other").touch()
-    assert Checkout(root).dirty
+    assert GitCheckout(root).dirty
     (root / "other").unlink()
     (root / "file").write_text("two\n", encoding="utf-8")
-    assert Checkout(root).dirty
+    assert GitCheckout(root).dirty
 
 
-def test_ignored_files_are_none(root: Path) -> None:
+def test_ignored_files_do_not_make_it_dirty(root: Path) -> None:
     (root / ".gitignore").write_text("dist\n.gitignore\n", encoding="utf-8")
     commit(root)
     (root / "dist").touch()
-    assert not Checkout(root).dirty
+    assert not GitCheckout(root).dirty
 
 
 def test_without_a_commit_the_revision_is_unknown(root: Path) -> None:
-    assert Checkout(root).revision == UNKNOWN
-    assert not Checkout(root).is_one
+    assert GitCheckout(root).revision == UNKNOWN
 
 
 def test_without_git_folder_the_revision_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    checkout = Checkout(tmp_path)
+    checkout = GitCheckout(tmp_path)
     assert (checkout.revision, checkout.dirty, checkout.toplevel) == (UNKNOWN, False, None)
 
 
-def test_a_copy_inside_another_checkout_is_not_that(root: Path) -> None:
+def test_revision_of_a_copy_inside_another_checkout_is_unknown(root: Path) -> None:
     commit(root)
     copy = root / "copy"
     copy.mkdir()
-    checkout = Checkout(copy)
-    assert (checkout.revision, checkout.dirty, checkout.is_one) == (UNKNOWN, False, False)
+    checkout = GitCheckout(copy)
+    assert (checkout.revision, checkout.dirty) == (UNKNOWN, False)
     assert checkout.toplevel == root.resolve()
 
 
@@ -83,4 +82,4 @@ def test_without_the_git_program_the_revision_is_unknown(
 ) -> None:
     commit(root)
     monkeypatch.setenv("PATH", str(root))
-    assert Checkout(root).revision == UNKNOWN
+    assert GitCheckout(root).revision == UNKNOWN

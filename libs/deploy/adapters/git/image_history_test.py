@@ -9,7 +9,7 @@ from deploy.core.images.oci import UNKNOWN
 
 
 class Clone:
-    """A real checkout with commits at known times."""
+    """A real checkout with commits at given times."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -46,14 +46,14 @@ def clone(tmp_path: Path) -> Clone:
     return Clone(tmp_path / "with a space")
 
 
-def test_the_last_change_is_that_of_the_inputs(clone: Clone) -> None:
+def test_last_change_is_that_of_the_given_files(clone: Clone) -> None:
     changed = clone.commit("app/web.py", "1", 1_700_000_100)
     clone.commit("docs/readme.md", "text", 1_700_000_200)
     stamp = GitHistory(clone.root).last_change(["app/web.py", "app/api.py"])
     assert (stamp.revision, stamp.epoch) == (changed, 1_700_000_100)
 
 
-def test_changed_and_new_inputs_are_dirty_and_others_are_not(clone: Clone) -> None:
+def test_changed_and_new_inputs_are_dirty_and_other_files_do_not_count(clone: Clone) -> None:
     revision = clone.commit("app/web.py", "1", 1_700_000_100)
     history = GitHistory(clone.root)
     (clone.root / "notes").write_text("n")
@@ -62,13 +62,13 @@ def test_changed_and_new_inputs_are_dirty_and_others_are_not(clone: Clone) -> No
     assert history.last_change(["app/web.py", "app/api.py"]).revision == f"{revision}-dirty"
 
 
-def test_what_is_committed_has_a_name_of_its_content_alone(clone: Clone) -> None:
+def test_committed_hash_depends_on_the_content_only(clone: Clone) -> None:
     clone.commit("app/web.py", "1", 1_700_000_100)
     history = GitHistory(clone.root)
     first = history.committed(["app/web.py"])
     assert first
     clone.commit("docs/readme.md", "text", 1_700_000_200)
-    assert history.committed(["app/web.py", "app/web.py", "app/made up"]) == first
+    assert history.committed(["app/web.py", "app/web.py", "app/missing"]) == first
     clone.commit("app/web.py", "2", 1_700_000_300)
     second = history.committed(["app/web.py"])
     assert second not in (None, first)
@@ -76,7 +76,7 @@ def test_what_is_committed_has_a_name_of_its_content_alone(clone: Clone) -> None
     assert history.committed(["app/web.py"]) == first
 
 
-def test_what_is_not_committed_has_none(clone: Clone) -> None:
+def test_uncommitted_files_have_no_committed_hash(clone: Clone) -> None:
     clone.commit("app/web.py", "1", 1_700_000_100)
     clone.commit(".gitignore", "app/made.py\n", 1_700_000_150)
     history = GitHistory(clone.root)
@@ -86,21 +86,21 @@ def test_what_is_not_committed_has_none(clone: Clone) -> None:
     assert history.committed(["app/web.py"]) is None
 
 
-def test_without_git_all_is_unknown(tmp_path: Path) -> None:
+def test_history_without_git_is_unknown(tmp_path: Path) -> None:
     history = GitHistory(tmp_path)
     assert history.last_change(["a"]) == UNKNOWN
     assert history.state() is None
     assert history.committed(["a"]) is None
 
 
-def test_a_copy_inside_another_checkout_is_unknown(clone: Clone) -> None:
+def test_history_of_a_copy_inside_another_checkout_is_unknown(clone: Clone) -> None:
     clone.commit("copy/web.py", "1", 1_700_000_100)
     history = GitHistory(clone.root / "copy")
     assert history.last_change(["web.py"]) == UNKNOWN
     assert history.state() is None
 
 
-def test_a_state_is_that_of_every_file(clone: Clone) -> None:
+def test_state_depends_on_every_file_that_is_not_ignored(clone: Clone) -> None:
     clone.commit("app/web.py", "1", 1_700_000_100)
     clone.commit(".gitignore", "dist/\n", 1_700_000_150)
     history = GitHistory(clone.root)
@@ -117,15 +117,15 @@ def test_a_state_is_that_of_every_file(clone: Clone) -> None:
     assert len({clean, with_new, with_change}) == 3
 
 
-def test_asking_for_the_state_changes_nothing(clone: Clone) -> None:
+def test_state_changes_nothing_in_the_checkout(clone: Clone) -> None:
     clone.commit("app/web.py", "1", 1_700_000_100)
     (clone.root / "app/web.py").write_text("2")
     (clone.root / "new").write_text("n")
 
-    def seen() -> tuple[str, int]:
+    def observed() -> tuple[str, int]:
         objects = sum(1 for each in (clone.root / ".git" / "objects").rglob("*") if each.is_file())
         return clone.git("status", "--porcelain"), objects
 
-    before = seen()
+    before = observed()
     GitHistory(clone.root).state()
-    assert seen() == before
+    assert observed() == before

@@ -1,4 +1,4 @@
-"""Asks git what changed since a revision and how revisions relate; completes a shallow clone, changes nothing else."""
+"""Git queries for the selection of tests: revisions, their relation to HEAD, and what changed since them."""
 
 from __future__ import annotations
 
@@ -10,98 +10,100 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.core.ci.base_revision import Seen
+from deploy.core.ci.base_revision import RevisionInfo
 from deploy.core.ports import Say
 from deploy.errors import HistoryError
 
-ASKING_S = 120.0
-FETCHING_S = 900.0
-TRUNKS = ("main", "master")
+QUERY_TIMEOUT_S = 120.0
+FETCH_TIMEOUT_S = 900.0
+DEFAULT_BRANCHES = ("main", "master")
+HOOK_VARIABLES = frozenset(
+    {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"}
+)
 
 
 class GitRevisions:
-    """The history of a checkout. Every method but `trouble` raises HistoryError."""
+    """The history of a checkout. Every method but `complete` raises HistoryError."""
 
     def __init__(self, root: Path, say: Say) -> None:
         self._root = root
         self._say = say
 
-    def trouble(self) -> str:
-        """Completes a shallow clone; returns why its history can't be trusted, "" where it can."""
+    def complete(self) -> str | None:
+        """Fetches the rest of a shallow clone. Returns why the history can't be trusted, None if it can."""
         try:
             top = self._git("rev-parse", "--show-toplevel").strip()
             # A copy without `.git` may lie inside another project's checkout.
             if Path(top).resolve() != self._root.resolve():
-                return "this is no git checkout: nothing says what changed"
+                return "this is not a git checkout, so it is unknown what changed"
             self._git("rev-parse", "--verify", "HEAD^{commit}")
         except HistoryError as error:
-            return f"this is no git checkout: nothing says what changed ({error.message})"
+            return f"this is not a git checkout, so it is unknown what changed ({error.message})"
         try:
             if self._git("rev-parse", "--is-shallow-repository").strip() == "true":
-                self._complete()
+                self._unshallow()
         except HistoryError as error:
-            return f"the clone is shallow and can't be completed ({error.message})"
-        return ""
+            return f"the clone is shallow and the rest can't be fetched ({error.message})"
+        return None
 
-    def _complete(self) -> None:
-        self._say("the clone is shallow: git fetches the history, without the content of files")
-        wanted = ("--unshallow", "--filter=blob:none", "--no-tags", "origin")
-        self._git("fetch", "--quiet", *wanted, timeout_s=FETCHING_S)
+    def _unshallow(self) -> None:
+        self._say("the clone is shallow: fetching the history, without the content of files")
+        options = ("--unshallow", "--filter=blob:none", "--no-tags", "origin")
+        self._git("fetch", "--quiet", *options, timeout_s=FETCH_TIMEOUT_S)
 
     def fetch(self, branch: str) -> None:
-        """Brings origin's branch, where the clone has none of it, as `origin/BRANCH`."""
+        """Fetches origin's branch as `origin/BRANCH` unless the clone has it."""
         name = f"refs/remotes/origin/{branch}"
         if not self._find(name):
-            self._say(f"git fetches {branch}, to find where this branch began")
-            wanted = ("--filter=blob:none", "--no-tags", "origin", f"+refs/heads/{branch}:{name}")
-            self._git("fetch", "--quiet", *wanted, timeout_s=FETCHING_S)
+            self._say(f"fetching {branch} to find where this branch starts")
+            options = ("--filter=blob:none", "--no-tags", "origin", f"+refs/heads/{branch}:{name}")
+            self._git("fetch", "--quiet", *options, timeout_s=FETCH_TIMEOUT_S)
 
-    def trunk(self) -> str:
-        """Returns the default branch as a laptop's clone knows it, "" where it knows none.
+    def default_branch(self) -> str | None:
+        """Returns the default branch in a laptop's clone, such as `origin/main`, None if it is unknown.
 
-        A clone without origin has a trunk only while another branch is checked out: HEAD measured
-        against itself would be an empty change.
+        A clone without origin has one only while another branch is checked out: HEAD compared with itself would be an
+        empty change.
         """
-        remote = self._ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        remote = self._query("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
         if remote:
             return remote
-        for name in TRUNKS:
+        for name in DEFAULT_BRANCHES:
             if self._find(f"refs/remotes/origin/{name}"):
                 return f"origin/{name}"
-        branch = self._ask("symbolic-ref", "--quiet", "--short", "HEAD")
-        local = (name for name in TRUNKS if self._find(f"refs/heads/{name}"))
-        return next((name for name in local if branch not in TRUNKS), "")
+        branch = self._query("symbolic-ref", "--quiet", "--short", "HEAD")
+        local = (name for name in DEFAULT_BRANCHES if self._find(f"refs/heads/{name}"))
+        return next((name for name in local if branch not in DEFAULT_BRANCHES), None)
 
     def parents(self) -> tuple[str, ...]:
         """Returns HEAD's parents."""
         return tuple(self._git("rev-parse", "HEAD^@").split())
 
-    def see(self, revision: str) -> Seen:
-        """Returns what git knows of a revision."""
+    def info(self, revision: str) -> RevisionInfo:
+        """Returns what git reports of a revision."""
         sha = self._find(revision)
         if not sha:
-            return Seen()
-        bases = tuple(self._ask("merge-base", "--all", sha, "HEAD").split())
-        return Seen(sha, bases, int(self._git("rev-list", "--count", f"{sha}..HEAD")))
+            return RevisionInfo()
+        bases = tuple(self._query("merge-base", "--all", sha, "HEAD").split())
+        return RevisionInfo(sha, bases, int(self._git("rev-list", "--count", f"{sha}..HEAD")))
 
     def changed(self, since: str, *, uncommitted: bool) -> Mapping[str, bool]:
-        """Returns the files that differ from a revision, each with whether it is gone.
+        """Returns the files that differ from a revision, each with whether it was deleted.
 
-        A rename is one file that is gone and one that came. `uncommitted` counts what lies in the
-        folder, too, but nothing that git ignores.
+        A rename is a deleted and a new file. With `uncommitted` the files of the folder count too, except ignored ones.
         """
-        # Each switch overrides a setting of the user's; without renames no content is read.
+        # Each option overrides a setting of the user. Without renames git reads no content.
         plain = ("-z", "--name-status", "--no-renames", "--no-ext-diff", "--no-relative")
         to = () if uncommitted else ("HEAD",)
-        told = self._git("diff", *plain, "--ignore-submodules=none", since, *to, "--").split("\0")
-        found = dict(zip(told[1::2], (state == "D" for state in told[::2]), strict=False))
+        output = self._git("diff", *plain, "--ignore-submodules=none", since, *to, "--").split("\0")
+        found = dict(zip(output[1::2], (state == "D" for state in output[::2]), strict=False))
         if uncommitted:
             new = self._git("ls-files", "-z", "--others", "--exclude-standard", "--full-name")
             found |= dict.fromkeys((path for path in new.split("\0") if path), False)
         return found
 
     def text(self, revision: str | None, path: str) -> str:
-        """Returns a file as it was at a revision (None: as it lies there), "" where it was not."""
+        """Returns a file's text in a revision (None: in the folder), "" if there is no such file."""
         if revision is None:
             try:
                 return (self._root / path).read_text(encoding="utf-8")
@@ -114,34 +116,38 @@ class GitRevisions:
         return self._git("cat-file", "blob", f"{revision}:{path}")
 
     @contextmanager
-    def tree(self, revision: str) -> Iterator[str]:
-        """Unpacks a revision into a folder that lives as long as the context."""
+    def unpacked(self, revision: str) -> Iterator[str]:
+        """Unpacks a revision into a temporary folder that exists as long as the context."""
         with tempfile.TemporaryDirectory(prefix="py-cicd-") as folder:
             archive = Path(folder) / "tree.tar"
-            unpacked = Path(folder) / "tree"
+            tree = Path(folder) / "tree"
             self._git("archive", "--format=tar", f"--output={archive}", revision)
             try:
                 with tarfile.open(archive) as content:
-                    content.extractall(unpacked, filter="data")
+                    content.extractall(tree, filter="data")
             except (OSError, tarfile.TarError) as error:
                 raise HistoryError(f"{revision} can't be unpacked: {error}") from error
             archive.unlink()
-            yield str(unpacked)
+            yield str(tree)
 
     def _find(self, revision: str) -> str:
-        return self._ask(
+        return self._query(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         )
 
-    def _ask(self, *arguments: str) -> str:
-        """Returns what git prints; git says no by ending with 1, which is nothing."""
-        return self._git(*arguments, no=1).strip()
+    def _query(self, *arguments: str) -> str:
+        """Returns git's output, "" if git finds nothing and exits with 1."""
+        return self._git(*arguments, nothing_found=1).strip()
 
-    def _git(self, *arguments: str, timeout_s: float = ASKING_S, no: int = 0) -> str:
-        # --no-optional-locks: asking here must not make a commit in another process fail.
+    def _git(
+        self, *arguments: str, timeout_s: float = QUERY_TIMEOUT_S, nothing_found: int = 0
+    ) -> str:
+        # --no-optional-locks: a query must not make a commit in another process fail.
         argv = ["git", "--no-optional-locks", "-C", str(self._root), *arguments]
-        # A hook's variables would lead to another repository; a prompt would wait for ever.
-        kept = {name: value for name, value in os.environ.items() if not _leads_astray(name)}
+        # Variables that git sets in hooks would select another repository; a prompt would wait forever.
+        environment = {
+            name: value for name, value in os.environ.items() if name not in HOOK_VARIABLES
+        }
         try:
             done = subprocess.run(
                 argv,
@@ -149,17 +155,13 @@ class GitRevisions:
                 check=False,
                 stdin=subprocess.DEVNULL,
                 timeout=timeout_s,
-                env={**kept, "GIT_TERMINAL_PROMPT": "0"},
+                env={**environment, "GIT_TERMINAL_PROMPT": "0"},
             )
         except OSError as error:
             raise HistoryError(f"git can't be started: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise HistoryError(f"git {arguments[0]} took longer than {timeout_s:.0f} s") from error
-        if done.returncode not in {0, no}:
-            said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason"]
-            raise HistoryError(f"git {arguments[0]} ended with {done.returncode}: {said[-1]}")
+        if done.returncode not in {0, nothing_found}:
+            lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            raise HistoryError(f"git {arguments[0]} exited with {done.returncode}: {lines[-1]}")
         return os.fsdecode(done.stdout) if done.returncode == 0 else ""
-
-
-def _leads_astray(name: str) -> bool:
-    return name in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"}

@@ -1,1 +1,1 @@
-"""What GitLab tells a job."""
+"""GitLab: the job's variables, deployments and web identity."""

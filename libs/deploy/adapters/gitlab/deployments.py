@@ -1,4 +1,4 @@
-"""What GitLab tells a job: its variables and its record of deployments; never changes anything there."""
+"""The variables of a GitLab job, and GitLab's record of deployments."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
 def pipeline_facts(environ: Mapping[str, str] = os.environ) -> PipelineFacts:
-    """Reads what GitLab's variables say of the pipeline; on a laptop they say nothing.
+    """Returns the facts in GitLab's variables. On a laptop there are none.
 
     https://docs.gitlab.com/ci/variables/predefined_variables/
     """
-    # An emulator of GitLab's runner gives the source, though it says that it isn't GitLab.
-    unknown = "unknown" if environ.get("GITLAB_CI") == "true" else ""
+    # Emulators of GitLab's runner set CI_PIPELINE_SOURCE, but not GITLAB_CI.
+    unknown = "unknown" if environ.get("GITLAB_CI") == "true" else None
     source = environ.get("CI_PIPELINE_SOURCE") or unknown
     if not source:
         return PipelineFacts()
     return PipelineFacts(
         source=source,
-        event=environ.get("CI_MERGE_REQUEST_EVENT_TYPE", ""),
-        branch=environ.get("CI_COMMIT_BRANCH", ""),
-        default_branch=environ.get("CI_DEFAULT_BRANCH", ""),
-        tag=environ.get("CI_COMMIT_TAG", ""),
-        before=environ.get("CI_COMMIT_BEFORE_SHA", ""),
-        diff_base=environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
+        event=environ.get("CI_MERGE_REQUEST_EVENT_TYPE") or None,
+        branch=environ.get("CI_COMMIT_BRANCH") or None,
+        default_branch=environ.get("CI_DEFAULT_BRANCH") or None,
+        tag=environ.get("CI_COMMIT_TAG") or None,
+        before=environ.get("CI_COMMIT_BEFORE_SHA") or None,
+        diff_base=environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA") or None,
     )
 
 
 def require_pinned_job_image(environ: Mapping[str, str] = os.environ) -> None:
-    """Raises UsageError in a pipeline of GitLab's where SHIP_JOB_IMAGE names no digest; a laptop has no job."""
+    """Raises UsageError in a GitLab pipeline if SHIP_JOB_IMAGE has no digest."""
     image = environ.get("SHIP_JOB_IMAGE", "")
     if environ.get("GITLAB_CI") == "true" and not PINNED.fullmatch(image):
         raise UsageError(
@@ -48,7 +48,7 @@ def require_pinned_job_image(environ: Mapping[str, str] = os.environ) -> None:
 
 
 class GitlabDeployments:
-    """Deployments over GitLab's API, with the job's own token.
+    """Reads deployments through GitLab's API with the job's token.
 
     https://docs.gitlab.com/api/deployments/#list-project-deployments
     """
@@ -61,7 +61,7 @@ class GitlabDeployments:
 
     @classmethod
     def of_job(cls, environ: Mapping[str, str] = os.environ) -> GitlabDeployments:
-        """Makes it from the job's variables; what is missing is said when it is asked."""
+        """Creates it from the job's variables. A missing variable is reported when deployments are read."""
         return cls(
             environ.get("CI_API_V4_URL", ""),
             environ.get("CI_PROJECT_ID", ""),
@@ -69,9 +69,9 @@ class GitlabDeployments:
         )
 
     def last_verified(self, environment: str) -> str | None:
-        """Returns the revision of an environment's last success, None for none. Raises DeploymentsError.
+        """Returns the revision of an environment's last success, None if there is none. Raises DeploymentsError.
 
-        Last by id: the Rollback button makes a new deployment of an old revision.
+        Last means the highest id: GitLab's Rollback button creates a new deployment of an old revision.
         """
         self._require_variables()
         query = {"environment": environment, "status": "success", "order_by": "id", "sort": "desc"}
@@ -82,7 +82,7 @@ class GitlabDeployments:
             return None
         try:
             if found[0]["environment"]["name"] != environment or found[0]["status"] != "success":
-                raise self._failed("it answers with another deployment than the one asked for")
+                raise self._failed("the answer is another environment's deployment")
             return str(found[0]["sha"])
         except (KeyError, TypeError) as error:
             raise self._failed("a deployment lacks its environment, status or sha") from error
@@ -95,7 +95,7 @@ class GitlabDeployments:
         }
         for name, is_set in needed.items():
             if not is_set:
-                raise DeploymentsError(f"GitLab's deployments can't be asked: {name} is not set")
+                raise DeploymentsError(f"GitLab's deployments can't be read: {name} is not set")
 
     def _get(self, path: str) -> object:
         url = f"{self._api}/projects/{quote(self._project, safe='')}/{path}"
@@ -112,4 +112,4 @@ class GitlabDeployments:
             raise self._failed(str(error) or type(error).__name__) from error
 
     def _failed(self, reason: str) -> DeploymentsError:
-        return DeploymentsError(f"GitLab's deployments can't be asked at {self._api}: {reason}")
+        return DeploymentsError(f"GitLab's deployments can't be read at {self._api}: {reason}")

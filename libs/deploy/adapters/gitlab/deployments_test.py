@@ -24,7 +24,7 @@ def job(api: str, **changed: str) -> dict[str, str]:
     return {"CI_API_V4_URL": api, "CI_PROJECT_ID": "42", "CI_JOB_TOKEN": "job-token", **changed}
 
 
-def test_the_last_success_of_an_environment_counts(gitlab: MemoryGitlab, api: str) -> None:
+def test_last_success_of_an_environment_is_returned(gitlab: MemoryGitlab, api: str) -> None:
     gitlab.record("production/app", "a1")
     gitlab.record("production/app", "b2")
     gitlab.record("production/other", "c3")
@@ -33,7 +33,7 @@ def test_the_last_success_of_an_environment_counts(gitlab: MemoryGitlab, api: st
     assert GitlabDeployments.of_job(job(api)).last_verified("production/app") == "b2"
 
 
-def test_a_rollback_makes_the_old_revision_the_last_verified_one(
+def test_rollback_makes_the_old_revision_the_last_verified_one(
     gitlab: MemoryGitlab, api: str
 ) -> None:
     for sha in ("a1", "b2", "a1"):
@@ -41,13 +41,15 @@ def test_a_rollback_makes_the_old_revision_the_last_verified_one(
     assert GitlabDeployments.of_job(job(api)).last_verified("production/app") == "a1"
 
 
-def test_an_environment_without_a_success_has_none(gitlab: MemoryGitlab, api: str) -> None:
+def test_environment_without_a_success_has_no_verified_revision(
+    gitlab: MemoryGitlab, api: str
+) -> None:
     gitlab.record("production/app", "a1", status="canceled")
     assert GitlabDeployments.of_job(job(api)).last_verified("production/app") is None
     assert GitlabDeployments.of_job(job(api)).last_verified("production/never seen & new") is None
 
 
-def test_a_project_may_be_named_by_its_path(gitlab: MemoryGitlab, api: str) -> None:
+def test_project_can_be_a_path(gitlab: MemoryGitlab, api: str) -> None:
     gitlab.project = "group/project"
     gitlab.record("production/app", "a1")
     one = GitlabDeployments.of_job(job(api, CI_PROJECT_ID="group/project"))
@@ -66,7 +68,7 @@ def test_a_project_may_be_named_by_its_path(gitlab: MemoryGitlab, api: str) -> N
         ({"CI_JOB_TOKEN": ""}, 0, "CI_JOB_TOKEN is not set"),
     ],
 )
-def test_where_gitlab_does_not_say_the_reason_is_told(
+def test_reason_is_reported_if_deployments_cannot_be_read(
     gitlab: MemoryGitlab, api: str, changed: dict[str, str], broken: int, reason: str
 ) -> None:
     gitlab.record("production/app", "a1")
@@ -76,9 +78,7 @@ def test_where_gitlab_does_not_say_the_reason_is_told(
     assert "job-token" not in str(raised.value)
 
 
-def test_an_answer_that_is_no_deployment_is_not_taken_for_one(
-    gitlab: MemoryGitlab, api: str
-) -> None:
+def test_incomplete_deployment_is_an_error(gitlab: MemoryGitlab, api: str) -> None:
     gitlab.deployments.append(
         {"id": 1, "status": "success", "environment": {"name": "production/app"}}
     )
@@ -86,22 +86,22 @@ def test_an_answer_that_is_no_deployment_is_not_taken_for_one(
         GitlabDeployments.of_job(job(api)).last_verified("production/app")
 
 
-def test_a_laptop_has_no_pipeline() -> None:
+def test_laptop_has_no_pipeline() -> None:
     assert pipeline_facts({"HOME": "/root", "CI": "true"}) == PipelineFacts()
 
 
-def test_a_job_without_a_source_is_a_pipeline_all_the_same() -> None:
+def test_job_without_a_source_is_a_pipeline() -> None:
     assert pipeline_facts({"GITLAB_CI": "true"}).source == "unknown"
 
 
-def test_an_emulated_job_is_a_pipeline_too() -> None:
+def test_emulated_job_is_a_pipeline() -> None:
     facts = pipeline_facts(
         {"GITLAB_CI": "false", "CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "x"}
     )
     assert (facts.source, facts.branch) == ("push", "x")
 
 
-def test_the_variables_of_a_merge_request_are_read() -> None:
+def test_variables_of_a_merge_request_are_read() -> None:
     facts = pipeline_facts(
         {
             "GITLAB_CI": "true",

@@ -1,4 +1,4 @@
-"""Hands the token that GitLab gives a job to botocore, as the file it reads; never sends it anywhere itself.
+"""Passes a GitLab job's ID token to botocore, as the file that botocore reads.
 
 https://docs.gitlab.com/ci/cloud_services/aws/ and botocore's own web identity:
 https://boto3.amazonaws.com/v1/documentation/api/latest/guide/credentials.html#assume-role-with-web-identity-provider
@@ -24,9 +24,9 @@ TOKEN, FILE, ROLE, SESSION = (
 
 @contextmanager
 def web_identity(environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
-    """Makes botocore assume AWS_ROLE_ARN with the job's token while the context lives; without one does nothing.
+    """Lets botocore assume AWS_ROLE_ARN with the job's token while the context lasts. Does nothing without a token.
 
-    The file is the user's alone and goes with the context. Raises ConfigError where no role is named.
+    The file has mode 0600 and is removed with the context. Raises ConfigError if no role is named.
     """
     token = environ.get(TOKEN, "")
     if not token or environ.get(FILE):
@@ -34,16 +34,16 @@ def web_identity(environ: MutableMapping[str, str] = os.environ) -> Iterator[Non
         return
     if not environ.get(ROLE, "").startswith("arn:"):
         raise ConfigError(
-            f"{ROLE} is not set, so this job has a token and no role to take; nothing was touched",
+            f"{ROLE} is not set, so this job has a token and no role to assume; nothing was changed",
             hint="set AWS_PUSH_ROLE_ARN and AWS_DEPLOY_ROLE_ARN in GitLab's CI/CD variables (docs/gitlab.md)",
         )
     name = f"gitlab-{environ.get('CI_PROJECT_ID', '')}-{environ.get('CI_JOB_ID', '')}"
     with tempfile.NamedTemporaryFile("w", prefix="py-cicd-", encoding="utf-8") as file:
         file.write(token)
         file.flush()
-        told = {FILE: file.name, SESSION: environ.get(SESSION) or re.sub(r"[^\w-]", "-", name)}
-        before = {key: environ.get(key) for key in told}
-        environ.update(told)
+        variables = {FILE: file.name, SESSION: environ.get(SESSION) or re.sub(r"[^\w-]", "-", name)}
+        before = {key: environ.get(key) for key in variables}
+        environ.update(variables)
         try:
             yield
         finally:

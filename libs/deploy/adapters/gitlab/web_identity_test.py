@@ -1,4 +1,4 @@
-"""The role of a job, taken by botocore with the job's token, from a real STS server."""
+"""Tests that botocore assumes a role with the job's token, with an HTTP server as STS."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from deploy.adapters.gitlab.web_identity import (
     SESSION,
     web_identity,
 )
-from deploy.core.config import Registry
+from deploy.core.config import RegistryConfig
 from deploy.errors import ConfigError, RegistryAuthError
 from deploy.testing.servers.http_server import QuietHandler, http_server
 
@@ -24,18 +24,18 @@ EXPIRED = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><E
 
 @pytest.fixture
 def sts() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
-    asked: list[dict[str, list[str]]] = []
+    requests: list[dict[str, list[str]]] = []
 
     class Handler(QuietHandler):
         def respond(self) -> None:
-            asked.append(parse_qs(self.read_body().decode()))
+            requests.append(parse_qs(self.read_body().decode()))
             self.reply(400, EXPIRED.encode(), {"Content-Type": "text/xml"})
 
     with http_server(Handler) as server:
-        yield server.url, asked
+        yield server.url, requests
 
 
-def test_the_token_is_a_file_of_ours_alone_and_goes() -> None:
+def test_token_file_is_private_and_removed() -> None:
     environ = {"SHIP_ID_TOKEN": "token", "AWS_ROLE_ARN": ROLE, "CI_PROJECT_ID": "7"}
     with web_identity(environ):
         file = Path(environ[FILE])
@@ -45,13 +45,13 @@ def test_the_token_is_a_file_of_ours_alone_and_goes() -> None:
     assert set(environ) == {"SHIP_ID_TOKEN", "AWS_ROLE_ARN", "CI_PROJECT_ID"}
 
 
-def test_without_a_token_nothing_changes() -> None:
+def test_environment_is_unchanged_without_a_token() -> None:
     environ = {"AWS_PROFILE": "mine"}
     with web_identity(environ):
         assert environ == {"AWS_PROFILE": "mine"}
 
 
-def test_a_token_without_a_role_is_told() -> None:
+def test_token_without_a_role_is_reported() -> None:
     with (
         pytest.raises(ConfigError, match="AWS_ROLE_ARN is not set") as error,
         web_identity({"SHIP_ID_TOKEN": "token"}),
@@ -60,10 +60,10 @@ def test_a_token_without_a_role_is_told() -> None:
     assert error.value.exit_code == 2
 
 
-def test_a_token_that_expired_is_told_in_one_line(
+def test_expired_token_is_reported_in_one_line(
     sts: tuple[str, list[dict[str, list[str]]]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    url, asked = sts
+    url, requests = sts
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", FILE, SESSION):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -76,7 +76,7 @@ def test_a_token_that_expired_is_told_in_one_line(
         web_identity(),
         pytest.raises(RegistryAuthError, match=r"ExpiredTokenException.*[^\n]$") as error,
     ):
-        EcrRegistry(Registry("123456789012", "eu-central-1")).login()
+        EcrRegistry(RegistryConfig("123456789012", "eu-central-1")).login()
     assert error.value.exit_code == 2
-    assert asked[0]["RoleArn"] == [ROLE]
-    assert asked[0]["WebIdentityToken"] == ["a.job.token"]
+    assert requests[0]["RoleArn"] == [ROLE]
+    assert requests[0]["WebIdentityToken"] == ["a.job.token"]

@@ -1,4 +1,4 @@
-"""Asks Pants what an image is made of and has it packaged; never looks into the image."""
+"""Packages images with Pants, and lists their inputs."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from deploy.errors import BuildError
 LAST_LINES = 25
 
 
-class Pants:
-    """The build of a checkout."""
+class PantsPackager:
+    """Packages the targets of a checkout."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def inputs(self, target: str) -> tuple[str, ...]:
-        """Returns the files that a target is made of, as paths from the root. Raises BuildError."""
+        """Returns the files that a target is built from, as paths from the root. Raises BuildError."""
         return tuple(sorted(self._run("filedeps", "--transitive", target).split("\n")))
 
     def package(self, target: str) -> str:
-        """Builds an image and returns its id in the engine. Raises BuildError with its last lines.
+        """Builds an image and returns its id in the engine. Raises BuildError with the last lines of the output.
 
-        The id and not the name, which another checkout's build may take over at any moment.
+        It returns the id because a build in another checkout can take the name at any time.
         """
         self._run("package", target)
         folder, _, name = target.partition(":")
-        told = self._root / "dist" / folder.replace("/", ".") / f"{name}.docker-info.json"
+        file = self._root / "dist" / folder.replace("/", ".") / f"{name}.docker-info.json"
         try:
-            said = json.loads(told.read_text(encoding="utf-8"))
-            return str(said["image_id"])
+            info = json.loads(file.read_text(encoding="utf-8"))
+            return str(info["image_id"])
         except (OSError, ValueError, KeyError) as error:
             raise BuildError(
-                f"{target} is packaged, but {told} does not name an image: is it a docker_image?"
+                f"{target} was packaged, but {file} names no image; nothing was published",
+                hint=f"make {target} a docker_image in {folder}/BUILD",
             ) from error
 
     def _run(self, *arguments: str) -> str:
-        # DOCKER_BUILDKIT=0: Debian's engine has no buildx; the layers are the same either way.
+        # DOCKER_BUILDKIT=0: Debian's engine has no buildx. The layers are the same.
         environment = {"DOCKER_BUILDKIT": "0", **os.environ}
         try:
             done = subprocess.run(
@@ -54,7 +55,8 @@ class Pants:
             )
         except OSError as error:
             raise BuildError(
-                f"{self._root / 'pants'} can't be started: {error.strerror}"
+                f"{self._root / 'pants'} can't be started: {error.strerror}; nothing was published",
+                hint="bring the checkout's ./pants back, then run this again",
             ) from error
         if done.returncode:
             raise BuildError(

@@ -1,4 +1,4 @@
-"""What goes over one SSH channel: bytes, lines, an HTTP request; never opens one, never names a host."""
+"""Input and output of one SSH channel: bytes, lines, an HTTP request."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import paramiko
 from deploy.core.ports import Answer
 
 END_S = 10.0
-"""What an end may take to reach us once it is due."""
+"""How long to wait for a command's end or an answer that is due."""
 
 
-class _Tunnel:
-    """As much of a socket as http.client uses.
+class _ChannelSocket:
+    """The part of a socket's interface that http.client uses.
 
-    http.client closes its socket while the body is still to be read and relies on the file that it
-    made of it; a paramiko channel that is closed drops what has not arrived yet. So closing waits.
+    http.client closes its socket before it has read the body from the file that it made of the socket. A closed
+    paramiko channel drops what has not arrived yet, so `close` does nothing.
     """
 
     def __init__(self, channel: paramiko.Channel) -> None:
@@ -27,14 +27,14 @@ class _Tunnel:
         self.makefile = channel.makefile
 
     def close(self) -> None:
-        """Does nothing: whoever opened the channel closes it."""
+        """Does nothing: the code that opened the channel closes it."""
 
 
 def get(channel: paramiko.Channel, port: int, path: str, headers: Mapping[str, str]) -> Answer:
-    """GETs through a channel that leads to a port. Raises OSError, EOFError, HTTPException."""
+    """Sends a GET through a channel to a port. Raises OSError, EOFError, HTTPException."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     channel.settimeout(END_S)
-    connection.sock = _Tunnel(channel)
+    connection.sock = _ChannelSocket(channel)
     connection.request("GET", path, headers={"Connection": "close", **headers})
     response = connection.getresponse()
     fields = {name.lower(): value for name, value in response.getheaders()}
@@ -42,7 +42,10 @@ def get(channel: paramiko.Channel, port: int, path: str, headers: Mapping[str, s
 
 
 def both_outputs(channel: paramiko.Channel, stdin: bytes) -> tuple[bytes, bytes]:
-    """Sends stdin and returns all of stdout and stderr, which share one window: neither may wait for the other."""
+    """Sends stdin and returns all of stdout and stderr.
+
+    Both are read at the same time: they share one window, so an unread one would block the other.
+    """
     stderr: list[bytes] = []
     drain = start_thread(lambda: _drain(channel, stderr))
     start_thread(lambda: _send(channel, stdin))
@@ -52,7 +55,7 @@ def both_outputs(channel: paramiko.Channel, stdin: bytes) -> tuple[bytes, bytes]
 
 
 def read_all(receive: Callable[[int], bytes]) -> bytes:
-    """Reads until the other side ends."""
+    """Reads until the end of the stream."""
     parts: list[bytes] = []
     while part := receive(65536):
         parts.append(part)
@@ -60,7 +63,7 @@ def read_all(receive: Callable[[int], bytes]) -> bytes:
 
 
 def lines(channel: paramiko.Channel) -> Iterator[str]:
-    """Yields lines as they come, without their ends."""
+    """Yields lines as they arrive, without line ends."""
     rest = b""
     while part := channel.recv(65536):
         *whole, rest = (rest + part).split(b"\n")
@@ -70,33 +73,33 @@ def lines(channel: paramiko.Channel) -> Iterator[str]:
 
 
 def end_stdin(channel: paramiko.Channel) -> None:
-    """Tells a command to end and waits until it did, within bounds."""
+    """Ends a command by closing its stdin, and waits up to `END_S` for its end."""
     with suppress(OSError, EOFError):
         channel.shutdown_write()
     channel.status_event.wait(END_S)
 
 
 def close(channel: paramiko.Channel) -> None:
-    """Closes it. On a lost connection that raises too, and would hide the error that says so."""
+    """Closes the channel. Errors are ignored: on a lost connection they would hide the error that reports the loss."""
     with suppress(OSError, EOFError):
         channel.close()
 
 
 def start_thread(work: Callable[[], None]) -> threading.Thread:
-    """Starts a thread that keeps no process alive."""
+    """Starts a daemon thread."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
 
 
 def _send(channel: paramiko.Channel, content: bytes) -> None:
-    # A command may end without reading its stdin; its exit code tells whether that was right.
+    # A command may end without reading its stdin; its exit code shows whether that was a failure.
     with suppress(OSError, EOFError):
         channel.sendall(content)
         channel.shutdown_write()
 
 
 def _drain(channel: paramiko.Channel, into: list[bytes]) -> None:
-    # The other thread meets the same timeout or loss and reports it.
+    # The thread that reads stdout gets the same error and reports it.
     with suppress(OSError, EOFError):
         into.append(read_all(channel.recv_stderr))

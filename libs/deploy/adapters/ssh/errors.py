@@ -1,4 +1,4 @@
-"""What goes wrong with a host over SSH, in words: what failed, what remains, what next; never decides."""
+"""Errors of SSH connections as text: what failed, what state remains, what to do next."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from deploy.errors import (
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """An sshd and the login there. `name` stands in messages; `port` and `address` are as the `jump` sees them."""
+class SshEndpoint:
+    """An SSH server and the user to log in as.
+
+    `name` is used in messages. If there is a `jump`, `address` and `port` are as the jump host reaches them.
+    """
 
     name: str
     user: str
@@ -30,49 +33,49 @@ class Endpoint:
     jump: Jump | None = None
 
     @classmethod
-    def of_host(cls, config: HostConfig) -> Endpoint:
-        """A host's own."""
+    def of_host(cls, config: HostConfig) -> SshEndpoint:
+        """Returns the endpoint of a host."""
         return cls(config.name, config.user, config.address, config.port, config.jump)
 
     @classmethod
-    def of_jump(cls, jump: Jump) -> Endpoint:
-        """The machine in between."""
+    def of_jump(cls, jump: Jump) -> SshEndpoint:
+        """Returns the endpoint of a jump host."""
         return cls(f"jump {jump}", jump.user, jump.address, jump.port)
 
 
-class SshFailure:
-    """Makes the errors of one sshd."""
+class SshErrors:
+    """Creates the errors of one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, known_hosts: str, ssh_key: str) -> None:
+    def __init__(self, endpoint: SshEndpoint, known_hosts: str, ssh_key: str) -> None:
         self.name = endpoint.name
-        self._at = endpoint
+        self._endpoint = endpoint
         self._known_hosts = known_hosts
         self._ssh_key = ssh_key
 
     def ssh(self) -> str:
-        """Writes what a person would type to get there."""
+        """Returns the ssh command that tries the same connection by hand."""
         pinned = ["-i", self._ssh_key, "-o", f"UserKnownHostsFile={self._known_hosts}"]
-        at, options = self._at, ["-p", str(self._at.port), *pinned]
-        if jump := at.jump:
+        endpoint, options = self._endpoint, ["-p", str(self._endpoint.port), *pinned]
+        if jump := endpoint.jump:
             login = f"{jump.user}@{jump.address}"
-            through = ["ssh", "-p", str(jump.port), *pinned, "-W", "%h:%p", login]
-            options += ["-o", f"ProxyCommand={shlex.join(through)}"]
-        return shlex.join(["ssh", *options, f"{at.user}@{at.address}", "true"])
+            proxy = ["ssh", "-p", str(jump.port), *pinned, "-W", "%h:%p", login]
+            options += ["-o", f"ProxyCommand={shlex.join(proxy)}"]
+        return shlex.join(["ssh", *options, f"{endpoint.user}@{endpoint.address}", "true"])
 
     def unreachable(self, reason: str) -> HostUnreachableError:
-        where = f"{self._at.address}:{self._at.port}"
-        through = f" through {self._at.jump}" if self._at.jump else ""
+        address = f"{self._endpoint.address}:{self._endpoint.port}"
+        through = f" through {self._endpoint.jump}" if self._endpoint.jump else ""
         message = (
-            f"{self.name}: can't connect to {where}{through}: {reason}; nothing was changed there"
+            f"{self.name}: can't connect to {address}{through}: {reason}; nothing was changed there"
         )
         return HostUnreachableError(message, hint=f"try `{self.ssh()}`, then run this again")
 
     def lost(self, reason: str) -> HostUnreachableError:
-        message = f"{self.name}: {reason}; what ran there ends at its own time limit"
+        message = f"{self.name}: {reason}; a command that was running there ends at its time limit"
         return HostUnreachableError(message, hint=f"try `{self.ssh()}`, then run this again")
 
     def refused_login(self, reason: str) -> HostAuthError:
-        user = self._at.user
+        user = self._endpoint.user
         return HostAuthError(
             f"{self.name}: refused the login of {user} with {self._ssh_key}: {reason}",
             hint=f"add {self._ssh_key}.pub to {user}'s authorized_keys there; try `{self.ssh()}`",
@@ -81,7 +84,7 @@ class SshFailure:
     def unknown_key(self, key: paramiko.PKey) -> HostKeyError:
         return HostKeyError(
             f"{self.name}: {self._known_hosts} pins no key of {self._pin_name()}; it presented "
-            f"{key.get_name()} {key.fingerprint}, which was not accepted",
+            f"{key.get_name()} {key.fingerprint}, and the connection was refused",
             hint=self.how_to_pin(),
         )
 
@@ -94,7 +97,8 @@ class SshFailure:
         )
 
     def how_to_pin(self, *, replace: bool = False) -> str:
-        file, port = shlex.quote(self._known_hosts), self._at.port
+        """Returns the commands that compare and pin the host key. `replace` also removes the pinned one."""
+        file, port = shlex.quote(self._known_hosts), self._endpoint.port
         remove = f"ssh-keygen -R '{self._pin_name()}' -f {file} && " if replace else ""
         return (
             "compare with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the host's own "
@@ -103,32 +107,33 @@ class SshFailure:
         )
 
     def _scan(self, port: int) -> str:
-        scan = f"ssh-keyscan -t ed25519 -p {port} {self._at.address}"
-        if (jump := self._at.jump) is None:
+        scan = f"ssh-keyscan -t ed25519 -p {port} {self._endpoint.address}"
+        if (jump := self._endpoint.jump) is None:
             return scan
-        # ssh-keyscan knows no jumps: the one in between asks.
+        # ssh-keyscan can't go through a jump host, so it runs on the jump host.
         login = f"{jump.user}@{jump.address}"
         return shlex.join(["ssh", "-p", str(jump.port), "-i", self._ssh_key, login, scan])
 
     def _pin_name(self) -> str:
-        at = self._at
-        return at.address if at.port == 22 else f"[{at.address}]:{at.port}"
+        endpoint = self._endpoint
+        address, port = endpoint.address, endpoint.port
+        return address if port == 22 else f"[{address}]:{port}"
 
     def failed(self, what: str, stderr: bytes) -> CommandError:
         text = shell.last_lines(stderr.decode(errors="replace"))
         reason = text.splitlines()[-1] if text else "it printed no reason"
         message = f"{self.name}: {what}: {reason}"
-        return CommandError(message, stderr=text, hint=f"look on it: `{self.ssh()}`")
+        return CommandError(message, stderr=text, hint=f"log in and look: `{self.ssh()}`")
 
     def too_long(self, argv: Sequence[str], timeout_s: float) -> CommandTimeoutError:
         message = f"{self.name}: `{shown(argv)}` ran longer than {timeout_s:g} s and was ended"
-        hint = f"look at its load and disk (`{self.ssh()}`), then run this again"
+        hint = f"check the host's load and disk (`{self.ssh()}`), then run this again"
         return CommandTimeoutError(message, hint=hint)
 
     def unusable_key(self, error: Exception) -> HostAuthError:
         return HostAuthError(
             f"{self.name}: can't use the key {self._ssh_key}: {error}",
-            hint="`ssh_key` in the environment file names a private key without passphrase",
+            hint="`ssh_key` in the environment file must name a private key without a passphrase",
         )
 
     def unreadable_pins(self, error: Exception) -> HostKeyError:
@@ -139,8 +144,8 @@ class SshFailure:
 
     def busy(self, sessions: int) -> HostUnreachableError:
         return HostUnreachableError(
-            f"{self.name}: {sessions} sessions are open and none ended within 60 s",
-            hint="end what follows it (ship logs -f, ship exec), then run this again",
+            f"{self.name}: {sessions} SSH sessions are open and none ended within 60 s",
+            hint="end what follows the host (ship logs -f, ship exec), then run this again",
         )
 
 
@@ -149,5 +154,6 @@ def why_lost(error: Exception) -> str:
 
 
 def shown(argv: Sequence[str]) -> str:
+    """Returns a command as text, shortened to 120 characters."""
     line = shlex.join(argv)
     return line if len(line) <= 120 else f"{line[:117]}..."

@@ -1,7 +1,7 @@
-"""A host over SSH: one connection, shared by threads; never accepts a host key by itself.
+"""A host over one SSH connection, which threads share.
 
-It opens at first use. A lost connection stays lost until `close()`: a lock that was held through it
-is gone, so no later command may slip through on a new one; the next run observes and plans anew.
+It connects at first use. A lost connection stays lost until `close()`: the lock that was held through it is gone, so no
+later command may run over a new connection. The next run observes and plans again.
 """
 
 from __future__ import annotations
@@ -19,33 +19,37 @@ import paramiko
 from deploy.adapters.ssh import channel as ssh_channel
 from deploy.adapters.ssh.channel import END_S
 from deploy.adapters.ssh.errors import (
-    Endpoint,
+    SshEndpoint,
     shown,
     why_lost,
 )
-from deploy.adapters.ssh.login import Logins
+from deploy.adapters.ssh.login import SshConnector
 from deploy.core.commands import shell
 from deploy.core.config import HostConfig
 from deploy.core.ports import Answer, Completed
 
 SESSIONS = 9
-"""Sessions at once on one connection; sshd's MaxSessions is 10 (https://man.openbsd.org/sshd_config)."""
+"""The most sessions on one connection; sshd's MaxSessions is 10 (https://man.openbsd.org/sshd_config)."""
 
 
 class SshHost:
     """Host over paramiko, safe to use from several threads."""
 
     def __init__(
-        self, config: HostConfig, logins: Logins, *, grace_s: float = shell.KILL_AFTER_S + 10.0
+        self,
+        config: HostConfig,
+        connector: SshConnector,
+        *,
+        grace_s: float = shell.KILL_AFTER_S + 10.0,
     ) -> None:
-        self._endpoint = Endpoint.of_host(config)
-        self._logins = logins
+        self._endpoint = SshEndpoint.of_host(config)
+        self._connector = connector
         self._grace_s = grace_s
-        self._failure = logins.failure(self._endpoint)
-        self._opening = threading.Lock()
-        # One channel is asked for at a time: paramiko keeps the reason of a refusal per connection, where
-        # another thread's refusal would be taken for it.
-        self._asking = threading.Lock()
+        self._errors = connector.errors_of(self._endpoint)
+        self._connect_lock = threading.Lock()
+        # Only one channel is opened at a time: paramiko stores the reason of a refusal per connection, so
+        # another thread's refusal could be mistaken for this one's.
+        self._channel_lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(SESSIONS)
         self._client: paramiko.SSHClient | None = None
 
@@ -55,15 +59,15 @@ class SshHost:
         return self._endpoint.name
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
-        """Runs argv; the host itself ends it, with its process group, at the limit."""
+        """Runs argv. At the time limit the host ends the command's process group."""
         code, stdout, stderr = self._execute(argv, stdin, timeout_s)
         return Completed(code, stdout.decode(errors="replace"), stderr.decode(errors="replace"))
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Writes a file by one command.
+        """Writes a file with one command.
 
-        SFTP takes 4 ms against 13 on loopback but seven round trips against three, so it loses from
-        3 ms of distance on, and fsync is no public call of paramiko's.
+        SFTP takes 4 ms instead of 13 on the loopback, but seven round trips instead of three, so it is slower from a
+        distance of 3 ms on; and paramiko has no public call for fsync.
         """
         argv = shell.put_argv(path, len(content), mode, secrets.token_hex(4))
         self._must(argv, content, f"can't write {path}")
@@ -74,19 +78,19 @@ class SshHost:
         if code == shell.MISSING:
             return None
         if code != 0:
-            raise self._failure.failed(f"can't read {path}", stderr)
+            raise self._errors.failed(f"can't read {path}", stderr)
         return stdout
 
     def append(self, path: str, line: str) -> None:
-        """Adds one line to a file and fsyncs it."""
+        """Appends a line to a file and fsyncs it."""
         content = (line.rstrip("\n") + "\n").encode()
         self._must(shell.append_argv(path, len(content)), content, f"can't append to {path}")
 
     def stream(self, argv: Sequence[str]) -> Generator[str]:
-        """Yields lines of stdout and stderr as they come, without their ends.
+        """Yields the lines of stdout and stderr as they arrive, without line ends.
 
-        Raises CommandError when the command ends by itself with a non-zero code. Ends without an
-        error when another thread closes the host.
+        Raises CommandError if the command exits with a non-zero code. Ends without an error when another thread closes
+        the host.
         """
         client = self._connected()
         with self._session() as channel, self._translating():
@@ -99,14 +103,14 @@ class SshHost:
             finally:
                 ssh_channel.end_stdin(channel)
             if self._client is client and channel.exit_status == -1:
-                raise self._failure.lost("the connection was lost")
+                raise self._errors.lost("the connection was lost")
             if channel.exit_status > 0:
                 what = f"`{shown(argv)}` exited with {channel.exit_status}"
-                raise self._failure.failed(what, last.encode())
+                raise self._errors.failed(what, last.encode())
 
     @contextmanager
     def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
-        """Keeps a command running; the host ends its stdin when the connection is gone."""
+        """Keeps a command running while the context lasts; sshd closes its stdin when the connection is lost."""
         with self._session() as channel:
             with self._translating():
                 ended = self._start_holding(channel, argv, expect)
@@ -130,7 +134,7 @@ class SshHost:
         return Completed(code, "".join(f"{line}\n" for line in printed), stderr)
 
     def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """GETs through a channel of its own; status 0 when nobody answers."""
+        """Sends a GET to a port of the host's loopback; the status is 0 if nothing answers."""
         transport = self._transport()
         try:
             channel = self.dial(port)
@@ -140,26 +144,26 @@ class SshHost:
             return ssh_channel.get(channel, port, path, headers or {})
         except (OSError, EOFError, http.client.HTTPException) as error:
             if not transport.is_active():
-                raise self._failure.lost(why_lost(error)) from error
+                raise self._errors.lost(why_lost(error)) from error
             return Answer(0, (str(error) or type(error).__name__).encode())
         finally:
             ssh_channel.close(channel)
 
     def dial(self, port: int) -> paramiko.Channel:
-        """Opens a channel to a port of the host's loopback. Raises ChannelException where nobody listens."""
+        """Opens a channel to a port of the host's loopback. Raises ChannelException if nothing listens there."""
         try:
-            with self._asking:
+            with self._channel_lock:
                 return self._transport().open_channel(
                     "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=END_S
                 )
         except paramiko.ChannelException:
             raise
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._failure.lost(why_lost(error)) from error
+            raise self._errors.lost(why_lost(error)) from error
 
     def close(self) -> None:
-        """Ends the connection and whatever is held or streamed; the next use opens another."""
-        with self._opening:
+        """Closes the connection, which ends the commands that run over it. The next use opens another one."""
+        with self._connect_lock:
             client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -167,34 +171,34 @@ class SshHost:
     def _must(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
         code, _, stderr = self._execute(argv, stdin, 60.0)
         if code != 0:
-            raise self._failure.failed(failure, stderr)
+            raise self._errors.failed(failure, stderr)
 
     def _execute(
         self, argv: Sequence[str], stdin: bytes, timeout_s: float
     ) -> tuple[int, bytes, bytes]:
         with self._session() as channel, self._translating():
             started = time.monotonic()
-            patience_s = timeout_s + self._grace_s
-            channel.settimeout(patience_s)
-            # `exit $?` keeps the login shell in place: ended by a signal is 128 + its number.
+            deadline_s = timeout_s + self._grace_s
+            channel.settimeout(deadline_s)
+            # `exit $?` keeps the login shell running, so that an end by a signal is 128 + its number.
             channel.exec_command(f"{shlex.join(shell.limited(argv, timeout_s))}; exit $?")
             stdout, stderr = ssh_channel.both_outputs(channel, stdin)
-            code = self._end_of(channel, started + patience_s)
+            code = self._end_of(channel, started + deadline_s)
             if shell.timed_out(code, time.monotonic() - started, timeout_s):
-                raise self._failure.too_long(argv, timeout_s)
+                raise self._errors.too_long(argv, timeout_s)
             return code, stdout, stderr
 
     def _end_of(self, channel: paramiko.Channel, deadline: float) -> int:
         if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
-            raise self._failure.lost("it stopped answering")
+            raise self._errors.lost("it stopped answering")
         if channel.exit_status == -1:
-            raise self._failure.lost("the connection was lost")
+            raise self._errors.lost("the connection was lost")
         return int(channel.exit_status)
 
     @contextmanager
     def _session(self) -> Iterator[paramiko.Channel]:
         if not self._slots.acquire(timeout=60.0):
-            raise self._failure.busy(SESSIONS)
+            raise self._errors.busy(SESSIONS)
         try:
             with self._translating():
                 channel = self._open_session()
@@ -206,12 +210,12 @@ class SshHost:
             self._slots.release()
 
     def _open_session(self) -> paramiko.Channel:
-        # sshd frees a session a moment after we closed it, so a refusal may be of that moment only.
-        deadline = time.monotonic() + self._logins.connect_timeout_s
+        # sshd frees a session shortly after we close it, so a refusal may be temporary.
+        deadline = time.monotonic() + self._connector.connect_timeout_s
         while True:
             try:
-                with self._asking:
-                    return self._transport().open_session(timeout=self._logins.connect_timeout_s)
+                with self._channel_lock:
+                    return self._transport().open_session(timeout=self._connector.connect_timeout_s)
             except paramiko.ChannelException:
                 if time.monotonic() > deadline:
                     raise
@@ -219,24 +223,24 @@ class SshHost:
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
-        """Turns what paramiko raises into our own errors; never wraps a caller's code."""
+        """Translates paramiko's exceptions. Must not wrap code of the caller."""
         try:
             yield
         except TimeoutError as error:
-            raise self._failure.lost("it stopped answering") from error
+            raise self._errors.lost("it stopped answering") from error
         except paramiko.ChannelException as error:
-            raise self._failure.lost(f"it refuses another session: {error.text}") from error
+            raise self._errors.lost(f"it refuses another SSH session: {error.text}") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._failure.lost(why_lost(error)) from error
+            raise self._errors.lost(why_lost(error)) from error
 
     def _transport(self) -> paramiko.Transport:
         transport = self._connected().get_transport()
         if transport is None or not transport.is_active():
-            raise self._failure.lost("the connection was lost")
+            raise self._errors.lost("the connection was lost")
         return transport
 
     def _connected(self) -> paramiko.SSHClient:
-        with self._opening:
+        with self._connect_lock:
             if self._client is None:
-                self._client = self._logins.log_in(self._endpoint)
+                self._client = self._connector.connect(self._endpoint)
             return self._client

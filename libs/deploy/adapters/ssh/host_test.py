@@ -1,4 +1,4 @@
-"""What SshHost does when login, keys or the connection are not as they should be."""
+"""Tests of SshHost with wrong logins, wrong keys and lost connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy.adapters.ssh.host import SshHost
-from deploy.adapters.ssh.login import Logins
+from deploy.adapters.ssh.login import SshConnector
 from deploy.core.commands import shell
 from deploy.core.config import HostConfig
 from deploy.errors import (
@@ -24,7 +24,7 @@ from deploy.errors import (
 from deploy.testing.servers.sshd import SshServer, ssh_server
 from deploy.testing.waiting import wait_until
 
-type Reach = Callable[..., SshHost]
+type MakeHost = Callable[..., SshHost]
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def server(tmp_path: Path) -> Iterator[SshServer]:
 
 
 @pytest.fixture
-def reach(server: SshServer) -> Iterator[Reach]:
+def make_host(server: SshServer) -> Iterator[MakeHost]:
     hosts: list[SshHost] = []
 
     def make(**options: Any) -> SshHost:
         given = {"known_hosts": str(server.known_hosts), "key": str(server.key_file), **options}
         config, grace_s = given.pop("config", server.config), given.pop("grace_s", 15.0)
-        hosts.append(SshHost(config, Logins(**given), grace_s=grace_s))
+        hosts.append(SshHost(config, SshConnector(**given), grace_s=grace_s))
         return hosts[-1]
 
     yield make
@@ -48,18 +48,20 @@ def reach(server: SshServer) -> Iterator[Reach]:
         host.close()
 
 
-def test_one_connection_opened_at_first_use(server: SshServer, reach: Reach) -> None:
-    host = reach()
+def test_one_connection_is_opened_at_first_use(server: SshServer, make_host: MakeHost) -> None:
+    host = make_host()
     assert server.connections == 0
     for _ in range(3):
         host.run(["true"])
     assert server.connections == 1
 
 
-def test_changed_host_key_is_refused_and_told(server: SshServer, reach: Reach) -> None:
+def test_changed_host_key_is_refused_with_the_commands_to_check_it(
+    server: SshServer, make_host: MakeHost
+) -> None:
     server.change_key()
     with pytest.raises(HostKeyError) as caught:
-        reach().run(["touch", "/nowhere"])
+        make_host().run(["touch", "/nowhere"])
     pinned = server.known_hosts.read_text(encoding="utf-8")
     port = server.config.port
     assert f"host-1: the host key of [127.0.0.1]:{port} is not the one pinned in" in str(
@@ -70,66 +72,68 @@ def test_changed_host_key_is_refused_and_told(server: SshServer, reach: Reach) -
     assert f"ssh-keyscan -t ed25519 -p {port} 127.0.0.1 >>" in caught.value.hint
     assert caught.value.exit_code == 2
     with pytest.raises(HostKeyError):
-        reach().run(["true"])
+        make_host().run(["true"])
     assert server.known_hosts.read_text(encoding="utf-8") == pinned
 
 
-def test_unknown_host_key_is_refused_and_told(server: SshServer, reach: Reach) -> None:
-    server.known_hosts.write_text("# nobody yet\n", encoding="utf-8")
+def test_unknown_host_key_is_refused(server: SshServer, make_host: MakeHost) -> None:
+    server.known_hosts.write_text("# empty\n", encoding="utf-8")
     with pytest.raises(HostKeyError, match="pins no key of") as caught:
-        reach().run(["true"])
+        make_host().run(["true"])
     assert "ssh-keygen -R" not in caught.value.hint
-    assert server.known_hosts.read_text(encoding="utf-8") == "# nobody yet\n"
+    assert server.known_hosts.read_text(encoding="utf-8") == "# empty\n"
 
 
-def test_missing_known_hosts_file_is_told(reach: Reach, tmp_path: Path) -> None:
+def test_missing_known_hosts_file_is_reported(make_host: MakeHost, tmp_path: Path) -> None:
     with pytest.raises(HostKeyError, match="can't read the pinned host keys"):
-        reach(known_hosts=str(tmp_path / "nope")).run(["true"])
+        make_host(known_hosts=str(tmp_path / "nope")).run(["true"])
 
 
-def test_refused_login_names_user_and_key(server: SshServer, reach: Reach) -> None:
+def test_refused_login_names_user_and_key(server: SshServer, make_host: MakeHost) -> None:
     server.faults.refuse_login = True
     with pytest.raises(HostAuthError, match="host-1: refused the login of deploy with") as caught:
-        reach().run(["true"])
+        make_host().run(["true"])
     assert f"ssh -p {server.config.port} -i {server.key_file}" in caught.value.hint
 
 
-def test_key_that_is_no_key_is_told(reach: Reach, tmp_path: Path) -> None:
+def test_invalid_key_file_is_reported(make_host: MakeHost, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     for content in (None, "not a key\n"):
         if content is not None:
             broken.write_text(content, encoding="utf-8")
         with pytest.raises(HostAuthError, match="can't use the key"):
-            reach(key=str(broken)).run(["true"])
+            make_host(key=str(broken)).run(["true"])
 
 
-def test_key_with_passphrase_is_told(reach: Reach, tmp_path: Path) -> None:
+def test_key_with_a_passphrase_is_reported(make_host: MakeHost, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(locked)]
     subprocess.run(argv, check=True, capture_output=True)
     with pytest.raises(HostAuthError, match="can't use the key"):
-        reach(key=str(locked)).run(["true"])
+        make_host(key=str(locked)).run(["true"])
 
 
-def test_nobody_listening_is_told_with_the_next_command(reach: Reach, server: SshServer) -> None:
+def test_closed_port_is_reported_with_the_next_command(
+    make_host: MakeHost, server: SshServer
+) -> None:
     server.close()
     with pytest.raises(
         HostUnreachableError, match=r"host-1: can't connect to 127\.0\.0\.1:"
     ) as caught:
-        reach().run(["true"])
+        make_host().run(["true"])
     assert caught.value.hint.startswith("try `ssh -p ")
 
 
-def test_unknown_name_is_told(reach: Reach) -> None:
+def test_unknown_host_name_is_reported(make_host: MakeHost) -> None:
     config = HostConfig(name="host-9", address="no.such.host.invalid", url="", metrics_address="")
     with pytest.raises(HostUnreachableError, match=r"host-9: can't connect to no\.such"):
-        reach(config=config).run(["true"])
+        make_host(config=config).run(["true"])
 
 
-def test_silent_server_is_given_up(server: SshServer, reach: Reach) -> None:
+def test_connection_to_a_silent_server_times_out(server: SshServer, make_host: MakeHost) -> None:
     server.faults.silent = True
     with pytest.raises(HostUnreachableError, match="host-1: can't connect"):
-        reach(connect_timeout_s=0.3).run(["true"])
+        make_host(connect_timeout_s=0.3).run(["true"])
 
 
 @pytest.mark.parametrize(
@@ -144,10 +148,10 @@ def test_silent_server_is_given_up(server: SshServer, reach: Reach) -> None:
     ],
     ids=["run", "put", "read", "append", "stream", "hold"],
 )
-def test_connection_cut_at_a_command(
-    use: Callable[[SshHost, Path], object], server: SshServer, reach: Reach, tmp_path: Path
+def test_connection_lost_at_the_start_of_a_command(
+    use: Callable[[SshHost, Path], object], server: SshServer, make_host: MakeHost, tmp_path: Path
 ) -> None:
-    host = reach()
+    host = make_host()
     host.run(["true"])
     server.faults.cut_at = "marker"
     with pytest.raises(HostUnreachableError, match="host-1: ") as caught:
@@ -156,20 +160,20 @@ def test_connection_cut_at_a_command(
     assert not (tmp_path / "marker").exists()
 
 
-def test_connection_cut_while_a_command_prints(server: SshServer, reach: Reach) -> None:
+def test_connection_lost_while_a_command_prints(server: SshServer, make_host: MakeHost) -> None:
     server.faults.cut_after = 100_000
     with pytest.raises(HostUnreachableError, match="the connection was lost"):
-        reach().run(["head", "-c", "9000000", "/dev/zero"])
+        make_host().run(["head", "-c", "9000000", "/dev/zero"])
 
 
-def test_connection_cut_while_streaming(server: SshServer, reach: Reach) -> None:
+def test_connection_lost_while_streaming(server: SshServer, make_host: MakeHost) -> None:
     server.faults.cut_after = 100_000
     with pytest.raises(HostUnreachableError, match="the connection was lost"):
-        list(reach().stream(["yes"]))
+        list(make_host().stream(["yes"]))
 
 
-def test_lost_connection_stays_lost_until_close(server: SshServer, reach: Reach) -> None:
-    host = reach()
+def test_lost_connection_stays_lost_until_close(server: SshServer, make_host: MakeHost) -> None:
+    host = make_host()
     host.run(["true"])
     server.cut()
     for _ in range(2):
@@ -182,12 +186,12 @@ def test_lost_connection_stays_lost_until_close(server: SshServer, reach: Reach)
     assert host.run(["echo", "again"]).stdout == "again\n"
 
 
-def test_held_command_ends_when_the_connection_is_cut(
-    server: SshServer, reach: Reach, tmp_path: Path
+def test_held_command_ends_when_the_connection_is_lost(
+    server: SshServer, make_host: MakeHost, tmp_path: Path
 ) -> None:
     sign = tmp_path / "sign"
     sign.touch()
-    host = reach()
+    host = make_host()
     argv = ["sh", "-c", 'echo held; cat >/dev/null; rm "$0"', str(sign)]
     with host.hold(argv, expect="held") as ended:
         assert ended is None
@@ -197,14 +201,16 @@ def test_held_command_ends_when_the_connection_is_cut(
             host.run(["true"])
 
 
-def test_host_that_stops_answering_is_given_up(server: SshServer, reach: Reach) -> None:
+def test_command_on_a_host_that_stops_answering_times_out(
+    server: SshServer, make_host: MakeHost
+) -> None:
     server.faults.stall_at = "stalled"
     with pytest.raises(HostUnreachableError, match="it stopped answering"):
-        reach(grace_s=0.3).run(["stalled"], timeout_s=0.2)
+        make_host(grace_s=0.3).run(["stalled"], timeout_s=0.2)
 
 
-def test_put_cut_in_the_middle_leaves_the_old_file(server: SshServer, tmp_path: Path) -> None:
-    # The server's side of a lost connection: stdin ends early, and that must not pass for a whole file.
+def test_interrupted_put_leaves_the_old_file(server: SshServer, tmp_path: Path) -> None:
+    # What the host sees when the connection is lost: stdin ends early, which must not count as a whole file.
     path = tmp_path / "live"
     path.write_bytes(b"old")
     done = subprocess.run(
@@ -224,9 +230,9 @@ def test_put_cut_in_the_middle_leaves_the_old_file(server: SshServer, tmp_path: 
     assert not [each for each in tmp_path.iterdir() if each.name.startswith(".live")]
 
 
-def test_every_error_says_which_host_and_what_next(server: SshServer, reach: Reach) -> None:
+def test_errors_name_the_host_and_the_next_step(server: SshServer, make_host: MakeHost) -> None:
     with pytest.raises(CommandError) as caught:
-        reach().put("/proc/nope/file", b"x")
+        make_host().put("/proc/nope/file", b"x")
     error: ShipError = caught.value
     assert error.message.startswith("host-1: can't write /proc/nope/file: ")
     assert error.hint

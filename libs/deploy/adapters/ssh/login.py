@@ -1,7 +1,6 @@
-"""Logs in to sshds, straight or through a jump, few at a time; never runs a command, never accepts a key by itself.
+"""Opens SSH connections, directly or through a jump host, a few at a time. Host keys must be pinned.
 
-Hosts of an environment share one `Logins`: all that lie behind the same jump use one connection to it, so its
-sshd sees one login however many hosts there are.
+The hosts of an environment share one `SshConnector`, so all hosts behind the same jump host share one connection to it.
 """
 
 from __future__ import annotations
@@ -18,26 +17,25 @@ from typing import Any
 import paramiko
 
 from deploy.adapters.ssh import channel as ssh_channel
-from deploy.adapters.ssh.errors import Endpoint, SshFailure
+from deploy.adapters.ssh.errors import SshEndpoint, SshErrors
 from deploy.core.config import Jump
 from deploy.errors import HostAuthError, HostKeyError, ShipError
 
-AT_ONCE = 8
-"""Logins under way at once: sshd begins to refuse at ten (MaxStartups 10:30:100, man.openbsd.org/sshd_config)."""
+MOST_LOGINS = 8
+"""The most logins in progress; sshd starts to refuse at ten (MaxStartups 10:30:100, man.openbsd.org/sshd_config)."""
 
 KEEPALIVE_S = 15.0
 SILENCE_S = 45.0
-"""How long the other side may leave a keep-alive, or sent bytes, unanswered until the connection counts as lost."""
+"""The connection counts as lost if a keep-alive or sent bytes stay unanswered for this long."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 4.0
 
-# Without a handler paramiko's thread prints its tracebacks to stderr; each of them also reaches us
-# as an exception.
+# Without a handler paramiko's thread prints tracebacks to stderr; we also get each of them as an exception.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class _PinnedKeysOnly(paramiko.MissingHostKeyPolicy):
-    """Refuses a host without a pinned key."""
+    """Refuses hosts without a pinned key."""
 
     def __init__(self, refuse: Callable[[paramiko.PKey], HostKeyError]) -> None:
         self._refuse = refuse
@@ -49,20 +47,20 @@ class _PinnedKeysOnly(paramiko.MissingHostKeyPolicy):
 
 
 def public_line(key: str) -> str:
-    """Returns the public half of a private key's file as it stands in authorized_keys. Raises HostAuthError."""
+    """Returns the authorized_keys line of a private key's file. Raises HostAuthError if the key can't be used."""
     try:
         found = paramiko.PKey.from_path(key)
     except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
         raise HostAuthError(
             f"can't use the key {key}: {error}",
-            hint="`ssh_key` in the environment file names a private key without passphrase",
+            hint="`ssh_key` in the environment file must name a private key without a passphrase",
         ) from error
     return f"{found.get_name()} {found.get_base64()} py-cicd"
 
 
 @dataclass
-class _Gate:
-    """The shared connection to one jump; `error` is what the last of its `attempts` ended with."""
+class _JumpConnection:
+    """The shared connection to a jump host; `error` is the outcome of the last of the `attempts`, if it failed."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     client: paramiko.SSHClient | None = None
@@ -70,11 +68,11 @@ class _Gate:
     error: ShipError | None = None
 
 
-class Logins:
-    """Opens connections with one key, against one file of pinned keys; safe to use from several threads.
+class SshConnector:
+    """Opens connections with one private key and one file of pinned host keys. Safe to use from several threads.
 
-    An sshd that hangs up before it says who it is has too many logins under way (MaxStartups): it is asked again, with
-    growing pauses, for `patience_s`.
+    An sshd that closes the connection before it sends its banner has too many logins in progress (MaxStartups). The
+    login is then tried again, with growing pauses, for `patience_s`.
     """
 
     def __init__(
@@ -82,7 +80,7 @@ class Logins:
         *,
         known_hosts: str,
         key: str,
-        at_once: int = AT_ONCE,
+        at_once: int = MOST_LOGINS,
         connect_timeout_s: float = 10.0,
         patience_s: float = 20.0,
         keepalive_s: float = KEEPALIVE_S,
@@ -95,94 +93,94 @@ class Logins:
         self._patience_s = patience_s
         self._keepalive_s = keepalive_s
         self._silence_s = silence_s
-        self._gates: dict[Jump, _Gate] = {}
-        self._gates_lock = threading.Lock()
+        self._jumps: dict[Jump, _JumpConnection] = {}
+        self._jumps_lock = threading.Lock()
 
-    def failure(self, endpoint: Endpoint) -> SshFailure:
-        """Returns what makes the errors of an sshd."""
-        return SshFailure(endpoint, self._known_hosts, self._ssh_key)
+    def errors_of(self, endpoint: SshEndpoint) -> SshErrors:
+        """Returns the factory of an endpoint's errors."""
+        return SshErrors(endpoint, self._known_hosts, self._ssh_key)
 
-    def log_in(self, endpoint: Endpoint) -> paramiko.SSHClient:
+    def connect(self, endpoint: SshEndpoint) -> paramiko.SSHClient:
         """Returns a client that is logged in. Raises HostUnreachableError, HostKeyError, HostAuthError."""
-        failure = self.failure(endpoint)
+        errors = self.errors_of(endpoint)
         give_up = time.monotonic() + self._patience_s
         pause_s = FIRST_PAUSE_S
         while True:
-            gate = self._through(endpoint.jump) if endpoint.jump else None
-            client, begun = self._prepared(failure), time.monotonic()
+            jump = self._jump_transport(endpoint.jump) if endpoint.jump else None
+            client, begun = self._new_client(errors), time.monotonic()
             try:
                 with self._starting:
                     begun = time.monotonic()
-                    self._connect(client, endpoint, gate, failure)
+                    self._log_in(client, endpoint, jump, errors)
             except BaseException as error:
-                # A jump's connection that had just died may have been taken for alive: the next try opens another.
-                again = self._turned_away(client, begun) or (gate and not gate.is_active())
+                # The connection to the jump host may have died unnoticed: the next attempt opens another one.
+                retry = self._turned_away(client, begun) or (jump and not jump.is_active())
                 client.close()
-                if not (again and isinstance(error, ShipError)) or (
+                if not (retry and isinstance(error, ShipError)) or (
                     time.monotonic() + pause_s > give_up
                 ):
                     raise
             else:
                 self._keep_alive(client)
                 return client
-            time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - to part those who were refused together
+            time.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads out logins that were refused together
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def close(self) -> None:
-        """Ends the connections to jumps, and with them what goes through; the next login opens another."""
-        with self._gates_lock:
-            gates = list(self._gates.values())
-        for gate in gates:
-            with gate.lock:
-                client, gate.client = gate.client, None
+        """Closes the connections to jump hosts, and with them those through them. The next login opens another one."""
+        with self._jumps_lock:
+            connections = list(self._jumps.values())
+        for connection in connections:
+            with connection.lock:
+                client, connection.client = connection.client, None
             if client is not None:
                 client.close()
 
-    def _through(self, jump: Jump) -> paramiko.Transport:
-        with self._gates_lock:
-            gate = self._gates.setdefault(jump, _Gate())
-        seen = gate.attempts
-        with gate.lock:
-            if gate.client is not None and (open_ := _active(gate.client)):
-                return open_
-            # Whoever waited while an attempt failed shares its end: fifty in a row would take minutes.
-            if gate.attempts != seen and gate.error is not None:
-                raise gate.error
-            gate.attempts, gate.error = gate.attempts + 1, None
+    def _jump_transport(self, jump: Jump) -> paramiko.Transport:
+        with self._jumps_lock:
+            connection = self._jumps.setdefault(jump, _JumpConnection())
+        attempts_before = connection.attempts
+        with connection.lock:
+            if connection.client is not None and (transport := _active(connection.client)):
+                return transport
+            # Threads that waited for a failed attempt share its error: fifty attempts in a row would take minutes.
+            if connection.attempts != attempts_before and connection.error is not None:
+                raise connection.error
+            connection.attempts, connection.error = connection.attempts + 1, None
             try:
-                gate.client = self.log_in(Endpoint.of_jump(jump))
+                connection.client = self.connect(SshEndpoint.of_jump(jump))
             except ShipError as error:
-                gate.error = error
+                connection.error = error
                 raise
-            transport = _active(gate.client)
+            transport = _active(connection.client)
             if transport is None:
-                raise self.failure(Endpoint.of_jump(jump)).lost("the connection was lost")
+                raise self.errors_of(SshEndpoint.of_jump(jump)).lost("the connection was lost")
             return transport
 
-    def _prepared(self, failure: SshFailure) -> paramiko.SSHClient:
+    def _new_client(self, errors: SshErrors) -> paramiko.SSHClient:
         client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(_PinnedKeysOnly(failure.unknown_key))
+        client.set_missing_host_key_policy(_PinnedKeysOnly(errors.unknown_key))
         try:
             client.load_host_keys(self._known_hosts)
         except (OSError, paramiko.SSHException) as error:
-            raise failure.unreadable_pins(error) from error
+            raise errors.unreadable_pins(error) from error
         return client
 
-    def _connect(
+    def _log_in(
         self,
         client: paramiko.SSHClient,
-        endpoint: Endpoint,
-        gate: paramiko.Transport | None,
-        failure: SshFailure,
+        endpoint: SshEndpoint,
+        jump: paramiko.Transport | None,
+        errors: SshErrors,
     ) -> None:
         address, limit = (endpoint.address, endpoint.port), self.connect_timeout_s
-        key = self._own_key(failure)
+        key = self._private_key(errors)
         try:
             client.connect(
                 *address,
                 username=endpoint.user,
                 pkey=key,
-                sock=_through(gate, address, limit) if gate else self._socket(address),
+                sock=_open_through(jump, address, limit) if jump else self._socket(address),
                 allow_agent=False,
                 look_for_keys=False,
                 timeout=limit,
@@ -190,29 +188,29 @@ class Logins:
                 auth_timeout=limit,
             )
         except paramiko.BadHostKeyException as error:
-            raise failure.changed_key(error) from error
+            raise errors.changed_key(error) from error
         except paramiko.AuthenticationException as error:
-            raise failure.refused_login(str(error)) from error
+            raise errors.refused_login(str(error)) from error
         except TimeoutError as error:
-            raise failure.unreachable(f"no answer in {limit:g} s") from error
+            raise errors.unreachable(f"no answer in {limit:g} s") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise failure.unreachable(str(error) or type(error).__name__) from error
+            raise errors.unreachable(str(error) or type(error).__name__) from error
 
     def _turned_away(self, client: paramiko.SSHClient, begun: float) -> bool:
-        """Says whether the other side took the connection and hung up without its banner."""
+        """Returns whether sshd accepted the connection and closed it before it sent its banner."""
         transport = client.get_transport()
-        at_once = time.monotonic() - begun < self.connect_timeout_s
-        return transport is not None and not transport.remote_version and at_once
+        within_timeout = time.monotonic() - begun < self.connect_timeout_s
+        return transport is not None and not transport.remote_version and within_timeout
 
-    def _own_key(self, failure: SshFailure) -> paramiko.PKey:
+    def _private_key(self, errors: SshErrors) -> paramiko.PKey:
         try:
             return paramiko.PKey.from_path(self._ssh_key)
         except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
-            raise failure.unusable_key(error) from error
+            raise errors.unusable_key(error) from error
 
     def _socket(self, address: tuple[str, int]) -> socket.socket:
         sock = socket.create_connection(address, timeout=self.connect_timeout_s)
-        # Nagle and the other side's delayed acknowledgement make a command take 44 ms instead of 4.
+        # With Nagle's algorithm and delayed acknowledgements a command takes 44 ms instead of 4.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             silence_ms = int(self._silence_s * 1000)
@@ -221,14 +219,14 @@ class Logins:
 
     def _keep_alive(self, client: paramiko.SSHClient) -> None:
         if (transport := _active(client)) is not None:
-            asked = (transport, self._keepalive_s, self._silence_s)
-            threading.Thread(target=_ask_for_life, args=asked, daemon=True).start()
+            arguments = (transport, self._keepalive_s, self._silence_s)
+            threading.Thread(target=_send_keepalives, args=arguments, daemon=True).start()
 
 
-def _ask_for_life(transport: paramiko.Transport, every_s: float, silence_s: float) -> None:
-    """Asks the other side for an answer now and then, and ends a connection that gives none.
+def _send_keepalives(transport: paramiko.Transport, every_s: float, silence_s: float) -> None:
+    """Sends keep-alives that require an answer, and closes a connection that gives none.
 
-    paramiko's own keep-alive wants no answer, so that a machine that vanished behind a jump would never be missed.
+    paramiko's own keep-alive requires no answer, so a host that vanished behind a jump host would go unnoticed.
     """
     while transport.is_active():
         limit = threading.Timer(silence_s, transport.close)
@@ -248,8 +246,8 @@ def _active(client: paramiko.SSHClient) -> paramiko.Transport | None:
     return transport if transport is not None and transport.is_active() else None
 
 
-class _Through:
-    """A channel of the jump's as the socket of the next connection; closing it is never an error."""
+class _JumpSocket:
+    """A channel of the jump host as the socket of the next connection. Closing it never raises."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -258,18 +256,18 @@ class _Through:
         self.settimeout = channel.settimeout
 
     @property
-    def _closed(self) -> bool:  # paramiko asks its sockets so
+    def _closed(self) -> bool:  # paramiko reads this attribute of its sockets
         return self._channel.closed
 
     def close(self) -> None:
-        """Closes it, also where the jump is gone already."""
+        """Closes the channel, even if the connection to the jump host is lost."""
         ssh_channel.close(self._channel)
 
 
-def _through(gate: paramiko.Transport, address: tuple[str, int], timeout_s: float) -> Any:
-    """Opens a channel to an address as the jump sees it; Any, since paramiko's types know sockets alone."""
+def _open_through(jump: paramiko.Transport, address: tuple[str, int], timeout_s: float) -> Any:
+    """Opens a channel to an address as the jump host sees it. Returns Any because paramiko's types expect a socket."""
     try:
-        channel = gate.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=timeout_s)
+        channel = jump.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=timeout_s)
     except paramiko.ChannelException as error:
-        raise OSError(f"the jump says: {error}") from error
-    return _Through(channel)
+        raise OSError(f"the jump host reports: {error}") from error
+    return _JumpSocket(channel)

@@ -1,6 +1,6 @@
-"""A port of this machine's loopback that leads to a port of a host's; never opens a connection by itself.
+"""Forwards a port of this machine's loopback to a port of a host's loopback.
 
-A browser can't speak through an SSH channel, and a candidate answers on the host's loopback alone.
+Browsers need it to reach a candidate, which listens on the host's loopback only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PIECE = 65536
 
 
 class Channel(Protocol):
-    """As much of an SSH channel as a forward uses."""
+    """The part of an SSH channel's interface that a forward uses."""
 
     def recv(self, nbytes: int) -> bytes: ...
     def sendall(self, s: bytes) -> None: ...
@@ -25,16 +25,16 @@ class Channel(Protocol):
 
 @contextmanager
 def forwarded(dial: Callable[[], Channel]) -> Iterator[int]:
-    """Yields a free port of 127.0.0.1; each connection to it gets a channel of its own from `dial`.
+    """Yields a free port of 127.0.0.1. Each connection to it gets its own channel from `dial`.
 
-    A connection whose channel can't be opened is closed, as a host does that refuses one.
+    If the channel can't be opened, the connection is closed, as if the host had refused it.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         threading.Thread(target=_accept, args=(server, dial), daemon=True).start()
         try:
             yield server.getsockname()[1]
         finally:
-            # A thread that waits in accept() is woken by this, not by close().
+            # Unlike close(), this wakes the thread that waits in accept().
             with suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
 
@@ -52,7 +52,7 @@ def _serve(client: socket.socket, dial: Callable[[], Channel]) -> None:
     with client:
         try:
             channel = dial()
-        except Exception:  # noqa: BLE001 - whatever it is, the client sees a closed connection
+        except Exception:  # noqa: BLE001 - whatever failed, the client gets a closed connection
             return
         try:
             sending = threading.Thread(target=_send, args=(client, channel), daemon=True)

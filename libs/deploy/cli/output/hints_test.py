@@ -7,8 +7,9 @@ from argparse import Namespace
 
 import pytest
 
-from deploy.cli.main import VERBS, parser
+from deploy.cli.main import parser
 from deploy.cli.output.hints import complete
+from deploy.cli.verbs import VERBS
 
 NAMES = {verb.name for verb in VERBS}
 RELEASE = "r000042-3f9c2ab"

@@ -1,1 +1,217 @@
-"""One module for each verb."""
+"""One module for each verb, and the list of all verbs, which imports none of them."""
+
+from __future__ import annotations
+
+from deploy.cli.verb import Group, VerbEntry
+
+TOOLCHAIN_VERBS = (
+    VerbEntry(
+        Group.LOCAL,
+        "doctor",
+        "lists every prerequisite, found or missing, with its fix; --fix installs them",
+        "ship doctor --fix --yes",
+    ),
+    VerbEntry(
+        Group.LOCAL,
+        "test",
+        "runs lint, type checks and tests, then the integration tests on a sandbox of their own",
+        "ship test libs/deploy::",
+    ),
+    VerbEntry(
+        Group.BUILD,
+        "lock",
+        "compiles the requirements to hash-pinned locks",
+        "ship lock --upgrade",
+    ),
+    VerbEntry(
+        Group.PIPELINE,
+        "caches",
+        "prints what a pipeline's jobs took from Pants' caches, and the seconds saved",
+        "ship caches dist/ci/cache",
+    ),
+)
+"""The verbs that `libs/toolchain` runs itself, because they run before this library is installed."""
+
+VERBS = (
+    VerbEntry(
+        Group.LOCAL,
+        "up",
+        "brings up everything on this machine: hosts, registry, image, deploy, browser tests",
+        "ship up --yes --hosts 2",
+        "up",
+    ),
+    VerbEntry(
+        Group.LOCAL,
+        "down",
+        "removes everything that `up` made, and nothing else",
+        "ship down",
+        "down",
+    ),
+    VerbEntry(
+        Group.BUILD,
+        "build",
+        "builds images and prints their ids and sizes",
+        "ship build app",
+        "images",
+        "BUILD",
+    ),
+    VerbEntry(
+        Group.BUILD,
+        "publish",
+        "pushes the images that the registry lacks and prints name@digest",
+        "ship publish app",
+        "images",
+        "PUBLISH",
+    ),
+    VerbEntry(
+        Group.BUILD,
+        "affected",
+        "lists what a change reaches (targets, services, images), and why",
+        "ship affected --base main --json",
+        "affected",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "plan",
+        "shows the steps that a deploy would take, each with its reason",
+        "ship plan app",
+        "plan",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "deploy",
+        "rolls a release out to every host; if it fails, reverts all of them",
+        "ship deploy app",
+        "deploy",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "promote",
+        "switches to the candidate that `deploy --hold` prepared",
+        "ship promote app --release r000042-3f9c2ab",
+        "promote",
+        "PROMOTE",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "abort",
+        "removes the candidate that `deploy --hold` prepared",
+        "ship abort app --release r000042-3f9c2ab",
+        "promote",
+        "ABORT",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "confirm",
+        "records the live image as verified, or brings its release back if another one is live",
+        "ship confirm app --image REF@DIGEST",
+        "confirm",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "rollback",
+        "returns to an earlier release: image, config, env, route and edge together",
+        "ship rollback app --to r000041-3f9c2ab",
+        "rollback",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "revert",
+        "reverts one release: aborts it if it is held, rolls back if it is live",
+        "ship revert app --release r000042-3f9c2ab",
+        "revert",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "scale",
+        "runs more or fewer replicas of the live release on each host",
+        "ship scale app=8",
+        "scale",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
+        "maintenance",
+        "closes a service to its users with a 503 page, or reopens it",
+        "ship maintenance on app",
+        "maintenance",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "status",
+        "shows what runs where, compared with what should run, and who holds the lock",
+        "ship status app --json",
+        "status",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "history",
+        "lists the releases of a service and the commands of `ship exec`: when, who, what, outcome",
+        "ship history app",
+        "history",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "logs",
+        "prints the logs of all replicas, each line with its replica",
+        "ship logs app -f --grep error",
+        "logs",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "exec",
+        "runs a command in all replicas; its exit code is the worst of theirs",
+        "ship exec app -- python3 --version",
+        "exec_",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "watch",
+        "watches the live release while users send requests, and fails if too many of them fail",
+        "ship watch app --for 60",
+        "watch",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "monitor",
+        "runs the browser journeys every few minutes against an environment",
+        "ship monitor --every 300",
+        "monitor",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "report",
+        "writes a self-contained HTML page about a deploy: timeline, traffic, analysis, changes",
+        "ship report app",
+        "report",
+    ),
+    VerbEntry(
+        Group.OBSERVE,
+        "dora",
+        "computes the four keys of DORA from the hosts' records",
+        "ship dora app --days 30",
+        "report",
+        "DORA",
+    ),
+    VerbEntry(
+        Group.HOSTS,
+        "host",
+        "sets up a bare Debian or Ubuntu server over SSH, or lists what is missing",
+        "ship host bootstrap web-1 --env production",
+        "host",
+    ),
+    VerbEntry(
+        Group.PIPELINE,
+        "pipeline",
+        "writes the GitLab pipeline that deploys to each environment, digests baked in",
+        "ship pipeline staging --selection dist/ci/selection.json --images dist/ci/images.json",
+        "pipeline",
+    ),
+    VerbEntry(
+        Group.PIPELINE,
+        "e2e",
+        "runs the browser journeys against a held candidate, through its preview route",
+        "ship e2e app --release r000042-3f9c2ab",
+        "e2e",
+    ),
+)
+"""The verbs of this library."""

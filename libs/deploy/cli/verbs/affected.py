@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.ci.selection import GOALS
 from deploy.errors import UsageError
@@ -82,12 +82,4 @@ def _way(why: Sequence[str]) -> str:
     return " -> ".join(why)
 
 
-VERB = Verb(
-    Group.BUILD,
-    "affected",
-    "lists what a change reaches (targets, services, images), and why",
-    "ship affected --base main --json",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

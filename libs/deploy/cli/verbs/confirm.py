@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.run.rollout.deploy import confirm
@@ -30,12 +30,4 @@ def run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     return document_of(outcome, console)
 
 
-VERB = Verb(
-    Group.DEPLOY,
-    "confirm",
-    "records the live image as verified, or brings its release back if another one is live",
-    "ship confirm app --image REF@DIGEST",
-    run,
-    _add,
-    show,
-)
+VERB = Verb(run, _add, show)

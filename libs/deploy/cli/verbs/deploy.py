@@ -6,13 +6,14 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs import confirm
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
+from deploy.core.planning.admission import require_canary_analysis
 from deploy.errors import UsageError
 from deploy.run.hosts.locking import refuse_if_locked
-from deploy.run.rollout.deploy import DeployCommand, deploy
+from deploy.run.rollout.deploy import deploy
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -60,15 +61,17 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             "`ship deploy --confirm` is now `ship confirm`; this form ends with the next version"
         )
         return confirm.run(arguments, wiring, console)
-    wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
+    service = wiring.settings.service(arguments.service)
+    require_canary_analysis(service, arguments.canary)
     context = wiring.context()
     if not arguments.image and not arguments.wait:
         refuse_if_locked(context.hosts)  # before a build that takes minutes
     command = wiring.commands.deploy(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
-    command = replace(command, options=_options(arguments))
-    command = _with_canary(replace(command, hold=arguments.hold), arguments.canary)
+    command = replace(
+        command, hold=arguments.hold, canary=arguments.canary, options=_options(arguments)
+    )
     return document_of(deploy(command, context, console.on_event, wait=arguments.wait), console)
 
 
@@ -90,21 +93,4 @@ def _percent(text: str) -> int:
     return int(number)
 
 
-def _with_canary(command: DeployCommand, percent: int) -> DeployCommand:
-    if percent and not command.service.gate.enabled:
-        raise UsageError(
-            f"{command.service.name} has no gate, so a canary could not be evaluated; nothing was changed",
-            hint="enable [gate] in its service.toml, or deploy without --canary",
-        )
-    return replace(command, canary=percent)
-
-
-VERB = Verb(
-    Group.DEPLOY,
-    "deploy",
-    "rolls a release out to every host; if it fails, reverts all of them",
-    "ship deploy app",
-    _run,
-    _add,
-    show,
-)
+VERB = Verb(_run, _add, show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from sandbox import state
 
@@ -26,11 +26,4 @@ def _show(document: Document) -> str:
     )
 
 
-VERB = Verb(
-    Group.LOCAL,
-    "down",
-    "removes everything that `up` made, and nothing else",
-    "ship down",
-    _run,
-    show=_show,
-)
+VERB = Verb(_run, show=_show)

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.errors import JourneysFailedError
 from deploy.run.queries.candidate import require_candidate
@@ -60,12 +60,4 @@ def _show(document: Document) -> str:
     return f"{document['service']}: {document['release']} {tried} on the preview route"
 
 
-VERB = Verb(
-    Group.PIPELINE,
-    "e2e",
-    "runs the browser journeys against a held candidate, through its preview route",
-    "ship e2e app --release r000042-3f9c2ab",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

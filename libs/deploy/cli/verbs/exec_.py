@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.state.redaction import redacted_command
 from deploy.run.queries.logs import (
@@ -71,11 +71,4 @@ def _line(line: LogLine) -> str:
     return f"{line.host} {line.replica} | {line.text}"
 
 
-VERB = Verb(
-    Group.OBSERVE,
-    "exec",
-    "runs a command in all replicas; its exit code is the worst of theirs",
-    "ship exec app -- python3 --version",
-    _run,
-    _add,
-)
+VERB = Verb(_run, _add)

@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.cli.output.columns import table
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.queries.history import (
     executed,
@@ -77,12 +77,4 @@ def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-VERB = Verb(
-    Group.OBSERVE,
-    "history",
-    "lists the releases of a service and the commands of `ship exec`: when, who, what, outcome",
-    "ship history app",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

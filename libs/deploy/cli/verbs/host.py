@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.bootstrap import settings
 from deploy.core.state.ledger import BOOTSTRAP, Entry
-from deploy.run.bootstrap import Point, Server, check, describe, make, record
+from deploy.run.bootstrap import CheckedSetting, Server, check, describe, make, record
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -45,27 +45,27 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     server = Server(
         wiring.connections.host_as(config, arguments.user, arguments.key), arguments.user != "root"
     )
-    machine = describe(server)
+    facts = describe(server)
     wanted = settings(
         wiring.settings.environment(),
         config,
-        machine,
+        facts,
         key=wiring.connections.deploy_key(),
         docker=source,
     )
     changes = arguments.what == "bootstrap"
     found = make(server, wanted, wiring.clock) if changes else check(server, wanted)
-    points: list[Point] = []
+    points: list[CheckedSetting] = []
     try:
         points.extend(_reported(found, console))
     finally:  # record what was changed, even if a later setting failed
         _record(server, config.user, points, wiring, console)
-    missing = [each for each in points if not each.right and not each.changed]
+    missing = [each for each in points if each.problem is not None and not each.changed]
     return {
         "ok": not missing,
         "exit_code": 1 if missing else 0,
         "host": arguments.host,
-        "system": f"{machine.distribution} {machine.version}",
+        "system": f"{facts.distribution} {facts.version}",
         "changed": sum(each.changed for each in points),
         "missing": len(missing),
         "points": [_document(each) for each in points],
@@ -73,7 +73,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 
 def _record(
-    server: Server, user: str, points: Iterable[Point], wiring: Wiring, console: Console
+    server: Server, user: str, points: Iterable[CheckedSetting], wiring: Wiring, console: Console
 ) -> None:
     changed = ", ".join(each.name for each in points if each.changed)
     if not changed:
@@ -95,19 +95,19 @@ def _record(
         console.say(f"the host's ledger could not be written: {why}")
 
 
-def _reported(points: Iterable[Point], console: Console) -> Iterable[Point]:
+def _reported(points: Iterable[CheckedSetting], console: Console) -> Iterable[CheckedSetting]:
     for point in points:
-        word = "changed" if point.changed else "found" if point.right else "missing"
-        console.say(f"{word:8} {point.name}{f' ({point.why})' if point.why else ''}")
+        word = "changed" if point.changed else "missing" if point.problem else "found"
+        console.say(f"{word:8} {point.name}{f' ({point.problem})' if point.problem else ''}")
         yield point
 
 
-def _document(point: Point) -> dict[str, Any]:
+def _document(point: CheckedSetting) -> dict[str, Any]:
     return {
         "name": point.name,
-        "right": point.right or point.changed,
+        "right": point.problem is None or point.changed,
         "changed": point.changed,
-        "why": point.why or None,
+        "why": point.problem,
     }
 
 
@@ -121,12 +121,4 @@ def _show(document: Document) -> str:
     return f"{host}: ready, nothing to do"
 
 
-VERB = Verb(
-    Group.HOSTS,
-    "host",
-    "sets up a bare Debian or Ubuntu server over SSH, or lists what is missing",
-    "ship host bootstrap web-1 --env production",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

@@ -6,12 +6,12 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.errors import UsageError
-from deploy.run.images import JOB_IMAGES
 
-_TOOL = JOB_IMAGES["ship"].service.image
+TOOL = "ship"
+"""The job image that contains this tool, for the jobs that deploy."""
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def _add_out(parser: ArgumentParser) -> None:
 
 
 def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
-    if arguments.service and set(arguments.service) <= set(JOB_IMAGES):
+    if arguments.service and set(arguments.service) <= set(wiring.settings.job_images):
         return list(arguments.service)
     if not arguments.selection:
         return wiring.settings.names(arguments.service)
@@ -47,8 +47,9 @@ def _names(arguments: Namespace, wiring: Wiring) -> list[str]:
 
 def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
-    if arguments.selection and files.selection(arguments.selection).reaches(_TOOL):
-        names = [*names, "ship"]  # a merge request that breaks the tool's image shows it
+    tool = wiring.settings.job_images[TOOL]
+    if arguments.selection and files.selection(arguments.selection).reaches(tool.target):
+        names = [*names, TOOL]  # a merge request that breaks the tool's image shows it
     built = [wiring.images.build(name) for name in names]
     return {
         "images": [
@@ -70,13 +71,13 @@ def _show_built(document: Document) -> str:
 
 def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     names = _names(arguments, wiring)
-    if names and not set(names) <= set(JOB_IMAGES):
+    if names and not set(names) <= set(wiring.settings.job_images):
         wiring.images.publish_stacks()
     document: Document = {
         "images": [{"service": name, "image": wiring.images.publish(name)} for name in names]
     }
     if names and arguments.selection:  # the pipeline deploys them with the tool of this revision
-        document = {**document, "tool": wiring.images.publish("ship")}
+        document = {**document, "tool": wiring.images.publish(TOOL)}
     if arguments.out:
         files.write(arguments.out, json.dumps(document, indent=2) + "\n")
     return document
@@ -87,21 +88,5 @@ def _show_published(document: Document) -> str:
     return "\n".join(lines) or "nothing to publish: the change reaches no service"
 
 
-BUILD = Verb(
-    Group.BUILD,
-    "build",
-    "builds images and prints their ids and sizes",
-    "ship build app",
-    _build,
-    _add,
-    _show_built,
-)
-PUBLISH = Verb(
-    Group.BUILD,
-    "publish",
-    "pushes the images that the registry lacks and prints name@digest",
-    "ship publish app",
-    _publish,
-    _add_out,
-    _show_published,
-)
+BUILD = Verb(_build, _add, _show_built)
+PUBLISH = Verb(_publish, _add_out, _show_published)

@@ -7,7 +7,7 @@ import re
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.queries.logs import LogLine, logs
@@ -52,11 +52,4 @@ def _text(line: LogLine, *, as_json: bool) -> str:
     return f"{line.host} {line.replica} | {line.text}"
 
 
-VERB = Verb(
-    Group.OBSERVE,
-    "logs",
-    "prints the logs of all replicas, each line with its replica",
-    "ship logs app -f --grep error",
-    _run,
-    _add,
-)
+VERB = Verb(_run, _add)

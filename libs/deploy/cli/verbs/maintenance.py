@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs.outcome import add_wait, document_of
 from deploy.cli.wiring import Wiring
 from deploy.run.rollout.maintenance import Maintenance, set_maintenance
@@ -41,12 +41,4 @@ def _show(document: Document) -> str:
     return f"{document['service']}: {what} ({document['seconds']:.1f} s)"
 
 
-VERB = Verb(
-    Group.DEPLOY,
-    "maintenance",
-    "closes a service to its users with a 503 page, or reopens it",
-    "ship maintenance on app",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

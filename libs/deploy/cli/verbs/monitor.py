@@ -9,7 +9,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import ROOT, Wiring
 from deploy.errors import JourneysFailedError, UsageError
 
@@ -70,11 +70,4 @@ def _report(console: Console, runs: int, *, passed: bool, seconds: float, as_jso
         console.say(f"run {runs}: {'passed' if passed else 'FAILED'} in {seconds:.1f} s")
 
 
-VERB = Verb(
-    Group.OBSERVE,
-    "monitor",
-    "runs the browser journeys every few minutes against an environment",
-    "ship monitor --every 300",
-    _run,
-    _add,
-)
+VERB = Verb(_run, _add)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.ci.child_pipeline import (
-    Child,
-    child_of,
+    ChildPipeline,
+    make_child_pipeline,
     render,
 )
 from deploy.errors import UsageError
@@ -52,7 +52,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     selected = files.selection(arguments.selection)
     published = files.published(arguments.images)
     children = [
-        child_of(
+        make_child_pipeline(
             wiring.settings.named_environment(name),
             selected,
             published,
@@ -69,7 +69,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     return {"pipelines": [_document(each, arguments.out) for each in children]}
 
 
-def _document(child: Child, folder: str) -> Document:
+def _document(child: ChildPipeline, folder: str) -> Document:
     return {
         "environment": child.environment,
         "file": f"{folder}/{child.environment}.yml",
@@ -86,12 +86,4 @@ def _show(document: Document) -> str:
     return "\n".join(lines)
 
 
-VERB = Verb(
-    Group.PIPELINE,
-    "pipeline",
-    "writes the GitLab pipeline that deploys to each environment, digests baked in",
-    "ship pipeline staging --selection dist/ci/selection.json --images dist/ci/images.json",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.planning.steps import describe, name_of
 from deploy.run.rollout.deploy import plan
@@ -51,12 +51,4 @@ def _show(document: Document) -> str:
     return "\n".join(document["lines"]) or "nothing to do"
 
 
-VERB = Verb(
-    Group.DEPLOY,
-    "plan",
-    "shows the steps that a deploy would take, each with its reason",
-    "ship plan app",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.run.rollout.deploy import abort, promote
@@ -37,21 +37,5 @@ def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     )
 
 
-PROMOTE = Verb(
-    Group.DEPLOY,
-    "promote",
-    "switches to the candidate that `deploy --hold` prepared",
-    "ship promote app --release r000042-3f9c2ab",
-    _promote,
-    _add,
-    show,
-)
-ABORT = Verb(
-    Group.DEPLOY,
-    "abort",
-    "removes the candidate that `deploy --hold` prepared",
-    "ship abort app --release r000042-3f9c2ab",
-    _abort,
-    _add,
-    show,
-)
+PROMOTE = Verb(_promote, _add, show)
+ABORT = Verb(_abort, _add, show)

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 from deploy import __version__
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.reports.page import page_of
 from deploy.core.reports.release_diff import Commit
@@ -103,21 +103,5 @@ def _long(seconds: float | None) -> str:
     return f"{seconds:.0f} seconds"
 
 
-VERB = Verb(
-    Group.OBSERVE,
-    "report",
-    "writes a self-contained HTML page about a deploy: timeline, traffic, analysis, changes",
-    "ship report app",
-    _run,
-    _add,
-    _show,
-)
-DORA = Verb(
-    Group.OBSERVE,
-    "dora",
-    "computes the four keys of DORA from the hosts' records",
-    "ship dora app --days 30",
-    _dora,
-    _add_dora,
-    _show_dora,
-)
+VERB = Verb(_run, _add, _show)
+DORA = Verb(_dora, _add_dora, _show_dora)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs.outcome import document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.run.rollout.deploy import revert
@@ -35,12 +35,4 @@ def run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     return document_of(result, console)
 
 
-VERB = Verb(
-    Group.DEPLOY,
-    "revert",
-    "reverts one release: aborts it if it is held, rolls back if it is live",
-    "ship revert app --release r000042-3f9c2ab",
-    run,
-    _add,
-    show,
-)
+VERB = Verb(run, _add, show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import SUPPRESS, ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs import revert
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
@@ -44,12 +44,4 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     )
 
 
-VERB = Verb(
-    Group.DEPLOY,
-    "rollback",
-    "returns to an earlier release: image, config, env, route and edge together",
-    "ship rollback app --to r000041-3f9c2ab",
-    _run,
-    _add,
-    show,
-)
+VERB = Verb(_run, _add, show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs.outcome import add_wait, document_of, show
 from deploy.cli.wiring import Wiring
 from deploy.core.state.release import MOST_REPLICAS
@@ -34,12 +34,4 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     )
 
 
-VERB = Verb(
-    Group.DEPLOY,
-    "scale",
-    "runs more or fewer replicas of the live release on each host",
-    "ship scale app=8",
-    _run,
-    _add,
-    show,
-)
+VERB = Verb(_run, _add, show)

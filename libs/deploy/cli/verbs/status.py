@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.cli.output.columns import table
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.queries.status import status
 
@@ -55,12 +55,4 @@ def _headline(service: dict[str, Any]) -> str:
     return f"{service['name']}: {service['release'] or 'nothing live'}, {replicas}{held}"
 
 
-VERB = Verb(
-    Group.OBSERVE,
-    "status",
-    "shows what runs where, compared with what should run, and who holds the lock",
-    "ship status app --json",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs.outcome import document_of
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
@@ -80,12 +80,4 @@ def _show(document: Document) -> str:
     )
 
 
-VERB = Verb(
-    Group.LOCAL,
-    "up",
-    "brings up everything on this machine: hosts, registry, image, deploy, browser tests",
-    "ship up --yes --hosts 2",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

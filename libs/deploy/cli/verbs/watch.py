@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 
 from deploy.cli.output.console import Console
-from deploy.cli.verb import Document, Group, Verb
+from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.run.steps.watch import watch_live
 
@@ -50,12 +50,4 @@ def _show(document: Document) -> str:
     )
 
 
-VERB = Verb(
-    Group.OBSERVE,
-    "watch",
-    "watches the live release while users send requests, and fails if too many of them fail",
-    "ship watch app --for 60",
-    _run,
-    _add,
-    _show,
-)
+VERB = Verb(_run, _add, _show)

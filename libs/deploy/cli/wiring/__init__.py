@@ -1,4 +1,7 @@
-"""Connects the use cases to the adapters. The only package that names adapters."""
+"""Connects the use cases to the adapters. The only package that names adapters.
+
+Adapters and use cases are imported when a verb uses them: most verbs need few of them.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +11,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.config import loader
-from deploy.adapters.env_secrets import FileSecrets, VariableSecrets
-from deploy.adapters.git.checkout import Checkout
-from deploy.adapters.git.revisions import GitRevisions
-from deploy.adapters.gitlab.deployments import (
-    GitlabDeployments,
-    pipeline_facts,
-    require_pinned_job_image,
-)
 from deploy.adapters.gitlab.web_identity import web_identity
-from deploy.adapters.journeys import Journeys
-from deploy.adapters.pants.target_graph import PantsTargets
-from deploy.adapters.probe import HttpProbe
-from deploy.adapters.prometheus import Prometheus
-from deploy.adapters.rollout_exports import Exports, Receivers
-from deploy.cli.wiring.commands import Commands
 from deploy.cli.wiring.connections import Connections
-from deploy.cli.wiring.images import Images
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.ports import Say, SecretStore
-from deploy.core.reports.dora import FourKeys, four_keys
-from deploy.core.reports.page import Page
 from deploy.core.state.redaction import Redaction
 from deploy.errors import ConfigError, JourneysFailedError
-from deploy.run.affected import SelectionContext
-from deploy.run.queries.history import history
-from deploy.run.rollout.deploy import DeployContext
-from deploy.run.steps.secrets import SecretResolver
-from toolchain.docker_daemon import stop_daemon_started_by
+
+if TYPE_CHECKING:
+    from deploy.adapters.git.checkout import GitCheckout
+    from deploy.adapters.journeys import Journeys
+    from deploy.adapters.probe import HttpProbe
+    from deploy.adapters.prometheus import Prometheus
+    from deploy.adapters.rollout_exports import Exports
+    from deploy.cli.wiring.commands import Commands
+    from deploy.cli.wiring.images import Images
+    from deploy.core.reports.dora import FourKeys
+    from deploy.core.reports.page import Page
+    from deploy.run.affected import SelectionContext
+    from deploy.run.rollout.deploy import DeployContext
+    from deploy.run.steps.secrets import SecretResolver
 
 __all__ = ["ROOT", "Wiring"]
 
@@ -67,7 +63,13 @@ class Wiring:
                 wiring.connections.close()
 
     clock = SystemClock()
-    probe = HttpProbe()
+
+    @cached_property
+    def probe(self) -> HttpProbe:
+        """Sends HTTP requests from this machine."""
+        from deploy.adapters.probe import HttpProbe
+
+        return HttpProbe()
 
     @cached_property
     def settings(self) -> Settings:
@@ -82,22 +84,30 @@ class Wiring:
     @cached_property
     def images(self) -> Images:
         """The images of this checkout."""
+        from deploy.cli.wiring.images import Images
+
         return Images(self.settings, self.probe, self.clock, self.say)
 
     @cached_property
     def commands(self) -> Commands:
         """Makes the commands of this call."""
+        from deploy.cli.wiring.commands import Commands
+
         return Commands(self.settings, self.images, lambda: self.secrets, self.checkout, self.clock)
 
     @cached_property
-    def checkout(self) -> Checkout:
+    def checkout(self) -> GitCheckout:
         """The revision and state of this checkout."""
-        return Checkout(ROOT)
+        from deploy.adapters.git.checkout import GitCheckout
+
+        return GitCheckout(ROOT)
 
     @cached_property
     def secrets(self) -> SecretResolver:
         """Reads secrets from the environment's stores."""
-        from deploy.adapters.aws import secret_stores  # boto3 takes half of all import time
+        from deploy.adapters.aws import secret_stores
+        from deploy.adapters.env_secrets import FileSecrets, VariableSecrets
+        from deploy.run.steps.secrets import SecretResolver
 
         environment = self.settings.environment()
         if environment.secrets.credentials:
@@ -113,6 +123,8 @@ class Wiring:
 
     def metrics(self) -> Prometheus:
         """Returns the environment's Prometheus. Raises ConfigError if it has none."""
+        from deploy.adapters.prometheus import Prometheus
+
         metrics = self.settings.environment().metrics
         if metrics is None:
             raise ConfigError(f"environment {self.env} has no [metrics]")
@@ -121,6 +133,8 @@ class Wiring:
     @cached_property
     def exports(self) -> Exports:
         """Sends finished deploys to the configured receivers."""
+        from deploy.adapters.rollout_exports import Exports, Receivers
+
         metrics = self.settings.environment().metrics
         pushgateway = metrics.pushgateway_url if metrics else ""
         receivers = Receivers.of(os.environ, pushgateway=pushgateway)
@@ -128,20 +142,24 @@ class Wiring:
 
     def keys(self, service: str, days: float = 30.0) -> FourKeys:
         """Returns a service's four keys of DORA, from the hosts' ledgers and this checkout's commits."""
+        from deploy.core.reports.dora import four_keys
+        from deploy.run.queries.history import history
+
         operations = [each.entry for each in history(self.connections.hosts(), service)]
-        committed = self.checkout.committed
+        committed = self.checkout.commit_time
         return four_keys(operations, now=self.clock.now(), committed=committed, days=days)
 
     def render_page(self, page: Page) -> str:
         """Returns a report's page as HTML."""
-        from deploy.adapters import (
-            report_page,  # jinja2 takes longer to import than most verbs take
-        )
+        from deploy.adapters import report_page
 
         return report_page.render_page(page)
 
     def context(self) -> DeployContext:
         """Returns everything that a deploy needs."""
+        from deploy.adapters.prometheus import Prometheus
+        from deploy.run.rollout.deploy import DeployContext
+
         environment = self.settings.environment()
         metrics = Prometheus(environment.metrics.prometheus_url) if environment.metrics else None
         return DeployContext(
@@ -157,12 +175,17 @@ class Wiring:
 
     def selection_context(self) -> SelectionContext:
         """Returns what test selection needs. Releases are verified in every environment but sandboxes."""
+        from deploy.adapters.git.revisions import GitRevisions
+        from deploy.adapters.gitlab.deployments import GitlabDeployments, pipeline_facts
+        from deploy.adapters.pants.target_graph import PantsTargetGraphs
+        from deploy.run.affected import SelectionContext
+
         files = (ROOT / "deploy" / "environments").glob("*.toml")
         verifying = sorted(each.stem for each in files) if self.env == "sandbox" else [self.env]
         return SelectionContext(
             pipeline_facts(),
             GitRevisions(ROOT, self.say),
-            PantsTargets(ROOT),
+            PantsTargetGraphs(ROOT),
             GitlabDeployments.of_job(),
             self.settings.services,
             verifying,
@@ -171,6 +194,8 @@ class Wiring:
 
     def require_job_image(self) -> None:
         """Raises UsageError in a pipeline whose job image is not pinned by digest."""
+        from deploy.adapters.gitlab.deployments import require_pinned_job_image
+
         require_pinned_job_image()
 
     def journeys(self, file: str, keep: Path, *, report: bool = False) -> Journeys:
@@ -178,6 +203,8 @@ class Wiring:
 
         With `report` they send their results to the environment's Pushgateway.
         """
+        from deploy.adapters.journeys import Journeys
+
         environment = self.settings.environment()
         metrics = environment.metrics if report else None
         gateway = metrics.pushgateway_url if metrics else ""
@@ -195,4 +222,6 @@ class Wiring:
 
     def stop_engine_if_ours(self) -> bool:
         """Stops the Docker engine if `ship up` started it. Returns whether it did."""
+        from toolchain.docker_daemon import stop_daemon_started_by
+
         return stop_daemon_started_by("up")

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from deploy import __version__
 from deploy.adapters import files, invoker
-from deploy.adapters.git.checkout import Checkout
+from deploy.adapters.git.checkout import GitCheckout
 from deploy.cli.wiring.images import Images
 from deploy.cli.wiring.settings import ROOT, Settings
+from deploy.core.planning.admission import require_committed
 from deploy.core.ports import Clock
 from deploy.core.state.release import Origin
-from deploy.errors import UsageError
 from deploy.run.rollout.deploy import (
     AbortCommand,
     DeployCommand,
@@ -31,7 +31,7 @@ class Commands:
         settings: Settings,
         images: Images,
         secrets: Callable[[], SecretResolver],  # a function, since making it needs an environment
-        checkout: Checkout,
+        checkout: GitCheckout,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -59,11 +59,8 @@ class Commands:
         environment = self._settings.environment()
         # Before anything is built: a missing secret fails at once, and no child process inherits a value.
         self._secrets().find(name, service.secrets)
-        if image is None and self._checkout.dirty and not environment.allow_dirty:
-            raise UsageError(
-                f"the checkout has uncommitted changes, and {environment.name} accepts only committed source",
-                hint="commit them, or deploy to the sandbox",
-            )
+        dirty = image is None and self._checkout.dirty
+        require_committed(environment, dirty=dirty)
         if image is not None:
             self._images.registry.require(image)
         reference = image or (
@@ -71,7 +68,6 @@ class Commands:
             if push
             else self._images.known(name, self._images.build(name).id)
         )
-        dirty = image is None and self._checkout.dirty
         origin = self._origin(why, dirty=dirty)
         replica = files.read_text(ROOT / "deploy" / "replica.yml")
         return DeployCommand(

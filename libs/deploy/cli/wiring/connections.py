@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.adapters.config import loader
-from deploy.adapters.ssh.port_forward import forwarded
 from deploy.cli.wiring.settings import Settings
 from deploy.core.config import HostConfig
 from deploy.core.ports import Host
 
 if TYPE_CHECKING:
     from deploy.adapters.ssh.host import SshHost
-    from deploy.adapters.ssh.login import Logins
+    from deploy.adapters.ssh.login import SshConnector
 
 
 class Connections:
@@ -34,14 +33,14 @@ class Connections:
         from deploy.adapters.ssh.host import SshHost
 
         environment = self._settings.environment()
-        return tuple(SshHost(host, self._logins) for host in environment.hosts)
+        return tuple(SshHost(host, self._connector) for host in environment.hosts)
 
     @cached_property
-    def _logins(self) -> Logins:
-        from deploy.adapters.ssh.login import Logins
+    def _connector(self) -> SshConnector:
+        from deploy.adapters.ssh.login import SshConnector
 
         environment = self._settings.environment()
-        return Logins(
+        return SshConnector(
             known_hosts=str(loader.path_of(environment.known_hosts)),
             key=str(loader.path_of(environment.ssh_key)),
         )
@@ -49,18 +48,18 @@ class Connections:
     def host_as(self, config: HostConfig, user: str, key: str) -> Host:
         """Returns a host for a login other than the deploy user's."""
         from deploy.adapters.ssh.host import SshHost
-        from deploy.adapters.ssh.login import Logins
+        from deploy.adapters.ssh.login import SshConnector
 
         environment = self._settings.environment()
         path = Path(key).expanduser() if key else loader.path_of(environment.ssh_key)
         known_hosts = str(loader.path_of(environment.known_hosts))
-        logins = Logins(known_hosts=known_hosts, key=str(path))
-        host = SshHost(replace(config, user=user), logins)
-        self._others += [host, logins]
+        connector = SshConnector(known_hosts=known_hosts, key=str(path))
+        host = SshHost(replace(config, user=user), connector)
+        self._others += [host, connector]
         return host
 
     @cached_property
-    def _others(self) -> list[SshHost | Logins]:
+    def _others(self) -> list[SshHost | SshConnector]:
         return []
 
     def deploy_key(self) -> str:
@@ -76,6 +75,8 @@ class Connections:
     @contextmanager
     def preview(self) -> Iterator[str]:
         """Yields a URL on this machine that is forwarded to the first host's preview route."""
+        from deploy.adapters.ssh.port_forward import forwarded
+
         host, port = self._hosts[0], self._settings.environment().edge.preview_port
         with forwarded(lambda: host.dial(port)) as local:
             yield f"http://127.0.0.1:{local}"
@@ -86,5 +87,5 @@ class Connections:
             host.close()
         for other in self.__dict__.get("_others", ()):
             other.close()
-        if "_logins" in self.__dict__:
-            self._logins.close()
+        if "_connector" in self.__dict__:
+            self._connector.close()

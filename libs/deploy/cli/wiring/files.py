@@ -8,8 +8,8 @@ from deploy.adapters import files
 from deploy.cli.wiring.settings import ROOT
 from deploy.core.bootstrap import DockerSource
 from deploy.core.ci.selection_file import (
-    Published,
-    Selected,
+    PublishedImages,
+    SavedSelection,
     read_published,
     read_selection,
 )
@@ -18,13 +18,13 @@ from toolchain.errors import ToolchainError
 from toolchain.reports import read_reports
 
 
-def selection(file: str) -> Selected:
+def selection(file: str) -> SavedSelection:
     """Reads the output of `ship affected --out`. Raises UsageError if it can't."""
     hint = f"./ship affected --out {file}"
     return read_selection(files.read_text(Path(file), hint=hint), file)
 
 
-def published(file: str) -> Published:
+def published(file: str) -> PublishedImages:
     """Reads the output of `ship publish --out`. Raises UsageError if it can't."""
     hint = f"./ship publish --selection FILE --out {file}"
     return read_published(files.read_text(Path(file), hint=hint), file)

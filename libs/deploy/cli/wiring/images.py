@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from deploy.adapters import files
 from deploy.adapters.base_images import Bases, read_recipe
 from deploy.adapters.config import loader
-from deploy.adapters.file_cache import FileMemory
+from deploy.adapters.file_cache import FileCache
 from deploy.adapters.git.image_history import GitHistory
-from deploy.adapters.pants.packager import Pants
+from deploy.adapters.pants.packager import PantsPackager
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.config import Environment, Service
 from deploy.core.images.oci import BuiltImage, short_id
@@ -25,9 +25,12 @@ from deploy.core.ports import Clock, Probe, Say
 from deploy.core.stacks.definitions import (
     EXPORTER_PACKAGES,
     WATCHDOG_PACKAGES,
+    StackName,
+    base_of,
     edge_stack,
     exporter_stack,
     metrics_stack,
+    stack_names,
     watchdog_stack,
 )
 from deploy.core.state.stack import Stack
@@ -39,7 +42,7 @@ from toolchain.tools.debian import mirror
 
 if TYPE_CHECKING:
     from deploy.adapters.aws.ecr import EcrRegistry
-    from deploy.adapters.docker import Engine
+    from deploy.adapters.docker import DockerEngine
 
 RECIPES = ROOT / "deploy" / "base"
 
@@ -65,11 +68,11 @@ class Images:
         return EcrRegistry(registry)
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> DockerEngine:
         """This machine's Docker engine."""
-        from deploy.adapters.docker import Engine
+        from deploy.adapters.docker import DockerEngine
 
-        return Engine()
+        return DockerEngine()
 
     @cached_property
     def bases(self) -> Bases:
@@ -93,23 +96,23 @@ class Images:
         return images.ensure_published(*self._to_build(name), self.registry)
 
     def _to_build(self, name: str) -> tuple[Service, images.BuildContext]:
-        if (image := images.JOB_IMAGES.get(name)) is None:
-            return self._settings.service(name), self._workshop
-        workshop = replace(
-            self._workshop,
+        if (image := self._settings.job_images.get(name)) is None:
+            return self._settings.service(name), self._build_context
+        context = replace(
+            self._build_context,
             ensure_base=lambda: [self.bases.ensure(base) for base in image.bases],
-            try_out=images.job_test(image),
+            smoke_test=images.job_test(image),
         )
-        return image.service, workshop
+        return image.service, context
 
     def publish_stacks(self) -> None:
         """Pushes the images of the stacks, so that a deploy needs no right to push.
 
         Reads none of the environment's secret files, which only deploying jobs have.
         """
-        metrics = self._settings.environment().metrics
-        for name in ("edge", "python", *(("prometheus",) if metrics else ())):
-            self._base_digest(name, push=True)
+        names = stack_names(self._settings.environment())
+        for base in dict.fromkeys(base_of(name) for name in names):
+            self._base_digest(base, push=True)
 
     def known(self, name: str, image_id: str) -> str:
         """Returns an image's reference: by digest if the registry has it, else by its local id."""
@@ -118,56 +121,44 @@ class Images:
 
     def stacks(self, environment: Environment, *, push: bool) -> tuple[Stack, ...]:
         """Returns the stacks that hosts run beside the services. Without `push` no image is published."""
-        deploy = ROOT / "deploy"
-        edge = edge_stack(
-            self._base_digest("edge", push=push),
-            files.read_text(deploy / "edge.yml"),
-            files.read_text(deploy / "edge-on-host.yml"),
-            files.read_text(deploy / "nginx" / "nginx.conf"),
-            environment.edge,
+        return tuple(
+            self._stack(name, environment, self._base_digest(base_of(name), push=push))
+            for name in stack_names(environment)
         )
-        metrics = environment.metrics
-        watchdog = watchdog_stack(
-            self._base_digest("python", push=push),
-            files.read_text(deploy / "watchdog.yml"),
-            _modules(WATCHDOG_PACKAGES),
-        )
-        if metrics is None:
-            return (edge, watchdog)
-        import bcrypt
 
-        password = files.read_text(loader.path_of(metrics.password_file)).strip()
-        return (
-            edge,
-            watchdog,
-            metrics_stack(
-                self._base_digest("prometheus", push=push),
-                metrics,
-                cert=files.read_text(loader.path_of(metrics.cert)),
-                key=files.read_text(loader.path_of(metrics.key)),
-                password=password,
-                password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
-                interval_s=metrics.interval_s,
-            ),
-            exporter_stack(
-                self._base_digest("python", push=push),
-                _modules(EXPORTER_PACKAGES),
-                environment.edge,
-            ),
-        )
+    def _stack(self, name: StackName, environment: Environment, image: str) -> Stack:
+        deploy = ROOT / "deploy"
+        match name:
+            case StackName.EDGE:
+                return edge_stack(
+                    image,
+                    files.read_text(deploy / "edge.yml"),
+                    files.read_text(deploy / "edge-on-host.yml"),
+                    files.read_text(deploy / "nginx" / "nginx.conf"),
+                    environment.edge,
+                )
+            case StackName.WATCHDOG:
+                watchdog_yml = files.read_text(deploy / "watchdog.yml")
+                return watchdog_stack(image, watchdog_yml, _modules(WATCHDOG_PACKAGES))
+            case StackName.METRICS:
+                return _metrics_stack(image, environment)
+            case StackName.EXPORTER:
+                return exporter_stack(image, _modules(EXPORTER_PACKAGES), environment.edge)
+            case _:
+                assert_never(name)
 
     @cached_property
-    def _workshop(self) -> images.BuildContext:
+    def _build_context(self) -> images.BuildContext:
         return images.BuildContext(
-            packager=Pants(ROOT),
+            packager=PantsPackager(ROOT),
             history=GitHistory(ROOT),
-            memory=FileMemory(self._cache / "images"),
+            cache=FileCache(self._cache / "images"),
             engine=self.engine,
             probe=self._probe,
             clock=self._clock,
             say=self._say,
             ensure_base=lambda: self.bases.ensure("python"),
-            try_out=images.smoke_test,
+            smoke_test=images.smoke_test,
         )
 
     def _base_digest(self, name: str, *, push: bool) -> str:
@@ -180,6 +171,23 @@ class Images:
         return images.publish_base(
             name, key, lambda: self.bases.ensure(name), self.engine, self.registry, self._say
         )
+
+
+def _metrics_stack(image: str, environment: Environment) -> Stack:
+    import bcrypt
+
+    metrics = environment.metrics
+    assert metrics is not None, "only environments with [metrics] have this stack"
+    password = files.read_text(loader.path_of(metrics.password_file)).strip()
+    return metrics_stack(
+        image,
+        metrics,
+        cert=files.read_text(loader.path_of(metrics.cert)),
+        key=files.read_text(loader.path_of(metrics.key)),
+        password=password,
+        password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
+        interval_s=metrics.interval_s,
+    )
 
 
 def _modules(packages: Iterable[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from deploy.adapters import files
 from deploy.adapters.config import loader
-from deploy.core.config import Environment, HostConfig, Service
+from deploy.core.config import Environment, HostConfig, JobImage, Service
 from deploy.errors import UsageError
 from sandbox import state
 
@@ -33,6 +33,11 @@ class Settings:
     def services(self) -> dict[str, Service]:
         """The services of this checkout, by name."""
         return dict(loader.load_services(ROOT))
+
+    @cached_property
+    def job_images(self) -> dict[str, JobImage]:
+        """The images that jobs of the pipeline run in, by name."""
+        return loader.load_job_images(ROOT / "deploy" / "images.toml")
 
     def environment(self) -> Environment:
         """Reads the environment of --env. Not cached: `ship up` creates it while it runs."""

@@ -105,6 +105,10 @@ def test_a_report_shows_screenshots_of_its_own_service_only(
     assert files.shots("none") == []
 
 
+def test_job_images_are_read_from_the_checkout(wiring: Wiring) -> None:
+    assert wiring.settings.job_images["ship"].target == "deploy/ship:image"
+
+
 def test_an_unknown_service_is_refused_first(wiring: Wiring) -> None:
     with pytest.raises(UsageError, match="there is no service nothing") as caught:
         wiring.commands.deploy("nothing", None, None)

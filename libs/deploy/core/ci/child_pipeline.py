@@ -1,7 +1,7 @@
-"""Writes the pipeline that deploys to one environment, digests baked in; never asks what is to be deployed.
+"""Renders the child pipeline that deploys to one environment, with the images' digests in it.
 
-Stages are steps of all services at once, so that the one that takes back runs after whatever failed, and the report
-after that: GitLab doesn't start a job `when: on_failure` whose `needs` were skipped.
+A stage has the same step of all services, so that the rollback stage runs after any failure and the report after that:
+GitLab doesn't start a job with `when: on_failure` if jobs that it `needs` were skipped.
 https://docs.gitlab.com/ci/yaml/#when
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from deploy.core.ci import yaml_text
 from deploy.core.ci.base_revision import gitlab_environment
-from deploy.core.ci.selection_file import Published, Selected
+from deploy.core.ci.selection_file import PublishedImages, SavedSelection
 from deploy.core.ci.yaml_text import Plain
 from deploy.core.config import Environment
 from deploy.errors import UsageError
@@ -31,7 +31,7 @@ REPORTS = "dist/report"
 
 @dataclass(frozen=True)
 class Deployable:
-    """A service, its published image as `name@sha256:...`, and where users reach it."""
+    """A service, its published image as `name@sha256:...`, and the URL at which users reach it."""
 
     service: str
     image: str
@@ -39,10 +39,11 @@ class Deployable:
 
 
 @dataclass(frozen=True)
-class Child:
-    """One environment's pipeline. `freezes` respects GitLab's deploy freezes; `reason` is why these services.
+class ChildPipeline:
+    """The pipeline of one environment.
 
-    `tool` is the image, as `name@sha256:...`, of the jobs that need nothing but the tool of this revision.
+    `reason` is why these services are deployed. If `freezes` is set, nothing is deployed during GitLab's deploy
+    freezes. `tool` is the image, as `name@sha256:...`, of the jobs that only need this revision's tool.
     """
 
     environment: str
@@ -50,39 +51,46 @@ class Child:
     reason: str
     deployables: tuple[Deployable, ...] = ()
     freezes: bool = False
-    tool: str = ""
+    tool: str | None = None
 
 
-def variable_of(service: str, what: str) -> str:
-    """Returns the name of the variable that carries what a job found out to later ones."""
+def variable_name(service: str, what: str) -> str:
+    """Returns the name of the variable that passes a value of a service to later jobs."""
     return f"{re.sub(r'[^A-Z0-9]', '_', service.upper())}_{what}"
 
 
-def variables_of(service: str, release: str, outcome: str) -> str:
-    """Writes GitLab's dotenv report: which release answers, and which one this pipeline is to take back.
+def render_dotenv(service: str, release: str, outcome: str) -> str:
+    """Returns GitLab's dotenv report: the release that answers, and the release that a failure reverts.
 
-    What was live already isn't this pipeline's to take back.
+    A release that was live before this pipeline is not reverted.
     https://docs.gitlab.com/ci/yaml/artifacts_reports/#artifactsreportsdotenv
     """
-    held = release if outcome in {"held", "live"} else ""
-    said = {variable_of(service, "RELEASE"): release, variable_of(service, "HELD"): held}
-    return "".join(f"{name}={value}\n" for name, value in said.items())
+    to_revert = release if outcome in {"held", "live"} else ""
+    values = {
+        variable_name(service, "RELEASE"): release,
+        variable_name(service, "HELD"): to_revert,
+    }
+    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def render(child: Child) -> str:
-    """Returns the YAML; a pipeline with nothing to deploy says so. Raises UsageError for an image without a digest."""
-    images = {each.service: each.image for each in child.deployables}
+def render(child: ChildPipeline) -> str:
+    """Returns the pipeline as YAML. Raises UsageError for an image without a digest."""
+    images: dict[str, str | None] = {
+        deployable.service: deployable.image for deployable in child.deployables
+    }
     if images:
         images["the tool"] = child.tool
     for name, image in images.items():
-        if not DIGEST.fullmatch(image):
-            raise UsageError(
-                f"{name}: {image or 'no image'} is no name@sha256:..., so the pipeline of "
-                f"{child.environment} was not written and nothing will be deployed",
-                hint="./ship publish --selection FILE --out FILE writes published images",
+        if not DIGEST.fullmatch(image or ""):
+            problem = (
+                f"{image} is not of the form name@sha256:..." if image else "no image is named"
             )
-    jobs = _deploying(child) if child.deployables else _saying(child)
-    names = ", ".join(each.service for each in child.deployables) or "nothing"
+            raise UsageError(
+                f"{name}: {problem}; the pipeline of {child.environment} was not written and nothing will be deployed",
+                hint="./ship publish --selection FILE --out FILE publishes images and names them",
+            )
+    jobs = _deploy_jobs(child) if child.deployables else _nothing_to_deploy(child)
+    names = ", ".join(deployable.service for deployable in child.deployables) or "nothing"
     head = (
         f"# Made by `ship pipeline` for {child.environment} at {child.revision[:12]}: {names}.\n"
         f"# {_one_line(child.reason)}\n"
@@ -90,24 +98,24 @@ def render(child: Child) -> str:
     return head + yaml_text.write(jobs)
 
 
-def _saying(child: Child) -> Mapping[str, Plain]:
-    """An empty pipeline would fail; this one has a job that says why it is empty."""
-    said = f"{child.environment}: nothing to deploy: {_one_line(child.reason)}"
+def _nothing_to_deploy(child: ChildPipeline) -> Mapping[str, Plain]:
+    """Returns one job that prints the reason: GitLab fails a pipeline without jobs."""
+    message = f"{child.environment}: nothing to deploy: {_one_line(child.reason)}"
     return {
         "stages": ["hold"],
         "nothing to deploy": {
             "stage": "hold",
             "image": EVERY_TOOL,
             "variables": {"GIT_STRATEGY": "none"},
-            "script": [f"echo {shlex.quote(said)}"],
+            "script": [f"echo {shlex.quote(message)}"],
         },
     }
 
 
-def _deploying(child: Child) -> Mapping[str, Plain]:
+def _deploy_jobs(child: ChildPipeline) -> Mapping[str, Plain]:
     jobs: dict[str, Plain] = {"include": [{"local": TEMPLATE}], "stages": list(STAGES)}
     if child.freezes:
-        # The person at the gate may come when a freeze has begun: the parent's rules were read before.
+        # A freeze may begin between the start of the parent pipeline and the manual start of this one.
         jobs["frozen"] = {
             "extends": ".ship",
             "stage": "hold",
@@ -115,47 +123,49 @@ def _deploying(child: Child) -> Mapping[str, Plain]:
             "script": [f"./ship pipeline {child.environment} --frozen"],
         }
     for stage in STAGES:
-        for each in child.deployables:
-            jobs[f"{stage} {each.service}"] = _JOBS[stage](child, each)
+        for deployable in child.deployables:
+            jobs[f"{stage} {deployable.service}"] = _JOBS[stage](child, deployable)
     return jobs
 
 
-def _job(child: Child, each: Deployable, stage: str, action: str, script: str) -> dict[str, Plain]:
+def _job(
+    child: ChildPipeline, deployable: Deployable, stage: str, action: str, script: str
+) -> dict[str, Plain]:
     job: dict[str, Plain] = {
         "extends": ".deploys",
         "image": child.tool,
         "stage": stage,
         "environment": {
-            "name": gitlab_environment(child.environment, each.service),
-            "url": each.url,
+            "name": gitlab_environment(child.environment, deployable.service),
+            "url": deployable.url,
             "action": action,
         },
         "script": [f"{script} --env {child.environment}"],
-        "cache": [],  # that image has all it needs
+        "cache": [],  # the image contains all it needs
     }
     if child.freezes:
         job["rules"] = [{"if": FROZEN, "when": "never"}, {"when": "on_success"}]
     return job
 
 
-def _hold(child: Child, each: Deployable) -> Mapping[str, Plain]:
-    note = f"{NOTES}/{each.service}.env"
-    script = f"./ship deploy {each.service} --image {each.image} --hold --wait --dotenv {note}"
+def _hold(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
+    note = f"{NOTES}/{deployable.service}.env"
+    script = f"./ship deploy {deployable.service} --image {deployable.image} --hold --wait --dotenv {note}"
     return {
-        **_job(child, each, "hold", "prepare", script),
+        **_job(child, deployable, "hold", "prepare", script),
         "artifacts": {"when": "always", "reports": {"dotenv": note}},
     }
 
 
-def _e2e(child: Child, each: Deployable) -> Mapping[str, Plain]:
-    release = variable_of(each.service, "RELEASE")
-    evidence = f"{EVIDENCE}/{each.service}"
-    script = f'./ship e2e {each.service} --release "${release}" --keep {evidence}'
-    job = _job(child, each, "e2e", "verify", script)
+def _e2e(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
+    release = variable_name(deployable.service, "RELEASE")
+    evidence = f"{EVIDENCE}/{deployable.service}"
+    script = f'./ship e2e {deployable.service} --release "${release}" --keep {evidence}'
+    job = _job(child, deployable, "e2e", "verify", script)
     del job["cache"]
     return {
         **job,
-        "image": EVERY_TOOL,  # a browser
+        "image": EVERY_TOOL,  # it needs a browser
         "artifacts": {
             "when": "always",
             "paths": [evidence],
@@ -164,38 +174,38 @@ def _e2e(child: Child, each: Deployable) -> Mapping[str, Plain]:
     }
 
 
-def _promote(child: Child, each: Deployable) -> Mapping[str, Plain]:
-    release = variable_of(each.service, "RELEASE")
-    script = f'./ship promote {each.service} --release "${release}" --wait'
-    return _job(child, each, "promote", "prepare", script)
+def _promote(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
+    release = variable_name(deployable.service, "RELEASE")
+    script = f'./ship promote {deployable.service} --release "${release}" --wait'
+    return _job(child, deployable, "promote", "prepare", script)
 
 
-def _watch(child: Child, each: Deployable) -> Mapping[str, Plain]:
-    return _job(child, each, "watch", "verify", f"./ship watch {each.service}")
+def _watch(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
+    return _job(child, deployable, "watch", "verify", f"./ship watch {deployable.service}")
 
 
-def _confirm(child: Child, each: Deployable) -> Mapping[str, Plain]:
-    """GitLab records this job alone as a deployment, and its Rollback button runs it again."""
-    script = f"./ship confirm {each.service} --image {each.image} --wait"
-    return _job(child, each, "confirm", "start", script)
+def _confirm(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
+    """Returns the only job that GitLab records as a deployment. GitLab's Rollback button runs it again."""
+    script = f"./ship confirm {deployable.service} --image {deployable.image} --wait"
+    return _job(child, deployable, "confirm", "start", script)
 
 
-def _rollback(child: Child, each: Deployable) -> Mapping[str, Plain]:
-    held = variable_of(each.service, "HELD")
-    script = f'./ship revert {each.service} --release "${held}"'
-    job = _job(child, each, "rollback", "prepare", script)
+def _rollback(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
+    held = variable_name(deployable.service, "HELD")
+    script = f'./ship revert {deployable.service} --release "${held}"'
+    job = _job(child, deployable, "rollback", "prepare", script)
     rules: Sequence[Mapping[str, Plain]] = [{"when": "on_failure"}]
     if child.freezes:
         rules = [{"if": FROZEN, "when": "never"}, *rules]
     return {**job, "rules": rules}
 
 
-def _report(child: Child, each: Deployable) -> Mapping[str, Plain]:
-    """However it ended; one that can't be drawn says nothing of the deploy, and no other job's failure is hidden."""
-    page = f"{REPORTS}/{each.service}.html"
-    release = variable_of(each.service, "RELEASE")
-    script = f'./ship report {each.service} "${release}" --out {page}'
-    job = _job(child, each, "report", "verify", script)
+def _report(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
+    """Returns the job that renders the report. It runs after success and failure, and its own failure is allowed."""
+    page = f"{REPORTS}/{deployable.service}.html"
+    release = variable_name(deployable.service, "RELEASE")
+    script = f'./ship report {deployable.service} "${release}" --out {page}'
+    job = _job(child, deployable, "report", "verify", script)
     rules: Sequence[Mapping[str, Plain]] = [{"when": "always"}]
     if child.freezes:
         rules = [{"if": FROZEN, "when": "never"}, *rules]
@@ -222,30 +232,30 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def child_of(
+def make_child_pipeline(
     environment: Environment,
-    selected: Selected,
-    published: Published,
+    selection: SavedSelection,
+    published: PublishedImages,
     *,
     revision: str,
     freezes: bool = False,
-) -> Child:
-    """Returns the pipeline of an environment. Raises UsageError where an image that is due is not published."""
-    if environment.name not in selected.deploys:
-        known = ", ".join(sorted(selected.deploys)) or "none"
+) -> ChildPipeline:
+    """Returns the pipeline of an environment. Raises UsageError if the image of a pending service is not published."""
+    if environment.name not in selection.deploys:
+        known = ", ".join(sorted(selection.deploys)) or "none"
         raise UsageError(
-            f"the selection knows no environment {environment.name}; nothing will be deployed",
+            f"the selection has no environment {environment.name}; nothing will be deployed",
             hint=f"one of: {known}; each is a file in deploy/environments",
         )
-    due = selected.deploys[environment.name]
+    pending = selection.deploys[environment.name]
     images = published.images
-    if missing := [name for name in due if name not in images]:
+    if missing := [name for name in pending if name not in images]:
         raise UsageError(
             f"{', '.join(missing)}: due in {environment.name}, but no published image is named; "
             "nothing will be deployed",
-            hint="./ship publish --selection FILE --out FILE publishes what is due",
+            hint="./ship publish --selection FILE --out FILE publishes and names them",
         )
-    for name in due:
+    for name in pending:
         if not images[name].startswith(f"{environment.registry.name}/"):
             raise UsageError(
                 f"{images[name]} is not in {environment.registry.name}, the registry of "
@@ -253,5 +263,7 @@ def child_of(
                 hint="environments of one pipeline share a registry: compare their [registry]",
             )
     url = environment.hosts[0].url
-    deployables = tuple(Deployable(name, images[name], url) for name in due)
-    return Child(environment.name, revision, selected.reason, deployables, freezes, published.tool)
+    deployables = tuple(Deployable(name, images[name], url) for name in pending)
+    return ChildPipeline(
+        environment.name, revision, selection.reason, deployables, freezes, published.tool
+    )

@@ -1,22 +1,22 @@
-"""The pipelines that deploy, as text: what GitLab is told to the letter."""
+"""Tests of the text of child pipelines."""
 
 import pytest
 
 from deploy.core.ci.child_pipeline import (
-    Child,
+    ChildPipeline,
     Deployable,
-    child_of,
+    make_child_pipeline,
     render,
-    variables_of,
+    render_dotenv,
 )
-from deploy.core.ci.selection_file import Published, Selected
-from deploy.core.config import Environment, HostConfig, Registry
+from deploy.core.ci.selection_file import PublishedImages, SavedSelection
+from deploy.core.config import Environment, HostConfig, RegistryConfig
 from deploy.errors import UsageError
 
-REGISTRY = Registry("123456789012", "eu-central-1")
+REGISTRY = RegistryConfig("123456789012", "eu-central-1")
 SHOP = f"{REGISTRY.name}/shop@sha256:{'b' * 64}"
 TOOL = f"{REGISTRY.name}/ship@sha256:{'c' * 64}"
-PUBLISHED = Published({"shop": SHOP}, TOOL)
+PUBLISHED = PublishedImages({"shop": SHOP}, TOOL)
 STAGING = Environment(
     "staging",
     (HostConfig("web-1", "192.0.2.1", "https://staging.example.com", "192.0.2.1:9443"),),
@@ -24,7 +24,7 @@ STAGING = Environment(
     "known_hosts",
     "key",
 )
-SELECTED = Selected("a reason", ("app", "shop"), {"staging": ("shop",), "production": ()})
+SELECTED = SavedSelection("a reason", ("app", "shop"), {"staging": ("shop",), "production": ()})
 
 GOLDEN = f"""\
 # Made by `ship pipeline` for staging at 3f9c2ab00000: shop.
@@ -133,23 +133,25 @@ stages: ["hold"]
 """
 
 
-def test_each_step_is_a_job_with_the_digest_baked_in() -> None:
-    child = child_of(STAGING, SELECTED, PUBLISHED, revision="3f9c2ab" + "0" * 33)
+def test_each_step_is_a_job_with_the_image_digest() -> None:
+    child = make_child_pipeline(STAGING, SELECTED, PUBLISHED, revision="3f9c2ab" + "0" * 33)
     assert render(child) == GOLDEN
 
 
-def test_a_pipeline_with_nothing_to_deploy_says_so() -> None:
-    assert render(Child("production", "3f9c2ab" + "0" * 33, "a\nreason")) == EMPTY
+def test_pipeline_with_nothing_to_deploy_prints_the_reason() -> None:
+    assert render(ChildPipeline("production", "3f9c2ab" + "0" * 33, "a\nreason")) == EMPTY
 
 
-def test_only_the_confirming_job_is_a_deployment_to_gitlab() -> None:
-    text = render(child_of(STAGING, SELECTED, PUBLISHED, revision="f" * 40))
+def test_only_the_confirm_job_is_a_gitlab_deployment() -> None:
+    text = render(make_child_pipeline(STAGING, SELECTED, PUBLISHED, revision="f" * 40))
     jobs = text.split('\n"')
     assert [job.split(" ")[0] for job in jobs if 'action: "start"' in job] == ["confirm"]
 
 
-def test_a_frozen_environment_refuses_in_a_job_of_its_own() -> None:
-    text = render(child_of(STAGING, SELECTED, PUBLISHED, revision="f" * 40, freezes=True))
+def test_deploy_freeze_is_refused_by_a_job_of_its_own() -> None:
+    text = render(
+        make_child_pipeline(STAGING, SELECTED, PUBLISHED, revision="f" * 40, freezes=True)
+    )
     assert text.count('    - if: "$CI_DEPLOY_FREEZE"\n      when: "never"\n') == 7
     assert (
         "frozen:\n"
@@ -162,33 +164,33 @@ def test_a_frozen_environment_refuses_in_a_job_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "held"), [("held", "r1"), ("live", "r1"), ("unchanged", ""), ("reverted", "")]
+    ("outcome", "to_revert"), [("held", "r1"), ("live", "r1"), ("unchanged", ""), ("reverted", "")]
 )
-def test_what_was_live_already_is_not_taken_back(outcome: str, held: str) -> None:
-    text = variables_of("my-shop", "r1", outcome)
-    assert text == f"MY_SHOP_RELEASE=r1\nMY_SHOP_HELD={held}\n"
+def test_release_that_was_live_before_is_not_reverted(outcome: str, to_revert: str) -> None:
+    text = render_dotenv("my-shop", "r1", outcome)
+    assert text == f"MY_SHOP_RELEASE=r1\nMY_SHOP_HELD={to_revert}\n"
 
 
 @pytest.mark.parametrize(
-    ("selected", "images", "message"),
+    ("selection", "images", "message"),
     [
         (SELECTED, {}, "shop: due in staging, but no published image is named"),
         (SELECTED, {"shop": f"other.example.com/shop@sha256:{'b' * 64}"}, "is not in 123456789012"),
-        (Selected("", (), {}), {"shop": SHOP}, "knows no environment staging"),
+        (SavedSelection("", (), {}), {"shop": SHOP}, "has no environment staging"),
     ],
 )
-def test_what_would_deploy_something_else_is_refused(
-    selected: Selected, images: dict[str, str], message: str
+def test_selection_and_images_that_do_not_match_are_refused(
+    selection: SavedSelection, images: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        child_of(STAGING, selected, Published(images, TOOL), revision="f" * 40)
+        make_child_pipeline(STAGING, selection, PublishedImages(images, TOOL), revision="f" * 40)
 
 
 @pytest.mark.parametrize("image", ["", f"{REGISTRY.name}/shop:latest", f"{SHOP[:-1]}"])
-def test_an_image_without_a_digest_is_refused(image: str) -> None:
-    due = (Deployable("shop", image, "http://a"),)
+def test_image_without_a_digest_is_refused(image: str) -> None:
+    deployables = (Deployable("shop", image, "http://a"),)
     with pytest.raises(UsageError, match=r"shop: .* nothing will be deployed"):
-        render(Child("staging", "f" * 40, "", due, tool=TOOL))
-    due = (Deployable("shop", SHOP, "http://a"),)
+        render(ChildPipeline("staging", "f" * 40, "", deployables, tool=TOOL))
+    deployables = (Deployable("shop", SHOP, "http://a"),)
     with pytest.raises(UsageError, match=r"the tool: .* nothing will be deployed"):
-        render(Child("staging", "f" * 40, "", due, tool=image))
+        render(ChildPipeline("staging", "f" * 40, "", deployables, tool=image))

@@ -1,4 +1,4 @@
-"""Says which services are due in which environment, each by its own last verified revision; never asks GitLab."""
+"""Decides which services each environment lacks, by their last verified revisions there."""
 
 from __future__ import annotations
 
@@ -6,37 +6,40 @@ from collections.abc import Collection, Iterable, Mapping
 
 from deploy.core.ci.base_revision import PipelineFacts
 
-Due = Mapping[str, tuple[str, ...]]
-"""Services by environment, in order; an environment that needs nothing is there with nothing."""
+PendingDeploys = Mapping[str, tuple[str, ...]]
+"""The services to deploy by environment, sorted. An environment that lacks nothing has an empty entry."""
 
 
-def all_due(environments: Iterable[str], services: Iterable[str]) -> Due:
+def all_pending(environments: Iterable[str], services: Iterable[str]) -> PendingDeploys:
     """Returns every service for every environment."""
     names = tuple(sorted(services))
     return dict.fromkeys(environments, names)
 
 
-def due(
+def pending_deploys(
     facts: PipelineFacts,
     environments: Iterable[str],
     services: Iterable[str],
-    reached: Collection[str],
-    reached_since: Mapping[str, Collection[str]],
-) -> Due:
-    """Returns what each environment lacks.
+    affected: Collection[str],
+    affected_since: Mapping[str, Collection[str]],
+) -> PendingDeploys:
+    """Returns the services that each environment lacks.
 
-    `reached` are the services that the whole selection reaches, `reached_since` those that differ from a
-    revision. A service whose verified revision is none of HEAD's history is due: nobody knows what it runs.
+    `affected` are the services that the whole change affects, `affected_since` those that changed since a revision. A
+    service is pending if its verified revision is not in HEAD's history, because it is unknown what runs there.
     """
     names = sorted(services)
-    known = {(each.environment, each.service): each.revision for each in facts.verified}
+    verified = {(each.environment, each.service): each.revision for each in facts.verified}
 
-    def is_due(environment: str, name: str) -> bool:
-        if (environment, name) not in known:
-            return name in reached
-        seen = facts.seen.get(known[environment, name] or "")
-        if seen is None or seen.sha is None or seen.sha not in reached_since:
+    def is_pending(environment: str, name: str) -> bool:
+        if (environment, name) not in verified:
+            return name in affected
+        info = facts.revisions.get(verified[environment, name] or "")
+        if info is None or info.sha is None or info.sha not in affected_since:
             return True
-        return name in reached_since[seen.sha]
+        return name in affected_since[info.sha]
 
-    return {each: tuple(name for name in names if is_due(each, name)) for each in environments}
+    return {
+        environment: tuple(name for name in names if is_pending(environment, name))
+        for environment in environments
+    }

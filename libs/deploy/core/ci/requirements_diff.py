@@ -1,7 +1,7 @@
-"""Says which requirements a changed lock or requirements file touches; never resolves anything.
+"""Finds the requirements that differ between two versions of a lock or requirements file.
 
-It reads locks in the style of requirements.txt that say who needs each pin, as uv's
-`--annotation-style=line` does: https://docs.astral.sh/uv/pip/compile/
+Locks are in the style of requirements.txt and name after each pin the projects that require it, as uv writes them with
+`--annotation-style=line`: https://docs.astral.sh/uv/pip/compile/
 """
 
 from __future__ import annotations
@@ -15,61 +15,61 @@ _VIA = re.compile(r"\s*# via\s+(.*)")
 
 
 @dataclass(frozen=True)
-class Pin:
-    """What a file says of one project, and the projects that need it (`direct`: we do)."""
+class PinnedProject:
+    """A project's entry in a file, and the projects that require it (`direct`: our requirements file does)."""
 
     text: str
-    needed_by: frozenset[str] = frozenset()
+    required_by: frozenset[str] = frozenset()
     direct: bool = False
 
 
 @dataclass(frozen=True)
-class Touched:
-    """Projects that a change touches: those that are still there, and those that went."""
+class RequirementsDiff:
+    """Requirements that a change affects: those that are still in the file, and those that were removed."""
 
-    there: frozenset[str] = frozenset()
-    gone: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
 
 
 def normalised(name: str) -> str:
-    """Returns a project's name as https://packaging.python.org/en/latest/specifications/name-normalization/."""
+    """Returns a project's normalised name (https://packaging.python.org/en/latest/specifications/name-normalization/)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def project_of(requirement: str) -> str:
-    """Returns the project that a requirement such as `moto[server]>=5` names, "" for none."""
-    found = _NAME.match(requirement.strip())
-    return normalised(found[1]) if found else ""
+def project_of(requirement: str) -> str | None:
+    """Returns the project of a requirement such as `moto[server]>=5`, None if the line is no requirement."""
+    match = _NAME.match(requirement.strip())
+    return normalised(match[1]) if match else None
 
 
-def touched_by_lock(before: str, after: str) -> Touched | None:
-    """Returns the direct requirements behind each pin that differs; None where the locks don't say."""
+def diff_locks(before: str, after: str) -> RequirementsDiff | None:
+    """Returns the direct requirements that depend on a pin that differs, None if the locks don't tell."""
     old, new = _read(before), _read(after)
     if old is None or new is None:
         return None
-    if any(not pin.needed_by and not pin.direct for pin in (*old.values(), *new.values())):
+    if any(not pin.required_by and not pin.direct for pin in (*old.values(), *new.values())):
         return None
-    changed = _differing(old, new)
-    there, gone = _needing(changed, new), _needing(changed, old)
-    return Touched(
-        frozenset(name for name in there | gone if name in new and new[name].direct),
-        frozenset(name for name in gone if old[name].direct and name not in new),
+    differing = _differing(old, new)
+    now, earlier = _dependents(differing, new), _dependents(differing, old)
+    return RequirementsDiff(
+        frozenset(name for name in now | earlier if name in new and new[name].direct),
+        frozenset(name for name in earlier if old[name].direct and name not in new),
     )
 
 
-def touched_by_requirements(before: str, after: str) -> Touched | None:
-    """Returns the requirements whose lines differ; None where a line is none, such as an option."""
+def diff_requirements(before: str, after: str) -> RequirementsDiff | None:
+    """Returns the requirements whose lines differ, None if a line is no requirement, such as an option."""
     old, new = _read(before), _read(after)
     if old is None or new is None:
         return None
-    changed = _differing(old, new)
-    return Touched(
-        frozenset(name for name in changed if name in new),
-        frozenset(name for name in changed if name not in new),
+    differing = _differing(old, new)
+    return RequirementsDiff(
+        frozenset(name for name in differing if name in new),
+        frozenset(name for name in differing if name not in new),
     )
 
 
-def _differing(old: dict[str, Pin], new: dict[str, Pin]) -> set[str]:
+def _differing(old: dict[str, PinnedProject], new: dict[str, PinnedProject]) -> set[str]:
     return {
         name
         for name in old.keys() | new.keys()
@@ -77,21 +77,21 @@ def _differing(old: dict[str, Pin], new: dict[str, Pin]) -> set[str]:
     }
 
 
-def _needing(names: Collection[str], pins: dict[str, Pin]) -> set[str]:
-    """Returns these projects and all that need them, directly or not."""
+def _dependents(names: Collection[str], pins: dict[str, PinnedProject]) -> set[str]:
+    """Returns these projects and all that require them, directly or indirectly."""
     found: set[str] = set()
     left = [name for name in names if name in pins]
     while left:
         name = left.pop()
         if name not in found:
             found.add(name)
-            left += [each for each in pins[name].needed_by if each in pins]
+            left += [each for each in pins[name].required_by if each in pins]
     return found
 
 
-def _read(text: str) -> dict[str, Pin] | None:
-    pins: dict[str, Pin] = {}
-    name = ""
+def _read(text: str) -> dict[str, PinnedProject] | None:
+    pins: dict[str, PinnedProject] = {}
+    name: str | None = None
     for line in _logical_lines(text):
         if via := _VIA.fullmatch(line):
             if not name:
@@ -103,15 +103,15 @@ def _read(text: str) -> dict[str, Pin] | None:
             name = project_of(line)
             if not name or name in pins:
                 return None
-            pins[name] = Pin(_without_comment(line))
+            pins[name] = PinnedProject(_without_comment(line))
     return pins
 
 
-def _annotated(pin: Pin, via: str) -> Pin:
-    said = [each.strip() for each in via.split(",")]
-    direct = pin.direct or any(each.startswith("-r ") for each in said)
-    named = {normalised(each) for each in said if not each.startswith("-")}
-    return Pin(pin.text, pin.needed_by | named, direct)
+def _annotated(pin: PinnedProject, via: str) -> PinnedProject:
+    sources = [source.strip() for source in via.split(",")]
+    direct = pin.direct or any(source.startswith("-r ") for source in sources)
+    projects = {normalised(source) for source in sources if not source.startswith("-")}
+    return PinnedProject(pin.text, pin.required_by | projects, direct)
 
 
 def _without_comment(line: str) -> str:

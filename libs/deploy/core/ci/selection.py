@@ -1,6 +1,6 @@
-"""Decides what a change selects: targets by goal, services, images; never asks git or Pants.
+"""Selects what to run for a change: targets by goal, services, images.
 
-What can't be known selects everything, with the reason: an error never means that less is tested.
+If something is unknown, everything is selected, with the reason, so that an error never means fewer tests.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
 from deploy.core.ci.base_revision import Base
-from deploy.core.ci.pending_deploys import Due, all_due
+from deploy.core.ci.pending_deploys import PendingDeploys, all_pending
 from deploy.core.ci.target_graph import (
-    Change,
-    Graph,
-    Reached,
+    FileChange,
+    ReachedTarget,
+    TargetGraph,
     is_build_file,
 )
 from deploy.core.config import Service
@@ -37,7 +38,7 @@ EVERYTHING_FILES: Mapping[str, str] = {
     ".ci/**": "a wrapper script",
     "ship": "a wrapper script",
     "pants": "a wrapper script",
-    "libs/toolchain/**": "what the wrapper scripts start",
+    "libs/toolchain/**": "the program behind the wrapper scripts",
     "deploy/*.yml": "what every release is made of",
     "deploy/nginx/**": "what every release is made of",
     "deploy/base/edge/**": "what every release is made of",
@@ -45,10 +46,10 @@ EVERYTHING_FILES: Mapping[str, str] = {
     "deploy/environments/**": "where every release goes",
     "deploy/known_hosts/**": "where every release goes",
 }
-"""What every target depends on without saying so, with what it is."""
+"""Files on which every target depends without declaring it, with what they are."""
 
 DOCUMENTATION = ("docs/**", "**/*.md", "LICENSE")
-"""What people read: it reaches the targets that own it. Any other file without an owner reaches everything."""
+"""Documentation may belong to no target. Any other file that belongs to no target selects everything."""
 
 SOURCES = frozenset({"python_source", "python_test"})
 LINTED = SOURCES | {"embedded_scripts", "grafana_dashboards"}
@@ -63,9 +64,16 @@ OF_NO_GOAL = frozenset({
 })  # fmt: skip
 
 
+class Mode(StrEnum):
+    """Whether a selection depends on a change or contains everything."""
+
+    CHANGED = "changed"
+    ALL = "all"
+
+
 @dataclass(frozen=True)
-class Selected:
-    """A target that a goal has to run on, and why."""
+class SelectedTarget:
+    """A target to run a goal on, and the chain of files and targets that leads to it."""
 
     address: str
     goal: str
@@ -73,8 +81,8 @@ class Selected:
 
 
 @dataclass(frozen=True)
-class Named:
-    """A service or an image, and why."""
+class SelectedName:
+    """A service or an image, and the chain of files and targets that leads to it."""
 
     name: str
     why: tuple[str, ...]
@@ -82,34 +90,34 @@ class Named:
 
 @dataclass(frozen=True)
 class Selection:
-    """What to run: targets by goal, services to deploy, images to publish. `mode` is changed or all.
+    """What to run: targets by goal, services to deploy, images to publish.
 
-    `reached` are the addresses behind `targets`, where a generator may stand for several. `deploys` are
-    the services that are due, by environment.
+    `reached` are all affected addresses, whereas in `targets` a generator can stand for several. `deploys` are the
+    pending services by environment.
     """
 
-    mode: str
+    mode: Mode
     base: str | None
     reason: str
-    targets: tuple[Selected, ...] = ()
-    services: tuple[Named, ...] = ()
-    images: tuple[Named, ...] = ()
+    targets: tuple[SelectedTarget, ...] = ()
+    services: tuple[SelectedName, ...] = ()
+    images: tuple[SelectedName, ...] = ()
     reached: frozenset[str] = frozenset()
-    deploys: Due = field(default_factory=dict)
+    deploys: PendingDeploys = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """Returns it for JSON."""
+        """Returns the JSON document of `ship affected`."""
         return {
-            "mode": self.mode,
+            "mode": self.mode.value,
             "base": self.base,
             "reason": self.reason,
             "targets": [
-                {"address": each.address, "goal": each.goal, "why": list(each.why)}
-                for each in self.targets
+                {"address": target.address, "goal": target.goal, "why": list(target.why)}
+                for target in self.targets
             ],
-            "services": [each.name for each in self.services],
-            "images": [each.name for each in self.images],
-            "deploys": {where: list(names) for where, names in self.deploys.items()},
+            "services": [service.name for service in self.services],
+            "images": [image.name for image in self.images],
+            "deploys": {name: list(services) for name, services in self.deploys.items()},
         }
 
 
@@ -119,58 +127,62 @@ def select_all(
     services: Iterable[Service],
     environments: Iterable[str] = (),
 ) -> Selection:
-    """Selects everything, due in all environments."""
+    """Selects everything; every service is pending in all environments."""
     why = (reason,)
-    listed = sorted(services, key=lambda each: each.name)
+    listed = sorted(services, key=lambda service: service.name)
     return Selection(
-        "all",
+        Mode.ALL,
         base,
         reason,
-        tuple(Selected("::", goal, why) for goal in GOALS),
-        tuple(Named(each.name, why) for each in listed),
-        tuple(Named(each, why) for each in sorted({each.image for each in listed})),
-        deploys=all_due(environments, (each.name for each in listed)),
+        tuple(SelectedTarget("::", goal, why) for goal in GOALS),
+        tuple(SelectedName(service.name, why) for service in listed),
+        tuple(SelectedName(image, why) for image in sorted({each.image for each in listed})),
+        deploys=all_pending(environments, (service.name for service in listed)),
     )
 
 
 def select(
-    base: Base, reached: Sequence[Reached], graph: Graph, services: Iterable[Service]
+    base: Base, reached: Sequence[ReachedTarget], graph: TargetGraph, services: Iterable[Service]
 ) -> Selection:
-    """Selects what a change reaches: lint takes direct changes, the other goals dependents too."""
-    ways = {each.address: each.why for each in reached}
-    listed = sorted(services, key=lambda each: each.name)
-    found = ((each, _way_to(each, ways, graph)) for each in listed)
+    """Selects what a change affects: for lint the changed files' targets, for the other goals their dependents too."""
+    chains = {target.address: target.why for target in reached}
+    listed = sorted(services, key=lambda service: service.name)
+    found = ((service, _chain_to(service, chains, graph)) for service in listed)
     return Selection(
-        "changed",
+        Mode.CHANGED,
         base.revision,
         base.reason,
-        tuple(each for goal in GOALS for each in _selected(goal, reached, graph)),
-        tuple(Named(service.name, why) for service, why in found if why is not None),
+        tuple(target for goal in GOALS for target in _selected(goal, reached, graph)),
+        tuple(SelectedName(service.name, why) for service, why in found if why is not None),
         tuple(
-            Named(each.address, each.why)
-            for each in reached
-            if graph.targets[each.address].kind == "docker_image"
+            SelectedName(target.address, target.why)
+            for target in reached
+            if graph.targets[target.address].kind == "docker_image"
         ),
-        frozenset(ways),
+        frozenset(chains),
     )
 
 
-def _selected(goal: str, reached: Sequence[Reached], graph: Graph) -> list[Selected]:
-    """Returns the targets for a goal; a generator stands for its targets where all of them are in."""
-    ways = {
-        each.address: each.why
-        for each in reached
-        if goal in goals_of(graph.targets[each.address].kind) and (each.direct or goal != "lint")
+def _selected(
+    goal: str, reached: Sequence[ReachedTarget], graph: TargetGraph
+) -> list[SelectedTarget]:
+    """Returns the targets for a goal. If all targets of a generator are selected, the generator replaces them."""
+    chains = {
+        target.address: target.why
+        for target in reached
+        if goal in goals_of(graph.targets[target.address].kind)
+        and (target.direct or goal != "lint")
     }
     for generator, members in graph.members.items():
-        if members <= ways.keys():
-            shortest = min((ways.pop(each) for each in members), key=lambda way: (len(way), way))
-            ways[generator] = (*shortest, generator)
-    return [Selected(address, goal, ways[address]) for address in sorted(ways)]
+        if members <= chains.keys():
+            removed = (chains.pop(member) for member in members)
+            shortest = min(removed, key=lambda chain: (len(chain), chain))
+            chains[generator] = (*shortest, generator)
+    return [SelectedTarget(address, goal, chains[address]) for address in sorted(chains)]
 
 
 def goals_of(kind: str) -> tuple[str, ...]:
-    """Returns the goals that run on a kind of target: all of them on one that isn't known here."""
+    """Returns the goals that run on a kind of target: all goals for an unknown kind."""
     if kind in OF_NO_GOAL:
         return ()
     known = {"lint": LINTED, "check": SOURCES, "test": TESTS, "package": PACKAGES}
@@ -179,27 +191,27 @@ def goals_of(kind: str) -> tuple[str, ...]:
     return tuple(goal for goal in GOALS if kind in known[goal])
 
 
-def missed(failed: Iterable[str], selection: Selection) -> tuple[str, ...]:
-    """Returns the reports of failed tests that the selection for what broke them left out.
+def missed_tests(failed: Iterable[str], selection: Selection) -> tuple[str, ...]:
+    """Returns the failed reports whose tests the selection left out.
 
-    `failed` are names of Pants' reports, `libs.a.b_test.py.tests` or `batch-of-FIRST+N-files`.
+    `failed` are the names of Pants' reports: `libs.a.b_test.py.tests` or `batch-of-FIRST+N-files`.
     """
-    if selection.mode == "all":
+    if selection.mode is Mode.ALL:
         return ()
-    selected = {_report_of(each) for each in selection.reached}
-    firsts = {name: re.sub(r"^batch-of-(.*)\+\d+-files$", r"\1", name) for name in failed}
-    return tuple(sorted(name for name, first in firsts.items() if first not in selected))
+    selected = {_report_name(address) for address in selection.reached}
+    tests = {report: re.sub(r"^batch-of-(.*)\+\d+-files$", r"\1", report) for report in failed}
+    return tuple(sorted(report for report, test in tests.items() if test not in selected))
 
 
-def _report_of(address: str) -> str:
+def _report_name(address: str) -> str:
     path, _, name = address.partition(":")
-    above = "@" * name.count("../") or "."
-    shown = f"{above}{name.replace('../', '')}" if name else ""
-    return f"{path.replace('/', '.')}{shown}"
+    separator = "@" * name.count("../") or "."
+    suffix = f"{separator}{name.replace('../', '')}" if name else ""
+    return f"{path.replace('/', '.')}{suffix}"
 
 
-def everything_because(paths: Iterable[str], macros: Iterable[str] = ()) -> str | None:
-    """Returns why the files that changed reach everything, None where they needn't; `macros` are patterns."""
+def reason_to_select_all(paths: Iterable[str], macros: Iterable[str] = ()) -> str | None:
+    """Returns why the changed files select everything, None if they don't. `macros` are patterns of macro files."""
     patterns = {**EVERYTHING_FILES, **dict.fromkeys(macros, "macros or plugins of BUILD files")}
     for path in sorted(paths):
         for pattern, what in patterns.items():
@@ -208,42 +220,50 @@ def everything_because(paths: Iterable[str], macros: Iterable[str] = ()) -> str 
     return None
 
 
-def everything_unless_owned(
-    changes: Iterable[Change], graph: Graph, old_graph: Graph | None, services: Iterable[Service]
+def reason_graph_cannot_tell(
+    changes: Iterable[FileChange],
+    graph: TargetGraph,
+    old_graph: TargetGraph | None,
+    services: Iterable[Service],
 ) -> str | None:
-    """Returns why the graph can't say what these changes reach, None where it can."""
+    """Returns why the graph can't tell what these changes affect, None if it can."""
     for service in services:
         if service.image not in graph:
-            return f"{service.image}, the image of {service.name}, is no target of the build"
+            return f"{service.image}, the image of {service.name}, is not a target of the build"
     for change in changes:
-        if is_build_file(change.path) or any(_matches(change.path, each) for each in DOCUMENTATION):
+        if is_build_file(change.path) or any(
+            _matches(change.path, pattern) for pattern in DOCUMENTATION
+        ):
             continue
-        owned = graph.owners(change.path)
-        if change.gone and old_graph is not None:
-            owned = old_graph.owners(change.path)
-        if not owned:
-            return f"{change.path} changed and belongs to no target: what it reaches is unknown"
-        if graph.is_lock(change.path) and change.touched is None:
-            used = graph.feeds_requirements(change.path)
-            what = "in a way that names no pins" if used else "and a tool comes from it"
-            return f"{change.path} changed, a lock, {what}"
+        owners = graph.owners(change.path)
+        if change.deleted and old_graph is not None:
+            owners = old_graph.owners(change.path)
+        if not owners:
+            return f"{change.path} changed and belongs to no target, so what it affects is unknown"
+        if graph.is_lock(change.path) and change.requirements is None:
+            if graph.feeds_requirements(change.path):
+                return f"{change.path} changed: a lock whose changed pins are unknown"
+            return f"{change.path} changed: the lock of a tool"
     return None
 
 
 def services_reached(
-    reached: Iterable[Reached], graph: Graph, services: Iterable[Service]
+    reached: Iterable[ReachedTarget], graph: TargetGraph, services: Iterable[Service]
 ) -> frozenset[str]:
-    """Returns the names of the services among what was reached."""
-    ways = {each.address: each.why for each in reached}
-    return frozenset(each.name for each in services if _way_to(each, ways, graph) is not None)
+    """Returns the names of the services among the affected targets."""
+    chains = {target.address: target.why for target in reached}
+    return frozenset(
+        service.name for service in services if _chain_to(service, chains, graph) is not None
+    )
 
 
-def _way_to(
-    service: Service, ways: Mapping[str, tuple[str, ...]], graph: Graph
+def _chain_to(
+    service: Service, chains: Mapping[str, tuple[str, ...]], graph: TargetGraph
 ) -> tuple[str, ...] | None:
-    """Why a service is reached: by its image, or by what its settings belong to."""
+    """Returns the chain to a service's image or to the target of its service.toml, None if it is not affected."""
     settings = graph.owners(f"services/{service.name}/service.toml")
-    return next((ways[each] for each in (service.image, *settings) if each in ways), None)
+    addresses = (service.image, *settings)
+    return next((chains[address] for address in addresses if address in chains), None)
 
 
 def _matches(path: str, pattern: str) -> bool:

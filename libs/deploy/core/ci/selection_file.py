@@ -1,4 +1,4 @@
-"""Reads what `ship affected --out` and `ship publish --out` wrote for later jobs; never opens a file."""
+"""Parses the JSON files that `ship affected --out` and `ship publish --out` write for later jobs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deploy.core.ci.selection import Mode
 from deploy.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Selected:
+class SavedSelection:
     """What a pipeline's later jobs do: services to build and publish, services to deploy by environment.
 
-    `images` are the addresses of all images that the change reaches, where it isn't `everything`.
+    `images` are the addresses of the affected images. If `everything` is set, all images are affected.
     """
 
     reason: str
@@ -24,50 +25,52 @@ class Selected:
     everything: bool = False
 
     def reaches(self, image: str) -> bool:
-        """Whether the change may make another image of this address."""
+        """Returns whether the change affects the image with this address."""
         return self.everything or image in self.images
 
     @property
     def to_publish(self) -> tuple[str, ...]:
-        """What the change reaches and what an environment lacks."""
-        due = {name for names in self.deploys.values() for name in names}
-        return tuple(sorted({*self.services, *due}))
+        """The services that the change affects or that an environment lacks."""
+        pending = {name for names in self.deploys.values() for name in names}
+        return tuple(sorted({*self.services, *pending}))
 
 
-def read_selection(text: str, where: str) -> Selected:
-    """Reads a selection. Raises UsageError."""
+def read_selection(text: str, file: str) -> SavedSelection:
+    """Parses the text of a selection file. Raises UsageError."""
     try:
-        said: Mapping[str, Any] = json.loads(text)
-        deploys = {name: tuple(map(str, found)) for name, found in said["deploys"].items()}
-        return Selected(
-            str(said["reason"]),
-            tuple(map(str, said["services"])),
+        document: Mapping[str, Any] = json.loads(text)
+        deploys = {name: tuple(map(str, names)) for name, names in document["deploys"].items()}
+        return SavedSelection(
+            str(document["reason"]),
+            tuple(map(str, document["services"])),
             deploys,
-            tuple(map(str, said["images"])),
-            everything=said["mode"] == "all",
+            tuple(map(str, document["images"])),
+            everything=document["mode"] == Mode.ALL,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{where} is no selection; nothing was done", hint=f"./ship affected --out {where}"
+            f"{file} is not a selection; nothing was changed",
+            hint=f"write one with ./ship affected --out {file}",
         ) from error
 
 
 @dataclass(frozen=True)
-class Published:
-    """Images by service, and the one of the tool that deploys them, "" where nothing is to be deployed."""
+class PublishedImages:
+    """Image references by service, and that of the tool for the jobs that deploy, None if nothing is deployed."""
 
     images: Mapping[str, str]
-    tool: str = ""
+    tool: str | None = None
 
 
-def read_published(text: str, where: str) -> Published:
-    """Reads what was published. Raises UsageError."""
+def read_published(text: str, file: str) -> PublishedImages:
+    """Parses the text of a file of published images. Raises UsageError."""
     try:
-        said: Mapping[str, Any] = json.loads(text)
-        images = {str(each["service"]): str(each["image"]) for each in said["images"]}
-        return Published(images, str(said.get("tool", "")))
+        document: Mapping[str, Any] = json.loads(text)
+        images = {str(image["service"]): str(image["image"]) for image in document["images"]}
+        tool = document.get("tool")
+        return PublishedImages(images, str(tool) if tool else None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{where} is no list of published images; nothing was done",
-            hint=f"./ship publish --selection FILE --out {where}",
+            f"{file} is not a list of published images; nothing was changed",
+            hint=f"write one with ./ship publish --selection FILE --out {file}",
         ) from error

@@ -1,22 +1,22 @@
 import pytest
 
 from deploy.core.ci.base_revision import Base
-from deploy.core.ci.requirements_diff import Touched
+from deploy.core.ci.requirements_diff import RequirementsDiff
 from deploy.core.ci.selection import (
     GOALS,
     Selection,
-    everything_because,
-    everything_unless_owned,
     goals_of,
-    missed,
+    missed_tests,
+    reason_graph_cannot_tell,
+    reason_to_select_all,
     select,
     select_all,
 )
 from deploy.core.ci.target_graph import (
-    Change,
-    Graph,
+    FileChange,
     Target,
-    explain,
+    TargetGraph,
+    reached_targets,
 )
 from deploy.core.config import Service
 
@@ -44,13 +44,13 @@ def service(name: str, *dependencies: str) -> tuple[Target, ...]:
     )
 
 
-GRAPH = Graph(
+GRAPH = TargetGraph(
     [
         file_target("libs/left/a.py", "python_source"),
         *service("one", "libs/left/a.py"),
         *service("two"),
-        file_target("docs/told.md", "file", name=":told"),
-        file_target("libs/docs_test.py", "python_test", "docs/told.md:told", name=":tests"),
+        file_target("docs/read.md", "file", name=":read"),
+        file_target("libs/docs_test.py", "python_test", "docs/read.md:read", name=":tests"),
         Target(f"{LOCK}:lock", "_lockfile", (LOCK,)),
         Target("3rdparty/python:r#flask", "python_requirement", (), (f"{LOCK}:lock",), ("flask",)),
         Target("3rdparty/python:tool", "_lockfile", ("3rdparty/python/tool.lock",)),
@@ -59,14 +59,16 @@ GRAPH = Graph(
 
 
 def selected(*paths: str) -> Selection:
-    return select(BASE, explain([Change(path) for path in paths], GRAPH), GRAPH, SERVICES)
+    return select(
+        BASE, reached_targets([FileChange(path) for path in paths], GRAPH), GRAPH, SERVICES
+    )
 
 
 def shown(selection: Selection) -> list[str]:
     return [f"{each.goal} {each.address}" for each in selection.targets]
 
 
-def test_lint_takes_direct_changes_and_the_other_goals_dependents_too() -> None:
+def test_lint_selects_changed_files_and_other_goals_dependents_too() -> None:
     selection = selected("libs/left/a.py")
     assert shown(selection) == [
         "lint libs/left/a.py",
@@ -81,7 +83,7 @@ def test_lint_takes_direct_changes_and_the_other_goals_dependents_too() -> None:
     assert selection.document()["images"] == ["services/one:image"]
 
 
-def test_the_document_is_the_contract_s() -> None:
+def test_document_has_the_documented_form() -> None:
     document = selected("services/one/web_test.py").document()
     why = [
         "services/one/web_test.py",
@@ -102,33 +104,36 @@ def test_the_document_is_the_contract_s() -> None:
     }
 
 
-def test_settings_of_a_service_reach_it_without_an_image() -> None:
+def test_changed_service_toml_selects_the_service_without_its_image() -> None:
     selection = selected("services/two/service.toml")
     assert selection.document()["services"] == ["two"]
     assert selection.services[0].why == ("services/two/service.toml", "services/two:service")
     assert (selection.targets, selection.images) == ((), ())
 
 
-def test_documentation_reaches_the_tests_that_read_it_and_nothing_else() -> None:
+def test_documentation_selects_only_the_tests_that_read_it() -> None:
     assert shown(selected("docs/other.md", "README.md", "services/one/notes.md")) == []
-    assert shown(selected("docs/told.md")) == [
+    assert shown(selected("docs/read.md")) == [
         "check libs/docs_test.py:tests",
         "test libs/docs_test.py:tests",
     ]
 
 
-def test_a_generator_is_named_only_where_all_its_targets_are_in() -> None:
+def test_generator_replaces_its_targets_only_if_all_are_selected() -> None:
     tests = [file_target(f"libs/{each}_test.py", "python_test", name=":tests") for each in "ab"]
-    graph = Graph([Target("libs:tests", "python_tests"), *tests])
-    one = select(BASE, explain([Change("libs/a_test.py")], graph), graph, ())
+    graph = TargetGraph([Target("libs:tests", "python_tests"), *tests])
+    one = select(BASE, reached_targets([FileChange("libs/a_test.py")], graph), graph, ())
     both = select(
-        BASE, explain([Change("libs/b_test.py"), Change("libs/a_test.py")], graph), graph, ()
+        BASE,
+        reached_targets([FileChange("libs/b_test.py"), FileChange("libs/a_test.py")], graph),
+        graph,
+        (),
     )
     assert shown(one) == [f"{goal} libs/a_test.py:tests" for goal in ("lint", "check", "test")]
     assert shown(both) == [f"{goal} libs:tests" for goal in ("lint", "check", "test")]
 
 
-def test_everything_is_every_goal_on_all_and_every_service_and_image() -> None:
+def test_select_all_contains_every_goal_service_and_image() -> None:
     assert select_all(None, "why", SERVICES).document() == {
         "mode": "all",
         "base": None,
@@ -151,11 +156,11 @@ def test_everything_is_every_goal_on_all_and_every_service_and_image() -> None:
         ("grafana_dashboards", ("lint",)),
         ("resource", ()),
         ("python_tests", ()),
-        # A kind that came with a new backend.
+        # An unknown kind, of a new backend.
         ("go_package", GOALS),
     ],
 )
-def test_a_kind_that_is_not_known_belongs_to_every_goal(kind: str, goals: tuple[str, ...]) -> None:
+def test_goals_of_each_kind_of_target(kind: str, goals: tuple[str, ...]) -> None:
     assert goals_of(kind) == goals
 
 
@@ -183,8 +188,8 @@ def test_a_kind_that_is_not_known_belongs_to_every_goal(kind: str, goals: tuple[
         "deploy/environments/production.toml",
     ],
 )
-def test_what_all_depends_on_reaches_everything(path: str) -> None:
-    reason = everything_because(["libs/left/a.py", path], ["macros/*.py", "plugins/**"])
+def test_files_that_everything_depends_on_select_everything(path: str) -> None:
+    reason = reason_to_select_all(["libs/left/a.py", path], ["macros/*.py", "plugins/**"])
     assert reason is not None
     assert reason.startswith(f"{path} changed: ")
 
@@ -202,54 +207,56 @@ def test_what_all_depends_on_reaches_everything(path: str) -> None:
         "deploy/README.md",
     ],
 )
-def test_other_files_reach_what_depends_on_them(path: str) -> None:
-    assert everything_because([path]) is None
+def test_other_files_do_not_select_everything(path: str) -> None:
+    assert reason_to_select_all([path]) is None
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (
-            Change("observability/rules.yml"),
-            "observability/rules.yml changed and belongs to no target: what it reaches is unknown",
+            FileChange("observability/rules.yml"),
+            "observability/rules.yml changed and belongs to no target, so what it affects is unknown",
         ),
         (
-            Change("libs/gone.py", gone=True),
-            "libs/gone.py changed and belongs to no target: what it reaches is unknown",
+            FileChange("libs/deleted.py", deleted=True),
+            "libs/deleted.py changed and belongs to no target, so what it affects is unknown",
         ),
-        (Change(LOCK), f"{LOCK} changed, a lock, in a way that names no pins"),
+        (FileChange(LOCK), f"{LOCK} changed: a lock whose changed pins are unknown"),
         (
-            Change("3rdparty/python/tool.lock"),
-            "3rdparty/python/tool.lock changed, a lock, and a tool comes from it",
+            FileChange("3rdparty/python/tool.lock"),
+            "3rdparty/python/tool.lock changed: the lock of a tool",
         ),
     ],
 )
-def test_what_the_graph_cannot_say_is_everything(change: Change, reason: str) -> None:
-    assert everything_unless_owned([change], GRAPH, Graph([]), SERVICES) == reason
+def test_changes_that_the_graph_cannot_resolve_give_a_reason(
+    change: FileChange, reason: str
+) -> None:
+    assert reason_graph_cannot_tell([change], GRAPH, TargetGraph([]), SERVICES) == reason
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        Change("docs/other.md"),
-        Change("LICENSE", gone=True),
-        Change("libs/left/BUILD"),
-        Change("libs/left/a.py"),
-        Change(LOCK, touched=Touched(frozenset({"flask"}))),
+        FileChange("docs/other.md"),
+        FileChange("LICENSE", deleted=True),
+        FileChange("libs/left/BUILD"),
+        FileChange("libs/left/a.py"),
+        FileChange(LOCK, requirements=RequirementsDiff(frozenset({"flask"}))),
     ],
 )
-def test_what_the_graph_says_is_enough(change: Change) -> None:
-    assert everything_unless_owned([change], GRAPH, None, SERVICES) is None
+def test_changes_that_the_graph_resolves_give_no_reason(change: FileChange) -> None:
+    assert reason_graph_cannot_tell([change], GRAPH, None, SERVICES) is None
 
 
-def test_an_image_that_is_no_target_could_never_be_reached() -> None:
+def test_image_that_is_no_target_gives_a_reason() -> None:
     wrong = Service(name="three", image="services/three:picture")
-    assert everything_unless_owned([], GRAPH, None, [*SERVICES, wrong]) == (
-        "services/three:picture, the image of three, is no target of the build"
+    assert reason_graph_cannot_tell([], GRAPH, None, [*SERVICES, wrong]) == (
+        "services/three:picture, the image of three, is not a target of the build"
     )
 
 
-def test_a_test_that_failed_and_was_not_selected_is_missed() -> None:
+def test_failed_test_that_was_not_selected_is_missed() -> None:
     failed = [
         "services.one.web_test.py.tests",
         "services.two.web_test.py.tests",
@@ -257,20 +264,20 @@ def test_a_test_that_failed_and_was_not_selected_is_missed() -> None:
         "batch-of-services.two.web_test.py.tests+1-files",
         "libs.docs_test.py.tests",
     ]
-    assert missed(failed, selected("libs/left/a.py")) == (
+    assert missed_tests(failed, selected("libs/left/a.py")) == (
         "batch-of-services.two.web_test.py.tests+1-files",
         "libs.docs_test.py.tests",
         "services.two.web_test.py.tests",
     )
-    assert missed(failed, select_all(None, "why", SERVICES)) == ()
+    assert missed_tests(failed, select_all(None, "why", SERVICES)) == ()
 
 
-def test_reports_are_named_as_pants_names_them() -> None:
+def test_reports_have_pants_names() -> None:
     targets = [
         Target("a/b/c_test.py:../../tests", "python_test", ("a/b/c_test.py",)),
         Target("a/b/d_test.py", "python_test", ("a/b/d_test.py",)),
     ]
-    graph = Graph(targets)
-    changes = [Change("a/b/c_test.py"), Change("a/b/d_test.py")]
-    selection = select(BASE, explain(changes, graph), graph, ())
-    assert missed(["a.b.c_test.py@@tests", "a.b.d_test.py"], selection) == ()
+    graph = TargetGraph(targets)
+    changes = [FileChange("a/b/c_test.py"), FileChange("a/b/d_test.py")]
+    selection = select(BASE, reached_targets(changes, graph), graph, ())
+    assert missed_tests(["a.b.c_test.py@@tests", "a.b.d_test.py"], selection) == ()

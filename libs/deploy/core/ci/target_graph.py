@@ -1,4 +1,4 @@
-"""Follows a change through the graph of targets to all that it reaches; never asks Pants for it."""
+"""The graph of build targets, and the targets that a change affects."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from deploy.core.ci.requirements_diff import Touched, project_of
+from deploy.core.ci.requirements_diff import RequirementsDiff, project_of
 
 
 @dataclass(frozen=True)
 class Target:
-    """A target as `pants peek` tells it; `sources` and `dependencies` are complete, inferred ones too."""
+    """A target as `pants peek` prints it. `dependencies` include the inferred ones."""
 
     address: str
     kind: str
@@ -22,8 +22,8 @@ class Target:
     requirements: tuple[str, ...] = ()
 
 
-class Graph:
-    """All targets of one state of the repository."""
+class TargetGraph:
+    """All targets of a revision of the repository."""
 
     def __init__(self, targets: Iterable[Target]) -> None:
         self.targets: Mapping[str, Target] = {each.address: each for each in targets}
@@ -39,9 +39,9 @@ class Graph:
         return address in self.targets
 
     def owners(self, path: str) -> tuple[str, ...]:
-        """The targets that a file belongs to; a BUILD file's are all at and below its folder.
+        """Returns the targets that a file belongs to.
 
-        Below, because `__defaults__` and visibility rules hold there too.
+        A BUILD file belongs to all targets in and below its folder, where its defaults and visibility rules apply.
         https://www.pantsbuild.org/v2.17/docs/targets#field-default-values
         """
         if not is_build_file(path):
@@ -50,12 +50,12 @@ class Graph:
         return tuple(each for each in self.targets if _lies_in(each, folder))
 
     def dependents(self, address: str) -> tuple[str, ...]:
-        """The targets that depend on this one directly."""
+        """Returns the targets that depend on this one directly."""
         return tuple(self._dependents.get(address, ()))
 
     @cached_property
     def members(self) -> Mapping[str, frozenset[str]]:
-        """The targets that each target generator (`python_tests`) stands for."""
+        """The targets that each target generator, such as `python_tests`, generates."""
         found: dict[str, set[str]] = {}
         for each in self.targets.values():
             generator = _generator_of(each)
@@ -64,7 +64,7 @@ class Graph:
         return {generator: frozenset(members) for generator, members in found.items()}
 
     def requirements(self, path: str, projects: Collection[str]) -> tuple[str, ...]:
-        """The requirement targets of these projects that a lock or requirements file feeds."""
+        """Returns the requirement targets of these projects that depend on a lock or requirements file."""
         return tuple(
             address
             for address in self._users_of(path)
@@ -72,11 +72,11 @@ class Graph:
         )
 
     def feeds_requirements(self, path: str) -> bool:
-        """Whether requirement targets depend on this file."""
+        """Returns whether requirement targets depend on this file."""
         return any(True for _ in self._users_of(path))
 
     def is_lock(self, path: str) -> bool:
-        """Whether a file is the lock of a resolve."""
+        """Returns whether a file is the lock of a resolve."""
         return any(self.targets[each].kind == "_lockfile" for each in self._owners.get(path, ()))
 
     def _users_of(self, path: str) -> Iterator[str]:
@@ -86,35 +86,39 @@ class Graph:
                     yield address
 
 
-class Graphs(Protocol):
-    """Where graphs come from."""
+class TargetGraphs(Protocol):
+    """The source of target graphs."""
 
     def macros(self) -> tuple[str, ...]:
-        """Returns the patterns of files that the build's settings name: macros and plugins."""
+        """Returns the patterns of the macro and plugin files that the build's settings name."""
         ...
 
-    def read(self, folder: str | None = None) -> Graph:
-        """Returns the graph of the checkout, or of another state of it in a folder. Raises GraphError."""
+    def read(self, folder: str | None = None) -> TargetGraph:
+        """Returns the graph of the checkout, or of another revision unpacked in a folder. Raises GraphError."""
         ...
 
 
 @dataclass(frozen=True)
-class Change:
-    """A changed file; `touched` is set for a lock or a requirements file whose projects are known."""
+class FileChange:
+    """A changed file. `requirements` is set for a lock or requirements file whose differences are known."""
 
     path: str
-    gone: bool = False
-    touched: Touched | None = None
+    deleted: bool = False
+    requirements: RequirementsDiff | None = None
 
     @property
     def needs_old_graph(self) -> bool:
-        """Whether only the graph before the change knows all that depends on it."""
-        return self.gone or is_build_file(self.path) or bool(self.touched and self.touched.gone)
+        """Whether some dependents are only in the graph before the change."""
+        removed = self.requirements is not None and bool(self.requirements.removed)
+        return self.deleted or is_build_file(self.path) or removed
 
 
 @dataclass(frozen=True)
-class Reached:
-    """A target that a change reaches: the changed file, then the path of dependencies to the target."""
+class ReachedTarget:
+    """A target that a change affects. `why` is the changed file, then the chain of dependents to the target.
+
+    `direct` is whether the file belongs to the target.
+    """
 
     address: str
     why: tuple[str, ...]
@@ -122,70 +126,73 @@ class Reached:
 
 
 def is_build_file(path: str) -> bool:
-    """Whether Pants reads targets from this file."""
+    """Returns whether Pants reads targets from this file."""
     name = path.rpartition("/")[2]
     return name == "BUILD" or name.startswith("BUILD.")
 
 
-def explain(
-    changes: Iterable[Change], graph: Graph, old_graph: Graph | None = None
-) -> tuple[Reached, ...]:
-    """Returns every target of `graph` that the changes reach, by address, each by a shortest path.
+def reached_targets(
+    changes: Iterable[FileChange], graph: TargetGraph, old_graph: TargetGraph | None = None
+) -> tuple[ReachedTarget, ...]:
+    """Returns every target of `graph` that the changes affect, sorted by address, each with a shortest chain.
 
-    What depended on a file that is gone is known to `old_graph` alone.
+    `old_graph` is the graph before the change; only it has the dependents of deleted files.
     """
     listed = sorted(changes, key=lambda change: change.path)
-    ways: dict[str, tuple[str, ...]] = {}
+    chains: dict[str, tuple[str, ...]] = {}
     if old_graph is not None:
         starts = list(_starts(listed, old_graph, old=True))
-        found = _spread(starts, old_graph)
-        ways |= {address: why for address, why in found.items() if address in graph}
+        found = _shortest_chains(starts, old_graph)
+        chains |= {address: why for address, why in found.items() if address in graph}
     starts = list(_starts(listed, graph, old=False))
     direct = {address for address, _ in starts}
-    ways = _spread([*starts, *ways.items()], graph)
-    return tuple(Reached(each, ways[each], each in direct) for each in sorted(ways))
+    chains = _shortest_chains([*starts, *chains.items()], graph)
+    return tuple(
+        ReachedTarget(address, chains[address], address in direct) for address in sorted(chains)
+    )
 
 
 def _starts(
-    changes: Iterable[Change], graph: Graph, *, old: bool
+    changes: Iterable[FileChange], graph: TargetGraph, *, old: bool
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     for change in changes:
         if old and not change.needs_old_graph:
             continue
-        if change.touched is not None:
-            projects = change.touched.gone if old else change.touched.there
+        if change.requirements is not None:
+            diff = change.requirements
+            projects = diff.removed if old else diff.changed
             owners = graph.requirements(change.path, projects)
         else:
             owners = graph.owners(change.path)
         for owner in owners:
-            yield owner, _way((change.path,), owner)
+            yield owner, _chain((change.path,), owner)
 
 
-def _spread(
-    starts: Iterable[tuple[str, tuple[str, ...]]], graph: Graph
+def _shortest_chains(
+    starts: Iterable[tuple[str, tuple[str, ...]]], graph: TargetGraph
 ) -> dict[str, tuple[str, ...]]:
-    ways: dict[str, tuple[str, ...]] = {}
+    chains: dict[str, tuple[str, ...]] = {}
     left = [(len(why), why, address) for address, why in starts]
     heapq.heapify(left)
     while left:
         _, why, address = heapq.heappop(left)
-        if address in ways:
+        if address in chains:
             continue
-        ways[address] = why
+        chains[address] = why
         for dependent in graph.dependents(address):
-            if dependent not in ways:
-                longer = _way(why, dependent)
+            if dependent not in chains:
+                longer = _chain(why, dependent)
                 heapq.heappush(left, (len(longer), longer, dependent))
-    return ways
+    return chains
 
 
-def _way(why: tuple[str, ...], address: str) -> tuple[str, ...]:
-    """Adds a step; a file's own target often bears the file's name, which is said once."""
+def _chain(why: tuple[str, ...], address: str) -> tuple[str, ...]:
+    """Appends a target. A file's own target often has the file's name, which is listed once."""
     return why if why[-1] == address else (*why, address)
 
 
 def _generator_of(target: Target) -> str:
-    """Returns the address of a target's generator by the form of its own, which may not exist.
+    """Derives the address of a target's generator from the target's own; there may be no such generator.
 
     https://www.pantsbuild.org/v2.17/docs/targets#target-generation
     """
@@ -199,5 +206,5 @@ def _generator_of(target: Target) -> str:
 
 
 def _lies_in(address: str, folder: str) -> bool:
-    place = address.removeprefix("//").partition(":")[0].partition("#")[0]
-    return not folder or place == folder or place.startswith(f"{folder}/")
+    path = address.removeprefix("//").partition(":")[0].partition("#")[0]
+    return not folder or path == folder or path.startswith(f"{folder}/")

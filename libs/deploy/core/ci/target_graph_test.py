@@ -1,11 +1,11 @@
 import pytest
 
-from deploy.core.ci.requirements_diff import Touched
+from deploy.core.ci.requirements_diff import RequirementsDiff
 from deploy.core.ci.target_graph import (
-    Change,
-    Graph,
+    FileChange,
     Target,
-    explain,
+    TargetGraph,
+    reached_targets,
 )
 
 LOCK = "3rdparty/default.lock"
@@ -19,7 +19,7 @@ def requirement(name: str) -> Target:
     return Target(f"3rdparty:r#{name}", "python_requirement", (), ("3rdparty:lock",), (name,))
 
 
-GRAPH = Graph(
+GRAPH = TargetGraph(
     [
         source("libs/left/a.py"),
         source("libs/left/b.py", "libs/left/a.py", "3rdparty:r#flask"),
@@ -47,12 +47,12 @@ GRAPH = Graph(
 )
 
 
-def ways(*changes: Change, old: Graph | None = None) -> dict[str, tuple[str, ...]]:
-    return {each.address: each.why for each in explain(changes, GRAPH, old)}
+def chains(*changes: FileChange, old: TargetGraph | None = None) -> dict[str, tuple[str, ...]]:
+    return {each.address: each.why for each in reached_targets(changes, GRAPH, old)}
 
 
-def test_a_change_reaches_all_that_depends_on_it_by_a_path() -> None:
-    assert ways(Change("libs/left/a.py")) == {
+def test_change_affects_all_dependents_with_the_chain_to_each() -> None:
+    assert chains(FileChange("libs/left/a.py")) == {
         "libs/left/a.py": ("libs/left/a.py",),
         "libs/left/b.py": ("libs/left/a.py", "libs/left/b.py"),
         "services/one/app.py": ("libs/left/a.py", "libs/left/b.py", "services/one/app.py"),
@@ -67,20 +67,23 @@ def test_a_change_reaches_all_that_depends_on_it_by_a_path() -> None:
     }
 
 
-def test_of_several_paths_the_shortest_is_told_whatever_the_order() -> None:
-    both = (Change("services/one/app.py"), Change("libs/left/a.py"))
-    assert ways(*both) == ways(*reversed(both))
-    assert ways(*both)["services/one:image"] == ("services/one/app.py", "services/one:image")
+def test_shortest_chain_is_reported_in_any_order_of_changes() -> None:
+    both = (FileChange("services/one/app.py"), FileChange("libs/left/a.py"))
+    assert chains(*both) == chains(*reversed(both))
+    assert chains(*both)["services/one:image"] == ("services/one/app.py", "services/one:image")
 
 
-def test_only_what_changed_itself_is_direct() -> None:
-    reached = explain([Change("libs/left/b.py")], GRAPH)
+def test_only_targets_of_changed_files_are_direct() -> None:
+    reached = reached_targets([FileChange("libs/left/b.py")], GRAPH)
     assert [each.address for each in reached if each.direct] == ["libs/left/b.py"]
 
 
-def test_a_circle_of_dependencies_ends() -> None:
-    circle = Graph([source("a.py", "b.py"), source("b.py", "a.py")])
-    assert [each.address for each in explain([Change("a.py")], circle)] == ["a.py", "b.py"]
+def test_dependency_cycle_ends() -> None:
+    circle = TargetGraph([source("a.py", "b.py"), source("b.py", "a.py")])
+    assert [each.address for each in reached_targets([FileChange("a.py")], circle)] == [
+        "a.py",
+        "b.py",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,47 +98,47 @@ def test_a_circle_of_dependencies_ends() -> None:
         ("libs/left/REBUILD", 0),
     ],
 )
-def test_a_build_file_owns_all_at_and_below_its_folder(path: str, owned: int) -> None:
+def test_build_file_belongs_to_all_targets_in_and_below_its_folder(path: str, owned: int) -> None:
     assert len(GRAPH.owners(path)) == owned
 
 
-def test_a_pin_reaches_its_requirement_and_no_other() -> None:
-    change = Change(LOCK, touched=Touched(there=frozenset({"flask"})))
-    assert ways(change)["3rdparty:r#flask"] == (LOCK, "3rdparty:r#flask")
-    assert "services/one:image" in ways(change)
-    assert "3rdparty:r#psutil" not in ways(change)
+def test_changed_pin_affects_its_requirement_only() -> None:
+    change = FileChange(LOCK, requirements=RequirementsDiff(changed=frozenset({"flask"})))
+    assert chains(change)["3rdparty:r#flask"] == (LOCK, "3rdparty:r#flask")
+    assert "services/one:image" in chains(change)
+    assert "3rdparty:r#psutil" not in chains(change)
 
 
-def test_a_lock_of_which_nothing_is_known_reaches_all_that_use_it() -> None:
-    assert {"3rdparty:r#flask", "3rdparty:r#psutil"} <= ways(Change(LOCK)).keys()
+def test_lock_with_unknown_differences_affects_every_requirement() -> None:
+    assert {"3rdparty:r#flask", "3rdparty:r#psutil"} <= chains(FileChange(LOCK)).keys()
 
 
-def test_what_depended_on_a_file_that_is_gone_is_in_the_old_graph_alone() -> None:
-    gone = Change("libs/right/old.py", gone=True)
-    old = Graph(
+def test_dependents_of_a_deleted_file_come_from_the_old_graph() -> None:
+    deleted = FileChange("libs/right/old.py", deleted=True)
+    old = TargetGraph(
         [
             source("libs/right/old.py"),
             source("libs/right/c.py", "libs/right/old.py"),
             source("libs/right/gone_too.py", "libs/right/old.py"),
         ]
     )
-    assert gone.needs_old_graph
-    assert ways(gone) == {}
-    assert ways(gone, old=old) == {"libs/right/c.py": ("libs/right/old.py", "libs/right/c.py")}
+    assert deleted.needs_old_graph
+    assert chains(deleted) == {}
+    assert chains(deleted, old=old) == {"libs/right/c.py": ("libs/right/old.py", "libs/right/c.py")}
 
 
-def test_what_the_old_graph_reaches_is_followed_on_in_the_new_one() -> None:
-    gone = Change("libs/left/old.py", gone=True)
-    old = Graph([source("libs/left/old.py"), source("libs/left/b.py", "libs/left/old.py")])
-    assert ways(gone, old=old)["services/one:image"] == (
+def test_dependents_from_the_old_graph_are_followed_in_the_new_one() -> None:
+    deleted = FileChange("libs/left/old.py", deleted=True)
+    old = TargetGraph([source("libs/left/old.py"), source("libs/left/b.py", "libs/left/old.py")])
+    assert chains(deleted, old=old)["services/one:image"] == (
         *("libs/left/old.py", "libs/left/b.py", "services/one/app.py"),
         "services/one:image",
     )
 
 
-def test_a_requirement_that_went_is_looked_up_in_the_old_graph() -> None:
-    change = Change(LOCK, touched=Touched(gone=frozenset({"rich"})))
-    old = Graph(
+def test_removed_requirement_is_looked_up_in_the_old_graph() -> None:
+    change = FileChange(LOCK, requirements=RequirementsDiff(removed=frozenset({"rich"})))
+    old = TargetGraph(
         [
             Target("3rdparty:lock", "_lockfile", (LOCK,)),
             requirement("rich"),
@@ -143,13 +146,13 @@ def test_a_requirement_that_went_is_looked_up_in_the_old_graph() -> None:
         ]
     )
     assert change.needs_old_graph
-    assert ways(change, old=old) == {
+    assert chains(change, old=old) == {
         "libs/right/c.py": (LOCK, "3rdparty:r#rich", "libs/right/c.py"),
     }
 
 
-def test_a_generator_stands_for_its_targets_by_the_form_of_their_addresses() -> None:
-    graph = Graph(
+def test_generators_are_found_by_the_addresses_of_their_targets() -> None:
+    graph = TargetGraph(
         [
             Target("libs/a:a", "python_sources"),
             source("libs/a/x.py"),

@@ -1,7 +1,6 @@
-"""Writes plain data as YAML 1.2 text; never reads any.
+"""Renders plain data as YAML 1.2.
 
-Strings are written as JSON has them, which YAML takes as they are: no word is ever mistaken for a number or a
-truth value. https://yaml.org/spec/1.2.2/#13-terminology
+Strings are written as in JSON, which is valid YAML, so that none is mistaken for a number or a boolean. https://yaml.org/spec/1.2.2/#13-terminology
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ type Plain = str | int | bool | Sequence[Plain] | Mapping[str, Plain] | None
 
 
 def write(document: Mapping[str, Plain]) -> str:
-    """Returns a document; lists of plain values stand on one line."""
+    """Returns the YAML text of a document. Lists of scalars are written on one line."""
     return "".join(f"{line}\n" for line in _block(document))
 
 
@@ -25,8 +24,8 @@ def _block(mapping: Mapping[str, Plain]) -> Iterator[str]:
             yield from (f"  {line}" for line in _block(value))
         elif entries := _mappings_of(value):
             yield f"{name}:"
-            for each in entries:
-                first, *rest = _block(each)
+            for entry in entries:
+                first, *rest = _block(entry)
                 yield f"  - {first}"
                 yield from (f"    {line}" for line in rest)
         else:
@@ -38,8 +37,8 @@ def _is_plain(key: str) -> bool:
 
 
 def _mappings_of(value: Plain) -> Sequence[Mapping[str, Plain]]:
-    """Returns the entries of a list of nothing but mappings, else none."""
+    """Returns the entries of a list that has only mappings, nothing for any other value."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return ()
-    found = [each for each in value if isinstance(each, Mapping)]
-    return found if len(found) == len(value) else ()
+    mappings = [entry for entry in value if isinstance(entry, Mapping)]
+    return mappings if len(mappings) == len(value) else ()

@@ -8,7 +8,7 @@ DOCUMENT: dict[str, Plain] = {
 }
 
 
-def test_it_is_written_for_people_and_no_word_means_another_thing() -> None:
+def test_document_is_readable_and_strings_are_quoted() -> None:
     assert write(DOCUMENT) == (
         'stages: ["hold", "e2e"]\n'
         'word: "yes"\n'

@@ -35,26 +35,32 @@ _LEFT_OUT_EVENTS = ("effect", "judged")
 _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
 # $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out.
-# Prints one fact per line, each after its kind.
+# Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
+# of the time: each prints its own lines, then those of the group before it.
 _SNAPSHOT = """
-engine=$(docker info --format "$3") || exit 1
-printf '%s\\n' "$engine"
-data=${engine##*data }
-[ -d "$data" ] || data=/
-printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
-grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
-docker network inspect py-cicd --format 'network {{.Name}}' 2>/dev/null
-docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
-docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container '"$2"
-cat "$1"/services/*/releases/*/release.json 2>/dev/null | sed 's/^/release /'
-cat "$1"/edge/conf/routes.conf 2>/dev/null | sed -n '1s/^/routes /p'
-(cd "$1/metrics/conf/targets" 2>/dev/null && sha256sum -- *.json 2>/dev/null) | sed 's/^/targets /'
-printf 'now %s\n' "$(date +%s)"
-grep -v -E -e "$4" "$1"/ledger.jsonl 2>/dev/null | sed 's/^/ledger /'
-for hold in "$1"/services/*/hold.json; do
-  [ -e "$hold" ] && printf 'hold %s\n' "$(cat "$hold")"
-done
-true
+{
+  docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container '"$2"
+  cat "$1"/services/*/releases/*/release.json | sed 's/^/release /'
+  sed -n '1s/^/routes /p' "$1"/edge/conf/routes.conf
+  (cd "$1/metrics/conf/targets" && sha256sum -- *.json) | sed 's/^/targets /'
+  printf 'now %s\\n' "$(date +%s)"
+  grep -v -E -e "$4" "$1"/ledger.jsonl | sed 's/^/ledger /'
+  for hold in "$1"/services/*/hold.json; do
+    [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
+  done
+} 2>/dev/null | {
+  docker network inspect py-cicd --format 'network {{.Name}}'
+  docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
+  cat
+} 2>/dev/null | {
+  engine=$(docker info --format "$3") || exit 1
+  printf '%s\\n' "$engine"
+  data=${engine##*data }
+  [ -d "$data" ] || data=/
+  printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
+  grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
+  cat
+}
 """
 
 

@@ -1,8 +1,8 @@
-"""Names an image by what it is made of, before it is built; never says that two such names are two images.
+"""Computes a second tag of an image from its inputs, before it is built.
 
-An image's own tag is its id, which only a build finds out. This second tag of the same image lets a machine that never
-built it find it in the registry: more files than needed stand in it, so what it costs is a build too many, and never
-an image too old.
+An image's own tag is its id, which is known only after a build. With this tag a machine that never built the image
+finds it in the registry. It covers more files than needed: that may cost a build too many, but never returns an old
+image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from deploy.core.config import Service
 from deploy.core.images.oci import Stamp
 
-# Raised whenever libs/deploy makes another image of the same files.
+# Raise this when libs/deploy makes another image of the same files.
 FORMAT = 1
 BUILD = (
     "pants.toml",
@@ -21,10 +21,10 @@ BUILD = (
     "3rdparty/python/tools/pants.lock",
     "3rdparty/python/tools/pex.lock",
 )
-"""What decides how files become an image, beside them: Pants, Pex, the base by its key, all pins."""
+"""Files that decide how inputs become an image: Pants, Pex, the base image's key, all pins."""
 
 
 def inputs_tag(service: Service, stamp: Stamp, committed: str) -> str:
-    """Returns the tag of a service's image; `committed` names the content of its files and of `BUILD`."""
-    told = [FORMAT, service.name, service.image, service.source, stamp.revision, committed]
-    return f"inputs-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]}"
+    """Returns the inputs tag of a service's image; `committed` is the hash of its files and of `BUILD`."""
+    inputs = [FORMAT, service.name, service.image, service.source, stamp.revision, committed]
+    return f"inputs-{hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]}"

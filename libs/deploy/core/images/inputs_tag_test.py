@@ -8,11 +8,11 @@ SERVICE = Service("app", "services/app:image")
 STAMP = Stamp("3f9c2ab" + "0" * 33, 1795305600)
 
 
-def test_a_tag_is_one_that_registries_take_and_always_the_same() -> None:
+def test_inputs_tag_is_stable() -> None:
     assert inputs_tag(SERVICE, STAMP, "content") == "inputs-03d73ecf21984bf9"
 
 
-def test_all_that_an_image_is_made_of_is_in_it() -> None:
+def test_every_input_changes_the_tag() -> None:
     tags = {
         inputs_tag(SERVICE, STAMP, "content"),
         inputs_tag(SERVICE, STAMP, "other content"),

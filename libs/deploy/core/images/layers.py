@@ -1,4 +1,4 @@
-"""Turns an unpacked system's tar into one reproducible image layer; it works on streams and never opens a file."""
+"""Turns the tar of an unpacked system into one reproducible image layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK = 1 << 20
 
 
 class HashedStream(io.RawIOBase):
-    """A stream to write to that counts and hashes what passes."""
+    """Passes bytes on to a stream, and counts and hashes them."""
 
     def __init__(self, target: IO[bytes]) -> None:
         self._target = target
@@ -28,14 +28,14 @@ class HashedStream(io.RawIOBase):
         self.size = 0
 
     def write(self, data: Buffer, /) -> int:
-        """Passes data on."""
+        """Writes data to the target."""
         self._digest.update(data)
         self.size += memoryview(data).nbytes
         return self._target.write(data)
 
     @property
     def digest(self) -> str:
-        """`sha256:...` of all that was written."""
+        """`sha256:...` of everything written so far."""
         return f"sha256:{self._digest.hexdigest()}"
 
 
@@ -44,8 +44,8 @@ def write_layer(
 ) -> HashedStream:
     """Writes the layer of a recipe to `target` and returns its digest and size.
 
-    `system` is mmdebstrap's tar, read as a stream; `absent` are paths of packages that the recipe does without;
-    `status` is dpkg's list of what is in the image, for vulnerability scanners.
+    `system` is mmdebstrap's tar, read as a stream; `absent` are the paths of packages that the recipe leaves out;
+    `status` is dpkg's list of the image's packages, which vulnerability scanners read.
     """
     out = HashedStream(target)
     joined: dict[str, list[tuple[str, bytes]]] = {path: [] for path in recipe.joins}
@@ -70,7 +70,7 @@ def _copy(
     dropped = matcher((*ALWAYS_DROPPED, *recipe.drop))
     joins = {path: matcher((pattern,)) for path, pattern in recipe.joins.items()}
     replaced = {
-        *(each.path for each in recipe.files),
+        *(file.path for file in recipe.files),
         *recipe.links,
         *recipe.joins,
         *recipe.folders,
@@ -83,15 +83,16 @@ def _copy(
                     joined[target].append((path, _content(source, member)))
         if path in {"", "."} or path in absent or path in replaced or dropped.fullmatch(path):
             continue
-        _settle(member, path, recipe.epoch)
+        _normalise(member, path, recipe.epoch)
         if member.islnk() and (member.linkname in absent or dropped.fullmatch(member.linkname)):
             raise BuildError(
-                f"base {recipe.name}: {path} is a hard link to {member.linkname}, which the recipe drops"
+                f"base {recipe.name}: {path} is a hard link to {member.linkname}, which the recipe drops",
+                hint=f"drop both or neither in deploy/base/{recipe.name}/recipe.toml",
             )
         layer.addfile(member, source.extractfile(member) if member.isreg() else None)
 
 
-def _settle(member: tarfile.TarInfo, path: str, epoch: int) -> None:
+def _normalise(member: tarfile.TarInfo, path: str, epoch: int) -> None:
     member.name = path
     member.uname = member.gname = ""
     member.pax_headers = {}
@@ -126,7 +127,7 @@ def _added(
         member = tarfile.TarInfo(path)
         member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o777, target
         yield member, b""
-    for file in sorted((*recipe.files, *own), key=lambda each: each.path):
+    for file in sorted((*recipe.files, *own), key=lambda file: file.path):
         member = tarfile.TarInfo(file.path)
         member.size, member.mode = len(file.content), 0o755 if file.executable else 0o644
         yield member, file.content

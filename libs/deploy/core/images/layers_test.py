@@ -28,10 +28,10 @@ RECIPE = Recipe(
 
 
 def _system(mtime: int = 5, uname: str = "somebody") -> io.BytesIO:
-    """What mmdebstrap writes, on one machine or another."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as system:
-        for name, content in (
+    """A tar such as mmdebstrap writes; its times and owners depend on the machine."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as system:
+        for name, data in (
             ("./etc/passwd", b"theirs"),
             ("./etc/resolv.conf", b"nameserver of this machine"),
             ("./usr/bin/python3.13", b"elf"),
@@ -40,13 +40,13 @@ def _system(mtime: int = 5, uname: str = "somebody") -> io.BytesIO:
             ("./usr/lib/unwanted.so", b"so"),
         ):
             member = tarfile.TarInfo(name)
-            member.size, member.mtime, member.uname = len(content), mtime, uname
-            system.addfile(member, io.BytesIO(content))
+            member.size, member.mtime, member.uname = len(data), mtime, uname
+            system.addfile(member, io.BytesIO(data))
         link = tarfile.TarInfo("./usr/bin/py")
         link.type, link.linkname = tarfile.LNKTYPE, "./usr/bin/python3.13"
         system.addfile(link)
-    made.seek(0)
-    return made
+    content.seek(0)
+    return content
 
 
 def _layer(system: io.BytesIO) -> tuple[bytes, str, int]:
@@ -70,7 +70,7 @@ def _content(members: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return reader.read() if reader else b""
 
 
-def test_a_layer_holds_what_the_recipe_says() -> None:
+def test_layer_contains_what_the_recipe_names() -> None:
     layer, _, _ = _layer(_system())
     assert _read(layer) == {
         "usr/bin/python3.13": b"elf",
@@ -84,18 +84,18 @@ def test_a_layer_holds_what_the_recipe_says() -> None:
     }
 
 
-def test_equal_content_is_an_equal_layer() -> None:
+def test_equal_content_gives_an_equal_layer() -> None:
     one, two = _layer(_system()), _layer(_system(mtime=7, uname="another"))
     assert one == two
 
 
-def test_the_digest_is_that_of_the_bytes() -> None:
+def test_digest_and_size_are_those_of_the_bytes() -> None:
     layer, digest, size = _layer(_system())
     assert digest == f"sha256:{hashlib.sha256(layer).hexdigest()}"
     assert size == len(layer)
 
 
-def test_modes_and_owners() -> None:
+def test_modes_owners_and_times_come_from_the_recipe() -> None:
     layer, _, _ = _layer(_system())
     with tarfile.open(fileobj=io.BytesIO(layer)) as members:
         data, check = members.getmember("data"), members.getmember("usr/bin/check")
@@ -105,7 +105,7 @@ def test_modes_and_owners() -> None:
     assert times == {RECIPE.epoch}
 
 
-def test_a_hard_link_to_what_is_dropped_is_told() -> None:
+def test_hard_link_to_a_dropped_file_is_refused() -> None:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as system:
         link = tarfile.TarInfo("./usr/bin/link")

@@ -1,4 +1,4 @@
-"""Image configurations and archives as bytes that depend on content alone; never talks to an engine.
+"""Renders image configurations and archives as bytes that depend on content alone.
 
 https://github.com/opencontainers/image-spec/blob/main/config.md
 """
@@ -17,24 +17,24 @@ from typing import IO, Any
 
 @dataclass(frozen=True)
 class Stamp:
-    """The last change to what an image is made of: its git revision and its time in seconds since 1970."""
+    """The last commit that changed an image's inputs: its revision and its time in seconds since 1970."""
 
     revision: str
     epoch: int
 
     @property
     def created(self) -> str:
-        """The time in RFC 3339, as the OCI labels have it."""
+        """The time in RFC 3339, the form of the OCI labels."""
         return rfc3339(self.epoch)
 
 
-# Where there is no history: reproducible all the same. The first second that a zip archive can hold.
+# Without a history images are reproducible all the same. The time is the first that a zip archive can hold.
 UNKNOWN = Stamp("unknown", 315532800)
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """An image in this machine's engine; `id` is `sha256:...` of its configuration."""
+    """An image in this machine's engine; `id` is the `sha256:...` of its configuration."""
 
     service: str
     id: str
@@ -44,22 +44,22 @@ class BuiltImage:
 
     @property
     def tag(self) -> str:
-        """The tag that names this content in a registry."""
+        """The tag of this image in a registry."""
         return short_id(self.id)
 
 
 def short_id(image_id: str) -> str:
-    """Returns the twelve hex digits that people read."""
+    """Returns the first twelve hex digits of an id."""
     return image_id.removeprefix("sha256:")[:12]
 
 
 def rfc3339(epoch: int) -> str:
-    """Writes seconds since 1970 as UTC."""
+    """Returns seconds since 1970 as a UTC time in RFC 3339."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def pulled_bytes(manifest: bytes) -> int:
-    """Returns the size of the layers and the config that a manifest names, 0 for a text that names none."""
+    """Returns the total size of a manifest's layers and configuration, 0 if it isn't an image manifest."""
     try:
         document = json.loads(manifest)
         parts = [*document.get("layers", ()), document.get("config", {})]
@@ -69,27 +69,27 @@ def pulled_bytes(manifest: bytes) -> int:
 
 
 def image_for_linux(index: bytes, architecture: str = "amd64") -> str | None:
-    """Returns the digest of the image for hosts that an index of several platforms names, None where there is none.
+    """Returns the digest of the Linux image in an index of several platforms, None if it has none or isn't an index.
 
     https://github.com/opencontainers/image-spec/blob/main/image-index.md
     """
     try:
-        for each in json.loads(index).get("manifests", ()):
-            platform = each.get("platform", {})
+        for manifest in json.loads(index).get("manifests", ()):
+            platform = manifest.get("platform", {})
             if (platform.get("os"), platform.get("architecture")) == ("linux", architecture):
-                return str(each["digest"])
+                return str(manifest["digest"])
     except (ValueError, AttributeError, TypeError, KeyError):
         pass
     return None
 
 
 def digest_of(content: bytes) -> str:
-    """Returns `sha256:...` of content."""
+    """Returns the `sha256:...` digest of content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-# What a process is started with; everything else in a built image's configuration tells of the machine, the
-# builder or the moment (container, container_config, docker_version, Hostname, Image, OnBuild, ...).
+# The keys that decide how a container is started. The others depend on the builder's machine and the time of the
+# build (container, container_config, docker_version, Hostname, Image, OnBuild, ...).
 RUNTIME_KEYS = (
     "User",
     "ExposedPorts",
@@ -106,34 +106,36 @@ RUNTIME_KEYS = (
 
 
 def labels_of(stamp: Stamp, *, title: str, source: str = "") -> dict[str, str]:
-    """Returns the labels that say where an image comes from.
+    """Returns the OCI labels of an image: title, revision, time, version, source.
 
     https://github.com/opencontainers/image-spec/blob/main/annotations.md
     """
-    named = {
+    values = {
         "title": title,
         "revision": stamp.revision,
         "created": stamp.created,
         "version": f"{stamp.created[:10].replace('-', '.')}-{stamp.revision[:7]}",
         "source": source,
     }
-    return {f"org.opencontainers.image.{key}": value for key, value in named.items() if value}
+    return {f"org.opencontainers.image.{key}": value for key, value in values.items() if value}
 
 
 def normalised_config(raw: bytes, *, created: str, labels: Mapping[str, str]) -> bytes:
-    """Rewrites an image's configuration so that equal content has equal bytes.
+    """Rewrites an image's configuration so that equal content gives equal bytes.
 
-    Keeps what a process is started with and the layers; sets `created` and the labels; the history becomes one
-    entry a layer, without the builder's words.
+    Keeps the layers and `RUNTIME_KEYS`, sets `created` and the labels, and replaces the history by one entry per layer.
     """
-    read: dict[str, Any] = json.loads(raw)
-    config = dict(read.get("config") or {})
+    document: dict[str, Any] = json.loads(raw)
+    config = dict(document.get("config") or {})
     config["Labels"] = {**(config.get("Labels") or {}), **labels}
     started = {
         key: value for key in RUNTIME_KEYS if (value := config.get(key)) not in (None, "", [], {})
     }
     return config_bytes(
-        started, read["rootfs"]["diff_ids"], created=created, architecture=read["architecture"]
+        started,
+        document["rootfs"]["diff_ids"],
+        created=created,
+        architecture=document["architecture"],
     )
 
 
@@ -144,7 +146,7 @@ def config_bytes(
     created: str,
     architecture: str = "amd64",
 ) -> bytes:
-    """Writes an image configuration: keys sorted, no white space."""
+    """Renders an image configuration: keys sorted, no white space."""
     document = {
         "architecture": architecture,
         "config": dict(started),
@@ -158,7 +160,7 @@ def config_bytes(
 
 def started_with(config: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
     """Translates a recipe's `[config]` into an image configuration's `config`."""
-    found = {
+    values = {
         "User": config.get("user"),
         "Env": [f"{name}={value}" for name, value in sorted(config.get("env", {}).items())],
         "Entrypoint": config.get("entrypoint"),
@@ -167,14 +169,14 @@ def started_with(config: Mapping[str, Any], labels: Mapping[str, str]) -> dict[s
         "StopSignal": config.get("stop_signal"),
         "Labels": dict(labels),
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in values.items() if value}
 
 
 @dataclass(frozen=True)
 class ArchivedLayer:
-    """A layer's uncompressed tar: its digest, size and a stream of it.
+    """A layer's uncompressed tar: its digest, size and content.
 
-    Without a stream the archive only names the layer: an engine that has it doesn't ask for it.
+    Without content the archive only names the layer, which is enough for an engine that has it.
     """
 
     diff_id: str
@@ -185,7 +187,7 @@ class ArchivedLayer:
 def write_archive(
     config: bytes, layers: Sequence[ArchivedLayer], reference: str, target: IO[bytes]
 ) -> None:
-    """Writes what `docker load` reads: a configuration, the layers and the name they get."""
+    """Writes an archive for `docker load`: a configuration, the layers and the image's name."""
     config_name = f"{digest_of(config).removeprefix('sha256:')}.json"
     names = [f"{layer.diff_id.removeprefix('sha256:')}/layer.tar" for layer in layers]
     manifest = json.dumps(

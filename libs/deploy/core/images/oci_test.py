@@ -23,7 +23,7 @@ RUNTIME = {
     "StopSignal": "SIGTERM",
     "WorkingDir": "/",
 }
-# The same image by Debian 12's engine with its legacy builder, and by BuildKit.
+# The same image, built by Debian 12's engine with its legacy builder and by BuildKit.
 LEGACY = {
     "architecture": "amd64",
     "config": {
@@ -58,17 +58,17 @@ def _normalised(document: object, stamp: Stamp = STAMP) -> bytes:
     return normalised_config(raw, created=stamp.created, labels=labels_of(stamp, title="app"))
 
 
-def test_two_builders_give_the_same_bytes() -> None:
+def test_legacy_builder_and_buildkit_give_the_same_bytes() -> None:
     assert _normalised(LEGACY) == _normalised(BUILDKIT)
 
 
-def test_what_a_process_is_started_with_stays() -> None:
-    read = json.loads(_normalised(LEGACY))
-    labels = read["config"].pop("Labels")
-    assert read["config"] == RUNTIME
-    assert read["rootfs"]["diff_ids"] == DIFF_IDS
-    assert read["created"] == "2026-11-22T00:00:00Z"
-    assert len(read["history"]) == len(DIFF_IDS)
+def test_normalising_keeps_the_runtime_settings_and_layers() -> None:
+    config = json.loads(_normalised(LEGACY))
+    labels = config["config"].pop("Labels")
+    assert config["config"] == RUNTIME
+    assert config["rootfs"]["diff_ids"] == DIFF_IDS
+    assert config["created"] == "2026-11-22T00:00:00Z"
+    assert len(config["history"]) == len(DIFF_IDS)
     assert labels == {
         "team": "web",
         "org.opencontainers.image.title": "app",
@@ -78,21 +78,21 @@ def test_what_a_process_is_started_with_stays() -> None:
     }
 
 
-def test_another_revision_is_another_image() -> None:
+def test_another_revision_gives_another_image() -> None:
     assert _normalised(LEGACY) != _normalised(LEGACY, UNKNOWN)
 
 
-def test_without_history_an_image_is_reproducible_all_the_same() -> None:
+def test_image_is_reproducible_without_a_git_history() -> None:
     assert _normalised(LEGACY, UNKNOWN) == _normalised(BUILDKIT, UNKNOWN)
     assert json.loads(_normalised(LEGACY, UNKNOWN))["created"] == "1980-01-01T00:00:00Z"
 
 
-def test_the_source_is_a_label_where_it_is_known() -> None:
+def test_source_becomes_a_label() -> None:
     labels = labels_of(STAMP, title="app", source="https://code.example/app")
     assert labels["org.opencontainers.image.source"] == "https://code.example/app"
 
 
-def test_an_archive_names_its_parts_by_digest() -> None:
+def test_archive_names_configuration_and_layers_by_digest() -> None:
     config = _normalised(LEGACY)
     layers = [ArchivedLayer(DIFF_IDS[0], 3, io.BytesIO(b"low")), ArchivedLayer(DIFF_IDS[1])]
     target = io.BytesIO()
@@ -106,10 +106,10 @@ def test_an_archive_names_its_parts_by_digest() -> None:
         assert stored.read() == config
     assert manifest[0]["RepoTags"] == ["py-cicd/app:x"]
     assert manifest[0]["Config"] == f"{hashlib.sha256(config).hexdigest()}.json"
-    # The second layer is only named: the engine has it.
+    # The second layer has no content: it is only named.
     assert manifest[0]["Layers"] == [f"{digit * 64}/layer.tar" for digit in "ab"]
     assert names == [manifest[0]["Config"], "manifest.json", manifest[0]["Layers"][0]]
 
 
-def test_a_short_id_is_twelve_digits() -> None:
+def test_short_id_has_twelve_digits() -> None:
     assert short_id(digest_of(b"")) == "e3b0c44298fc"

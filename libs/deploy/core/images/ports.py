@@ -1,4 +1,4 @@
-"""What building and publishing images needs, as narrow Protocols."""
+"""The protocols that building and publishing images depends on."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from deploy.core.ports import Say
 
 
 class ImageStore(Protocol):
-    """Where an engine takes images from: what the base images need of it."""
+    """The images of a container engine, as far as base images need them."""
 
     def has(self, reference: str) -> bool:
-        """Whether an image of that name or id is there."""
+        """Returns whether the engine has an image of this name or id."""
         ...
 
     def load(self, archive: IO[bytes]) -> None:
-        """Takes in what `write_archive` wrote."""
+        """Loads an archive that `write_archive` wrote."""
         ...
 
 
-class Trial(Protocol):
-    """A container that is tried."""
+class TrialContainer(Protocol):
+    """A container that a smoke test started."""
 
     @property
     def url(self) -> str: ...
@@ -32,14 +32,14 @@ class Trial(Protocol):
     def running(self) -> bool: ...
 
     def stop(self, timeout_s: int) -> int:
-        """Ends it as a deploy does and returns its exit code."""
+        """Stops the container as a deploy does and returns its exit code."""
         ...
 
     def last_lines(self, count: int) -> str: ...
 
 
-class Engine(ImageStore, Protocol):
-    """The Docker engine of this machine. Every method raises EngineError when it doesn't run or refuses."""
+class ContainerEngine(ImageStore, Protocol):
+    """The container engine of this machine. Every method raises EngineError if it doesn't run or refuses."""
 
     def id_of(self, reference: str) -> str: ...
     def size_bytes(self, reference: str) -> int: ...
@@ -49,25 +49,25 @@ class Engine(ImageStore, Protocol):
     def untag(self, reference: str) -> None: ...
 
     def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
-        """Pushes an image by the name it has."""
+        """Pushes the image that has this name; `login` is (user, password)."""
         ...
 
     def run(self, image: str, argv: Sequence[str]) -> tuple[int, str]:
-        """Runs a command in an image and returns its exit code with what it wrote."""
+        """Runs a command in an image and returns its exit code and output."""
         ...
 
     def started(
         self, image: str, environment: Mapping[str, str], *, port: int, memory: str
-    ) -> AbstractContextManager[Trial]:
-        """Starts an image as production does, and removes the container at the end."""
+    ) -> AbstractContextManager[TrialContainer]:
+        """Starts an image as production does and removes the container when the context ends."""
         ...
 
 
 class Packager(Protocol):
-    """The build. Both methods raise BuildError."""
+    """The build system. Both methods raise BuildError."""
 
     def inputs(self, target: str) -> tuple[str, ...]:
-        """Returns the files that a target is made of."""
+        """Returns the files that a target is built from."""
         ...
 
     def package(self, target: str) -> str:
@@ -75,42 +75,52 @@ class Packager(Protocol):
         ...
 
 
-class History(Protocol):
-    """What git knows."""
+class SourceHistory(Protocol):
+    """The version history of the source files."""
 
-    def last_change(self, paths: Sequence[str]) -> Stamp: ...
+    def last_change(self, paths: Sequence[str]) -> Stamp:
+        """Returns the last commit that changed one of the files."""
+        ...
 
     def committed(self, paths: Sequence[str]) -> str | None:
-        """Returns a name for what HEAD has in these files, None where one of them differs from it."""
+        """Returns a hash of these files' content in HEAD, None if one of them differs from HEAD."""
         ...
 
     def state(self) -> str | None:
-        """Returns a name for HEAD and all files as they are, None without history."""
+        """Returns a name for HEAD together with the content of all files, None without a history."""
         ...
 
 
-class Memory(Protocol):
-    """Remembers small texts by key, on this machine."""
+class Cache(Protocol):
+    """Texts by key, kept on this machine from one call to the next."""
 
-    def recall(self, key: str) -> str | None: ...
-    def keep(self, key: str, text: str) -> None: ...
+    def get(self, key: str) -> str | None: ...
+    def put(self, key: str, text: str) -> None: ...
 
 
-class Registry(Protocol):
-    """Where images are pushed to. Raises RegistryError and its kinds."""
+class ImageRegistry(Protocol):
+    """A registry that images are pushed to. Its methods raise RegistryError or a subclass."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def push_name(self) -> str:
-        """The name under which this machine's engine reaches it."""
+        """The name under which this machine's engine reaches the registry."""
         ...
 
-    def login(self) -> tuple[str, str, str]: ...
-    def ensure_repository(self, repository: str) -> bool: ...
-    def digest_of(self, repository: str, tag: str) -> str | None: ...
+    def login(self) -> tuple[str, str, str]:
+        """Returns (registry name, user, password)."""
+        ...
 
-    def configuration_of(self, repository: str, tag: str) -> str:
-        """Returns the digest of a tag's image configuration, "" where the registry doesn't say."""
+    def ensure_repository(self, repository: str) -> bool:
+        """Creates a repository unless it exists. Returns whether it was created."""
+        ...
+
+    def digest_of(self, repository: str, tag: str) -> str | None:
+        """Returns the manifest digest of a tag, None if there is no such tag."""
+        ...
+
+    def configuration_of(self, repository: str, tag: str) -> str | None:
+        """Returns the digest of the image configuration behind a tag, None if the registry doesn't return one."""
         ...

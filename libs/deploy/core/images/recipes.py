@@ -1,4 +1,4 @@
-"""What a base image is made of, as its recipe says, and the key that names that content; never builds one."""
+"""Recipes of base images, and the key that names a recipe's content."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from deploy.errors import ConfigError
 
-# Raised whenever the way a recipe becomes an image changes: every base is then built anew.
+# Raise this when the same recipe gives another image: every base image is then built again.
 FORMAT = 2
 
-# What mmdebstrap takes over from the machine it runs on, or what no container needs.
+# Files that mmdebstrap copies from the machine it runs on, and files that no container needs.
 ALWAYS_DROPPED = (
     "boot",
     "dev/*",
@@ -30,7 +30,7 @@ ALWAYS_DROPPED = (
 
 @dataclass(frozen=True)
 class Owned:
-    """An empty folder's mode and owner."""
+    """The mode and owner of an empty folder."""
 
     mode: int
     uid: int
@@ -39,7 +39,7 @@ class Owned:
 
 @dataclass(frozen=True)
 class OwnFile:
-    """A file of the recipe's `files/` folder: its path in the image, content and whether it runs."""
+    """A file in the recipe's `files/` folder; `path` is where it goes in the image."""
 
     path: str
     content: bytes
@@ -48,11 +48,11 @@ class OwnFile:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A base image before it is built.
+    """How to build a base image.
 
-    `without` names packages that dependencies ask for and the image does without; `drop` holds glob patterns
-    (braces and `**` allowed) from the root; `joins` writes all files of a pattern into one; `day` is the image's
-    time, and raising it takes in the archive's newer packages.
+    `without` names dependencies that are left out. `drop` has glob patterns from the root, with braces and `**`.
+    `joins` maps a file to the pattern of the files that are concatenated into it. `day` is the time of the image's
+    files; a later day rebuilds the image with the archive's newer packages.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Recipe:
 
     @property
     def epoch(self) -> int:
-        """The image's time in seconds since 1970."""
+        """The time of the image's files in seconds since 1970."""
         return int(datetime.combine(self.day, datetime.min.time(), UTC).timestamp())
 
 
@@ -97,16 +97,18 @@ KNOWN = {
 def parse_recipe(
     name: str, source: bytes, values: Mapping[str, Any], files: tuple[OwnFile, ...]
 ) -> Recipe:
-    """Makes a recipe of recipe.toml's bytes, its parsed values and the files beside it. Raises ConfigError."""
+    """Returns the recipe in recipe.toml (its bytes and parsed values) with the files beside it. Raises ConfigError."""
     unknown = sorted(set(values) - KNOWN)
     missing = sorted({"suite", "date", "packages"} - set(values))
     if unknown or missing:
         problems = (
-            *(f"{each}: unknown key" for each in unknown),
-            *(f"{each}: missing" for each in missing),
+            *(f"{key}: unknown key" for key in unknown),
+            *(f"{key}: missing" for key in missing),
         )
         raise ConfigError(
-            f"deploy/base/{name}/recipe.toml is wrong: {'; '.join(problems)}", problems=problems
+            f"deploy/base/{name}/recipe.toml is wrong: {'; '.join(problems)}",
+            problems=problems,
+            hint="correct what is listed, then run this again",
         )
     return Recipe(
         name=name,
@@ -126,12 +128,12 @@ def parse_recipe(
 
 
 def key_of(source: bytes, files: tuple[OwnFile, ...]) -> str:
-    """Returns the twelve hex digits that name this recipe's content."""
+    """Returns a hash of the recipe's content, twelve hex digits."""
     digest = hashlib.sha256(f"{FORMAT}\0".encode())
     digest.update(hashlib.sha256(source).digest())
-    for each in sorted(files, key=lambda file: file.path):
+    for file in sorted(files, key=lambda file: file.path):
         digest.update(
-            f"{each.path}\0{each.executable}\0".encode() + hashlib.sha256(each.content).digest()
+            f"{file.path}\0{file.executable}\0".encode() + hashlib.sha256(file.content).digest()
         )
     return digest.hexdigest()[:12]
 
@@ -143,7 +145,7 @@ def _owned(text: str) -> Owned:
 
 
 def matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Compiles glob patterns into one that matches a path they name or any path below it."""
+    """Compiles glob patterns into one regular expression for the paths they name and every path below."""
     alternatives = [
         translate(each, recursive=True, include_hidden=True)
         for pattern in patterns
@@ -154,7 +156,7 @@ def matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def expand(pattern: str) -> list[str]:
-    """Writes out braces as a shell does: `a/{b,c}` is `a/b` and `a/c`."""
+    """Expands braces as a shell does: `a/{b,c}` gives `a/b` and `a/c`."""
     if (found := re.search(r"\{([^{}]*)\}", pattern)) is None:
         return [pattern]
     before, after = pattern[: found.start()], pattern[found.end() :]

@@ -15,7 +15,7 @@ from deploy.errors import ConfigError
 VALUES = {"suite": "trixie", "date": date(2026, 11, 22), "packages": ["base-files"]}
 
 
-def test_a_recipe_is_named_by_its_content() -> None:
+def test_key_changes_with_the_recipes_content() -> None:
     file = OwnFile("etc/passwd", b"root", False)
     key = key_of(b"suite", (file,))
     assert len(key) == 12
@@ -30,12 +30,12 @@ def test_a_recipe_is_named_by_its_content() -> None:
     assert len({key, *others}) == 6
 
 
-def test_the_order_of_files_does_not_matter() -> None:
+def test_key_does_not_depend_on_the_order_of_files() -> None:
     one, two = OwnFile("a", b"1", False), OwnFile("b", b"2", False)
     assert key_of(b"", (one, two)) == key_of(b"", (two, one))
 
 
-def test_values_become_a_recipe() -> None:
+def test_recipe_is_parsed_from_its_values() -> None:
     values = {**VALUES, "folders": {"srv": "0755 10001:10001"}}
     recipe = parse_recipe("python", b"", values, ())
     assert recipe.folders["srv"] == Owned(0o755, 10001, 10001)
@@ -43,13 +43,13 @@ def test_values_become_a_recipe() -> None:
     assert recipe.epoch == 1795305600
 
 
-def test_unknown_and_missing_keys_are_told_at_once() -> None:
+def test_unknown_and_missing_keys_are_reported_together() -> None:
     with pytest.raises(ConfigError) as raised:
         parse_recipe("edge", b"", {"suite": "forky", "packges": []}, ())
     assert raised.value.problems == ("packges: unknown key", "date: missing", "packages: missing")
 
 
-def test_braces_are_written_out() -> None:
+def test_braces_are_expanded() -> None:
     assert expand("a/{b,c}/{d,e}") == ["a/b/d", "a/b/e", "a/c/d", "a/c/e"]
     assert expand("a/*.py") == ["a/*.py"]
 
@@ -67,10 +67,10 @@ def test_braces_are_written_out() -> None:
         ("dev", False),
     ],
 )
-def test_a_pattern_takes_what_it_names_and_all_below(path: str, matches: bool) -> None:
+def test_pattern_matches_what_it_names_and_everything_below(path: str, matches: bool) -> None:
     pattern = matcher(("usr/share/doc", "usr/lib/**/tests", "dev/*"))
     assert bool(pattern.fullmatch(path)) is matches
 
 
-def test_no_pattern_takes_nothing() -> None:
+def test_empty_pattern_list_matches_nothing() -> None:
     assert matcher(()).fullmatch("usr") is None

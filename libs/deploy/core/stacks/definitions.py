@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from enum import StrEnum
+from typing import assert_never
 
-from deploy.core.config import Edge, Metrics
+from deploy.core.config import Edge, Environment, Metrics
 from deploy.core.stacks.nginx_conf import render_edge
 from deploy.core.stacks.prometheus import (
     node_flags,
@@ -20,6 +22,35 @@ from deploy.core.state.stack import Stack
 WATCHDOG_PACKAGES = ("watchdog", "engine_api")
 EXPORTER_PACKAGES = ("exporter", "engine_api")
 """The packages under libs/ that are copied to hosts for a stack: its own, and all that it imports."""
+
+
+class StackName(StrEnum):
+    """The stacks that a host can run."""
+
+    EDGE = "edge"
+    WATCHDOG = "watchdog"
+    METRICS = "metrics"
+    EXPORTER = "exporter"
+
+
+def stack_names(environment: Environment) -> tuple[StackName, ...]:
+    """Returns the stacks of every host: edge and watchdog, and with [metrics] Prometheus and our exporter."""
+    if environment.metrics is None:
+        return (StackName.EDGE, StackName.WATCHDOG)
+    return (StackName.EDGE, StackName.WATCHDOG, StackName.METRICS, StackName.EXPORTER)
+
+
+def base_of(name: StackName) -> str:
+    """Returns the base image, a folder of deploy/base, that a stack runs."""
+    match name:
+        case StackName.EDGE:
+            return "edge"
+        case StackName.METRICS:
+            return "prometheus"
+        case StackName.WATCHDOG | StackName.EXPORTER:
+            return "python"
+        case _:
+            assert_never(name)
 
 
 def edge_stack(image: str, edge_yml: str, on_host_yml: str, nginx_conf: str, edge: Edge) -> Stack:

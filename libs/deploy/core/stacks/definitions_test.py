@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from deploy.core.config import Edge, Metrics
+from dataclasses import replace
+
+from deploy.core.config import Edge, Environment, Metrics, RegistryConfig
 from deploy.core.stacks.definitions import (
+    StackName,
+    base_of,
     edge_stack,
     exporter_stack,
     metrics_stack,
+    stack_names,
 )
 from deploy.core.state.edge import EdgeState, parse_edge
 from deploy.core.state.stack import Stack
@@ -21,6 +26,27 @@ def edge(nginx_conf: str = "events {}\n", *, port: int = 80, image: str = "edge@
 def metrics(**changed: str) -> Stack:
     settings = {"cert": "CERT", "key": "KEY", "password": "made-up", "password_hash": "$2b$one"}
     return metrics_stack("prometheus@sha256:1", METRICS, **{**settings, **changed}, interval_s=15)
+
+
+def test_prometheus_and_exporter_need_metrics_in_the_environment() -> None:
+    registry = RegistryConfig("123456789012", "eu-central-1")
+    environment = Environment("production", (), registry, "known_hosts", "key")
+    always = (StackName.EDGE, StackName.WATCHDOG)
+    assert stack_names(environment) == always
+    assert stack_names(replace(environment, metrics=METRICS)) == (
+        *always,
+        StackName.METRICS,
+        StackName.EXPORTER,
+    )
+
+
+def test_every_stack_has_a_base_image() -> None:
+    assert {name: base_of(name) for name in StackName} == {
+        "edge": "edge",
+        "watchdog": "python",
+        "metrics": "prometheus",
+        "exporter": "python",
+    }
 
 
 def test_the_key_of_an_edge_depends_on_its_image_text_and_ports() -> None:

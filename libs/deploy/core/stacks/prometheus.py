@@ -1,8 +1,8 @@
-"""What the Prometheus of a host and of an environment are told, as text; never starts or asks one.
+"""Renders the configuration of each host's Prometheus and of the environment's.
 
-Each host's Prometheus runs in the host's own network: it scrapes its replicas by their addresses, the node exporter
-and our own exporter on the loopback; the environment's collects from the hosts over TLS with a password. The texts are
-JSON, which is YAML: no value can be misread.
+A host's Prometheus runs in the host's network. It scrapes the replicas by their addresses, and the node exporter and
+our exporter on the loopback. The environment's Prometheus collects from the hosts over TLS with a password. The texts
+are JSON, which is valid YAML in which no value can be misread.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from deploy.core.state.release import Release
 
 CONFIG_FOLDER = "/etc/prometheus"
 RULES_FILE = f"{CONFIG_FOLDER}/rules.yml"
-# No folder of the image's: the volume then is root's, as whom Prometheus runs here (see render_compose).
+# The image doesn't have this folder, so the volume belongs to root, as whom Prometheus runs (see render_compose).
 DATA_FOLDER = "/var/lib/metrics"
 PROJECT = "py-cicd-metrics"
 CONTAINER = "metrics"
 
-# On the loopback of each host, apart from the ports that a host's own exporters usually have.
+# On the loopback of each host. They differ from the usual ports of exporters, which a host may run itself.
 EXPORTER_PORT = 9171
 NODE_PORT = 9172
-# What is asked of the engine costs it something, so not at every scrape of the replicas.
+# The shortest scrape interval of the host's exporters: their queries cost the engine more than a scrape of replicas.
 HOST_INTERVAL_S = 5
-# What a host's Prometheus scrapes, and the environment's collects.
+# The jobs that a host's Prometheus scrapes and the environment's collects.
 HOST_JOBS = ("replicas", "node", "exporter")
 _NODE_COLLECTORS = (
     *(
@@ -52,9 +52,9 @@ HOST_RETENTION = ("2h", "256MB")
 
 
 def prometheus_flags(
-    retention: tuple[str, str], *, port: int, web_config: str = ""
+    retention: tuple[str, str], *, port: int, web_config: str | None = None
 ) -> tuple[str, ...]:
-    """Returns Prometheus' flags; `retention` is (time, size), whichever comes first.
+    """Returns Prometheus' flags. `retention` is (time, size); whichever limit is reached first counts.
 
     https://prometheus.io/docs/prometheus/latest/storage/#operational-aspects
     """
@@ -71,11 +71,11 @@ def prometheus_flags(
 
 
 def render_compose(image: str, *, port: int, key: str) -> str:
-    """Writes the compose file of a host's Prometheus and node exporter, in the folder above `conf/`.
+    """Returns the compose file of a host's Prometheus and node exporter, for the folder above `conf/`.
 
-    `image` is `name@sha256:...`, `port` is opened on the host, `key` names this state of it. It runs as
-    root with no capability but the one to read what others own: TLS key and password hash are the deploy
-    user's, 0600, and that user's number differs from host to host. The node exporter beside it is of the same image.
+    `image` is `name@sha256:...` and contains both programs. `port` is opened on the host; `key` is the stack's key.
+    Prometheus runs as root with only the capability to read files of others: TLS key and password hash belong to the
+    deploy user with mode 0600, and that user's id differs from host to host.
     """
     web_config = f"{CONFIG_FOLDER}/web.yml"
     metrics = {
@@ -89,7 +89,7 @@ def render_compose(image: str, *, port: int, key: str) -> str:
     node = {
         **_service(image, "node", key),
         "user": "0:0",
-        # Without it the kernel shows nobody else's mounts, and the engine's disk would not be seen.
+        # Without it the kernel hides the mounts of other processes, and the engine's disk would be missing.
         "cap_add": ["SYS_PTRACE"],
         "entrypoint": ["prometheus-node-exporter"],
         "command": list(node_flags()),
@@ -100,10 +100,10 @@ def render_compose(image: str, *, port: int, key: str) -> str:
 
 
 def render_exporter_compose(image: str, *, edge_status_url: str, key: str) -> str:
-    """Writes the compose file of our own exporter, whose package lies in `conf/`.
+    """Returns the compose file of our exporter, whose package is in `conf/`.
 
-    It reads the engine's socket and the host's files: as good as root on the host, so it opens nothing but the
-    loopback and runs of the standard library alone.
+    It reads the engine's socket and the host's files, which equals root on the host. Therefore it listens on the
+    loopback only and uses nothing but the standard library.
     """
     service = {
         **_service(image, "exporter", key),
@@ -128,7 +128,7 @@ def render_exporter_compose(image: str, *, edge_status_url: str, key: str) -> st
 
 
 def node_flags() -> tuple[str, ...]:
-    """Returns the node exporter's flags: what the dashboards and alerts ask for, and no more.
+    """Returns the node exporter's flags: only the collectors that dashboards and alerts need.
 
     https://github.com/prometheus/node_exporter#collectors
     """
@@ -146,7 +146,7 @@ def node_flags() -> tuple[str, ...]:
 
 
 def _service(image: str, name: str, key: str) -> dict[str, Any]:
-    """What all of them have: the host's network, no capability that isn't named, bounded logs."""
+    """Returns what all services have in common: the host's network, no capabilities, bounded logs."""
     return {
         "image": image,
         "container_name": name,
@@ -162,15 +162,15 @@ def _service(image: str, name: str, key: str) -> dict[str, Any]:
 
 
 def _compose(project: str, services: dict[str, Any], *, volumes: dict[str, Any]) -> str:
-    named = {"volumes": volumes} if volumes else {}
-    return _dump({"name": project, "services": services, **named}).replace("$", "$$")
+    volumes_table = {"volumes": volumes} if volumes else {}
+    return _dump({"name": project, "services": services, **volumes_table}).replace("$", "$$")
 
 
 def render_prometheus(*, interval_s: int) -> str:
-    """Writes a host's prometheus.yml: every replica that the target files name, and the host itself."""
+    """Returns a host's prometheus.yml: it scrapes every replica in the target files, and the host's exporters."""
     discovery = {"files": [f"{CONFIG_FOLDER}/targets/*.json"], "refresh_interval": "5s"}
     every = f"{max(interval_s, HOST_INTERVAL_S)}s"
-    own = [
+    exporters = [
         {
             "job_name": job,
             "scrape_interval": every,
@@ -179,11 +179,13 @@ def render_prometheus(*, interval_s: int) -> str:
         }
         for job, port in (("node", NODE_PORT), ("exporter", EXPORTER_PORT))
     ]
-    return _config(interval_s, [{"job_name": "replicas", "file_sd_configs": [discovery]}, *own])
+    return _config(
+        interval_s, [{"job_name": "replicas", "file_sd_configs": [discovery]}, *exporters]
+    )
 
 
 def render_web(user: str, password_hash: str) -> str:
-    """Writes a host's web.yml: TLS and one user; `password_hash` is bcrypt's.
+    """Returns a host's web.yml: TLS and one user. `password_hash` is a bcrypt hash.
 
     https://prometheus.io/docs/prometheus/latest/configuration/https/
     """
@@ -192,7 +194,7 @@ def render_web(user: str, password_hash: str) -> str:
 
 
 def render_targets(host: str, releases: Iterable[tuple[Release, str]]) -> str:
-    """Writes targets/SERVICE.json: each replica by itself, from (release, its track) pairs."""
+    """Returns targets/SERVICE.json with one entry per replica. `releases` are pairs of a release and its track."""
     return _dump(
         [
             {
@@ -212,18 +214,18 @@ def render_targets(host: str, releases: Iterable[tuple[Release, str]]) -> str:
 
 
 def targets_digest(host: str, releases: Iterable[tuple[Release, str]]) -> str:
-    """Returns the SHA-256 of what `render_targets` writes."""
+    """Returns the SHA-256 of the text of `render_targets`."""
     return hashlib.sha256(render_targets(host, releases).encode()).hexdigest()
 
 
 def render_environment(
     environment: Environment, *, rules: bool = False, alertmanager: str = "", pushgateway: str = ""
 ) -> str:
-    """Writes the environment's prometheus.yml, with its CA and password beside it in CONFIG_FOLDER.
+    """Returns the environment's prometheus.yml. The CA and the password are files beside it in CONFIG_FOLDER.
 
-    Series keep the labels that the host gave. Their times are the host's; a series that the host no longer
-    has ends at once all the same, so that a replica that is gone is not counted for five minutes more. With `rules` it
-    evaluates RULES_FILE; `alertmanager` and `pushgateway` are `host:port`, "" is none.
+    Series keep the labels and times of the host. A series that the host no longer has ends immediately, so that a
+    removed replica is not counted for another five minutes. With `rules` RULES_FILE is evaluated. `alertmanager` and
+    `pushgateway` are `host:port`, "" for none. Raises ValueError if the environment has no [metrics].
     """
     metrics = environment.metrics
     if metrics is None:
@@ -232,7 +234,7 @@ def render_environment(
     jobs = [_federation(metrics, addresses)]
     if pushgateway:
         target = {"targets": [pushgateway]}
-        # What was pushed names its own environment and suite.
+        # Pushed series have their own labels for environment and suite.
         jobs.append({"job_name": "pushed", "honor_labels": True, "static_configs": [target]})
     more: dict[str, Any] = {"rule_files": [RULES_FILE]} if rules else {}
     if alertmanager:

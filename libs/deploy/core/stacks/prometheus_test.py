@@ -1,4 +1,4 @@
-"""The texts that Prometheus is told by; they are JSON, so they are read back as such."""
+"""Tests of the rendered configuration of Prometheus, which is JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deploy.core.config import Environment, HostConfig, Metrics, Registry
+from deploy.core.config import Environment, HostConfig, Metrics, RegistryConfig
 from deploy.core.stacks.prometheus import (
     HOST_JOBS,
     node_flags,
@@ -25,10 +25,10 @@ def _environment(metrics: Metrics | None) -> Environment:
         HostConfig(name, address="", url="", metrics_address=f"{name}.test:9443")
         for name in ("one", "two")
     )
-    return Environment("blue", hosts, Registry("1", "eu-1"), "", "", metrics=metrics)
+    return Environment("blue", hosts, RegistryConfig("1", "eu-1"), "", "", metrics=metrics)
 
 
-def test_a_host_s_prometheus_reads_targets_by_folder_and_is_bound_in_size() -> None:
+def test_hosts_prometheus_reads_target_files_and_has_a_size_limit() -> None:
     compose = json.loads(render_compose(IMAGE, port=9443, key="k1"))
     metrics = compose["services"]["metrics"]
     assert metrics["image"] == IMAGE
@@ -44,7 +44,7 @@ def test_a_host_s_prometheus_reads_targets_by_folder_and_is_bound_in_size() -> N
 
 
 @pytest.mark.parametrize(("interval_s", "every", "timeout"), [(2, "5s", "5s"), (15, "15s", "10s")])
-def test_the_host_itself_is_asked_on_its_loopback_and_not_too_often(
+def test_hosts_exporters_are_scraped_on_the_loopback_at_a_limited_rate(
     interval_s: int, every: str, timeout: str
 ) -> None:
     _, node, exporter = json.loads(render_prometheus(interval_s=interval_s))["scrape_configs"]
@@ -55,7 +55,7 @@ def test_the_host_itself_is_asked_on_its_loopback_and_not_too_often(
     assert "--web.listen-address=127.0.0.1:9172" in node_flags()
 
 
-def test_the_exporter_may_read_the_engine_and_change_nothing_on_disk() -> None:
+def test_exporter_mounts_everything_read_only() -> None:
     url = "http://127.0.0.1:8081/-/nginx"
     compose = json.loads(render_exporter_compose(IMAGE, edge_status_url=url, key="k2"))
     exporter = compose["services"]["exporter"]
@@ -65,18 +65,18 @@ def test_the_exporter_may_read_the_engine_and_change_nothing_on_disk() -> None:
     assert exporter["environment"]["EDGE_STATUS_URL"] == url
 
 
-def test_compose_takes_no_dollar_for_a_variable() -> None:
+def test_dollars_are_escaped_for_compose() -> None:
     assert "$$2b$$10" in render_compose("image", port=1, key="$2b$10")
 
 
-def test_only_one_user_is_let_in_and_only_over_tls() -> None:
+def test_web_config_requires_tls_and_one_user() -> None:
     web = json.loads(render_web("prometheus", "$2b$10$hash"))
     assert web["basic_auth_users"] == {"prometheus": "$2b$10$hash"}
     assert web["tls_server_config"]["key_file"] == "tls.key"
 
 
 @pytest.mark.parametrize(("interval_s", "timeout"), [(2, "2s"), (30, "10s")])
-def test_the_environment_s_collects_every_host_with_the_labels_it_gave(
+def test_environments_prometheus_collects_every_host_and_keeps_its_labels(
     interval_s: int, timeout: str
 ) -> None:
     metrics = Metrics("", "", "", "", password_file="", user="who", interval_s=interval_s)
@@ -95,12 +95,12 @@ def test_the_environment_s_collects_every_host_with_the_labels_it_gave(
     ]
 
 
-def test_an_environment_without_metrics_has_no_collector() -> None:
+def test_environment_without_metrics_is_an_error() -> None:
     with pytest.raises(ValueError, match="blue has no"):
         render_environment(_environment(None))
 
 
-def test_an_environment_without_rules_or_company_names_none() -> None:
+def test_environment_without_rules_or_alertmanager_configures_none() -> None:
     metrics = Metrics("", "", "", "", password_file="")
     config = json.loads(render_environment(_environment(metrics)))
     assert set(config) == {"global", "scrape_configs"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.adapters.ssh.host import SshHost
-from deploy.adapters.ssh.login import Logins
+from deploy.adapters.ssh.login import SshConnector
 from deploy.core.ports import Host
 from deploy.errors import CommandError, HostAuthError, HostUnreachableError, ShipError
 from deploy.run.hosts.fanout import on_every, reach, side_by_side
@@ -99,10 +99,12 @@ def server(tmp_path: Path) -> Iterator[SshServer]:
 def test_every_host_at_which_nobody_listens_is_named(server: SshServer, tmp_path: Path) -> None:
     with ssh_server(tmp_path, "closed", user_key=server.user_key) as closed:
         port = closed.config.port
-    logins = Logins(known_hosts=str(server.known_hosts), key=str(server.key_file), patience_s=0.1)
+    connector = SshConnector(
+        known_hosts=str(server.known_hosts), key=str(server.key_file), patience_s=0.1
+    )
     configs = [server.config, *(replace(server.config, name=n, port=port) for n in NAMES[1:])]
-    hosts = [SshHost(config, logins) for config in configs]
-    with closing(logins), closing(hosts[0]), pytest.raises(HostUnreachableError) as caught:
+    hosts = [SshHost(config, connector) for config in configs]
+    with closing(connector), closing(hosts[0]), pytest.raises(HostUnreachableError) as caught:
         reach(hosts)
     told = caught.value.message
     assert told.startswith("2 of 3 hosts can't be reached, nothing was changed: host-2: can't")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from deploy.core.config import Edge, Environment, HostConfig, Registry
+from deploy.core.config import Edge, Environment, HostConfig, RegistryConfig
 from deploy.core.ports import Answer, Clock
 from deploy.core.state.stack import REPLACED
 from deploy.errors import HostUnreachableError, RegistryAuthError
@@ -93,7 +93,7 @@ class Fleet:
         return Environment(
             name="memory",
             hosts=hosts,
-            registry=Registry("123456789012", "eu-west-1"),
+            registry=RegistryConfig("123456789012", "eu-west-1"),
             known_hosts="",
             ssh_key="",
             edge=Edge(preview_port=PREVIEW_PORT),

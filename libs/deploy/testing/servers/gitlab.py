@@ -36,7 +36,7 @@ class MemoryGitlab:
     def last_verified(self, environment: str) -> str | None:
         """Returns the revision of the last successful deployment, as the adapter does."""
         if self.broken:
-            raise DeploymentsError(f"GitLab did not list the deployments: status {self.broken}")
+            raise DeploymentsError(f"GitLab's deployments can't be read: status {self.broken}")
         found = self.listed({"environment": environment, "status": "success", "sort": "desc"})
         return str(found[0]["sha"]) if found else None
 
