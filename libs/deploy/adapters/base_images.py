@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from deploy.core.images.layers import write_layer
@@ -31,6 +31,7 @@ from deploy.core.ports import Say
 from deploy.errors import BuildError, UsageError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+COMPILE_C = "/usr/bin/tcc -Wall -Werror -nostdlib -static"
 COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
 AT_ONCE = 2
 KEPT_ARCHIVES = 2
@@ -48,9 +49,11 @@ def read_recipe(folder: Path) -> Recipe:
         raise UsageError(
             f"there is no base image {folder.name}", hint=f"one of: {', '.join(known)}"
         ) from None
-    return parse_recipe(
-        folder.name, source, tomllib.loads(source.decode()), tuple(_files(folder / "files"))
-    )
+    values = tomllib.loads(source.decode())
+    programs = {
+        path: (folder / name).read_bytes() for path, name in values.get("programs", {}).items()
+    }
+    return parse_recipe(folder.name, source, values, tuple(_files(folder / "files")), programs)
 
 
 def _files(folder: Path) -> Iterable[OwnFile]:
@@ -116,11 +119,13 @@ class Bases:
         debs.mkdir()
         kept.mkdir(parents=True, exist_ok=True)
         _copy_packages(kept, own)
+        for path, source_text in recipe.programs.items():
+            (own / _source_name(path)).write_bytes(source_text)
         system = work / "system.tar"
         _bootstrap(recipe, self._mirror, own, debs, system)
         _keep(debs, kept)
         unpacked = _unpacked(debs)
-        without = [each for each in unpacked if _package(each) in recipe.without]
+        without = [each for each in unpacked if _package(each) in recipe.left_out]
         present = [each for each in unpacked if each not in without]
         with system.open("rb") as source, (work / "layer.tar").open("wb") as target:
             layer = write_layer(
@@ -147,13 +152,18 @@ def bootstrap_command(
     recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
 ) -> list[str]:
     """Builds mmdebstrap's argv: packages come from `kept` where they are there, and all end in `debs`."""
-    packages = " ".join(recipe.packages)
+    packages = " ".join(recipe.unpacked)
     asked = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -s install {packages}'
     compiled = [f'--extract-hook=chroot "$1" {COMPILE} {folder}' for folder in recipe.compile]
+    programs = [
+        f'--extract-hook=mkdir -p "$1"/{PurePosixPath(path).parent} && '
+        f'chroot "$1" {COMPILE_C} -o /{path} {ARCHIVES}/{_source_name(path)}'
+        for path in recipe.programs
+    ]
     return [
         "mmdebstrap",
         "--variant=extract",
-        f"--include={','.join(recipe.packages)}",
+        f"--include={','.join(recipe.unpacked)}",
         "--architectures=amd64",
         "--skip=download/empty",
         # Some mirrors stand still past the date that a testing release file bears. Its signature is checked all
@@ -166,6 +176,7 @@ def bootstrap_command(
         f'--extract-hook={asked} > "$1"{ARCHIVES}/{RESOLVED}',
         f"--extract-hook=sync-out {ARCHIVES} {shlex.quote(str(debs))}",
         *compiled,
+        *programs,
         recipe.suite,
         str(system),
         f"deb [signed-by={KEYRING}] {mirror} {recipe.suite} main",
@@ -204,6 +215,11 @@ def _copy_packages(kept: Path, own: Path) -> None:
     own.mkdir()
     for deb in kept.glob("*.deb"):
         shutil.copyfile(deb, own / deb.name)
+
+
+def _source_name(program: str) -> str:
+    """Returns the name of a program's C source in the folder of packages, which the build can read."""
+    return f"{PurePosixPath(program).name}.c"
 
 
 def _keep(debs: Path, kept: Path) -> None:

@@ -12,6 +12,10 @@ from typing import Any
 
 from deploy.errors import ConfigError
 
+# Compiles C in the unpacked system, and is left out of the image. tcc needs libc6 alone and no headers, where gcc
+# would bring 150 MB: a program must call the kernel directly.
+COMPILER = "tcc"
+
 # Raised whenever the way a recipe becomes an image changes: every base is then built anew.
 FORMAT = 2
 
@@ -52,7 +56,8 @@ class Recipe:
 
     `without` names packages that dependencies ask for and the image does without; `drop` holds glob patterns
     (braces and `**` allowed) from the root; `joins` writes all files of a pattern into one; `day` is the image's
-    time, and raising it takes in the archive's newer packages.
+    time, and raising it takes in the archive's newer packages. `programs` are C sources by the path of the program
+    that is compiled from them.
     """
 
     name: str
@@ -67,7 +72,18 @@ class Recipe:
     folders: Mapping[str, Owned] = field(default_factory=dict)
     joins: Mapping[str, str] = field(default_factory=dict)
     files: tuple[OwnFile, ...] = ()
+    programs: Mapping[str, bytes] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def unpacked(self) -> tuple[str, ...]:
+        """Returns the packages to unpack for the build."""
+        return (*self.packages, COMPILER) if self.programs else self.packages
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Returns the packages whose files are not in the image."""
+        return (*self.without, COMPILER) if self.programs else self.without
 
     @property
     def image(self) -> str:
@@ -90,14 +106,20 @@ KNOWN = {
     "links",
     "folders",
     "joins",
+    "programs",
     "config",
 }
 
 
 def parse_recipe(
-    name: str, source: bytes, values: Mapping[str, Any], files: tuple[OwnFile, ...]
+    name: str,
+    source: bytes,
+    values: Mapping[str, Any],
+    files: tuple[OwnFile, ...],
+    programs: Mapping[str, bytes] | None = None,
 ) -> Recipe:
     """Makes a recipe of recipe.toml's bytes, its parsed values and the files beside it. Raises ConfigError."""
+    programs = programs or {}
     unknown = sorted(set(values) - KNOWN)
     missing = sorted({"suite", "date", "packages"} - set(values))
     if unknown or missing:
@@ -110,7 +132,9 @@ def parse_recipe(
         )
     return Recipe(
         name=name,
-        key=key_of(source, files),
+        key=key_of(
+            source, (*files, *(OwnFile(path, text, True) for path, text in programs.items()))
+        ),
         suite=values["suite"],
         day=values["date"],
         packages=tuple(values["packages"]),
@@ -121,6 +145,7 @@ def parse_recipe(
         folders={path: _owned(text) for path, text in values.get("folders", {}).items()},
         joins=values.get("joins", {}),
         files=files,
+        programs=programs,
         config=values.get("config", {}),
     )
 
