@@ -65,18 +65,15 @@ class Sampler:
         self._thread.join()
 
     def latest(self) -> Sample | None:
-        """Returns a sample of the last two intervals, an older one if sampling fails, None before the first.
-
-        Requests that follow each other get the latest sample at once, while the thread takes the next.
-        A request after a pause waits for a fresh sample.
-        """
+        """Returns a sample that is at most one interval old, an older one if sampling fails, None before the
+        first one. Waits for the thread if the latest sample is older, which takes some milliseconds."""
         with self._changed:
             pause_s = time.monotonic() - self._attempted_at_s
             if self._sample is not None and pause_s >= self._interval_s and not self._stopped:
                 self._wanted = True
                 self._changed.notify_all()
                 # After a longer pause the thread is stuck, and waiting would block one request after another.
-                if 2 * self._interval_s <= pause_s < self._idle_interval_s + _PATIENCE_S:
+                if pause_s < self._idle_interval_s + _PATIENCE_S:
                     attempts = self._attempts
                     self._changed.wait_for(
                         lambda: self._stopped or self._attempts > attempts, _PATIENCE_S
