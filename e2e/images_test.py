@@ -6,8 +6,12 @@ import io
 import logging
 import os
 import shutil
+import socket
+import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +43,7 @@ ACCOUNT = "123456789012"
 PASSWORD = f"{ACCOUNT}-auth-token"  # the password in moto's tokens
 BASE_LIMIT_MB = 60
 APP_LIMIT_MB = 25
+HEALTHCHECK_LIMIT_BYTES = 8192
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +245,94 @@ def test_image_has_its_revision_as_label_and_runs_without_privileges(image: Buil
         remove=True,
     )
     assert output.decode().strip() == "10001 []"
+
+
+@pytest.fixture(scope="module")
+def healthcheck(bases: Bases, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The health check of the Python base. It is static, so it also runs outside the image."""
+    container = docker.from_env().containers.create(bases.ensure("python"))
+    try:
+        chunks, _ = container.get_archive("/usr/local/bin/healthcheck")
+        packed = io.BytesIO(b"".join(chunks))
+    finally:
+        container.remove()
+    folder = tmp_path_factory.mktemp("bin")
+    with tarfile.open(fileobj=packed) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "healthcheck"
+
+
+def test_the_health_check_is_a_small_static_program(healthcheck: Path) -> None:
+    program = healthcheck.read_bytes()
+    assert program.startswith(b"\x7fELF")
+    assert b"ld-linux" not in program
+    assert len(program) < HEALTHCHECK_LIMIT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "printed"),
+    [
+        ([b"HTTP/1.1 200 OK\r\n\r\n"], 0, ""),
+        ([b"HTTP/1.0 2", b"00 OK\r", b"\n\r\n"], 0, ""),
+        ([b"HTTP/1.1 200\r\n\r\n"], 0, ""),
+        ([b"HTTP/1.1 503 Service Unavailable\r\n\r\n"], 1, "HTTP/1.1 503 Service Unavailable\n"),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], 1, "HTTP/1.1 204 No Content\n"),
+        ([b"HTTP/1.1 2000 OK\r\n\r\n"], 1, "HTTP/1.1 2000 OK\n"),
+        ([b"200 200 200\r\n"], 1, "200 200 200\n"),
+        ([b"x" * 1000], 1, "x" * 256 + "\n"),
+        ([], 1, "no answer\n"),
+    ],
+)
+def test_the_health_check_succeeds_only_for_status_200(
+    healthcheck: Path, answer: list[bytes], code: int, printed: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        request = pool.submit(_answer_once, listener, answer)
+        port = listener.getsockname()[1]
+        done = subprocess.run([healthcheck, str(port), "/readyz"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout.decode()) == (code, printed)
+    lines = request.result().split(b"\r\n")
+    assert lines == [
+        b"GET /readyz HTTP/1.0",
+        b"Host: localhost",
+        b"User-Agent: healthcheck",
+        b"",
+        b"",
+    ]
+
+
+def _answer_once(listener: socket.socket, answer: list[bytes]) -> bytes:
+    """Answers one request in these pieces and returns the request."""
+    listener.settimeout(10)
+    connection, _ = listener.accept()
+    with connection:
+        request = connection.recv(8192)
+        for piece in answer:
+            connection.sendall(piece)
+            time.sleep(0.05)
+    return request
+
+
+def test_the_health_check_names_the_reason_of_its_failure(healthcheck: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        assert _output([healthcheck, port, "/"]) == (1, "timed out\n")
+        assert _output([healthcheck, port, "/" + "x" * 5000]) == (1, "the path is too long\n")
+    assert _output([healthcheck, port, "/"]) == (1, "connection refused\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("8080",), ("8080", "/", "x"), ("", "/"), ("x", "/"), ("65536", "/")]
+)
+def test_the_health_check_refuses_wrong_arguments(
+    healthcheck: Path, arguments: tuple[str, ...]
+) -> None:
+    assert _output([healthcheck, *arguments]) == (1, "usage: healthcheck PORT PATH\n")
+
+
+def _output(command: list[str | Path]) -> tuple[int, str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
 
 
 def test_image_stays_within_its_size_limit(

@@ -48,6 +48,13 @@ def test_metrics_have_their_own_port_and_logs_are_json() -> None:
         assert len(server.log_lines()) == len(server.lines), server.lines
 
 
+def test_the_garbage_collector_is_on_and_skips_what_the_start_created() -> None:
+    with running(APP, NOTICE) as server:
+        collector = server.get("/collector").json()
+    assert collector["enabled"] is True
+    assert collector["frozen"] > 10_000
+
+
 def test_a_drain_turns_unready_then_refuses_connections_then_finishes_requests(
     tmp_path: Path,
 ) -> None:

@@ -1,5 +1,6 @@
 """Test apps, served under the real gunicorn."""
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ from telemetry import instrument
 
 
 def make_app() -> Flask:
-    """Returns an instrumented app. `/slow` answers once the file named by ANSWER_WHEN exists."""
+    """Returns an instrumented app. `/slow` answers once the file named by ANSWER_WHEN exists, `/collector` with
+    the state of the garbage collector."""
     app = Flask("shop")
 
     @app.get("/item/<int:number>")
@@ -24,6 +26,10 @@ def make_app() -> Flask:
         while not awaited.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         return "done"
+
+    @app.get("/collector")
+    def collector() -> dict[str, object]:
+        return {"enabled": gc.isenabled(), "frozen": gc.get_freeze_count()}
 
     instrument(app)
     return app

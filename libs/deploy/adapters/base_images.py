@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from deploy.core.images.layers import write_layer
@@ -28,9 +28,10 @@ from deploy.core.images.recipes import (
     parse_recipe,
 )
 from deploy.core.ports import Say
-from deploy.errors import BuildError, UsageError
+from deploy.errors import BuildError, ConfigError, UsageError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+COMPILE_C = "/usr/bin/tcc -Wall -Werror -nostdlib -static"
 COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
 MOST_BUILDS = 2
 """How many base images are built at the same time."""
@@ -51,9 +52,18 @@ def read_recipe(folder: Path) -> Recipe:
             f"there is no base image {folder.name}; nothing was changed",
             hint=f"one of: {', '.join(known)}",
         ) from None
-    return parse_recipe(
-        folder.name, source, tomllib.loads(source.decode()), tuple(_files(folder / "files"))
-    )
+    values = tomllib.loads(source.decode())
+    programs = {path: _source(folder / name) for path, name in values.get("programs", {}).items()}
+    return parse_recipe(folder.name, source, values, tuple(_files(folder / "files")), programs)
+
+
+def _source(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"{path.parent.name}/recipe.toml: the source of a program can't be read: {path.name}: {error.strerror}"
+        ) from error
 
 
 def _files(folder: Path) -> Iterable[OwnFile]:
@@ -122,11 +132,13 @@ class Bases:
         debs.mkdir()
         kept.mkdir(parents=True, exist_ok=True)
         _copy_packages(kept, own)
+        for path, source_text in recipe.programs.items():
+            (own / _source_name(path)).write_bytes(source_text)
         system = work / "system.tar"
         _bootstrap(recipe, self._mirror, own, debs, system)
         _keep(debs, kept)
         unpacked = _unpacked(debs)
-        without = [deb for deb in unpacked if _package(deb) in recipe.without]
+        without = [deb for deb in unpacked if _package(deb) in recipe.left_out]
         present = [deb for deb in unpacked if deb not in without]
         with system.open("rb") as source, (work / "layer.tar").open("wb") as target:
             layer = write_layer(
@@ -153,13 +165,18 @@ def bootstrap_command(
     recipe: Recipe, mirror: str, kept: Path, debs: Path, system: Path
 ) -> list[str]:
     """Returns mmdebstrap's argv. It takes packages from `kept` if they are there, and leaves all packages in `debs`."""
-    packages = " ".join(recipe.packages)
+    packages = " ".join(recipe.unpacked)
     simulate = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -s install {packages}'
     compiled = [f'--extract-hook=chroot "$1" {COMPILE} {folder}' for folder in recipe.compile]
+    programs = [
+        f'--extract-hook=mkdir -p "$1"/{PurePosixPath(path).parent} && '
+        f'chroot "$1" {COMPILE_C} -o /{path} {ARCHIVES}/{_source_name(path)}'
+        for path in recipe.programs
+    ]
     return [
         "mmdebstrap",
         "--variant=extract",
-        f"--include={','.join(recipe.packages)}",
+        f"--include={','.join(recipe.unpacked)}",
         "--architectures=amd64",
         "--skip=download/empty",
         # Some mirrors are not updated before the release file of a testing suite expires. The signature is still
@@ -172,6 +189,7 @@ def bootstrap_command(
         f'--extract-hook={simulate} > "$1"{ARCHIVES}/{RESOLVED}',
         f"--extract-hook=sync-out {ARCHIVES} {shlex.quote(str(debs))}",
         *compiled,
+        *programs,
         recipe.suite,
         str(system),
         f"deb [signed-by={KEYRING}] {mirror} {recipe.suite} main",
@@ -210,6 +228,11 @@ def _copy_packages(kept: Path, own: Path) -> None:
     own.mkdir()
     for deb in kept.glob("*.deb"):
         shutil.copyfile(deb, own / deb.name)
+
+
+def _source_name(program: str) -> str:
+    """Returns the name of a program's C source in the folder of packages, which the build can read."""
+    return f"{PurePosixPath(program).name}.c"
 
 
 def _keep(debs: Path, kept: Path) -> None:

@@ -105,11 +105,13 @@ def test_command_line_of_mmdebstrap() -> None:
         "/kept in/s.tar",
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror/debian trixie main",
     ]
-    _, give, resolve, take, compiled = [each for each in command if "hook=" in each]
+    _, give, resolve, take, compiled, program = [each for each in command if "hook=" in each]
     assert give == "--setup-hook=sync-in '/kept in/k' /var/cache/apt/archives"
     assert "install base-files python3.13-minimal" in resolve
     assert take == "--extract-hook=sync-out /var/cache/apt/archives '/kept in/d'"
     assert compiled.endswith("unchecked-hash /usr/lib/python3.13")
+    assert '"$1"/usr/local/bin && chroot "$1" /usr/bin/tcc' in program
+    assert program.endswith("-o /usr/local/bin/healthcheck /var/cache/apt/archives/healthcheck.c")
 
 
 def test_newest_two_archives_of_a_base_are_kept(tmp_path: Path) -> None:

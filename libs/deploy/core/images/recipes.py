@@ -12,6 +12,10 @@ from typing import Any
 
 from deploy.errors import ConfigError
 
+# Compiles C in the unpacked system and is left out of the image. tcc needs only libc6 and no headers, while gcc needs
+# 150 MB; in return a program must call the kernel directly.
+COMPILER = "tcc"
+
 # Raise this when the same recipe gives another image: every base image is then built again.
 FORMAT = 2
 
@@ -52,7 +56,8 @@ class Recipe:
 
     `without` names dependencies that are left out. `drop` has glob patterns from the root, with braces and `**`.
     `joins` maps a file to the pattern of the files that are concatenated into it. `day` is the time of the image's
-    files; a later day rebuilds the image with the archive's newer packages.
+    files; a later day rebuilds the image with the archive's newer packages. `programs` maps the path of a program to
+    the C source that it is compiled from.
     """
 
     name: str
@@ -67,7 +72,18 @@ class Recipe:
     folders: Mapping[str, Owned] = field(default_factory=dict)
     joins: Mapping[str, str] = field(default_factory=dict)
     files: tuple[OwnFile, ...] = ()
+    programs: Mapping[str, bytes] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def unpacked(self) -> tuple[str, ...]:
+        """Returns the packages to unpack for the build."""
+        return (*self.packages, COMPILER) if self.programs else self.packages
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Returns the packages whose files are not in the image."""
+        return (*self.without, COMPILER) if self.programs else self.without
 
     @property
     def image(self) -> str:
@@ -90,14 +106,20 @@ KNOWN = {
     "links",
     "folders",
     "joins",
+    "programs",
     "config",
 }
 
 
 def parse_recipe(
-    name: str, source: bytes, values: Mapping[str, Any], files: tuple[OwnFile, ...]
+    name: str,
+    source: bytes,
+    values: Mapping[str, Any],
+    files: tuple[OwnFile, ...],
+    programs: Mapping[str, bytes] | None = None,
 ) -> Recipe:
     """Returns the recipe in recipe.toml (its bytes and parsed values) with the files beside it. Raises ConfigError."""
+    programs = programs or {}
     unknown = sorted(set(values) - KNOWN)
     missing = sorted({"suite", "date", "packages"} - set(values))
     if unknown or missing:
@@ -112,7 +134,9 @@ def parse_recipe(
         )
     return Recipe(
         name=name,
-        key=key_of(source, files),
+        key=key_of(
+            source, (*files, *(OwnFile(path, text, True) for path, text in programs.items()))
+        ),
         suite=values["suite"],
         day=values["date"],
         packages=tuple(values["packages"]),
@@ -123,6 +147,7 @@ def parse_recipe(
         folders={path: _owned(text) for path, text in values.get("folders", {}).items()},
         joins=values.get("joins", {}),
         files=files,
+        programs=programs,
         config=values.get("config", {}),
     )
 

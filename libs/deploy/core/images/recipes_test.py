@@ -43,6 +43,22 @@ def test_recipe_is_parsed_from_its_values() -> None:
     assert recipe.epoch == 1795305600
 
 
+def test_a_compiler_is_unpacked_for_programs_and_left_out_of_the_image() -> None:
+    values = {**VALUES, "without": ["mawk"]}
+    plain = parse_recipe("edge", b"", values, ())
+    assert (plain.unpacked, plain.left_out) == (("base-files",), ("mawk",))
+    recipe = parse_recipe("python", b"", values, (), {"usr/bin/check": b"void start() {}"})
+    assert (recipe.unpacked, recipe.left_out) == (("base-files", "tcc"), ("mawk", "tcc"))
+
+
+def test_a_programs_source_is_part_of_the_key() -> None:
+    keys = {
+        parse_recipe("python", b"", VALUES, (), programs).key
+        for programs in ({}, {"usr/bin/check": b"1"}, {"usr/bin/check": b"2"})
+    }
+    assert len(keys) == 3
+
+
 def test_unknown_and_missing_keys_are_reported_together() -> None:
     with pytest.raises(ConfigError) as raised:
         parse_recipe("edge", b"", {"suite": "forky", "packges": []}, ())
