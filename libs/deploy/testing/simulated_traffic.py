@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.core.analysis.samples import ReleaseStats, RequestStats
-from deploy.core.analysis.verdict import Evidence, Outcome, Verdict, evaluate
+from deploy.core.analysis.verdict import Conclusion, Evidence, Verdict, evaluate
 from deploy.core.config import Gate
 
 
@@ -86,14 +86,14 @@ def simulate(
     for attempt in range(1, gate.looks + 1):
         evidence = Evidence(new_release.after(each_attempt), old_release.after(each_attempt))
         verdict = evaluate(evidence, gate, max_error_share, attempt)
-        if verdict.outcome is not Outcome.INCONCLUSIVE:
+        if verdict.outcome is not Conclusion.INCONCLUSIVE:
             break
     return verdict
 
 
 def rates(run: Callable[[int], Verdict], rollouts: int) -> dict[str, float]:
     """Returns the share of each outcome over `rollouts` seeds."""
-    counts = dict.fromkeys(Outcome, 0)
+    counts = dict.fromkeys(Conclusion, 0)
     for seed in range(rollouts):
         counts[run(seed).outcome] += 1
     return {outcome: count / rollouts for outcome, count in counts.items()}

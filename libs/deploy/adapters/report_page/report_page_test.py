@@ -9,13 +9,13 @@ from deploy.adapters.report_page import render_page
 from deploy.core.analysis.access_log import Origin
 from deploy.core.analysis.samples import RequestStats
 from deploy.core.analysis.stage import Stage
-from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
+from deploy.core.analysis.verdict import Conclusion, RuleResult, Verdict
 from deploy.core.reports.page import Report, page_of
 from deploy.core.reports.release_diff import Change, Commit
 from deploy.core.reports.trace_test import LOG
 
 HOSTILE = "<script>alert('x')</script>"
-RESULT = RuleResult("errors", Outcome.FAIL, "9 of 9 requests failed", {"p": 1e-9, "new": 1.0})
+RESULT = RuleResult("errors", Conclusion.FAIL, "9 of 9 requests failed", {"p": 1e-9, "new": 1.0})
 REPORT = Report(
     log=LOG,
     made_at="2026-11-24T06:00:00+00:00",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from string import Template
 
-from deploy.core.analysis.verdict import Outcome, RuleResult
+from deploy.core.analysis.verdict import Conclusion, RuleResult
 from deploy.core.config import Condition
 
 
@@ -32,10 +32,10 @@ def check(condition: Condition, series: Sequence[tuple[Mapping[str, str], float]
     high = condition.at_most is not None and value > condition.at_most
     low = condition.at_least is not None and value < condition.at_least
     text = f"{value:g}, {' and '.join(bounds)}"
-    outcome = Outcome.FAIL if high or low else Outcome.PASS
+    outcome = Conclusion.FAIL if high or low else Conclusion.PASS
     return RuleResult(condition.name, outcome, text, {"value": value})
 
 
 def inconclusive(condition: Condition, why: str) -> RuleResult:
     """Returns the result of a condition without an answer."""
-    return RuleResult(condition.name, Outcome.INCONCLUSIVE, why)
+    return RuleResult(condition.name, Conclusion.INCONCLUSIVE, why)

@@ -38,7 +38,7 @@ _STATISTICS = ("p", "level", "delta", "delta_from_worst", "bound")
 SUSPICIOUS = 0.05
 
 
-class Outcome(StrEnum):
+class Conclusion(StrEnum):
     """What a rule, or all of them together, says about a release."""
 
     PASS = "pass"  # noqa: S105 - not a password
@@ -60,7 +60,7 @@ class RuleResult:
     """The outcome of one rule: in words, and the figures that it compared."""
 
     rule: str
-    outcome: Outcome
+    outcome: Conclusion
     text: str
     figures: Mapping[str, float] = field(default_factory=dict)
 
@@ -95,12 +95,12 @@ class Verdict:
     basis: Origin | None = field(default=None, metadata={"none": ""})
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Conclusion:
         """Fails if one rule fails, passes if there are rules and all pass, else is inconclusive."""
         outcomes = {result.outcome for result in self.results}
-        if Outcome.FAIL in outcomes:
-            return Outcome.FAIL
-        return Outcome.PASS if outcomes == {Outcome.PASS} else Outcome.INCONCLUSIVE
+        if Conclusion.FAIL in outcomes:
+            return Conclusion.FAIL
+        return Conclusion.PASS if outcomes == {Conclusion.PASS} else Conclusion.INCONCLUSIVE
 
     @property
     def deciding(self) -> tuple[RuleResult, ...]:
@@ -125,7 +125,7 @@ class Verdict:
     @property
     def only_slower(self) -> bool:
         """Returns whether rules fail and all of those are about latency."""
-        failed = {result.rule for result in self.results if result.outcome is Outcome.FAIL}
+        failed = {result.rule for result in self.results if result.outcome is Conclusion.FAIL}
         return bool(failed) and failed <= {"latency", "tail"}
 
 
@@ -147,11 +147,11 @@ def decide(verdict: Verdict, gate: Gate, *, before_switch: bool) -> Decision:
 
     Only a candidate can be held; after the switch the release is reverted instead.
     """
-    if verdict.outcome is Outcome.PASS:
+    if verdict.outcome is Conclusion.PASS:
         return Decision.PROCEED
-    if verdict.outcome is Outcome.INCONCLUSIVE and verdict.attempt < gate.looks:
+    if verdict.outcome is Conclusion.INCONCLUSIVE and verdict.attempt < gate.looks:
         return Decision.TRY_AGAIN
-    policy = gate.on_unclear if verdict.outcome is Outcome.INCONCLUSIVE else "rollback"
+    policy = gate.on_unclear if verdict.outcome is Conclusion.INCONCLUSIVE else "rollback"
     if verdict.only_slower:
         policy = gate.on_slower
     if policy == "continue":
@@ -191,8 +191,8 @@ def _data(new: RequestStats, old: RequestStats | None, needed: int) -> RuleResul
         text += f", {old.requests} to the old one"
         enough = enough and old.requests >= needed
     if enough:
-        return RuleResult("data", Outcome.PASS, text, figures)
-    return RuleResult("data", Outcome.INCONCLUSIVE, f"{text} ({needed} needed)", figures)
+        return RuleResult("data", Conclusion.PASS, text, figures)
+    return RuleResult("data", Conclusion.INCONCLUSIVE, f"{text} ({needed} needed)", figures)
 
 
 def _gross(
@@ -215,10 +215,10 @@ def _gross(
                 f"{stats.errors} of {stats.requests} requests{to} failed (limit {percent(limit)})"
             )
             figures = {"bound": low, "allowed": limit}
-            return RuleResult("gross errors", Outcome.FAIL, text, figures)
+            return RuleResult("gross errors", Conclusion.FAIL, text, figures)
     low, _ = wilson(new.total.errors, new.total.requests, level)
     text = f"{new.total.errors} of {new.total.requests} requests failed"
-    return RuleResult("gross errors", Outcome.PASS, text, {"bound": low, "allowed": limit})
+    return RuleResult("gross errors", Conclusion.PASS, text, {"bound": low, "allowed": limit})
 
 
 def _errors(new: RequestStats, old: ReleaseStats, level: float) -> RuleResult:
@@ -239,7 +239,7 @@ def _latency(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> 
     """Mann-Whitney test that also needs a large effect, a higher median, and a shift from the slowest old replica."""
     before = old.total
     if not new.requests or not before.requests:
-        return RuleResult("latency", Outcome.INCONCLUSIVE, "there is nothing to compare")
+        return RuleResult("latency", Conclusion.INCONCLUSIVE, "there is nothing to compare")
     shift = mann_whitney_more(new.buckets, before.buckets)
     slowest = max(
         (each for each in old.replicas.values() if each.requests >= before.requests / 50),
@@ -271,7 +271,7 @@ def _tail(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> Rul
     """Fisher's exact test on requests that are slower than the old release's 95th percentile by a margin."""
     before = old.total
     if not new.requests or not before.requests:
-        return RuleResult("tail", Outcome.INCONCLUSIVE, "there is nothing to compare")
+        return RuleResult("tail", Conclusion.INCONCLUSIVE, "there is nothing to compare")
     p95_s = before.quantile_s(0.95)
     threshold_s = p95_s + max(gate.slower_s, gate.slower_share * p95_s)
     bound_s = next((bound for bound in BOUNDS if bound >= threshold_s), BOUNDS[-1])
@@ -286,10 +286,10 @@ def _tail(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> Rul
     return RuleResult("tail", _outcome(p, level, large=share - was >= MORE_SLOW), text, figures)
 
 
-def _outcome(p: float, level: float, *, large: bool) -> Outcome:
+def _outcome(p: float, level: float, *, large: bool) -> Conclusion:
     if p <= level and large:
-        return Outcome.FAIL
-    return Outcome.INCONCLUSIVE if p <= SUSPICIOUS and large else Outcome.PASS
+        return Conclusion.FAIL
+    return Conclusion.INCONCLUSIVE if p <= SUSPICIOUS and large else Conclusion.PASS
 
 
 def _fisher(new: int, new_total: int, old: int, old_total: int, dispersion: float) -> float:

@@ -11,9 +11,9 @@ from deploy.core.analysis.access_log import Origin
 from deploy.core.analysis.samples import ReleaseStats, RequestStats
 from deploy.core.analysis.stage import Stage
 from deploy.core.analysis.verdict import (
+    Conclusion,
     Decision,
     Evidence,
-    Outcome,
     RuleResult,
     Verdict,
     decide,
@@ -54,15 +54,15 @@ def evaluated(
     return evaluate(Evidence(new, old, checks=checks), gate, FLOOR, 1)
 
 
-def outcomes(verdict: Verdict) -> dict[str, Outcome]:
+def outcomes(verdict: Verdict) -> dict[str, Conclusion]:
     return {result.rule: result.outcome for result in verdict.results}
 
 
 def test_equal_releases_pass_every_rule() -> None:
     verdict = evaluated(stats(), stats())
-    assert verdict.outcome is Outcome.PASS
+    assert verdict.outcome is Conclusion.PASS
     assert outcomes(verdict) == dict.fromkeys(
-        ("data", "gross errors", "errors", "latency", "tail"), Outcome.PASS
+        ("data", "gross errors", "errors", "latency", "tail"), Conclusion.PASS
     )
 
 
@@ -80,30 +80,30 @@ def test_equal_releases_pass_every_rule() -> None:
 )
 def test_too_few_requests_are_inconclusive(new: ReleaseStats, old: ReleaseStats | None) -> None:
     verdict = evaluated(new, old)
-    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.outcome is Conclusion.INCONCLUSIVE
     assert "(300 needed)" in verdict.why or "nothing to compare" in verdict.why
 
 
 def test_a_verdict_without_rules_is_inconclusive() -> None:
-    assert Verdict(()).outcome is Outcome.INCONCLUSIVE
+    assert Verdict(()).outcome is Conclusion.INCONCLUSIVE
 
 
 def test_a_first_release_is_only_compared_with_the_error_limit() -> None:
     verdict = evaluated(stats(), None)
-    assert outcomes(verdict) == {"data": Outcome.PASS, "gross errors": Outcome.PASS}
+    assert outcomes(verdict) == {"data": Conclusion.PASS, "gross errors": Conclusion.PASS}
     bad = evaluated(stats(errors=30), None)
-    assert bad.outcome is Outcome.FAIL
+    assert bad.outcome is Conclusion.FAIL
     assert bad.why == "gross errors: 30 of 300 requests failed (limit 2.0 %)"
 
 
 def test_gross_errors_fail_before_there_are_enough_requests() -> None:
     verdict = evaluated(stats(20, 10), stats())
-    assert (verdict.outcome, verdict.deciding[0].rule) == (Outcome.FAIL, "gross errors")
+    assert (verdict.outcome, verdict.deciding[0].rule) == (Conclusion.FAIL, "gross errors")
 
 
 def test_four_errors_are_no_gross_errors_whatever_their_share() -> None:
-    assert outcomes(evaluated(stats(4, 4), None))["gross errors"] is Outcome.PASS
-    assert outcomes(evaluated(stats(5, 5), None))["gross errors"] is Outcome.FAIL
+    assert outcomes(evaluated(stats(4, 4), None))["gross errors"] is Conclusion.PASS
+    assert outcomes(evaluated(stats(5, 5), None))["gross errors"] is Conclusion.FAIL
 
 
 def test_gross_errors_of_one_replica_fail_the_release() -> None:
@@ -111,32 +111,32 @@ def test_gross_errors_of_one_replica_fail_the_release() -> None:
     broken = RequestStats.from_requests([(0.02, n < 20) for n in range(200)])
     new = ReleaseStats({**{f"r{number}": healthy for number in range(9)}, "broken": broken})
     verdict = evaluated(new, stats(2000))
-    assert verdict.outcome is Outcome.FAIL
+    assert verdict.outcome is Conclusion.FAIL
     assert "20 of 200 requests to broken failed (limit " in verdict.why
 
 
 def test_errors_that_the_old_release_has_too_do_not_fail_the_new_one() -> None:
-    assert evaluated(stats(1000, 50), stats(1000, 50)).outcome is Outcome.PASS
+    assert evaluated(stats(1000, 50), stats(1000, 50)).outcome is Conclusion.PASS
 
 
 def test_more_errors_than_the_old_release_fail() -> None:
     verdict = evaluated(stats(errors=15), stats())
-    assert verdict.outcome is Outcome.FAIL
-    assert outcomes(verdict)["errors"] is Outcome.FAIL
+    assert verdict.outcome is Conclusion.FAIL
+    assert outcomes(verdict)["errors"] is Conclusion.FAIL
     assert not verdict.only_slower
     assert "15 of 300 requests failed (5.00 %), was 0 of 300 (0.00 %)" in verdict.why
 
 
 def test_errors_that_may_be_chance_are_inconclusive() -> None:
-    assert outcomes(evaluated(stats(errors=6), stats()))["errors"] is Outcome.INCONCLUSIVE
-    assert outcomes(evaluated(stats(errors=3), stats()))["errors"] is Outcome.PASS
+    assert outcomes(evaluated(stats(errors=6), stats()))["errors"] is Conclusion.INCONCLUSIVE
+    assert outcomes(evaluated(stats(errors=3), stats()))["errors"] is Conclusion.PASS
 
 
 def test_a_tiny_difference_passes_however_significant() -> None:
     verdict = evaluated(stats(400_000, 4000), stats(400_000, 3000))
     (errors,) = (result for result in verdict.results if result.rule == "errors")
     assert errors.figures["p"] < 1e-9
-    assert errors.outcome is Outcome.PASS
+    assert errors.outcome is Conclusion.PASS
 
 
 def test_errors_weigh_less_if_the_old_replicas_differ_among_themselves() -> None:
@@ -150,53 +150,53 @@ def test_errors_weigh_less_if_the_old_replicas_differ_among_themselves() -> None
 
     old_even, old_uneven = uneven((20, 20, 20)), uneven((0, 0, 60))
     new = uneven((30, 30, 38))
-    assert outcomes(evaluated(new, old_even))["errors"] is Outcome.FAIL
-    assert outcomes(evaluated(new, old_uneven))["errors"] is Outcome.PASS
+    assert outcomes(evaluated(new, old_even))["errors"] is Conclusion.FAIL
+    assert outcomes(evaluated(new, old_uneven))["errors"] is Conclusion.PASS
 
 
 def test_sixty_milliseconds_slower_fails() -> None:
     verdict = evaluated(stats(seconds=0.08), stats(seconds=0.02))
-    assert outcomes(verdict)["latency"] is Outcome.FAIL
+    assert outcomes(verdict)["latency"] is Conclusion.FAIL
     assert verdict.only_slower
     assert "latency: median 83 ms, was 19 ms" in verdict.why
 
 
 def test_slower_by_less_than_the_policy_passes() -> None:
     slower, old = stats(seconds=0.035), stats(seconds=0.02)
-    assert evaluated(slower, old).outcome is Outcome.PASS
-    assert evaluated(slower, old, gate=replace(GATE, slower_s=0.005)).outcome is Outcome.FAIL
+    assert evaluated(slower, old).outcome is Conclusion.PASS
+    assert evaluated(slower, old, gate=replace(GATE, slower_s=0.005)).outcome is Conclusion.FAIL
 
 
 def test_as_slow_as_the_slowest_old_replica_passes() -> None:
     quick = stats(200, seconds=0.02, replicas=2).replicas
     slow = RequestStats.from_requests([(0.08, False)] * 100)
     old = ReleaseStats({**quick, "slow": slow})
-    assert outcomes(evaluated(stats(seconds=0.08), old))["latency"] is Outcome.PASS
+    assert outcomes(evaluated(stats(seconds=0.08), old))["latency"] is Conclusion.PASS
 
 
 def test_a_slow_tail_fails_though_the_median_is_unchanged() -> None:
     rows = [(0.6 if n % 8 == 0 else 0.02, False) for n in range(300)]
     verdict = evaluated(ReleaseStats({"r": RequestStats.from_requests(rows)}), stats())
-    assert outcomes(verdict)["latency"] is Outcome.PASS
-    assert outcomes(verdict)["tail"] is Outcome.FAIL
+    assert outcomes(verdict)["latency"] is Conclusion.PASS
+    assert outcomes(verdict)["tail"] is Conclusion.FAIL
     assert verdict.only_slower
     assert "tail: 12.7 % of requests took more than " in verdict.why
     assert verdict.why.endswith(", was 0.0 %")
 
 
 def test_a_faster_release_passes() -> None:
-    assert evaluated(stats(seconds=0.01), stats(seconds=0.3)).outcome is Outcome.PASS
+    assert evaluated(stats(seconds=0.01), stats(seconds=0.3)).outcome is Conclusion.PASS
 
 
 def test_the_significance_level_is_divided_by_the_number_of_attempts() -> None:
     once = evaluated(stats(errors=7), stats(), gate=replace(GATE, looks=1, alpha=0.02))
     often = evaluated(stats(errors=7), stats(), gate=replace(GATE, looks=12, alpha=0.02))
-    assert outcomes(once)["errors"] is Outcome.FAIL
-    assert outcomes(often)["errors"] is Outcome.INCONCLUSIVE
+    assert outcomes(once)["errors"] is Conclusion.FAIL
+    assert outcomes(often)["errors"] is Conclusion.INCONCLUSIVE
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.INCONCLUSIVE])
-def test_a_services_own_condition_counts_like_any_rule(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", [Conclusion.FAIL, Conclusion.INCONCLUSIVE])
+def test_a_services_own_condition_counts_like_any_rule(outcome: Conclusion) -> None:
     verdict = evaluated(stats(), stats(), RuleResult("queue", outcome, "9 jobs, at most 5"))
     assert verdict.outcome is outcome
     assert verdict.why == "queue: 9 jobs, at most 5"
@@ -210,15 +210,15 @@ def test_gross_errors_include_requests_that_are_not_compared() -> None:
 def test_requests_that_reached_no_replica_count_too() -> None:
     new = ReleaseStats({None: RequestStats(300, 300, stats(300).total.buckets)})
     verdict = evaluated(new, stats())
-    assert verdict.outcome is Outcome.FAIL
+    assert verdict.outcome is Conclusion.FAIL
     assert "300 of 300 requests failed (limit 2.4 %)" in verdict.why
 
 
-def with_outcome(rule: str, outcome: Outcome, attempt: int) -> Verdict:
+def with_outcome(rule: str, outcome: Conclusion, attempt: int) -> Verdict:
     return Verdict((RuleResult(rule, outcome, "made up"),), attempt)
 
 
-PASS, FAIL, UNCLEAR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
+PASS, FAIL, UNCLEAR = Conclusion.PASS, Conclusion.FAIL, Conclusion.INCONCLUSIVE
 PROCEED, AGAIN, REVERT, HOLD = (
     Decision.PROCEED,
     Decision.TRY_AGAIN,
@@ -275,7 +275,7 @@ def test_statistics_are_kept_as_figures_and_not_in_the_text() -> None:
 def test_a_stored_verdict_is_read_and_written_unchanged() -> None:
     stage, verdict = parse_verdict(STORED)
     assert (stage, verdict.attempt, verdict.basis) == (Stage.PREVIEW, 2, Origin.USERS)
-    assert verdict.outcome is Outcome.FAIL
+    assert verdict.outcome is Conclusion.FAIL
     assert json.loads(dump_verdict(verdict, stage)) == json.loads(STORED)
     empty = Verdict(())
     assert parse_verdict(dump_verdict(empty, Stage.USERS)) == (Stage.USERS, empty)

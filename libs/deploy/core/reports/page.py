@@ -12,13 +12,17 @@ from itertools import groupby
 from deploy.core.analysis.access_log import Origin
 from deploy.core.analysis.samples import RequestStats
 from deploy.core.analysis.stage import Stage
-from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
+from deploy.core.analysis.verdict import Conclusion, RuleResult, Verdict
 from deploy.core.reports.charts import Bar, Line, line_chart, timeline_chart
 from deploy.core.reports.release_diff import Change, Commit
 from deploy.core.reports.rollout_log import RolloutLog
 from deploy.core.reports.traffic import INTERVAL_S, Moment
 
-_OUTCOMES = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.INCONCLUSIVE: "inconclusive"}
+_OUTCOMES = {
+    Conclusion.PASS: "passed",
+    Conclusion.FAIL: "failed",
+    Conclusion.INCONCLUSIVE: "inconclusive",
+}
 _STAGES = {
     Stage.PREVIEW: "before any user",
     Stage.CANARY: "with a share of the users",
@@ -53,7 +57,7 @@ class RuleRow:
     """One rule of a verdict."""
 
     name: str
-    outcome: Outcome
+    outcome: Conclusion
     word: str
     text: str
     statistics: str
@@ -64,7 +68,7 @@ class VerdictCard:
     """One verdict."""
 
     title: str
-    outcome: Outcome
+    outcome: Conclusion
     word: str
     note: str
     rules: tuple[RuleRow, ...]

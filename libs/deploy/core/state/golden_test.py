@@ -15,7 +15,7 @@ import pytest
 from deploy.core.analysis.access_log import Origin as RequestOrigin
 from deploy.core.analysis.stage import Stage
 from deploy.core.analysis.verdict import (
-    Outcome,
+    Conclusion,
     RuleResult,
     Verdict,
     dump_verdict,
@@ -154,8 +154,8 @@ LOG = RolloutLog(
 STAMP = Stamp("3f9c2ab1d2e3", 1793610000)
 VERDICT = Verdict(
     (
-        RuleResult("data", Outcome.PASS, "300 requests", {"new_requests": 300.0}),
-        RuleResult("errors", Outcome.FAIL, "5 of 9"),
+        RuleResult("data", Conclusion.PASS, "300 requests", {"new_requests": 300.0}),
+        RuleResult("errors", Conclusion.FAIL, "5 of 9"),
     ),
     2,
     RequestOrigin.USERS,

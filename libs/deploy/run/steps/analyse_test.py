@@ -9,7 +9,7 @@ import pytest
 
 from deploy.core.analysis.access_log import VERIFICATION_ID, Origin
 from deploy.core.analysis.stage import Stage
-from deploy.core.analysis.verdict import Outcome, Verdict
+from deploy.core.analysis.verdict import Conclusion, Verdict
 from deploy.core.config import Condition, Gate
 from deploy.core.stacks.nginx_conf import render_edge
 from deploy.core.state.edge import EdgeRoute, EdgeState
@@ -112,7 +112,7 @@ def test_without_users_both_releases_get_the_same_synthetic_requests_and_a_healt
 ):
     scene = Scene()
     verdict = scene.analyse()
-    assert (verdict.outcome, verdict.basis) == (Outcome.PASS, Origin.SYNTHETIC)
+    assert (verdict.outcome, verdict.basis) == (Conclusion.PASS, Origin.SYNTHETIC)
     assert verdict.attempt == 1
     assert requests(scene) == {"synthetic": 600}
     upstreams = {request.upstream for request in scene.fleet.hosts[0].log.requests}
@@ -158,7 +158,7 @@ def test_sixty_milliseconds_slower_ends_as_the_policy_says(
 
 def test_a_slower_release_proceeds_if_the_policy_is_continue() -> None:
     scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08))
-    assert scene.analyse(Gate(on_slower="continue")).outcome is Outcome.FAIL
+    assert scene.analyse(Gate(on_slower="continue")).outcome is Conclusion.FAIL
 
 
 def test_enough_users_requests_are_the_evidence() -> None:
@@ -168,7 +168,7 @@ def test_enough_users_requests_are_the_evidence() -> None:
     scene.point(NEW)
     scene.users(400)
     verdict = scene.analyse()
-    assert (verdict.outcome, verdict.basis) == (Outcome.PASS, Origin.USERS)
+    assert (verdict.outcome, verdict.basis) == (Conclusion.PASS, Origin.USERS)
     assert requests(scene) == {"users": 800}
 
 
@@ -195,13 +195,13 @@ def test_without_paths_and_users_the_analysis_is_inconclusive() -> None:
     assert [line for line in scene.messages if line.startswith("analysis attempt")] == [
         f"analysis attempt {n}, synthetic requests: inconclusive" for n in (1, 2, 3)
     ]
-    assert Scene().analyse(Gate(paths=(), on_unclear="continue")).outcome is Outcome.INCONCLUSIVE
+    assert Scene().analyse(Gate(paths=(), on_unclear="continue")).outcome is Conclusion.INCONCLUSIVE
     assert Scene().refused(Gate(paths=(), on_unclear="hold")).holds
 
 
 def test_a_first_release_is_only_compared_with_the_error_limit() -> None:
     scene = Scene()
-    assert scene.analyse(previous=None).outcome is Outcome.PASS
+    assert scene.analyse(previous=None).outcome is Conclusion.PASS
     assert requests(scene) == {"synthetic": 300}
 
 
@@ -223,7 +223,7 @@ def test_a_host_clock_that_is_five_minutes_off_changes_no_verdict(off_s: float) 
     for host in scene.fleet.hosts:
         scene.users(200, host)
     verdict = scene.analyse()
-    assert (verdict.outcome, verdict.basis) == (Outcome.PASS, Origin.USERS)
+    assert (verdict.outcome, verdict.basis) == (Conclusion.PASS, Origin.USERS)
     assert verdict.results[0].text == "400 requests to the new release, 400 to the old one"
 
 
@@ -257,19 +257,19 @@ def test_a_condition_that_fails_or_cannot_be_read_refuses_the_release(
 def test_a_condition_that_holds_passes_and_its_query_names_the_release() -> None:
     scene = Scene()
     _answers(5)(scene.metrics)
-    assert scene.analyse(Gate(conditions=(QUEUE,))).outcome is Outcome.PASS
+    assert scene.analyse(Gate(conditions=(QUEUE,))).outcome is Conclusion.PASS
     assert scene.metrics.queries == [QUERY]
 
 
 def test_conditions_are_not_checked_before_the_release_has_users() -> None:
     scene = Scene()
     verdict = scene.analyse(Gate(conditions=(QUEUE,)), stage=Stage.PREVIEW)
-    assert verdict.outcome is Outcome.PASS
+    assert verdict.outcome is Conclusion.PASS
     assert scene.metrics.queries == []
 
 
 def test_an_environment_without_prometheus_refuses_only_conditions() -> None:
-    assert Scene().analyse(metrics=False).outcome is Outcome.PASS
+    assert Scene().analyse(metrics=False).outcome is Conclusion.PASS
     assert "has no Prometheus" in Scene().refused(Gate(conditions=(QUEUE,)), metrics=False).message
 
 
@@ -278,4 +278,4 @@ def test_prometheus_is_queried_again_in_the_next_attempt() -> None:
     answers: Iterator[Series] = iter([[], [({}, 1.0)]])
     scene.metrics.answer(QUERY, lambda: next(answers))
     verdict = scene.analyse(Gate(conditions=(QUEUE,)))
-    assert (verdict.outcome, verdict.attempt) == (Outcome.PASS, 2)
+    assert (verdict.outcome, verdict.attempt) == (Conclusion.PASS, 2)

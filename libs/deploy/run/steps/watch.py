@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy.core.analysis.access_log import Origin
 from deploy.core.analysis.evidence import combine
-from deploy.core.analysis.verdict import Outcome, RuleResult, Verdict
+from deploy.core.analysis.verdict import Conclusion, RuleResult, Verdict
 from deploy.core.analysis.watch import evaluate_watch
 from deploy.core.commands import docker
 from deploy.core.config import Service
@@ -74,7 +74,7 @@ def watch(
         counts = combine({host.name: count_since(host, since)}, step.release, None)
         users = counts.new[Origin.USERS].total
         result = evaluate_watch(host.name, users, service.rollout.max_error_share, passed_s)
-        if result.outcome is Outcome.FAIL:
+        if result.outcome is Conclusion.FAIL:
             reason = f"{step.release.id} failed: {result.text}"
             raise ReleaseRefusedError(
                 with_details(reason, host, step.release.names),
