@@ -51,7 +51,7 @@ BAD_RELEASES = {
     "starts too slowly": BadRelease(
         {"FIXTURE_SLOW_START_S": "40"},
         "AwaitHealthy",
-        ("never healthy in 5 s", "health check: "),
+        ("did not become healthy within 5 s of its start", "health check: "),
         QUICK,
     ),
     "answers 500": BadRelease(

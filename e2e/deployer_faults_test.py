@@ -31,20 +31,24 @@ def _key(kind: str, line: str, because: str = "why (or why not)") -> str:
 @pytest.mark.parametrize(
     ("kind", "line", "key"),
     [
-        ("WriteRelease", "WriteRelease app r000007-abc x2", "h: WriteRelease app new x2"),
-        ("Prune", "Prune r000001-abc r000002-abc-dirty", "h: Prune old"),
-        ("Prune", "remove old releases r000001-abc, r000002-abc", "h: remove old"),
-        ("PullImages", "PullImages app@0123456789ab", "h: PullImages app"),
-        ("StopStack", "StopStack edge 0123456789abcdef", "h: StopStack edge"),
+        (
+            "WriteRelease",
+            "write release app r000007-abc with 2 replicas",
+            "h: write release app new with 2 replicas",
+        ),
+        ("Prune", "remove old release r000001-abc", "h: remove old"),
+        ("Prune", "remove old releases r000001-abc r000002-abc-dirty", "h: remove old"),
+        ("PullImages", "pull app@0123456789ab edge@ba9876543210", "h: pull app edge"),
+        ("StopStack", "stop stack edge 0123456789abcdef", "h: stop stack edge"),
         (
             "WriteSecrets",
-            "WriteSecrets app r000007-abc KEY@hmac-01234567",
-            "h: WriteSecrets app new KEY",
+            "write secrets KEY@hmac-01234567 OTHER@7 of app r000007-abc",
+            "h: write secrets KEY OTHER of app new",
         ),
         (
             "WriteTargets",
-            "WriteTargets app r000003-abc=stable r000007-abc=candidate",
-            "h: WriteTargets app old=stable new=candidate",
+            "scrape app r000003-abc as stable, r000007-abc as candidate",
+            "h: scrape app old as stable, new as candidate",
         ),
     ],
 )
@@ -52,6 +56,15 @@ def test_step_key_is_the_same_in_two_rollouts(kind: str, line: str, key: str) ->
     assert _key(kind, line) == f"{kind}: {key}"
 
 
+def test_key_of_a_step_without_a_reason_is_its_whole_line() -> None:
+    line = "h: wait until 2 replicas are healthy"
+    event = {"step": "AwaitHealthy", "because": "", "line": line}
+    assert step_key(event, "r000007-abc") == f"AwaitHealthy: {line}"
+
+
 def test_step_kinds_are_read_from_keys() -> None:
-    keys = [_key("WriteRelease", "write release app r000007-abc"), _key("AwaitDrained", "drain")]
+    keys = [
+        _key("WriteRelease", "write release app r000007-abc"),
+        _key("AwaitDrained", "wait for connections to drain"),
+    ]
     assert step_kinds(keys) == {"WriteRelease", "AwaitDrained"}
