@@ -45,6 +45,7 @@ KINDS = {
             *PLAN_AND_VERIFY,
             *(f"verify: proofs: [{name}]" for name in ("worst", "gate", "bare", "soak")),
             "verify: delivery",
+            "verify: upgrade",
             "verify: many hosts",
             "verify: job image",
             CACHES,
