@@ -21,9 +21,9 @@ def monorepo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monorepo]:
 
 
 def addresses(document: Mapping[str, Any], goal: str) -> set[str]:
-    """Returns the addresses of a goal's targets, without those in libs/deploy, where tests read all code."""
+    """Returns the addresses of a goal's targets, without the tests in docs/, which read all code."""
     found = {target["address"] for target in document["targets"] if target["goal"] == goal}
-    return {address for address in found if not address.startswith("libs/deploy")}
+    return {address for address in found if not address.startswith("docs/")}
 
 
 def test_change_of_a_library_affects_exactly_its_two_dependents(monorepo: Monorepo) -> None:
@@ -65,6 +65,9 @@ def test_change_of_the_telemetry_library_affects_every_service(monorepo: Monorep
     document = monorepo.affected()
     assert document["services"] == ["app", "one", "three", "two"]
     assert document["deploys"]["staging"] == document["services"]
+    tests = addresses(document, "test")
+    assert "services/one:tests" in tests
+    assert not {address for address in tests if address.startswith("libs/deploy")}
 
 
 def test_change_of_documentation_affects_no_target(monorepo: Monorepo) -> None:
