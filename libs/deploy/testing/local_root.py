@@ -13,6 +13,7 @@ from deploy.core.commands import paths
 
 DOCKER = """#!/bin/sh
 echo "$@" >> "$FAKE/calls"
+[ -e "$FAKE/broken-$1" ] && exit 1
 case "$1" in
   login) cat > "$FAKE/password"; echo "$DOCKER_CONFIG" > "$FAKE/config"
     exit "$(cat "$FAKE/login" 2>/dev/null || echo 0)";;

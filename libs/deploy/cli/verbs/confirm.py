@@ -24,7 +24,11 @@ def _add(parser: ArgumentParser) -> None:
 def run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     """Does nothing if the image is live and verified; rolls back to its release if another one is live."""
     wiring.settings.service(arguments.service)  # refuse a wrong name before connecting anywhere
-    command = wiring.commands.deploy(arguments.service, arguments.image, None, why=arguments.why)
+    # `ship deploy --confirm`, the former spelling, also takes --replicas.
+    replicas = getattr(arguments, "replicas", None)
+    command = wiring.commands.deploy(
+        arguments.service, arguments.image, replicas, why=arguments.why
+    )
     command = replace(command, options=("--image", arguments.image))
     outcome = confirm(command, wiring.context(), console.on_event, wait=arguments.wait)
     return document_of(outcome, console)

@@ -114,8 +114,8 @@ def test_a_look_prints_a_line_a_fact(machine: LocalRoot) -> None:
     assert lines == [
         "engine 28.5.2",
         "compose 2.40.3",
-        "network py-cicd",
         "image app@sha256:1234",
+        "network py-cicd",
         'container {"Id": "0c1d"}',
         'release {"id": "r000001-a"}',
         'release {"id": "r000002-b"}',
@@ -135,12 +135,21 @@ def test_old_rollout_logs_are_removed(machine: LocalRoot) -> None:
     assert (kept[0], len(kept)) == ("000003.json", files.KEPT_ROLLOUT_LOGS)
 
 
-def test_a_look_at_a_bare_host_is_no_failure(machine: LocalRoot) -> None:
+def test_snapshot_of_a_bare_host_succeeds(machine: LocalRoot) -> None:
     done = machine.run(snapshot.take())
     assert done.returncode == 0
     assert b"release" not in done.stdout
 
 
-def test_a_look_at_an_engine_that_is_down_is_a_failure(machine: LocalRoot) -> None:
+def test_snapshot_fails_if_the_engine_is_down(machine: LocalRoot) -> None:
     (machine.fake / "down").touch()
     assert machine.run(snapshot.take()).returncode == 1
+
+
+@pytest.mark.parametrize("command", ["ps", "image"])
+def test_snapshot_fails_if_the_engine_did_not_list_all(machine: LocalRoot, command: str) -> None:
+    """While an engine starts, one client may fail and the next one succeed: that host isn't empty."""
+    (machine.fake / f"broken-{command}").touch()
+    done = machine.run(snapshot.take())
+    assert done.returncode == 1
+    assert done.stderr == b"it did not list its containers and images\n"

@@ -36,10 +36,14 @@ _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
 # $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out.
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
-# of the time: each prints its own lines, then those of the group before it.
+# of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, as while
+# it starts, must not pass for an empty one: the last group fails unless it has read that both lists are complete.
 _SNAPSHOT = """
 {
-  docker ps --all --quiet --filter label=py-cicd.name | xargs -r docker inspect --format 'container '"$2"
+  if ids=$(docker ps --all --quiet --filter label=py-cicd.name); then
+    echo 'complete containers'
+    [ -z "$ids" ] || printf '%s\\n' "$ids" | xargs docker inspect --format 'container '"$2"
+  fi
   cat "$1"/services/*/releases/*/release.json | sed 's/^/release /'
   sed -n '1s/^/routes /p' "$1"/edge/conf/routes.conf
   (cd "$1/metrics/conf/targets" && sha256sum -- *.json) | sed 's/^/targets /'
@@ -49,8 +53,8 @@ _SNAPSHOT = """
     [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
 } 2>/dev/null | {
+  docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}' && echo 'complete images'
   docker network inspect py-cicd --format 'network {{.Name}}'
-  docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}'
   cat
 } 2>/dev/null | {
   engine=$(docker info --format "$3") || exit 1
@@ -59,7 +63,10 @@ _SNAPSHOT = """
   [ -d "$data" ] || data=/
   printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
   grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
-  cat
+  awk '
+    /^complete / { lists++; next }
+    { print }
+    END { if (lists < 2) { print "it did not list its containers and images" > "/dev/stderr"; exit 1 } }'
 }
 """
 

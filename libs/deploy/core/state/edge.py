@@ -94,12 +94,28 @@ class EdgeState:
 def parse_edge(text: str) -> EdgeState:
     """Returns the state in the text's first line; a text without that line, as one written by hand, has no routes.
 
-    Raises ValueError for a line that holds something else.
+    Raises ValueError for a line that holds something else, or a key of a newer version: the text is written again from
+    what is read, so a key that was ignored would be lost.
     """
     first = text.partition("\n")[0]
     if not first.startswith(HEADER):
         return EdgeState()
-    return from_json(EdgeState, json.loads(first.removeprefix(HEADER)))
+    document = json.loads(first.removeprefix(HEADER))
+    state = from_json(EdgeState, document)
+    if _keys(document) - _keys(to_json(state)) or "routes" not in document:
+        raise ValueError(f"the edge's state is of another version: {first[:300]}")
+    return state
+
+
+def _keys(document: object) -> set[str]:
+    """Returns the keys of all objects in a JSON document."""
+    match document:
+        case dict():
+            return set(document).union(*map(_keys, document.values()))
+        case list():
+            return set[str]().union(*map(_keys, document))
+        case _:
+            return set()
 
 
 def generation_of(state: EdgeState) -> str:

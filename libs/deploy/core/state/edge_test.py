@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from deploy.core.stacks.nginx_conf import LEFT, render_edge
 from deploy.core.state.edge import (
+    HEADER,
     EdgeRoute,
     EdgeState,
     Upstream,
@@ -217,3 +218,19 @@ def test_edge_without_services_answers_503() -> None:
 def test_text_written_by_hand_has_no_routes() -> None:
     assert parse_edge("upstream app { server app:8080; }\n") == EdgeState()
     assert parse_edge("") == EdgeState()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{}",
+        '{"routes": [], "listeners": []}',
+        '{"routes": [{"service": "app", "path": "/", "host": "", "tls": true}]}',
+        "[]",
+        "{",
+    ],
+)
+def test_a_header_of_another_version_is_refused(document: str) -> None:
+    """The header is written again from what was read: a key that was ignored would be lost for every service."""
+    with pytest.raises(ValueError, match=""):
+        parse_edge(f"{HEADER}{document}\n")

@@ -32,11 +32,17 @@ def _observe_or_problem(host: Host) -> HostState:
 
 
 def observe_host(host: Host) -> HostState:
-    """Returns one host's snapshot. Raises CommandError if its Docker engine doesn't answer."""
+    """Returns one host's snapshot. Raises CommandError if its engine doesn't answer or its records are damaged."""
     done = host.run(snapshot.take(), timeout_s=60)
     if done.code != 0:
         raise CommandError(
             f"{host.name}: its Docker engine doesn't answer: {last_line(done)}",
             hint="start the engine on that host and run this again; nothing was changed",
         )
-    return parse_snapshot(host.name, done.stdout)
+    try:
+        return parse_snapshot(host.name, done.stdout)
+    except ValueError as error:
+        raise CommandError(
+            f"{host.name}: its records can't be read: {error}",
+            hint="deploy with the version of the tool that wrote them, or a newer one; nothing was changed",
+        ) from error

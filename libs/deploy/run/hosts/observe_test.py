@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from deploy.core.commands.paths import ROUTES
 from deploy.core.commands.snapshot import parse_snapshot
 from deploy.core.state.ledger import (
     Entry,
@@ -126,4 +127,11 @@ def test_engine_that_is_down_is_reported_with_its_message() -> None:
     with pytest.raises(
         CommandError, match="a: its Docker engine doesn't answer: simulated failure"
     ):
+        observe_host(fleet["a"])
+
+
+def test_records_of_a_newer_version_are_reported_and_not_overwritten() -> None:
+    fleet = Fleet.of("a")
+    fleet["a"].files[ROUTES] = b'# py-cicd edge: {"routes": [], "listeners": []}\n'
+    with pytest.raises(CommandError, match="a: its records can't be read: the edge's state"):
         observe_host(fleet["a"])
