@@ -270,7 +270,7 @@ def test_change_of_documentation_runs_no_test_and_deploys_nothing(
     project: Project,
 ) -> None:
     project.verify_all()
-    before = project.push({"docs/more.md": "More.\n"})
+    before = project.push({"NOTES.md": "More.\n"})
     run = project.run(*DEPLOYING, "test", before=before)
     assert run.code == 0, run.output[-6000:]
     assert "0 passed, 0 failed" in run.output

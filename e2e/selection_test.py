@@ -71,7 +71,7 @@ def test_change_of_the_telemetry_library_affects_every_service(monorepo: Monorep
 
 
 def test_change_of_documentation_affects_no_target(monorepo: Monorepo) -> None:
-    monorepo.commit({"docs/more.md": "More.\n"})
+    monorepo.commit({"NOTES.md": "More.\n"})
     document = monorepo.affected()
     assert (document["targets"], document["services"], document["images"]) == ([], [], [])
 

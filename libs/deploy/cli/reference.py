@@ -16,7 +16,8 @@ HEADER = """\
 
 <!-- Generated from the parsers by `make docs`; a test compares it with them. -->
 
-`./ship` is the one entry: `./ship VERB --help` prints what stands here. Every verb takes
+`./ship` is the one entry: `./ship VERB --help` prints what stands here. Every verb takes these options, except that
+`doctor`, `test` and `caches` have no environment and take only `--json`, and `lock` takes none of them:
 
 - `--json`: one JSON document on stdout and nothing else there; messages go to stderr. It carries at least `ok`,
   `exit_code` and `error` (`type`, `message`, `hint`); a verb that streams prints one object a line.

@@ -36,8 +36,8 @@ _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
 # $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out.
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
-# of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, as while
-# it starts, must not pass for an empty one: the last group fails unless it has read that both lists are complete.
+# of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, for
+# example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
 _SNAPSHOT = """
 {
   if ids=$(docker ps --all --quiet --filter label=py-cicd.name); then
