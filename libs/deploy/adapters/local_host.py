@@ -66,10 +66,10 @@ class LocalHost:
                 raise self._failed(f"`{shlex.join(argv)}` exited with {code}", last.encode())
 
     @contextmanager
-    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+    def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Keeps a command running while the context lasts, then closes its stdin."""
         with self._start(argv, stderr=subprocess.PIPE) as process:
-            yield _start_holding(process, expect)
+            yield _await_started(process, expect)
 
     def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Sends a GET to a port of the loopback; the status is 0 if nothing answers."""
@@ -85,7 +85,7 @@ class LocalHost:
             connection.close()
 
     def close(self) -> None:
-        """Ends the commands that are held or streamed."""
+        """Ends the commands that are kept running or streamed."""
         with self._lock:
             running, self._running = self._running, set()
         for process in running:
@@ -136,7 +136,7 @@ class LocalHost:
         )
 
 
-def _start_holding(process: subprocess.Popen[bytes], expect: str) -> Completed | None:
+def _await_started(process: subprocess.Popen[bytes], expect: str) -> Completed | None:
     printed: list[str] = []
     for line in _lines(process):
         if line == expect:

@@ -109,17 +109,17 @@ class SshHost:
                 raise self._errors.failed(what, last.encode())
 
     @contextmanager
-    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+    def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Keeps a command running while the context lasts; sshd closes its stdin when the connection is lost."""
         with self._session() as channel:
             with self._translating():
-                ended = self._start_holding(channel, argv, expect)
+                ended = self._await_started(channel, argv, expect)
             try:
                 yield ended
             finally:
                 ssh_channel.end_stdin(channel)
 
-    def _start_holding(
+    def _await_started(
         self, channel: paramiko.Channel, argv: Sequence[str], expect: str
     ) -> Completed | None:
         channel.settimeout(None)

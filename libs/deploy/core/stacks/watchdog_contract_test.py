@@ -153,7 +153,7 @@ def test_both_write_one_chain_into_the_ledger(tmp_path: Path) -> None:
     head = head_of(replace(factories.ENTRY, event="effect", what="a line of the tool's"))
     for _ in range(2):
         append(ledger, EFFECT)
-        assert machine.run(locks.note("token", head)).returncode == 0
+        assert machine.run(locks.record("token", head)).returncode == 0
     with ledger.open("a") as file:
         file.write('{"torn')
     append(ledger, EFFECT)

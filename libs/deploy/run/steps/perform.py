@@ -166,7 +166,7 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
             )
         case ScaleDown(names=names):
             what = f"stopping {' '.join(names)}"
-            locked.run_checked(docker.retire_containers(names), what, timeout_s=180)
+            locked.run_checked(docker.stop_containers(names), what, timeout_s=180)
         case Prune(service=service, releases=identities, images=images):
             _prune(locked, service, identities, images)
         case _:

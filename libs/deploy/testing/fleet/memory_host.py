@@ -9,7 +9,7 @@ from typing import Protocol
 
 from deploy.core.commands import locks, output_mux
 from deploy.core.ports import Answer, Completed
-from deploy.testing.fleet.commands import CommandLine, same
+from deploy.testing.fleet.commands import CommandLine, assert_built
 from deploy.testing.fleet.docker import EngineRefusedError
 from deploy.testing.fleet.files import record
 from deploy.testing.fleet.simulated_host import SimulatedHost
@@ -61,12 +61,12 @@ class MemoryHost(SimulatedHost):
         """Yields the containers' output in the format of the scripts in `core.commands.output_mux`."""
         match list(argv):
             case ["sh", "-c", _, "follow", names, "--since", since, *endless]:
-                same(
+                assert_built(
                     list(argv), output_mux.follow(names.split(), since=since, endless=bool(endless))
                 )
                 yield from (f"{name} + {name} printed a line" for name in names.split())
             case ["sh", "-c", _, "execute", _, head, names, _, *command]:
-                same(list(argv), output_mux.execute(names.split(), command, head))
+                assert_built(list(argv), output_mux.execute(names.split(), command, head))
                 codes = {
                     name: self.engine.containers[name].behaviour.command_ends_with
                     for name in names.split()
@@ -79,10 +79,10 @@ class MemoryHost(SimulatedHost):
                 raise AssertionError(f"{self.name}: unknown stream: {list(argv)}")
 
     @contextmanager
-    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+    def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Holds the lock until the context ends."""
         token, holder = argv[-2:]
-        assert list(argv) == locks.hold(token, holder)
+        assert list(argv) == locks.take(token, holder)
         assert expect == "held"
         ended = self.wire.touch(
             self,
