@@ -123,7 +123,7 @@ class OutputMux:
         self._pieces: dict[str, str] = {}
 
     def feed(self, line: str) -> OutputLine | Exited | None:
-        """Returns the line or the end that a line of the host completes, None if it completes neither."""
+        """Takes a line of the host. Returns the replica's line or exit that it completes, None if there is none."""
         replica, mark, text = _split(line)
         match mark:
             case "-":

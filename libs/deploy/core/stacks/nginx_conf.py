@@ -63,7 +63,7 @@ def render_edge(state: EdgeState, *, http_port: int = 80, preview_port: int = 80
 def _upstream(service: str, upstream: Upstream) -> str:
     name = upstream_name(service, upstream.release)
     servers = "".join(
-        f"    server {each} max_fails=1 fail_timeout=2s;\n" for each in upstream.servers
+        f"    server {server} max_fails=1 fail_timeout=2s;\n" for server in upstream.servers
     )
     return (
         f"upstream {name} {{\n    zone {name} 128k;\n{servers}"
@@ -78,7 +78,7 @@ def _split(route: EdgeRoute) -> str:
     https://nginx.org/en/docs/http/ngx_http_split_clients_module.html
     """
     releases = (route.candidate or "", route.live or "")  # a shared route has both
-    new, old = (upstream_name(route.service, each) for each in releases)
+    new, old = (upstream_name(route.service, release) for release in releases)
     name = route.service.replace("-", "_")
     return (
         f'split_clients "$request_id" $share_{name} {{\n    {route.share}% {new};\n    * {old};\n}}\n'
@@ -90,10 +90,10 @@ def _split(route: EdgeRoute) -> str:
 def _direct(route: EdgeRoute) -> str:
     """Returns a location per release, so that both releases can get the same requests."""
     return "".join(
-        f"    location {direct_path(route.service, each.release)}/ {{\n"
-        f'        set $edge_service "{route.service}";\n        set $edge_release "{each.release}";\n'
-        f"        proxy_pass http://{upstream_name(route.service, each.release)}/;\n    }}\n"
-        for each in route.upstreams
+        f"    location {direct_path(route.service, upstream.release)}/ {{\n"
+        f'        set $edge_service "{route.service}";\n        set $edge_release "{upstream.release}";\n'
+        f"        proxy_pass http://{upstream_name(route.service, upstream.release)}/;\n    }}\n"
+        for upstream in route.upstreams
     )
 
 
@@ -135,10 +135,10 @@ def _proxy(route: EdgeRoute, release: str | None) -> str:
         return "        return 503;\n"
     name = route.service.replace("-", "_")
     shared = route.is_shared and release == route.live
-    name_of_release = f"$share_{name}_release" if shared else release
+    shown_release = f"$share_{name}_release" if shared else release
     upstream = f"$share_{name}" if shared else upstream_name(route.service, release)
     return (
-        f'        set $edge_service "{route.service}";\n        set $edge_release "{name_of_release}";\n'
+        f'        set $edge_service "{route.service}";\n        set $edge_release "{shown_release}";\n'
         f"        proxy_pass http://{upstream};\n"
     )
 

@@ -68,7 +68,7 @@ from deploy.run.steps.watch import watch
 
 @dataclass(frozen=True)
 class StepContext:
-    """What performing a step needs beside the locked host.
+    """What performing a step needs, besides the locked host.
 
     `hosts` are all hosts of the environment, by name. `entry` returns the ledger entry of the operation if it ended
     live now. `say` gets a line for people, about a host or (None) about all.

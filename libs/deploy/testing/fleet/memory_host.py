@@ -20,7 +20,7 @@ PREVIEW_PORT = 8081
 class Wire(Protocol):
     """The connection between the deploy tool and a host."""
 
-    def touch[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
+    def call[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
         """Returns `effect(half)` or `fail()`. Raises if the host or the deploy tool is gone."""
         ...
 
@@ -42,7 +42,7 @@ class MemoryHost(SimulatedHost):
             except EngineRefusedError as refused:
                 return Completed(1, "", f"{refused}\n")
 
-        return self.wire.touch(self, effect, lambda: Completed(1, "", "simulated failure\n"))
+        return self.wire.call(self, effect, lambda: Completed(1, "", "simulated failure\n"))
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Writes a file."""
@@ -51,7 +51,7 @@ class MemoryHost(SimulatedHost):
 
     def read(self, path: str) -> bytes | None:
         """Returns a file's content."""
-        return self.wire.touch(self, lambda _: self.files.get(path), lambda: None)
+        return self.wire.call(self, lambda _: self.files.get(path), lambda: None)
 
     def append(self, path: str, line: str) -> None:
         """Appends a line to a file."""
@@ -84,7 +84,7 @@ class MemoryHost(SimulatedHost):
         token, holder = argv[-2:]
         assert list(argv) == locks.take(token, holder)
         assert expect == "held"
-        ended = self.wire.touch(
+        ended = self.wire.call(
             self,
             lambda _: self._take_lock(token, holder),
             lambda: Completed(1, "", "simulated failure"),
@@ -99,7 +99,7 @@ class MemoryHost(SimulatedHost):
         """Sends a GET request to the preview listener."""
         assert port == PREVIEW_PORT, f"nothing listens on port {port}"
         host, name = ((headers or {}).get(header, "") for header in ("Host", "X-Request-Id"))
-        return self.wire.touch(
+        return self.wire.call(
             self,
             lambda _: self.answer(port, host, path, name),
             lambda: Answer(0, b"simulated failure"),
