@@ -39,7 +39,7 @@ class LocalHost:
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Writes a file atomically."""
         argv = shell.put_argv(path, len(content), mode, secrets.token_hex(4))
-        self._must(argv, content, f"can't write {path}")
+        self._run_or_raise(argv, content, f"can't write {path}")
 
     def read(self, path: str) -> bytes | None:
         """Returns a file's content, None if there is no such file."""
@@ -53,7 +53,9 @@ class LocalHost:
     def append(self, path: str, line: str) -> None:
         """Appends a line to a file and fsyncs it."""
         content = (line.rstrip("\n") + "\n").encode()
-        self._must(shell.append_argv(path, len(content)), content, f"can't append to {path}")
+        self._run_or_raise(
+            shell.append_argv(path, len(content)), content, f"can't append to {path}"
+        )
 
     def stream(self, argv: Sequence[str]) -> Generator[str]:
         """Yields lines of stdout and stderr as they arrive. Raises CommandError for a non-zero exit code."""
@@ -91,7 +93,7 @@ class LocalHost:
         for process in running:
             _end(process)
 
-    def _must(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
+    def _run_or_raise(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
         code, _, stderr = self._execute(argv, stdin, 60.0)
         if code != 0:
             raise self._failed(failure, stderr)
