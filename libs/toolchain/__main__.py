@@ -13,8 +13,8 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets here and mu
         os.execv(SYSTEM_PYTHON, [SYSTEM_PYTHON, HERE, *sys.argv[1:]])
     sys.exit("py-cicd needs Python 3.11 or newer. Nothing was changed. Next: install python3")
 
-# Without byte code half of a command's time goes into compiling. `ship` names a folder in the cache for it, so that a
-# checkout stays as clean as PYTHONDONTWRITEBYTECODE wants it.
+# Without byte code, compiling takes half of a command's time. `ship` sets a folder in the cache for it, so even with
+# PYTHONDONTWRITEBYTECODE set it can be written: the checkout stays clean.
 if sys.argv[1:2] == ["ship-in-venv"]:
     sys.dont_write_bytecode = False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def delete_orphans(folder: Path) -> None:
-    """Deletes byte code whose source folder doesn't exist. Below `folder` the sources' absolute paths are repeated."""
+    """Deletes byte code whose source folder doesn't exist. `folder` mirrors the absolute paths of the sources."""
     for parent, children, _ in os.walk(folder):
         for child in tuple(children):
             path = Path(parent, child)

@@ -134,7 +134,7 @@ def _run_own(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) 
 
 
 def set_up(toolset: Toolset, args: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Sets up what a verb of `deploy.cli` lacks. Only looks whether its tools are there if that may be all."""
+    """Sets up what a verb of `deploy.cli` lacks. Verbs other than `up` need only tools, which are checked fast."""
     if not _is_up(args) and are_installed(toolset, tools_of_verb(toolset, args)):
         return
     from toolchain.setup import Setup, prepare, should_confirm

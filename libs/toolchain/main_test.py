@@ -138,7 +138,7 @@ def test_ship_starts_with_the_python_of_the_last_run(tmp_path: Path) -> None:
     assert start_ship(tmp_path, "status", "app") == setup_python
 
 
-def test_looking_whether_all_is_set_up_imports_little() -> None:
+def test_checking_the_set_up_imports_few_modules() -> None:
     listed = "import sys; import toolchain.main; print(*sys.modules)"
     argv = [sys.executable, "-c", listed]
     env = {**os.environ, "PYTHONPATH": str(SHIP.parent / "libs")}

@@ -246,7 +246,7 @@ class PantsRunner:
         return thread
 
     def lists(self, args: Sequence[str]) -> bool:
-        """Returns whether a call of `pants list` prints a target. A call that fails counts as one that does."""
+        """Returns whether a call of `pants list` prints a target or fails: a later call then shows the error."""
         argv = pants_command(self.toolset, args)
         done = subprocess.run(
             argv,

@@ -65,7 +65,7 @@ class Watchdog:
 
     @contextmanager
     def _effects_shared(self) -> Iterator[None]:
-        """Takes the shared lock of effects: whoever takes the host's lock waits until the action is over."""
+        """Takes the shared lock of effects: a deploy that takes the host's lock waits until it is released."""
         with (self._root / "effects").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield

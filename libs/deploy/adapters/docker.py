@@ -151,7 +151,7 @@ class DockerEngine:
     @contextmanager
     def started(
         self, image: str, environment: Mapping[str, str], *, port: int, memory: str
-    ) -> Iterator[DockerTrial]:
+    ) -> Iterator[DockerContainer]:
         """Starts an image as production does, on a free port, and removes the container when the context ends."""
         published: Any = {f"{port}/tcp": ("127.0.0.1", None) if self._is_local else None}
         with _translated(f"starting {image}"):
@@ -170,7 +170,7 @@ class DockerEngine:
                 labels={"py-cicd.smoke": "1"},
             )
         try:
-            yield DockerTrial(container, port, self._address)
+            yield DockerContainer(container, port, self._address)
         finally:
             with _translated(f"removing the container of {image}"):
                 container.remove(force=True, v=True)
@@ -186,7 +186,7 @@ class DockerEngine:
         return "127.0.0.1" if url.scheme == "http+docker" or not url.hostname else url.hostname
 
 
-class DockerTrial:
+class DockerContainer:
     """A container that a smoke test started."""
 
     def __init__(self, container: Container, port: int, address: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from deploy.errors import ConfigError
 
 
-def read_text(path: Path, *, hint: str = "bring the file back, then run this again") -> str:
+def read_text(path: Path, *, hint: str = "restore the file, then run this again") -> str:
     """Returns the text of a file. Raises ConfigError."""
     try:
         return path.read_text(encoding="utf-8")

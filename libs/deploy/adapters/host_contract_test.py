@@ -242,7 +242,7 @@ class TestHold:
     def test_command_runs_as_long_as_the_context(self, host: Host, tmp_path: Path) -> None:
         sign = tmp_path / "sign"
         sign.touch()
-        with host.hold([*HOLD, str(sign)], expect="held") as ended:
+        with host.keep_running([*HOLD, str(sign)], expect="held") as ended:
             assert ended is None
             assert host.run(["echo", "beside"]).stdout == "beside\n"
             assert sign.exists()
@@ -250,7 +250,7 @@ class TestHold:
 
     def test_early_end_is_returned(self, host: Host) -> None:
         script = "echo who; echo why >&2; exit 9"
-        with host.hold(["sh", "-c", script], expect="held") as ended:
+        with host.keep_running(["sh", "-c", script], expect="held") as ended:
             assert ended is not None
             assert (ended.code, ended.stdout, ended.stderr) == (9, "who\n", "why\n")
 
@@ -258,20 +258,23 @@ class TestHold:
         lock = str(tmp_path / "lock")
         argv = ["flock", "-n", "-E", "75", lock, "sh", "-c", "echo held; cat >/dev/null"]
         for _ in range(3):
-            with host.hold(argv, expect="held") as first, host.hold(argv, expect="held") as second:
+            with (
+                host.keep_running(argv, expect="held") as first,
+                host.keep_running(argv, expect="held") as second,
+            ):
                 assert first is None
                 assert second is not None
                 assert second.code == 75
 
     def test_error_of_the_caller_passes_through(self, host: Host) -> None:
         argv = ["sh", "-c", "echo held; cat"]
-        with pytest.raises(OSError, match="the caller"), host.hold(argv, expect="held"):
+        with pytest.raises(OSError, match="the caller"), host.keep_running(argv, expect="held"):
             raise OSError("the caller")
 
     def test_closing_the_host_ends_the_command(self, host: Host, tmp_path: Path) -> None:
         sign = tmp_path / "sign"
         sign.touch()
-        with host.hold([*HOLD, str(sign)], expect="held"):
+        with host.keep_running([*HOLD, str(sign)], expect="held"):
             host.close()
             wait_until(lambda: not sign.exists(), "the command saw its stdin end")
 

@@ -39,7 +39,7 @@ class LocalHost:
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Writes a file atomically."""
         argv = shell.put_argv(path, len(content), mode, secrets.token_hex(4))
-        self._must(argv, content, f"can't write {path}")
+        self._run_or_raise(argv, content, f"can't write {path}")
 
     def read(self, path: str) -> bytes | None:
         """Returns a file's content, None if there is no such file."""
@@ -53,7 +53,9 @@ class LocalHost:
     def append(self, path: str, line: str) -> None:
         """Appends a line to a file and fsyncs it."""
         content = (line.rstrip("\n") + "\n").encode()
-        self._must(shell.append_argv(path, len(content)), content, f"can't append to {path}")
+        self._run_or_raise(
+            shell.append_argv(path, len(content)), content, f"can't append to {path}"
+        )
 
     def stream(self, argv: Sequence[str]) -> Generator[str]:
         """Yields lines of stdout and stderr as they arrive. Raises CommandError for a non-zero exit code."""
@@ -66,10 +68,10 @@ class LocalHost:
                 raise self._failed(f"`{shlex.join(argv)}` exited with {code}", last.encode())
 
     @contextmanager
-    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+    def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Keeps a command running while the context lasts, then closes its stdin."""
         with self._start(argv, stderr=subprocess.PIPE) as process:
-            yield _start_holding(process, expect)
+            yield _await_started(process, expect)
 
     def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Sends a GET to a port of the loopback; the status is 0 if nothing answers."""
@@ -85,13 +87,13 @@ class LocalHost:
             connection.close()
 
     def close(self) -> None:
-        """Ends the commands that are held or streamed."""
+        """Ends the commands that are kept running or streamed."""
         with self._lock:
             running, self._running = self._running, set()
         for process in running:
             _end(process)
 
-    def _must(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
+    def _run_or_raise(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
         code, _, stderr = self._execute(argv, stdin, 60.0)
         if code != 0:
             raise self._failed(failure, stderr)
@@ -136,7 +138,7 @@ class LocalHost:
         )
 
 
-def _start_holding(process: subprocess.Popen[bytes], expect: str) -> Completed | None:
+def _await_started(process: subprocess.Popen[bytes], expect: str) -> Completed | None:
     printed: list[str] = []
     for line in _lines(process):
         if line == expect:

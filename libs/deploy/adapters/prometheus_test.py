@@ -53,7 +53,7 @@ def test_scalar_is_one_series_without_labels() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_an_error(value: float) -> None:
+def test_value_that_is_not_finite_is_an_error(value: float) -> None:
     table = MemoryMetrics()
     table.answer("a / b", [({}, 1.0), ({}, value)])
     with prometheus_server(table) as url, pytest.raises(MetricsError, match="which is no data"):

@@ -71,7 +71,7 @@ OF_HELP = {
 
 
 def loaded_by(program: str) -> set[str]:
-    """Returns the modules that a program imports, its own process's apart."""
+    """Returns the modules that a program imports, without those of a bare interpreter."""
     listed = (
         f"import sys\nbefore = set(sys.modules)\n{program}\nprint(*sys.modules.keys() - before)"
     )
@@ -80,7 +80,7 @@ def loaded_by(program: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def ours(modules: set[str]) -> set[str]:
+def own_modules(modules: set[str]) -> set[str]:
     return {
         name for name in modules if name.partition(".")[0] in ("deploy", "sandbox", "toolchain")
     }
@@ -93,7 +93,7 @@ def test_help_imports_only_what_its_text_is_made_from() -> None:
         "from deploy.core.state.redaction import Redaction\n"
         "with suppress(SystemExit): main(['--help'], Redaction())"
     )
-    assert ours(loaded) == OF_HELP
+    assert own_modules(loaded) == OF_HELP
     assert not loaded & (HEAVY | SLOW)
 
 
@@ -176,7 +176,7 @@ def test_a_deploy_that_cannot_be_reverted_is_stuck(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     request = replace(asking(fleet, "two"), hold=True)
     deploy(request, context(fleet), Console(stream=StringIO()).on_event)
-    fleet.after_touch = lambda host: fleet.gone.update({"host-2"} if TWO in fleet.served() else ())
+    fleet.after_call = lambda host: fleet.gone.update({"host-2"} if TWO in fleet.served() else ())
     with pytest.raises(RolloutError) as caught:
         promote(
             PromoteCommand(request.service, factories.ORIGIN, TWO),

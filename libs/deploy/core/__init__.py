@@ -1,1 +1,1 @@
-"""Decides: values and pure functions; never does I/O, never reads a clock."""
+"""Decisions as values and pure functions, without I/O and without a clock."""

@@ -58,7 +58,9 @@ class Host(Protocol):
         """Yields a command's output line by line. Closing the iterator ends the command."""
         ...
 
-    def hold(self, argv: Sequence[str], *, expect: str) -> AbstractContextManager[Completed | None]:
+    def keep_running(
+        self, argv: Sequence[str], *, expect: str
+    ) -> AbstractContextManager[Completed | None]:
         """Keeps a command running while the context is open; the command reads stdin and ends at EOF.
 
         Yields None once the command printed the line `expect`, or its completion if it ended before.

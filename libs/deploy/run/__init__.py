@@ -1,1 +1,1 @@
-"""Carries out: use cases over ports; never prints, never imports an adapter."""
+"""The use cases, written against the ports. They report events instead of printing."""

@@ -122,7 +122,7 @@ def record(server: Server, user: str, entry: Entry) -> str | None:
 
     It fails if the user doesn't exist yet.
     """
-    done = server.run(["runuser", "--user", user, "--", *locks.record(head_of(entry))])
+    done = server.run(["runuser", "--user", user, "--", *locks.record_unlocked(head_of(entry))])
     return last_line(done) if done.code else None
 
 

@@ -33,7 +33,7 @@ from deploy.core.images.ports import (
     ImageRegistry,
     Packager,
     SourceHistory,
-    TrialContainer,
+    StartedContainer,
 )
 from deploy.core.ports import Answer, Clock, Probe, Say
 from deploy.errors import (
@@ -187,7 +187,7 @@ def job_test(image: JobImage) -> Callable[[Service, str, BuildContext], None]:
     return test
 
 
-def _await_ready(service: Service, container: TrialContainer, context: BuildContext) -> None:
+def _await_ready(service: Service, container: StartedContainer, context: BuildContext) -> None:
     clock = context.clock
     deadline = clock.monotonic() + service.health.startup_deadline_s
     url = f"{container.url}{service.health.path}"
@@ -210,7 +210,7 @@ def _identity(answer: Answer) -> tuple[object, object] | None:
         return None
 
 
-def _failed(service: Service, container: TrialContainer, what: str) -> BuildError:
+def _failed(service: Service, container: StartedContainer, what: str) -> BuildError:
     return BuildError(
         f"the image of {service.name} failed its smoke test: {what}; nothing was published. Its last lines:\n"
         f"{container.last_lines(LOG_LINES)}",

@@ -25,8 +25,8 @@ from deploy.testing.build_context import (
     BuildRegistry,
     MemoryBuild,
     MemoryCache,
+    MemoryContainer,
     MemoryEngine,
-    MemoryTrial,
 )
 from deploy.testing.fleet.clock import SimulatedClock
 
@@ -43,8 +43,8 @@ class BuildMachine:
     def __init__(self, registry: BuildRegistry | None = None, *, slim: bool = True) -> None:
         self.messages: list[str] = []
         self.registry = registry or BuildRegistry()
-        self.trial = MemoryTrial({"/readyz": Answer(200), "/version": Answer(200, VERSION)})
-        self.engine = MemoryEngine(self.registry, self.trial, slim=slim)
+        self.container = MemoryContainer({"/readyz": Answer(200), "/version": Answer(200, VERSION)})
+        self.engine = MemoryEngine(self.registry, self.container, slim=slim)
         self.work = MemoryBuild(self.engine)
         self.bases = 0
         self.context = BuildContext(
@@ -52,7 +52,7 @@ class BuildMachine:
             history=self.work,
             cache=MemoryCache(),
             engine=self.engine,
-            probe=self.trial,
+            probe=self.container,
             clock=SimulatedClock(),
             say=self.messages.append,
             ensure_base=self._base,
@@ -122,7 +122,7 @@ def test_docs_commit_builds_the_same_image_and_does_not_test_it_again() -> None:
     first = machine.build()
     machine.work.now = "another head+another tree"
     assert machine.build() == first
-    assert (machine.work.packaged, len(machine.engine.trials)) == (2, 1)
+    assert (machine.work.packaged, len(machine.engine.started_containers)) == (2, 1)
 
 
 def test_checkout_without_git_is_built_every_time() -> None:
@@ -135,15 +135,15 @@ def test_checkout_without_git_is_built_every_time() -> None:
 def test_smoke_test_sets_the_environment_of_a_replica() -> None:
     machine = BuildMachine()
     machine.build()
-    ((_, environment),) = machine.engine.trials
+    ((_, environment),) = machine.engine.started_containers
     assert environment["LOG_LEVEL"] == "info"
     assert environment["PORT"] == "8080"
     assert {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "METRICS_PORT"} <= set(environment)
-    assert machine.trial.stopped
+    assert machine.container.stopped
 
 
 @pytest.mark.parametrize(
-    ("trial", "what"),
+    ("fault", "what"),
     [
         ({"answers": {"/readyz": Answer(503)}}, "/readyz answers 503 60 s after the start"),
         ({"answers": {}, "running": False}, "the container exited during startup"),
@@ -151,10 +151,10 @@ def test_smoke_test_sets_the_environment_of_a_replica() -> None:
         ({"exit_code": 137}, "it stopped with exit code 137"),
     ],
 )
-def test_image_that_fails_its_smoke_test_gets_no_name(trial: dict[str, object], what: str) -> None:
+def test_image_that_fails_its_smoke_test_gets_no_name(fault: dict[str, object], what: str) -> None:
     machine = BuildMachine()
-    for name, value in trial.items():
-        setattr(machine.trial, name, value)
+    for name, value in fault.items():
+        setattr(machine.container, name, value)
     with pytest.raises(BuildError) as raised:
         machine.publish()
     assert what in raised.value.message
@@ -166,12 +166,12 @@ def test_image_that_fails_its_smoke_test_gets_no_name(trial: dict[str, object], 
 @pytest.mark.parametrize(("exit_code", "named"), [(0, True), (127, False)])
 def test_job_image_gets_its_name_only_if_its_commands_succeed(exit_code: int, named: bool) -> None:
     machine = BuildMachine()
-    machine.trial.exit_code = exit_code
+    machine.container.exit_code = exit_code
     context = replace(machine.context, smoke_test=job_test(JOB_IMAGE))
     failure = r"the image ship failed \(exit code 127\); nothing was published\. Output:\nline 1"
     with nullcontext() if named else pytest.raises(BuildError, match=failure):
         build(JOB_IMAGE.service, context)
-    ((_, started),) = machine.engine.trials
+    ((_, started),) = machine.engine.started_containers
     assert started["argv"] == "sh -c git --version && ship --help"
     name = "py-cicd/ship:"
     assert any(each.startswith(name) for each in machine.engine.images) is named

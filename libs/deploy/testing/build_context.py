@@ -1,4 +1,4 @@
-"""The ports of an image build in memory: engine, trial container, build, source history, registry, cache."""
+"""The ports of an image build in memory: engine, container, build, source history, registry, cache."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STAMP = Stamp("3f9c2ab" + "0" * 33, 1795305600)
 
 
 @dataclass
-class MemoryTrial:
-    """A trial container: its answers by path, whether it runs, its exit code and log."""
+class MemoryContainer:
+    """A container of a smoke test: its answers by path, whether it runs, its exit code and log."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     running: bool = True
@@ -31,7 +31,7 @@ class MemoryTrial:
     @property
     def url(self) -> str:
         """The URL of the container."""
-        return "http://trial"
+        return "http://container"
 
     def stop(self, timeout_s: int) -> int:
         """Stops the container and returns its exit code."""
@@ -47,7 +47,7 @@ class MemoryTrial:
     ) -> Answer:
         """Returns the answer for the URL's path, as a Probe does."""
         del timeout_s, headers
-        return self.answers.get(url.removeprefix("http://trial"), Answer(0, b"refused"))
+        return self.answers.get(url.removeprefix("http://container"), Answer(0, b"refused"))
 
 
 class BuildRegistry:
@@ -89,13 +89,15 @@ class BuildRegistry:
 class MemoryEngine:
     """An engine that has image configurations by name. A `slim` one also loads archives without their layers."""
 
-    def __init__(self, registry: BuildRegistry, trial: MemoryTrial, *, slim: bool = True) -> None:
+    def __init__(
+        self, registry: BuildRegistry, container: MemoryContainer, *, slim: bool = True
+    ) -> None:
         self.images: dict[str, bytes] = {}
-        self.trials: list[tuple[str, Mapping[str, str]]] = []
+        self.started_containers: list[tuple[str, Mapping[str, str]]] = []
         self.pushed: list[str] = []
         self.refuses_push = False
         self._registry = registry
-        self._trial = trial
+        self._container = container
         self._slim = slim
 
     def has(self, reference: str) -> bool:
@@ -151,20 +153,20 @@ class MemoryEngine:
         progress("pushed")
 
     def run(self, image: str, argv: Sequence[str]) -> tuple[int, str]:
-        """Records a command. Returns the trial container's exit code and log."""
+        """Records a command. Returns the container's exit code and log."""
         assert image in self.images
-        self.trials.append((image, {"argv": " ".join(argv)}))
-        return self._trial.exit_code, self._trial.log
+        self.started_containers.append((image, {"argv": " ".join(argv)}))
+        return self._container.exit_code, self._container.log
 
     @contextmanager
     def started(
         self, image: str, environment: Mapping[str, str], *, port: int, memory: str
-    ) -> Iterator[MemoryTrial]:
-        """Records the start of the trial container and yields it."""
+    ) -> Iterator[MemoryContainer]:
+        """Records the start of the container and yields it."""
         assert image in self.images
         assert (port, memory) != (0, "")
-        self.trials.append((image, environment))
-        yield self._trial
+        self.started_containers.append((image, environment))
+        yield self._container
 
 
 @dataclass

@@ -39,5 +39,5 @@ def test_the_scripts_of_real_modules_are_written(
     modules = [Path("libs/deploy/core/commands") / f"{name}.py" for name in ("locks", "files")]
     write_scripts(tmp_path / "scripts", modules)
     texts = {file.name: file.read_text() for file in (tmp_path / "scripts").iterdir()}
-    assert texts["deploy.core.commands.locks._HOLD.sh"] == locks.hold("token", "{}")[2]
+    assert texts["deploy.core.commands.locks._TAKE.sh"] == locks.take("token", "{}")[2]
     assert texts["deploy.core.commands.files._PLACE.sh"] == files.place("folder")[2]

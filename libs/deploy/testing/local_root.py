@@ -18,8 +18,8 @@ case "$1" in
   login) cat > "$FAKE/password"; echo "$DOCKER_CONFIG" > "$FAKE/config"
     exit "$(cat "$FAKE/login" 2>/dev/null || echo 0)";;
   pull) [ -d "$DOCKER_CONFIG" ] || exit 9; exit "$(cat "$FAKE/pull" 2>/dev/null || echo 0)";;
-  exec) cat "$FAKE/../edge/conf/routes.next.conf" > "$FAKE/judged"
-    exit "$(cat "$FAKE/judge" 2>/dev/null || echo 0)";;
+  exec) cat "$FAKE/../edge/conf/routes.next.conf" > "$FAKE/checked"
+    exit "$(cat "$FAKE/check" 2>/dev/null || echo 0)";;
   info) [ -e "$FAKE/down" ] && exit 1; printf 'engine 28.5.2\\ncompose 2.40.3\\ndata %s\\n' "$FAKE";;
   network) echo "network py-cicd";;
   image) echo "image app@sha256:1234";;

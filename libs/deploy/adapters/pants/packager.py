@@ -56,7 +56,7 @@ class PantsPackager:
         except OSError as error:
             raise BuildError(
                 f"{self._root / 'pants'} can't be started: {error.strerror}; nothing was published",
-                hint="bring the checkout's ./pants back, then run this again",
+                hint="restore the checkout's ./pants, then run this again",
             ) from error
         if done.returncode:
             raise BuildError(

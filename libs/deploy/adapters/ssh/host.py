@@ -70,7 +70,7 @@ class SshHost:
         distance of 3 ms on; and paramiko has no public call for fsync.
         """
         argv = shell.put_argv(path, len(content), mode, secrets.token_hex(4))
-        self._must(argv, content, f"can't write {path}")
+        self._run_or_raise(argv, content, f"can't write {path}")
 
     def read(self, path: str) -> bytes | None:
         """Returns a file's content, None if there is no such file."""
@@ -84,7 +84,9 @@ class SshHost:
     def append(self, path: str, line: str) -> None:
         """Appends a line to a file and fsyncs it."""
         content = (line.rstrip("\n") + "\n").encode()
-        self._must(shell.append_argv(path, len(content)), content, f"can't append to {path}")
+        self._run_or_raise(
+            shell.append_argv(path, len(content)), content, f"can't append to {path}"
+        )
 
     def stream(self, argv: Sequence[str]) -> Generator[str]:
         """Yields the lines of stdout and stderr as they arrive, without line ends.
@@ -109,17 +111,17 @@ class SshHost:
                 raise self._errors.failed(what, last.encode())
 
     @contextmanager
-    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+    def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Keeps a command running while the context lasts; sshd closes its stdin when the connection is lost."""
         with self._session() as channel:
             with self._translating():
-                ended = self._start_holding(channel, argv, expect)
+                ended = self._await_started(channel, argv, expect)
             try:
                 yield ended
             finally:
                 ssh_channel.end_stdin(channel)
 
-    def _start_holding(
+    def _await_started(
         self, channel: paramiko.Channel, argv: Sequence[str], expect: str
     ) -> Completed | None:
         channel.settimeout(None)
@@ -168,7 +170,7 @@ class SshHost:
         if client is not None:
             client.close()
 
-    def _must(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
+    def _run_or_raise(self, argv: Sequence[str], stdin: bytes, failure: str) -> None:
         code, _, stderr = self._execute(argv, stdin, 60.0)
         if code != 0:
             raise self._errors.failed(failure, stderr)

@@ -144,9 +144,9 @@ def test_connection_to_a_silent_server_times_out(server: SshServer, make_host: M
         lambda host, path: host.read(f"{path}/marker"),
         lambda host, path: host.append(f"{path}/marker", "x"),
         lambda host, path: list(host.stream(["echo", "marker"])),
-        lambda host, path: host.hold(["echo", "marker"], expect="held").__enter__(),
+        lambda host, path: host.keep_running(["echo", "marker"], expect="held").__enter__(),
     ],
-    ids=["run", "put", "read", "append", "stream", "hold"],
+    ids=["run", "put", "read", "append", "stream", "keep_running"],
 )
 def test_connection_lost_at_the_start_of_a_command(
     use: Callable[[SshHost, Path], object], server: SshServer, make_host: MakeHost, tmp_path: Path
@@ -193,7 +193,7 @@ def test_held_command_ends_when_the_connection_is_lost(
     sign.touch()
     host = make_host()
     argv = ["sh", "-c", 'echo held; cat >/dev/null; rm "$0"', str(sign)]
-    with host.hold(argv, expect="held") as ended:
+    with host.keep_running(argv, expect="held") as ended:
         assert ended is None
         server.cut()
         wait_until(lambda: not sign.exists(), "the held command saw its stdin end")

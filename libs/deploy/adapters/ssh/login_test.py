@@ -82,13 +82,13 @@ def test_refused_logins_among_many_are_tried_again(
 
 
 def test_login_is_tried_again_if_sshd_hangs_up(server: SshServer, make_hosts: MakeHosts) -> None:
-    server.faults.hang_up = 2
+    server.faults.drop_logins = 2
     assert answers(make_hosts()) == ["host-1\n"]
     assert (server.connections, server.refused) == (1, 2)
 
 
 def test_login_fails_if_sshd_always_hangs_up(server: SshServer, make_hosts: MakeHosts) -> None:
-    server.faults.hang_up = 1000
+    server.faults.drop_logins = 1000
     with pytest.raises(HostUnreachableError, match=r"host-1: can't connect to 127\.0\.0\.1:"):
         answers(make_hosts(patience_s=0.6))
     assert server.refused > 1

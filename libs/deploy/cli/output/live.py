@@ -1,7 +1,7 @@
 """Keeps lines at the end of a terminal up to date, with log lines above them.
 
-A thread of its own draws, because an interrupt goes to the main thread and would cut a drawing off. The cursor rests
-below the last line and is never hidden, so that the terminal is fine however the process ends.
+A separate thread draws, because an interrupt goes to the main thread and would leave a drawing incomplete. The cursor
+rests below the last line and is never hidden, so that the terminal is fine however the process ends.
 """
 
 from __future__ import annotations

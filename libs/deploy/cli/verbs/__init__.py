@@ -103,7 +103,7 @@ VERBS = (
     VerbEntry(
         Group.DEPLOY,
         "confirm",
-        "records the live image as verified, or brings its release back if another one is live",
+        "records the live image as verified, or makes its release live if another one is",
         "ship confirm app --image REF@DIGEST",
         "confirm",
     ),

@@ -46,8 +46,8 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     if selection.mode == "changed":
         # The document lists services and images by name only; their reasons go to stderr.
         for kind, found in (("service", selection.services), ("image", selection.images)):
-            for each in found:
-                console.say(f"{kind} {each.name}: {_way(each.why)}")
+            for selected in found:
+                console.say(f"{kind} {selected.name}: {_chain(selected.why)}")
     document = selection.document()
     if arguments.out:
         files.write(arguments.out, json.dumps(document, indent=2) + "\n")
@@ -66,9 +66,9 @@ def _show(document: Document) -> str:
         lines.append(f"{', '.join(GOALS)}: every target")
         targets = []
     for goal in GOALS:
-        found = [each for each in targets if each["goal"] == goal]
+        found = [target for target in targets if target["goal"] == goal]
         lines += [f"{goal}: {len(found)}"] if found else []
-        lines += [f"  {each['address']}: {_way(each['why'])}" for each in found]
+        lines += [f"  {target['address']}: {_chain(target['why'])}" for target in found]
     if not document["targets"]:
         lines.append("nothing to lint, check, test or package")
     for kind in ("services", "images"):
@@ -78,7 +78,7 @@ def _show(document: Document) -> str:
     return "\n".join(lines)
 
 
-def _way(why: Sequence[str]) -> str:
+def _chain(why: Sequence[str]) -> str:
     return " -> ".join(why)
 
 

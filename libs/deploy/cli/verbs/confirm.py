@@ -1,4 +1,4 @@
-"""`ship confirm SERVICE --image REF@DIGEST`: records the live image as verified, or brings its release back."""
+"""`ship confirm SERVICE --image REF@DIGEST`: records the live image as verified, or makes its release live."""
 
 from __future__ import annotations
 

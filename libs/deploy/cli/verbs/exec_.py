@@ -45,10 +45,10 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             codes.append(output)
         if arguments.json or isinstance(output, LogLine):
             print(_text(output, as_json=arguments.json), flush=True)
-    failed = [each for each in codes if each.code]
-    for each in failed:
-        console.say(f"{each.host}: {each.replica}: exit code {each.code}")
-    worst = max((each.code for each in codes), default=0)
+    failed = [code for code in codes if code.code]
+    for code in failed:
+        console.say(f"{code.host}: {code.replica}: exit code {code.code}")
+    worst = max((code.code for code in codes), default=0)
     return {
         "ok": worst == 0,
         "exit_code": worst,

@@ -36,10 +36,12 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "service": arguments.service,
         **verified,
         "releases": [
-            each.document() for each in history(wiring.connections.hosts(), arguments.service)
+            operation.document()
+            for operation in history(wiring.connections.hosts(), arguments.service)
         ],
         "commands": [
-            each.document() for each in executed(wiring.connections.hosts(), arguments.service)
+            execution.document()
+            for execution in executed(wiring.connections.hosts(), arguments.service)
         ],
     }
 
@@ -53,27 +55,27 @@ def _show(document: Document) -> str:
 
 def _commands(document: Document) -> list[str]:
     keys = ("when", "host", "release", "exit_code", "who", "command")
-    rows = [tuple(str(each[key]) for key in keys) for each in document["commands"]]
+    rows = [tuple(str(command[key]) for key in keys) for command in document["commands"]]
     return ["", table([COMMANDS, *rows])] if rows else []
 
 
 def _releases(document: Document) -> str:
     if not document["releases"]:
         return f"{document['service']}: no release yet; ./ship deploy {document['service']}"
-    return table([HEADINGS, *(_row(each) for each in document["releases"])])
+    return table([HEADINGS, *(_row(release) for release in document["releases"])])
 
 
-def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(operation: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        str(each["turn"]),
-        each["when"],
-        each["verb"],
-        each["release"],
-        each["revision"][:12],
-        each["outcome"],
-        f"{each['seconds']:.1f}",
-        each["who"],
-        each["why"],
+        str(operation["turn"]),
+        operation["when"],
+        operation["verb"],
+        operation["release"],
+        operation["revision"][:12],
+        operation["outcome"],
+        f"{operation['seconds']:.1f}",
+        operation["who"],
+        operation["why"],
     )
 
 

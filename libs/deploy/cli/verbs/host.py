@@ -60,22 +60,22 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         points.extend(_reported(found, console))
     finally:  # record what was changed, even if a later setting failed
         _record(server, config.user, points, wiring, console)
-    missing = [each for each in points if each.problem is not None and not each.changed]
+    missing = [point for point in points if point.problem is not None and not point.changed]
     return {
         "ok": not missing,
         "exit_code": 1 if missing else 0,
         "host": arguments.host,
         "system": f"{facts.distribution} {facts.version}",
-        "changed": sum(each.changed for each in points),
+        "changed": sum(point.changed for point in points),
         "missing": len(missing),
-        "points": [_document(each) for each in points],
+        "points": [_document(point) for point in points],
     }
 
 
 def _record(
     server: Server, user: str, points: Iterable[CheckedSetting], wiring: Wiring, console: Console
 ) -> None:
-    changed = ", ".join(each.name for each in points if each.changed)
+    changed = ", ".join(point.name for point in points if point.changed)
     if not changed:
         return
     caller = wiring.commands.origin("")

@@ -54,12 +54,12 @@ def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     return {
         "images": [
             {
-                "service": each.service,
-                "id": each.id,
-                "size": each.size_bytes,
-                "revision": each.revision,
+                "service": image.service,
+                "id": image.id,
+                "size": image.size_bytes,
+                "revision": image.revision,
             }
-            for each in built
+            for image in built
         ]
     }
 
@@ -84,7 +84,7 @@ def _publish(arguments: Namespace, wiring: Wiring, console: Console) -> Document
 
 
 def _show_published(document: Document) -> str:
-    lines = [each["image"] for each in document["images"]]
+    lines = [published["image"] for published in document["images"]]
     return "\n".join(lines) or "nothing to publish: the change reaches no service"
 
 

@@ -62,27 +62,27 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         for name in names
     ]
     # Render all before writing any, so that an error leaves no file that could run.
-    written = {f"{arguments.out}/{each.environment}.yml": render(each) for each in children}
+    written = {f"{arguments.out}/{child.environment}.yml": render(child) for child in children}
     for file, text in written.items():
         files.write(file, text)
         console.say(f"{file}: written")
-    return {"pipelines": [_document(each, arguments.out) for each in children]}
+    return {"pipelines": [_document(child, arguments.out) for child in children]}
 
 
 def _document(child: ChildPipeline, folder: str) -> Document:
     return {
         "environment": child.environment,
         "file": f"{folder}/{child.environment}.yml",
-        "services": [each.service for each in child.deployables],
+        "services": [deployable.service for deployable in child.deployables],
         "reason": child.reason,
     }
 
 
 def _show(document: Document) -> str:
     lines = []
-    for each in document["pipelines"]:
-        names = ", ".join(each["services"])
-        lines.append(f"{each['file']}: {names or f'nothing to deploy: {each["reason"]}'}")
+    for pipeline in document["pipelines"]:
+        names = ", ".join(pipeline["services"])
+        lines.append(f"{pipeline['file']}: {names or f'nothing to deploy: {pipeline["reason"]}'}")
     return "\n".join(lines)
 
 

@@ -54,11 +54,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
                 document_of(deploy(command, wiring.context(), console.on_event), console)
             )
     with console.doing("step 4 of 5: Prometheus scrapes every replica", usually="5 s"):
-        names = [str(each["service"]) for each in services]
+        names = [str(service["service"]) for service in services]
         expected = sum(wiring.settings.service(name).replicas for name in names) * hosts
         await_scraped(wiring.metrics(), names, expected, wiring.clock)
     url = wiring.settings.environment().hosts[0].url
-    if not arguments.no_e2e and any(each["outcome"] != "unchanged" for each in services):
+    if not arguments.no_e2e and any(service["outcome"] != "unchanged" for service in services):
         with console.doing("step 5 of 5: the journeys in a browser", usually="15 s"):
             wiring.run_journeys(url)
     return {
@@ -71,10 +71,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
 
 def _show(document: Document) -> str:
     done = [
-        f"{each['service']}: {each['release']} {each['outcome']}" for each in document["services"]
+        f"{service['service']}: {service['release']} {service['outcome']}"
+        for service in document["services"]
     ]
     urls = [f"{name}: {url}" for name, url in document["urls"].items()]
-    nothing = all(each["outcome"] == "unchanged" for each in document["services"])
+    nothing = all(service["outcome"] == "unchanged" for service in document["services"])
     return "\n".join(
         [*(["nothing to do: everything runs as configured"] if nothing else []), *done, *urls]
     )

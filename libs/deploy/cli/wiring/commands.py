@@ -98,7 +98,7 @@ class Commands:
         )
 
     def scale(self, name: str, replicas: int, *, why: str = "") -> ScaleCommand:
-        """Returns the command to run so many replicas on each host."""
+        """Returns the command to run this many replicas on each host."""
         return ScaleCommand(
             self._settings.service(name), self.origin(why), replicas, pipeline=invoker.pipeline()
         )

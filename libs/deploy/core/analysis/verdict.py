@@ -120,7 +120,10 @@ class Verdict:
             None: "",
         }
         heading = f"analysis attempt {self.attempt}{basis[self.basis]}: {self.outcome}"
-        return (heading, *(f"  {each.rule}: {each.outcome}, {each.text}" for each in self.results))
+        return (
+            heading,
+            *(f"  {result.rule}: {result.outcome}, {result.text}" for result in self.results),
+        )
 
     @property
     def only_slower(self) -> bool:
@@ -224,7 +227,7 @@ def _gross(
 def _errors(new: RequestStats, old: ReleaseStats, level: float) -> RuleResult:
     """Fisher's exact test on failed requests, with counts scaled down if the old replicas differ among themselves."""
     before = old.total
-    dispersion = _dispersion([(each.errors, each.requests) for each in old.replicas.values()])
+    dispersion = _dispersion([(stats.errors, stats.requests) for stats in old.replicas.values()])
     p = _fisher(new.errors, new.requests, before.errors, before.requests, dispersion)
     more = new.error_share - before.error_share
     figures = {"p": p, "level": level, "new": new.error_share, "old": before.error_share}
@@ -242,8 +245,8 @@ def _latency(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> 
         return RuleResult("latency", Conclusion.INCONCLUSIVE, "there is nothing to compare")
     shift = mann_whitney_more(new.buckets, before.buckets)
     slowest = max(
-        (each for each in old.replicas.values() if each.requests >= before.requests / 50),
-        key=lambda each: each.quantile_s(0.5),
+        (stats for stats in old.replicas.values() if stats.requests >= before.requests / 50),
+        key=lambda stats: stats.quantile_s(0.5),
         default=before,
     )
     from_slowest = mann_whitney_more(new.buckets, slowest.buckets).delta
@@ -276,7 +279,7 @@ def _tail(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> Rul
     threshold_s = p95_s + max(gate.slower_s, gate.slower_share * p95_s)
     bound_s = next((bound for bound in BOUNDS if bound >= threshold_s), BOUNDS[-1])
     dispersion = _dispersion(
-        [(each.slower_than(bound_s), each.requests) for each in old.replicas.values()]
+        [(stats.slower_than(bound_s), stats.requests) for stats in old.replicas.values()]
     )
     slow, was_slow = new.slower_than(bound_s), before.slower_than(bound_s)
     p = _fisher(slow, new.requests, was_slow, before.requests, dispersion)

@@ -284,6 +284,6 @@ def test_a_stored_verdict_is_read_and_written_unchanged() -> None:
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", "null", STORED.replace("trial", "x"), STORED.replace('"fail"', '"x"')]
 )
-def test_what_is_not_a_verdict_raises_value_error(text: str) -> None:
+def test_text_that_is_no_verdict_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_verdict(text)

@@ -26,14 +26,14 @@ class TargetGraph:
     """All targets of a revision of the repository."""
 
     def __init__(self, targets: Iterable[Target]) -> None:
-        self.targets: Mapping[str, Target] = {each.address: each for each in targets}
+        self.targets: Mapping[str, Target] = {target.address: target for target in targets}
         self._owners: dict[str, list[str]] = {}
         self._dependents: dict[str, list[str]] = {}
-        for each in self.targets.values():
-            for source in each.sources:
-                self._owners.setdefault(source, []).append(each.address)
-            for dependency in each.dependencies:
-                self._dependents.setdefault(dependency, []).append(each.address)
+        for target in self.targets.values():
+            for source in target.sources:
+                self._owners.setdefault(source, []).append(target.address)
+            for dependency in target.dependencies:
+                self._dependents.setdefault(dependency, []).append(target.address)
 
     def __contains__(self, address: str) -> bool:
         return address in self.targets
@@ -47,7 +47,7 @@ class TargetGraph:
         if not is_build_file(path):
             return tuple(self._owners.get(path, ()))
         folder = path.rpartition("/")[0]
-        return tuple(each for each in self.targets if _lies_in(each, folder))
+        return tuple(address for address in self.targets if _is_in(address, folder))
 
     def dependents(self, address: str) -> tuple[str, ...]:
         """Returns the targets that depend on this one directly."""
@@ -57,10 +57,10 @@ class TargetGraph:
     def members(self) -> Mapping[str, frozenset[str]]:
         """The targets that each target generator, such as `python_tests`, generates."""
         found: dict[str, set[str]] = {}
-        for each in self.targets.values():
-            generator = _generator_of(each)
-            if generator != each.address and generator in self.targets:
-                found.setdefault(generator, set()).add(each.address)
+        for target in self.targets.values():
+            generator = _generator_of(target)
+            if generator != target.address and generator in self.targets:
+                found.setdefault(generator, set()).add(target.address)
         return {generator: frozenset(members) for generator, members in found.items()}
 
     def requirements(self, path: str, projects: Collection[str]) -> tuple[str, ...]:
@@ -68,7 +68,10 @@ class TargetGraph:
         return tuple(
             address
             for address in self._users_of(path)
-            if any(project_of(each) in projects for each in self.targets[address].requirements)
+            if any(
+                project_of(requirement) in projects
+                for requirement in self.targets[address].requirements
+            )
         )
 
     def feeds_requirements(self, path: str) -> bool:
@@ -77,7 +80,7 @@ class TargetGraph:
 
     def is_lock(self, path: str) -> bool:
         """Returns whether a file is the lock of a resolve."""
-        return any(self.targets[each].kind == "_lockfile" for each in self._owners.get(path, ()))
+        return any(self.targets[owner].kind == "_lockfile" for owner in self._owners.get(path, ()))
 
     def _users_of(self, path: str) -> Iterator[str]:
         for owner in self._owners.get(path, ()):
@@ -205,6 +208,6 @@ def _generator_of(target: Target) -> str:
     return f"{folder or '//'}:{name or folder.rpartition('/')[2]}"
 
 
-def _lies_in(address: str, folder: str) -> bool:
+def _is_in(address: str, folder: str) -> bool:
     path = address.removeprefix("//").partition(":")[0].partition("#")[0]
     return not folder or path == folder or path.startswith(f"{folder}/")

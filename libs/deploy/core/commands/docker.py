@@ -96,13 +96,13 @@ def remove_containers(names: Iterable[str]) -> list[str]:
     return ["docker", "rm", "--force", *names]
 
 
-def retire_containers(names: Iterable[str]) -> list[str]:
+def stop_containers(names: Iterable[str]) -> list[str]:
     """Stops containers, each within its own grace period, and removes them."""
     return [
         "sh",
         "-c",
         'docker stop "$@" >/dev/null && docker rm "$@" >/dev/null',
-        "retire",
+        "stop",
         *names,
     ]
 

@@ -1,4 +1,4 @@
-"""Runs the scripts for real, under another root and with a made-up `docker` on the PATH."""
+"""Runs the scripts on this machine, below another root and with a fake `docker`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def machine(tmp_path: Path) -> LocalRoot:
 # Files.
 
 
-def test_a_folder_is_placed_whole(machine: LocalRoot) -> None:
+def test_place_replaces_the_whole_folder(machine: LocalRoot) -> None:
     folder = paths.release_folder("app", "r000001-abc")
     for text in ("first", "second"):
         tar = files.tar_of((("a", text, 0o644), ("b/c", "deep", 0o600)))
@@ -33,7 +33,7 @@ def test_a_folder_is_placed_whole(machine: LocalRoot) -> None:
     assert (placed / "b/c").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_tar_that_is_cut_off_leaves_the_folder_as_it_was(machine: LocalRoot) -> None:
+def test_truncated_tar_leaves_the_folder_unchanged(machine: LocalRoot) -> None:
     folder = paths.release_folder("app", "r000001-abc")
     tar = files.tar_of((("a", "x" * 5000, 0o644), ("b", "y", 0o644)))
     assert machine.run(files.place(folder), tar).returncode == 0
@@ -41,13 +41,13 @@ def test_a_tar_that_is_cut_off_leaves_the_folder_as_it_was(machine: LocalRoot) -
     assert machine.read("services/app/releases/r000001-abc/a") == "x" * 5000
 
 
-def test_an_overlay_leaves_what_it_does_not_name(machine: LocalRoot) -> None:
+def test_overlay_keeps_other_files(machine: LocalRoot) -> None:
     machine.run(files.overlay(f"{paths.ROOT}/edge"), files.tar_of((("a", "1", 0o644),)))
     machine.run(files.overlay(f"{paths.ROOT}/edge"), files.tar_of((("b", "2", 0o644),)))
     assert (machine.read("edge/a"), machine.read("edge/b")) == ("1", "2")
 
 
-def test_a_seed_leaves_what_is_there(machine: LocalRoot) -> None:
+def test_seed_keeps_existing_files(machine: LocalRoot) -> None:
     folder = f"{paths.ROOT}/edge"
     machine.run(files.overlay(folder), files.tar_of((("conf/a", "1", 0o644),)))
     tar = files.tar_of((("conf/a", "2", 0o644), ("conf/b", "2", 0o644)))
@@ -55,7 +55,7 @@ def test_a_seed_leaves_what_is_there(machine: LocalRoot) -> None:
     assert (machine.read("edge/conf/a"), machine.read("edge/conf/b")) == ("1", "2")
 
 
-def test_a_tar_holds_the_bytes_of_its_texts() -> None:
+def test_tar_contains_names_modes_and_texts_as_utf_8() -> None:
     with tarfile.open(fileobj=io.BytesIO(files.tar_of((("é", "ü\n", 0o600),)))) as archive:
         member = archive.getmembers()[0]
         content = archive.extractfile(member)
@@ -66,7 +66,7 @@ def test_a_tar_holds_the_bytes_of_its_texts() -> None:
 # Docker.
 
 
-def test_a_pull_logs_in_by_stdin_and_forgets_the_login(machine: LocalRoot) -> None:
+def test_pull_logs_in_by_stdin_and_removes_the_login(machine: LocalRoot) -> None:
     done = machine.run(
         docker.pull("AWS", "registry.example", ["a@sha256:1", "b@sha256:2"]), b"secret\n"
     )
@@ -82,14 +82,14 @@ def test_a_pull_logs_in_by_stdin_and_forgets_the_login(machine: LocalRoot) -> No
 
 
 @pytest.mark.parametrize(("what", "code"), [("login", docker.LOGIN_REFUSED), ("pull", 1)])
-def test_a_refused_pull_forgets_the_login_too(machine: LocalRoot, what: str, code: int) -> None:
+def test_refused_pull_removes_the_login_too(machine: LocalRoot, what: str, code: int) -> None:
     (machine.fake / what).write_text("1")
     done = machine.run(docker.pull("AWS", "registry.example", ["a@sha256:1"]), b"secret\n")
     assert done.returncode == code
     assert not list(machine.root.glob("login.*"))
 
 
-def test_a_look_prints_a_line_a_fact(machine: LocalRoot) -> None:
+def test_snapshot_has_one_line_per_fact(machine: LocalRoot) -> None:
     for release in ("r000001-a", "r000002-b"):
         tar = files.tar_of((("release.json", json.dumps({"id": release}) + "\n", 0o644),))
         machine.run(files.place(paths.release_folder("app", release)), tar)

@@ -31,7 +31,7 @@ EFFECTS_WAIT_S = 5.0
 # $7 token, $8 who takes the lock (JSON); times in seconds.
 # The new holder waits until no effect runs and then writes its token, which fences off the effects of earlier holders.
 # `cat` ends with the connection, and so does the lock.
-_HOLD = f"""
+_TAKE = f"""
 mkdir -p "${{1%/*}}" || exit 1
 exec 8>> "$1"
 flock --exclusive --timeout "$2" --conflict-exit-code {LOCK_TAKEN} 8 || exit
@@ -48,7 +48,7 @@ exec cat > /dev/null
 # line before. A line that a kill or a full disk cut short is ended first and stays as it is. The seal file has the
 # number of lines and the hash of the last one, which reveals missing lines at the end. It is a subshell because a
 # redirection that fails ends the whole sh.
-RECORD = """
+RECORD_FUNCTION = """
 hashed() { tail -n 1 "$1" | tr -d '\\n' | sha256sum | cut -c 1-64; }
 record() (
   mkdir -p "${1%/*}" || exit 1
@@ -65,8 +65,9 @@ record() (
 """
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry, $5 limit in seconds, then the command. The shared lock on
-# `effects` shows that the effect is running. If it can't be recorded, stderr says so, and the exit code is its own.
-_EFFECT = f"""{RECORD}
+# `effects` shows that the effect is running. If the ledger can't be written, stderr says so, and the exit code is still
+# that of the command.
+_EFFECT = f"""{RECORD_FUNCTION}
 [ "$(cat "$1")" = "$2" ] || exit {FENCED}
 ledger=$3 head=$4 limit=$5
 shift 5
@@ -77,24 +78,24 @@ exit "$code"
 """
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry.
-_NOTE = f"""{RECORD}
+_RECORD_LOCKED = f"""{RECORD_FUNCTION}
 [ "$(cat "$1")" = "$2" ] || exit {FENCED}
 record "$3" "$4"
 """
 
 # $1 ledger, $2 head of the entry.
-_RECORD = f"""{RECORD}
+_RECORD_UNLOCKED = f"""{RECORD_FUNCTION}
 record "$1" "$2"
 """
 
 
-def hold(token: str, holder: str) -> list[str]:
+def take(token: str, holder: str) -> list[str]:
     """Takes the host's lock, prints `held` and keeps the lock until stdin ends.
 
-    Exits with LOCK_TAKEN if somebody else has it, with STRAGGLERS if an effect of an earlier holder still runs.
+    Exits with LOCK_TAKEN if another process has it, with STRAGGLERS if an effect of an earlier holder still runs.
     """
     locks = [LOCK, f"{LOCK_WAIT_S:g}", EFFECTS, f"{EFFECTS_WAIT_S:g}"]
-    return ["sh", "-c", _HOLD, "hold", *locks, TOKEN, HOLDER, token, holder]
+    return ["sh", "-c", _TAKE, "take", *locks, TOKEN, HOLDER, token, holder]
 
 
 def effect(token: str, head: str, argv: Sequence[str], timeout_s: float) -> list[str]:
@@ -106,19 +107,19 @@ def effect(token: str, head: str, argv: Sequence[str], timeout_s: float) -> list
     return ["flock", "--shared", EFFECTS, *script, *argv]
 
 
-def note(token: str, head: str) -> list[str]:
+def record(token: str, head: str) -> list[str]:
     """Adds one entry to the ledger. Exits with FENCED unless `token` holds the lock."""
-    script = ["sh", "-c", _NOTE, "note", TOKEN, token, LEDGER, head]
+    script = ["sh", "-c", _RECORD_LOCKED, "record", TOKEN, token, LEDGER, head]
     return ["flock", "--shared", EFFECTS, *script]
 
 
-def record(head: str) -> list[str]:
-    """Adds one entry to the ledger, about something that was done without the lock."""
-    return ["sh", "-c", _RECORD, "record", LEDGER, head]
+def record_unlocked(head: str) -> list[str]:
+    """Adds one entry to the ledger, for something that was done without the lock."""
+    return ["sh", "-c", _RECORD_UNLOCKED, "record-unlocked", LEDGER, head]
 
 
 def is_held() -> list[str]:
-    """Exits with LOCK_TAKEN if somebody holds the lock."""
+    """Exits with LOCK_TAKEN if a process holds the lock."""
     return [
         "flock",
         "--shared",

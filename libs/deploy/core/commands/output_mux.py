@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deploy.core.commands.locks import LEDGER, RECORD
+from deploy.core.commands.locks import LEDGER, RECORD_FUNCTION
 
 AT_ONCE = 8
 """Commands that run at once in replicas of one host."""
@@ -59,7 +59,7 @@ wait
 
 # $1 ledger, $2 head of the entry, $3 names, $4 how many at once, then the command. The ledger gets one line with the
 # highest of the exit codes, also if the caller is gone and the command is ended for that (shell.watched).
-_EXECUTE = f"""{_MARKED}{RECORD}
+_EXECUTE = f"""{_MARKED}{RECORD_FUNCTION}
 piece={PIECE_BYTES}
 ledger=$1 head=$2 names=$3 most=$4 running='' worst=0
 shift 4
@@ -123,7 +123,7 @@ class OutputMux:
         self._pieces: dict[str, str] = {}
 
     def feed(self, line: str) -> OutputLine | Exited | None:
-        """Returns the line or the end that a line of the host completes, None if it completes neither."""
+        """Takes a line of the host. Returns the replica's line or exit that it completes, None if there is none."""
         replica, mark, text = _split(line)
         match mark:
             case "-":

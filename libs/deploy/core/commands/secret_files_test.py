@@ -1,4 +1,4 @@
-"""What a host gets of a release's secrets: the files, who may read them, and the script, run for real."""
+"""Renders the secret files of a release, and runs the script that places them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def files(*pins: Pinned) -> dict[str, tuple[str, int]]:
     return {path: (text, mode) for path, text, mode in rendered}
 
 
-def test_a_file_holds_the_value_and_nothing_else_and_replicas_join_its_group() -> None:
+def test_file_has_exactly_the_value_and_replicas_join_its_group() -> None:
     rendered = files(AS_FILE)
     assert rendered["files/DB"] == ("first\nsecond", 0o640)
     text, mode = rendered["replica.json"]
@@ -57,7 +57,7 @@ def test_a_file_holds_the_value_and_nothing_else_and_replicas_join_its_group() -
     }
 
 
-def test_what_goes_into_the_environment_is_in_no_file_that_replicas_see() -> None:
+def test_secret_for_the_environment_is_in_no_mounted_file() -> None:
     rendered = files(AS_ENV)
     assert list(rendered) == ["replica.json"]
     text, _ = rendered["replica.json"]
@@ -67,7 +67,7 @@ def test_what_goes_into_the_environment_is_in_no_file_that_replicas_see() -> Non
     assert "group_add" not in replica
 
 
-def test_a_release_s_own_texts_hold_no_value() -> None:
+def test_texts_of_a_release_contain_no_value() -> None:
     release = made(AS_FILE, AS_ENV)
     for text in (release.compose, repr(release), dump_release(release)):
         assert not any(value.reveal() in text for value in VALUES.values())
@@ -77,18 +77,18 @@ def test_a_release_s_own_texts_hold_no_value() -> None:
     assert volume["bind"] == {"create_host_path": False}
 
 
-def test_a_record_with_secrets_is_read_back() -> None:
+def test_record_with_secrets_is_read_back() -> None:
     release = made(AS_FILE, AS_ENV)
     assert parse_release(dump_release(release)) == release
 
 
-def test_a_release_without_secrets_is_as_it_was() -> None:
+def test_release_without_secrets_mounts_nothing_and_extends_replica_yml() -> None:
     release = made()
     assert "volumes" not in release.compose
     assert '"file": "replica.yml"' in release.compose
 
 
-def test_a_variable_alone_mounts_nothing() -> None:
+def test_release_with_secret_variables_only_mounts_nothing() -> None:
     assert "volumes" not in made(AS_ENV).compose
     assert '"file": "secrets/replica.json"' in made(AS_ENV).compose
 
@@ -112,11 +112,11 @@ def place(machine: LocalRoot, *pins: Pinned, key: str = "", cut: int | None = No
 
 def modes(machine: LocalRoot) -> dict[str, str]:
     folder = machine.root / FOLDER
-    found = [folder / "secrets", *(folder / "secrets").rglob("*")]
-    return {str(each.relative_to(folder)): oct(each.stat().st_mode & 0o777) for each in found}
+    paths_below = [folder / "secrets", *(folder / "secrets").rglob("*")]
+    return {str(path.relative_to(folder)): oct(path.stat().st_mode & 0o777) for path in paths_below}
 
 
-def test_nobody_but_the_owner_passes_the_folder(machine: LocalRoot) -> None:
+def test_only_the_owner_can_enter_the_folder(machine: LocalRoot) -> None:
     assert place(machine, AS_FILE, AS_ENV) == 0
     assert modes(machine) == {
         "secrets": "0o700",
@@ -127,13 +127,13 @@ def test_nobody_but_the_owner_passes_the_folder(machine: LocalRoot) -> None:
     assert machine.read(f"{FOLDER}/secrets/files/DB") == "first\nsecond"
 
 
-def test_what_is_written_again_replaces_all_of_it(machine: LocalRoot) -> None:
+def test_placing_again_replaces_all_files(machine: LocalRoot) -> None:
     assert place(machine, AS_FILE) == 0
     assert place(machine, AS_ENV) == 0
     assert set(modes(machine)) == {"secrets", "secrets/replica.json"}
 
 
-def test_the_key_lies_beside_the_ledger_for_its_owner_alone(machine: LocalRoot) -> None:
+def test_key_is_stored_for_its_owner_only(machine: LocalRoot) -> None:
     assert place(machine, AS_FILE, key="k1") == 0
     assert place(machine, AS_FILE) == 0
     key = machine.root / "secrets.key"
@@ -141,7 +141,7 @@ def test_the_key_lies_beside_the_ledger_for_its_owner_alone(machine: LocalRoot) 
 
 
 @pytest.mark.parametrize("cut", [0, 100, 512, 700, 1024, 1300])
-def test_what_is_cut_off_replaces_nothing(machine: LocalRoot, cut: int) -> None:
+def test_truncated_tar_replaces_nothing(machine: LocalRoot, cut: int) -> None:
     assert place(machine, AS_FILE) == 0
     before = modes(machine)
     assert place(machine, AS_ENV, AS_FILE, cut=cut) != 0
@@ -153,7 +153,7 @@ def record(machine: LocalRoot) -> int:
     return machine.run(host_files.place(f"{paths.ROOT}/{FOLDER}"), tar).returncode
 
 
-def test_a_record_that_is_written_again_leaves_running_replicas_their_mount(
+def test_writing_the_record_again_keeps_the_mounted_folder(
     machine: LocalRoot,
 ) -> None:
     assert place(machine, AS_FILE) == 0
@@ -164,26 +164,26 @@ def test_a_record_that_is_written_again_leaves_running_replicas_their_mount(
     assert mounted.stat().st_ino == number
 
 
-@pytest.mark.parametrize("folder_is_there", [True, False])
-def test_a_kill_between_the_moves_loses_no_secrets(
-    machine: LocalRoot, *, folder_is_there: bool
+@pytest.mark.parametrize("folder_exists", [True, False])
+def test_kill_between_the_renames_loses_no_secrets(
+    machine: LocalRoot, *, folder_exists: bool
 ) -> None:
     assert place(machine, AS_FILE) == 0
     folder = machine.root / FOLDER
     before, aside = modes(machine), folder.with_name(f"{folder.name}.new")
     aside.mkdir()
     (folder / "secrets").rename(aside / "secrets")
-    if not folder_is_there:
+    if not folder_exists:
         folder.rmdir()
     assert record(machine) == 0
     assert modes(machine) == before
     assert not aside.exists()
 
 
-def test_a_release_that_is_not_there_is_a_failure(machine: LocalRoot) -> None:
+def test_placing_secrets_of_a_missing_release_fails(machine: LocalRoot) -> None:
     (machine.root / FOLDER).rmdir()
     assert place(machine, AS_FILE) != 0
 
 
-def test_a_secret_is_asked_for_where_its_pin_says() -> None:
+def test_pin_refers_to_the_store_and_key_of_its_secret() -> None:
     assert Pinned("A", "ssm", "/a", "f", "env", "1").ref == SecretRef("ssm", "/a", "f", "env")

@@ -12,7 +12,7 @@ MISSING = 44
 """The exit code of `read_argv` when there is no such file."""
 
 KILL_AFTER_S = 5.0
-"""Seconds between SIGTERM and SIGKILL for a command that ran into its limit."""
+"""Seconds between SIGTERM and SIGKILL for a command that exceeded its limit."""
 
 WATCHED_KILL_AFTER_S = 2.0
 """The same for a command whose reader is gone (`watched`)."""

@@ -22,7 +22,7 @@ START_WAIT_S = 60
 # generations are kept; routes.conf on stdin. Every running edge checks the text with its own nginx.conf before it takes
 # effect. The size reveals a text that a lost connection cut short, which nginx might accept. Workers of the old
 # generation see its file in `left` and forward their requests (docs/adr/0024). If the disk is too full for that file,
-# they go on as before.
+# they keep answering from the old routes.
 _ROUTES = """
 cd "$1" || exit 1
 cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$2" ] || exit 1
@@ -62,7 +62,7 @@ exec docker compose --project-name "$1" --project-directory "$2" up --detach --w
 """
 
 # $1 folder of the stacks, $2 their name, then keys. Each container has its grace period to stop.
-_RETIRE = """
+_STOP = """
 folder=$1 name=$2
 shift 2
 for key in "$@"; do
@@ -82,12 +82,12 @@ printf '%s\\n' "$found" | xargs -r docker rm --force >/dev/null
 """
 
 
-def replace_routes(size: int, left: str, taken: str) -> list[str]:
-    """Replaces the routes.conf of all edges by stdin, `size` bytes, and generation `left` by generation `taken`.
+def replace_routes(size: int, old: str, new: str) -> list[str]:
+    """Replaces the routes.conf of all edges by stdin, `size` bytes, and generation `old` by generation `new`.
 
     Exits with NGINX_REFUSED if an edge refuses the text or none runs; nothing has changed then.
     """
-    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size), left, taken, str(LEFT_KEPT_MIN)]
+    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size), old, new, str(LEFT_KEPT_MIN)]
 
 
 def edge_processes() -> list[str]:
@@ -113,9 +113,9 @@ def start(stack: Stack) -> list[str]:
     return ["sh", "-c", _START, "start", stack.project, f"{ROOT}/{stack.name}/{stack.folder}"]
 
 
-def retire(name: str, keys: Iterable[str]) -> list[str]:
+def stop(name: str, keys: Iterable[str]) -> list[str]:
     """Stops and removes the stacks with these keys, and their files. A missing one is no error."""
-    return ["sh", "-c", _RETIRE, "retire-part", f"{ROOT}/{name}", name, *keys]
+    return ["sh", "-c", _STOP, "stop-stacks", f"{ROOT}/{name}", name, *keys]
 
 
 def remove(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Runs the scripts about edges for real, under another root and with a made-up `docker` on the PATH."""
+"""Runs the scripts for stacks on this machine, below another root and with a fake `docker`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EDGE, _, METRICS = factories.stacks()
 
 @pytest.fixture
 def machine(tmp_path: Path) -> LocalRoot:
-    """A host with two edges, while one takes over from the other."""
+    """A host with two edges, one of which replaces the other."""
     machine = LocalRoot.at(tmp_path / "root with a space")
     for key in ("old", "new"):
         conf = machine.root / "edge/conf" / key
@@ -33,24 +33,24 @@ def files(machine: LocalRoot) -> list[str]:
     return sorted(str(path.relative_to(conf)) for path in conf.rglob("*") if path.is_file())
 
 
-def test_routes_are_judged_by_every_edge_then_replaced_then_taken_up_by_every_edge(
+def test_routes_are_checked_by_every_edge_then_replaced_then_loaded_by_every_edge(
     machine: LocalRoot,
 ) -> None:
     assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
-    assert machine.read("fake/judged") == "new\n"
+    assert machine.read("fake/checked") == "new\n"
     assert machine.read("edge/conf/routes.conf") == "new\n"
     _, *calls = machine.calls()
-    judge = "nginx -t -q -c /etc/nginx/py-cicd"
+    check = "nginx -t -q -c /etc/nginx/py-cicd"
     assert calls == [
-        f"exec 0c1d {judge}/old/nginx.next.conf",
-        f"exec 2e3f {judge}/new/nginx.next.conf",
+        f"exec 0c1d {check}/old/nginx.next.conf",
+        f"exec 2e3f {check}/new/nginx.next.conf",
         "kill --signal HUP 0c1d",
         "kill --signal HUP 2e3f",
     ]
     assert files(machine) == ["left/one", "new/nginx.conf", "old/nginx.conf", "routes.conf"]
 
 
-def test_a_generation_that_comes_back_is_no_longer_left(machine: LocalRoot) -> None:
+def test_generation_that_is_restored_is_no_longer_marked_as_left(machine: LocalRoot) -> None:
     for left, taken in (("one", "two"), ("two", "one"), ("one", "one")):
         argv = stacks.replace_routes(4, left, taken)
         assert machine.run(argv, b"new\n").returncode == 0
@@ -58,7 +58,7 @@ def test_a_generation_that_comes_back_is_no_longer_left(machine: LocalRoot) -> N
     assert "left/one" not in files(machine)
 
 
-def test_files_of_generations_that_were_left_long_ago_are_removed(machine: LocalRoot) -> None:
+def test_marks_of_generations_left_long_ago_are_removed(machine: LocalRoot) -> None:
     left = machine.root / "edge/conf/left"
     left.mkdir()
     for name, minutes in (("old", stacks.LEFT_KEPT_MIN + 2), ("recent", stacks.LEFT_KEPT_MIN - 2)):
@@ -70,7 +70,7 @@ def test_files_of_generations_that_were_left_long_ago_are_removed(machine: Local
 
 
 def test_routes_that_an_edge_refuses_change_nothing(machine: LocalRoot) -> None:
-    (machine.fake / "judge").write_text("1")
+    (machine.fake / "check").write_text("1")
     done = machine.run(stacks.replace_routes(4, "one", "two"), b"new\n")
     assert done.returncode == stacks.NGINX_REFUSED
     assert machine.read("edge/conf/routes.conf") == "before\n"
@@ -84,13 +84,13 @@ def test_routes_without_an_edge_are_not_written(machine: LocalRoot) -> None:
     assert machine.read("edge/conf/routes.conf") == "before\n"
 
 
-def test_routes_that_are_cut_off_are_not_even_judged(machine: LocalRoot) -> None:
+def test_truncated_routes_are_not_checked_or_written(machine: LocalRoot) -> None:
     assert machine.run(stacks.replace_routes(4, "one", "two"), b"ne").returncode == 1
     assert machine.read("edge/conf/routes.conf") == "before\n"
     assert machine.calls() == []
 
 
-def test_the_processes_of_every_edge_bear_its_key(machine: LocalRoot) -> None:
+def test_every_edge_process_is_listed_with_the_key_of_its_edge(machine: LocalRoot) -> None:
     done = machine.run(stacks.edge_processes())
     assert done.returncode == 0
     assert done.stdout.decode().splitlines() == [
@@ -100,12 +100,12 @@ def test_the_processes_of_every_edge_bear_its_key(machine: LocalRoot) -> None:
     ]
 
 
-def test_processes_that_can_not_be_listed_are_not_told_as_none(machine: LocalRoot) -> None:
+def test_listing_the_processes_fails_if_docker_does(machine: LocalRoot) -> None:
     (machine.fake / "top").write_text("1")
     assert machine.run(stacks.edge_processes()).returncode == 1
 
 
-def test_an_edge_is_judged_where_no_port_and_no_user_reaches_it() -> None:
+def test_files_of_an_edge_are_checked_without_network() -> None:
     argv = stacks.check_files(EDGE)
     assert argv[:5] == ["docker", "run", "--rm", "--network", "none"]
     assert argv[argv.index("--volume") + 1] == "/srv/py-cicd/edge/conf:/etc/nginx/py-cicd:ro"
@@ -113,7 +113,7 @@ def test_an_edge_is_judged_where_no_port_and_no_user_reaches_it() -> None:
     assert argv[-6:] == [EDGE.image, "nginx", "-t", "-q", "-c", conf]
 
 
-def test_an_edge_starts_as_a_project_of_its_own_and_one_of_an_older_tool_goes(
+def test_edge_starts_as_its_own_project_and_replaces_one_of_an_older_version(
     machine: LocalRoot,
 ) -> None:
     (machine.fake / "older").write_text("5a5a\n")
@@ -126,20 +126,20 @@ def test_an_edge_starts_as_a_project_of_its_own_and_one_of_an_older_tool_goes(
     assert calls[2].endswith(f"edge/{EDGE.key}/ up --detach --wait --wait-timeout 60")
 
 
-def test_what_has_no_port_to_share_is_started_in_its_place() -> None:
+def test_other_stack_is_started_in_place_of_the_running_one() -> None:
     assert stacks.start(METRICS)[-2:] == ["py-cicd-metrics", "/srv/py-cicd/metrics/"]
 
 
-def test_a_retired_edge_is_stopped_then_removed_with_its_files(machine: LocalRoot) -> None:
+def test_old_edge_is_stopped_then_removed_with_its_files(machine: LocalRoot) -> None:
     (machine.fake / "found").write_text("0c1d\n")
     (machine.root / "edge/old").mkdir()
-    assert machine.run(stacks.retire("edge", ["old"])).returncode == 0
+    assert machine.run(stacks.stop("edge", ["old"])).returncode == 0
     assert machine.calls()[1:] == ["stop 0c1d", "rm --force 0c1d"]
     assert not (machine.root / "edge/old").exists()
     assert files(machine) == ["new/nginx.conf", "routes.conf"]
 
 
-def test_a_removed_stack_is_stopped_and_its_containers_go_after_its_folder(
+def test_removed_stack_is_stopped_and_its_containers_are_removed_after_its_folder(
     machine: LocalRoot,
 ) -> None:
     (machine.fake / "found-keeper").write_text("0c1d\n")
@@ -150,11 +150,11 @@ def test_a_removed_stack_is_stopped_and_its_containers_go_after_its_folder(
     assert (machine.root / "edge/conf/routes.conf").exists()
 
 
-def test_removing_a_stack_that_is_not_there_is_no_failure(machine: LocalRoot) -> None:
+def test_removing_a_missing_stack_succeeds(machine: LocalRoot) -> None:
     assert machine.run(stacks.remove("keeper")).returncode == 0
     assert len(machine.calls()) == 1
 
 
-def test_a_retired_edge_that_is_gone_already_is_no_failure(machine: LocalRoot) -> None:
-    assert machine.run(stacks.retire("edge", ["old"])).returncode == 0
+def test_stopping_a_missing_edge_succeeds(machine: LocalRoot) -> None:
+    assert machine.run(stacks.stop("edge", ["old"])).returncode == 0
     assert len(machine.calls()) == 1

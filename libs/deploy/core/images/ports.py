@@ -23,7 +23,7 @@ class ImageStore(Protocol):
         ...
 
 
-class TrialContainer(Protocol):
+class StartedContainer(Protocol):
     """A container that a smoke test started."""
 
     @property
@@ -58,7 +58,7 @@ class ContainerEngine(ImageStore, Protocol):
 
     def started(
         self, image: str, environment: Mapping[str, str], *, port: int, memory: str
-    ) -> AbstractContextManager[TrialContainer]:
+    ) -> AbstractContextManager[StartedContainer]:
         """Starts an image as production does and removes the container when the context ends."""
         ...
 

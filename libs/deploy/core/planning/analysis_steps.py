@@ -1,4 +1,4 @@
-"""Plans when a release is analysed, and how many users it serves by then. `core.analysis.verdict` decides."""
+"""Plans the analyses of a release: before it has users, with a share of them, and with all of them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from deploy.core.state.host import HostState
 from deploy.core.state.release import Release, sequence_of
 
 
-def before_users(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
-    """Yields the analysis of the candidate on the preview listener, by synthetic requests alone."""
-    why = "before any user meets it"
+def preview_analysis(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
+    """Yields the analysis of the candidate on the preview listener, by synthetic requests only."""
+    why = "before any user reaches it"
     if desired.service.gate.paths:
         steps = _analyse(desired, _candidates(desired, fleet), Stage.PREVIEW, 0.0, why)
         yield Phase(PhaseKind.PREVIEW_ANALYSIS, steps)
 
 
-def with_a_share(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
-    """Yields the canary: where another release is live, the candidate gets a share of the users and is analysed."""
+def canary(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
+    """Yields the canary: on hosts with a live release the candidate gets a share of the users, then it is analysed."""
     hosts = _candidates(desired, fleet).where(
         lambda host: bool(desired.canary and host.edge.live(desired.service.name))
     )
-    why = "before all users meet it"
+    why = "before all users reach it"
     shares = tuple(
         ShareTraffic(
             host.host,
@@ -43,8 +43,8 @@ def with_a_share(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
     yield Phase(PhaseKind.CANARY_ANALYSIS, steps)
 
 
-def under_users(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
-    """Yields the analysis by what all users got, compared with the last minutes of the old release."""
+def final_analysis(desired: DesiredState, fleet: FleetState) -> Iterator[Phase]:
+    """Yields the analysis of all users' requests, compared with those of the old release's last minutes."""
     hosts = fleet.where(
         lambda host: (
             not (host_steps.is_live(desired, host) and host_steps.is_verified(desired, host))
@@ -61,7 +61,7 @@ def _candidates(desired: DesiredState, fleet: FleetState) -> FleetState:
 def _analyse(
     desired: DesiredState, hosts: FleetState, stage: Stage, watch_s: float, because: str
 ) -> tuple[Step, ...]:
-    """One step for all hosts together: a verdict per host would rest on fewer requests and be wrong more often."""
+    """Returns one step for all hosts: with the fewer requests of a single host a verdict would be wrong more often."""
     if not hosts or desired.is_rollback or not desired.service.gate.enabled:
         return ()
     old = _previous(desired, hosts)

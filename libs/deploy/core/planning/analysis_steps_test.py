@@ -59,7 +59,7 @@ def test_release_is_analysed_before_any_user_meets_it_and_with_all_users() -> No
     assert analysed(serving()) == [
         (
             f"preview analysis: host-1: analyse app {NEW.id} against {OLD.id} on the preview route "
-            "(before any user meets it)"
+            "(before any user reaches it)"
         ),
         (
             f"analysis: host-1: analyse app {NEW.id} against {OLD.id} with all users "

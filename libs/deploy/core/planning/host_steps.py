@@ -1,6 +1,6 @@
 """Plans the steps that bring one host to the desired state, one function per phase.
 
-Each function yields no step for what is in the desired state already.
+A function yields nothing if the host is in the desired state already.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
         release,
         startup_deadline_s=health.startup_deadline_s,
         deadline_s=health.healthy_deadline_s,
-        # A rollback skips the soak: this release was healthy when it was live.
+        # A rollback doesn't wait for that long: this release was healthy when it was live.
         min_healthy_s=0.0 if desired.is_rollback else health.min_healthy_s,
     )
     if not live:
@@ -131,18 +131,18 @@ def unhealthy_replicas(release: Release, host: HostState) -> tuple[Container, ..
 def with_candidate(desired: DesiredState, host: HostState) -> EdgeRoute:
     """Returns the service's current route with the release as its candidate."""
     found = host.edge.route(desired.service.name)
-    place = desired.release.route
-    route = found or EdgeRoute(desired.service.name, place.path, place.host)
+    own = desired.release.route
+    route = found or EdgeRoute(desired.service.name, own.path, own.host)
     return route.offer(desired.release.upstream)
 
 
-def _pointed(desired: DesiredState, host: HostState) -> EdgeRoute:
+def _live_route(desired: DesiredState, host: HostState) -> EdgeRoute:
     """Returns the service's route with the release live, at the release's own path and host name."""
-    place, offered = desired.release.route, with_candidate(desired, host)
+    own, offered = desired.release.route, with_candidate(desired, host)
     if is_live(desired, host):
         before = host.edge.route(desired.service.name)
         offered = replace(offered, candidate=before.candidate if before else None)
-    return replace(offered.point(desired.release.id), path=place.path, host=place.host)
+    return replace(offered.point(desired.release.id), path=own.path, host=own.host)
 
 
 def preview(desired: DesiredState, host: HostState) -> Iterator[Step]:
@@ -158,18 +158,18 @@ def switch(desired: DesiredState, host: HostState) -> Iterator[Step]:
     if not serves(desired, host):
         live = host.edge.live(desired.service.name)
         why = "its replicas changed" if is_live(desired, host) else f"{live or 'nothing'} is live"
-        yield PointTraffic(host.host, _pointed(desired, host), desired.release, why)
+        yield PointTraffic(host.host, _live_route(desired, host), desired.release, why)
 
 
-def _unproven(desired: DesiredState, host: HostState) -> bool:
+def _must_verify(desired: DesiredState, host: HostState) -> bool:
     renewed = stack_steps.renewed(desired, host)
     return renewed or not serves(desired, host) or not _ready(desired, host)
 
 
 def verify(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """Yields the check from outside, unless it was done and nothing has changed since."""
-    if _unproven(desired, host) or not is_verified(desired, host):
-        yield VerifyOutside(host.host, desired.release, _pointed(desired, host))
+    if _must_verify(desired, host) or not is_verified(desired, host):
+        yield VerifyOutside(host.host, desired.release, _live_route(desired, host))
 
 
 def is_verified(desired: DesiredState, host: HostState) -> bool:
@@ -179,7 +179,7 @@ def is_verified(desired: DesiredState, host: HostState) -> bool:
 
 
 def watch(desired: DesiredState, host: HostState, watch_s: float, because: str) -> Iterator[Step]:
-    """Yields the watch of a release that users have just met."""
+    """Yields the watch of a release that has just gone live."""
     known = desired.is_rollback or (is_live(desired, host) and is_verified(desired, host))
     if watch_s > 0 and not known:
         yield WatchRelease(host.host, desired.release, watch_s, because)
@@ -188,8 +188,8 @@ def watch(desired: DesiredState, host: HostState, watch_s: float, because: str) 
 def tidy(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """Yields the removal of all that the live release has replaced."""
     service, release = desired.service.name, desired.release
-    switched = host.edge.route(service) if serves(desired, host) else _pointed(desired, host)
-    after = _pointed(desired, host).settle()
+    switched = host.edge.route(service) if serves(desired, host) else _live_route(desired, host)
+    after = _live_route(desired, host).settle()
     others = [running for running in host.running_releases(service) if running != release.id]
     if switched != after:
         yield SettleEdge(host.host, after, f"only {release.id} is live")
@@ -197,9 +197,12 @@ def tidy(desired: DesiredState, host: HostState) -> Iterator[Step]:
     surplus = _surplus(release, host)
     if others or surplus:
         yield AwaitDrained(host.host, DRAIN_DEADLINE_S, "requests in flight finish first")
-    proven = {host.edge.live(service), *(entry.release for entry in verified(host.ledger, service))}
+    once_live = {
+        host.edge.live(service),
+        *(entry.release for entry in verified(host.ledger, service)),
+    }
     for other in others:
-        why = "live before" if other in proven else "never went live"
+        why = "live before" if other in once_live else "never went live"
         yield StopRelease(host.host, service, other, why)
     if surplus:
         yield ScaleDown(host.host, surplus, f"scaled to {release.replicas}")
@@ -224,12 +227,14 @@ def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
     so are images that no record names, which a kill between a pull and its record leaves, or a new edge or watchdog.
     """
     service, release = desired.service.name, desired.release
-    proven = {entry.release: entry.turn for entry in verified(host.ledger, service)}
+    verified_turns = {entry.release: entry.turn for entry in verified(host.ledger, service)}
     own = sorted(
         (r for r in host.releases if r.service == service), key=lambda r: r.sequence, reverse=True
     )
     others = [record for record in own if record.id != release.id]
-    by_turn = sorted((r for r in others if r.id in proven), key=lambda r: -proven[r.id])
+    by_turn = sorted(
+        (r for r in others if r.id in verified_turns), key=lambda r: -verified_turns[r.id]
+    )
     kept = by_turn[: desired.keep_releases - 1]
     old = [record for record in others if record not in kept]
     named = (*kept, release, *(r for r in host.releases if r.service != service))

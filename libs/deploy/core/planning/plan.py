@@ -103,10 +103,10 @@ class Strategy(Enum):
     """How a release goes live."""
 
     ROLLOUT = auto()
-    """A release that users haven't met: tasks, preview, switch in batches, watch and analysis."""
+    """A new release: tasks, preview, switch in batches, watch and analysis."""
 
     ROLLBACK = auto()
-    """A release that was verified before: it goes live on all hosts at once, and skips all of these."""
+    """A release that was verified before: all hosts switch at once, without tasks, preview, watch and analysis."""
 
 
 @dataclass(frozen=True)

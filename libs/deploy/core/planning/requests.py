@@ -181,7 +181,7 @@ def _resolve_rollback(command: RollbackCommand, keep: int, fleet: FleetState) ->
 
 
 def _may_be_unfinished(command: RollbackCommand, last: Entry) -> bool:
-    # Without an outcome it has only begun; "live" stands in a ledger before the old release is removed.
+    # No outcome: interrupted. "live": maybe interrupted, since that is recorded before the old release is removed.
     return last.verb == command.verb and last.outcome in ("", Outcome.LIVE)
 
 

@@ -46,11 +46,11 @@ def plan_deploy(desired: DesiredState, fleet: FleetState) -> Plan:
     name, watch_s = desired.service.name, desired.service.rollout.watch_s
     reversible = (
         *_candidate(desired, fleet),
-        *analysis_steps.with_a_share(desired, fleet),
+        *analysis_steps.canary(desired, fleet),
         *_switches(desired, fleet),
         Phase(PhaseKind.VERIFY, _each(_verify_the_rest, desired, fleet)),
         Phase(PhaseKind.WATCH, _watches(desired, fleet, watch_s, "all users reach it")),
-        *analysis_steps.under_users(desired, fleet),
+        *analysis_steps.final_analysis(desired, fleet),
     )
     tidy = Phase(PhaseKind.TIDY, _each(host_steps.tidy, desired, fleet), reversible=False)
     changes = any(phase.steps for phase in (*reversible, tidy))
@@ -101,7 +101,7 @@ def _candidate(desired: DesiredState, fleet: FleetState) -> tuple[Phase, ...]:
         Phase(PhaseKind.BEFORE_SWITCH, _task(desired, fleet, TaskName.BEFORE_SWITCH)),
         Phase(PhaseKind.START, _each(host_steps.start, desired, fleet)),
         Phase(PhaseKind.PREVIEW, preview),
-        *analysis_steps.before_users(desired, fleet),
+        *analysis_steps.preview_analysis(desired, fleet),
     )
 
 

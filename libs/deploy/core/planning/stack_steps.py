@@ -13,7 +13,7 @@ from deploy.core.state.stack import Stack
 
 
 def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Yields the start of every stack of which none runs, and before it the removal of the stacks that it replaces.
+    """Yields the start of every stack that doesn't run, after the removal of the stacks that it replaces.
 
     A replaced stack is removed whenever it is found, because an earlier version of the tool may have started it again.
     """
@@ -26,10 +26,10 @@ def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
 
 
 def renew(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Yields the start of every stack that runs with another key.
+    """Yields the start of every stack that runs with another image or configuration (its key differs).
 
-    A new edge serves beside the old one until the release is verified; one host at a time, in case the new edge is
-    broken.
+    A new edge serves beside the old one until the release is verified. Hosts are changed one at a time, in case the new
+    edge is broken.
     """
     for stack in desired.stacks:
         running = host.stack_keys(stack.name)
@@ -38,12 +38,12 @@ def renew(desired: DesiredState, host: HostState) -> Iterator[Step]:
 
 
 def renewed(desired: DesiredState, host: HostState) -> bool:
-    """Returns whether a stack is to be started, so that the release must be verified through it."""
+    """Returns whether a stack will be started; the release must then be verified through it."""
     return any(stack.key not in host.stack_keys(stack.name) for stack in desired.stacks)
 
 
 def stop_old(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Yields the stop of edges beside the desired one, which serves by now."""
+    """Yields the stop of all edges but the desired one, which serves by then."""
     for stack in desired.stacks:
         if stack.side_by_side and (others := host.other_stacks(stack.name, stack.key)):
             yield StopStack(host.host, stack.name, others, f"replaced by {stack.key}")
@@ -52,8 +52,8 @@ def stop_old(desired: DesiredState, host: HostState) -> Iterator[Step]:
 def edge_to_restore(release: Release, live: Release | None, fleet: FleetState) -> tuple[Stack, ...]:
     """Returns the edge that served a release, if a rollback to the release should restore it, too.
 
-    It shouldn't when the edge had other ports, since those belong to the environment, nor when another service that is
-    live has come with another edge since: that one must stay.
+    Not if that edge had other ports, which belong to the environment. Not if another live service was deployed with
+    another edge since: that edge must stay.
     """
     edge = release.edge
     if edge is None or live is None or live.edge is None:
@@ -72,7 +72,7 @@ def edge_to_restore(release: Release, live: Release | None, fleet: FleetState) -
 
 
 def lost(desired: DesiredState, before: HostState, now: HostState) -> tuple[Stack, ...]:
-    """Returns the stacks that ran before the attempt, themselves or what they replace, and don't run now."""
+    """Returns the stacks that don't run now, but ran before the attempt (or a stack that they replace did)."""
     return tuple(
         stack for stack in desired.stacks if _runs(stack, before) and not _runs(stack, now)
     )

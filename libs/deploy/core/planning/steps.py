@@ -125,7 +125,7 @@ class RemoveStack:
 
 @dataclass(frozen=True)
 class ReplaceUnhealthy:
-    """Removes replicas that won't become healthy, so that StartReplicas starts them anew."""
+    """Removes replicas that won't become healthy, so that StartReplicas starts new ones."""
 
     host: str
     names: tuple[str, ...]

@@ -18,7 +18,7 @@ from deploy.core.state.edge import (
 RETRY_AFTER_S = 60
 
 
-# Where the edge's container finds an empty file for each generation that was left (docs/adr/0024).
+# The folder in the edge's container with an empty file for each generation that was replaced (docs/adr/0024).
 LEFT = "/etc/nginx/py-cicd/left"
 
 
@@ -30,13 +30,13 @@ _PAGE = (
 
 
 def render_edge(state: EdgeState, *, http_port: int = 80, preview_port: int = 8081) -> str:
-    """Writes routes.conf: an upstream a release, a public and a preview server a host name.
+    """Returns routes.conf: one upstream per release, and a public and a preview server per host name.
 
     Each worker has a listening socket of its own (`reuseport`), so that another edge can share the port
     (docs/adr/0012): https://nginx.org/en/docs/http/ngx_http_core_module.html#reuseport
     """
     generation = generation_of(state)
-    blocks = [HEADER + dump_edge(state), _handing_over(generation)]
+    blocks = [HEADER + dump_edge(state), _forwarding(generation)]
     for route in state.routes:
         blocks += [_upstream(route.service, upstream) for upstream in route.upstreams]
         blocks += [_split(route)] if route.is_shared else []
@@ -46,24 +46,24 @@ def render_edge(state: EdgeState, *, http_port: int = 80, preview_port: int = 80
         public = (
             (
                 route.path,
-                _location(route.path, _handed(http_port) + _public(route)),
+                _location(route.path, _forward_if_replaced(http_port) + _public(route)),
             )
             for route in routes
         )
         blocks.append(_server(host, str(http_port), "", public))
         preview = (
-            (route.path, _location(route.path, _asks(route, route.candidate or route.live)))
+            (route.path, _location(route.path, _proxy(route, route.candidate or route.live)))
             for route in routes
         )
-        inside = _inside(generation) + "".join(_direct(route) for route in routes)
-        blocks.append(_server(host, f"127.0.0.1:{preview_port}", inside, preview))
+        extra = _preview_only(generation) + "".join(_direct(route) for route in routes)
+        blocks.append(_server(host, f"127.0.0.1:{preview_port}", extra, preview))
     return "\n\n".join(blocks) + "\n"
 
 
 def _upstream(service: str, upstream: Upstream) -> str:
     name = upstream_name(service, upstream.release)
     servers = "".join(
-        f"    server {each} max_fails=1 fail_timeout=2s;\n" for each in upstream.servers
+        f"    server {server} max_fails=1 fail_timeout=2s;\n" for server in upstream.servers
     )
     return (
         f"upstream {name} {{\n    zone {name} 128k;\n{servers}"
@@ -73,12 +73,12 @@ def _upstream(service: str, upstream: Upstream) -> str:
 
 
 def _split(route: EdgeRoute) -> str:
-    """Sends each request by itself to one of two releases, whoever asks (docs/adr/0022).
+    """Chooses one of two releases for each request, independently of the client (docs/adr/0022).
 
     https://nginx.org/en/docs/http/ngx_http_split_clients_module.html
     """
     releases = (route.candidate or "", route.live or "")  # a shared route has both
-    new, old = (upstream_name(route.service, each) for each in releases)
+    new, old = (upstream_name(route.service, release) for release in releases)
     name = route.service.replace("-", "_")
     return (
         f'split_clients "$request_id" $share_{name} {{\n    {route.share}% {new};\n    * {old};\n}}\n'
@@ -88,17 +88,17 @@ def _split(route: EdgeRoute) -> str:
 
 
 def _direct(route: EdgeRoute) -> str:
-    """Each release by its own path, so that two can be asked alike."""
+    """Returns a location per release, so that both releases can get the same requests."""
     return "".join(
-        f"    location {direct_path(route.service, each.release)}/ {{\n"
-        f'        set $edge_service "{route.service}";\n        set $edge_release "{each.release}";\n'
-        f"        proxy_pass http://{upstream_name(route.service, each.release)}/;\n    }}\n"
-        for each in route.upstreams
+        f"    location {direct_path(route.service, upstream.release)}/ {{\n"
+        f'        set $edge_service "{route.service}";\n        set $edge_release "{upstream.release}";\n'
+        f"        proxy_pass http://{upstream_name(route.service, upstream.release)}/;\n    }}\n"
+        for upstream in route.upstreams
     )
 
 
-def _inside(generation: str) -> str:
-    """What only the preview listener answers."""
+def _preview_only(generation: str) -> str:
+    """Returns the locations that only the preview listener has."""
     return (
         "    location = /-/nginx {\n        access_log off;\n        stub_status;\n    }\n"
         "    location = /-/generation {\n        access_log off;\n        default_type text/plain;\n"
@@ -106,69 +106,69 @@ def _inside(generation: str) -> str:
     )
 
 
-def _server(host: str, listen: str, inside: str, places: Iterable[tuple[str, str]]) -> str:
+def _server(host: str, listen: str, extra: str, locations: Iterable[tuple[str, str]]) -> str:
     name = f"server_name {host};" if host else "server_name _;"
-    # What is said of a listening socket is said once, by the server that is its default.
+    # nginx allows the options of a listening socket only once: here, in its default server.
     default = "" if host else " default_server reuseport"
-    found = sorted(places)
-    locations = "".join(text for _, text in found)
-    if "/" not in [path for path, _ in found]:
-        # An edge without any service is one that waits for its first, not one that doesn't know the path.
-        locations += f"    location / {{\n        return {404 if found else 503};\n    }}\n"
+    by_path = sorted(locations)
+    text = "".join(location for _, location in by_path)
+    if "/" not in [path for path, _ in by_path]:
+        # An edge without any service waits for its first one, so it answers 503 instead of 404.
+        text += f"    location / {{\n        return {404 if by_path else 503};\n    }}\n"
     health = (
         "    location = /-/health {\n        access_log off;\n        default_type text/plain;\n"
         '        return 200 "ok\\n";\n    }\n'
     )
-    return f"server {{\n    listen {listen}{default};\n    {name}\n{health}{inside}{locations}}}"
+    return f"server {{\n    listen {listen}{default};\n    {name}\n{health}{extra}{text}}}"
 
 
-def _location(path: str, does: str) -> str:
-    return f"    location {path} {{\n{does}    }}\n"
+def _location(path: str, directives: str) -> str:
+    return f"    location {path} {{\n{directives}    }}\n"
 
 
 def _public(route: EdgeRoute) -> str:
-    return _closed(route) if route.maintenance else _asks(route, route.live)
+    return _closed(route) if route.maintenance else _proxy(route, route.live)
 
 
-def _asks(route: EdgeRoute, release: str | None) -> str:
+def _proxy(route: EdgeRoute, release: str | None) -> str:
     if not release:
         return "        return 503;\n"
     name = route.service.replace("-", "_")
     shared = route.is_shared and release == route.live
-    told = f"$share_{name}_release" if shared else release
+    shown_release = f"$share_{name}_release" if shared else release
     upstream = f"$share_{name}" if shared else upstream_name(route.service, release)
     return (
-        f'        set $edge_service "{route.service}";\n        set $edge_release "{told}";\n'
+        f'        set $edge_service "{route.service}";\n        set $edge_release "{shown_release}";\n'
         f"        proxy_pass http://{upstream};\n"
     )
 
 
 def _closed(route: EdgeRoute) -> str:
-    """What a user meets during maintenance. It is no release's failure, so it bears no release's name."""
+    """Returns the answer during maintenance. It names no release, because it is not the failure of one."""
     return (
         f'        set $edge_service "{route.service}";\n        set $edge_retry_after "{RETRY_AFTER_S}";\n'
         f'        default_type "text/html; charset=utf-8";\n        return 503 "{_PAGE}";\n'
     )
 
 
-def _handing_over(generation: str) -> str:
-    """Names the file that tells a worker of this generation that it is no longer in charge.
+def _forwarding(generation: str) -> str:
+    """Sets the file whose presence tells a worker of this generation that it was replaced.
 
-    None tells it for a request that another worker handed over, so none goes in a circle.
+    A request that another worker forwarded gets a file that never exists, so no request is forwarded twice.
     """
     return (
         'map "$remote_addr $http_x_edge_handed" $edge_left {\n'
         f'    "127.0.0.1 1" {LEFT}/none;\n    default {LEFT}/{generation};\n}}\n'
-        # A text without routes sets it nowhere, and nginx refuses a variable that it doesn't know.
+        # Without any route nothing else would define the variable, and nginx refuses an undefined one.
         'map $host $edge_hands_over { default ""; }\n'
         "proxy_set_header X-Edge-Handed $edge_hands_over;"
     )
 
 
-def _handed(http_port: int) -> str:
-    """Hands what still comes to a worker that was left, on a connection that a client kept, to whoever is in charge.
+def _forward_if_replaced(http_port: int) -> str:
+    """Lets a worker that was replaced forward the requests that still arrive on kept connections to a current worker.
 
-    `-f` is asked anew for each request, by workers of an old configuration too:
+    nginx evaluates `-f` for each request, also in workers of an old configuration:
     https://nginx.org/en/docs/http/ngx_http_rewrite_module.html#if
     """
     return (

@@ -56,7 +56,7 @@ def release(sequence: int) -> Release:
 
 
 def routes(live: Release, *others: Release, maintenance: bool = False) -> str:
-    """The text of routes.conf with one service live, and another that never was."""
+    """The text of routes.conf with one live service, and one that never went live."""
     route = EdgeRoute("app", "/", "")
     for offered in (*others, live):
         route = route.offer(offered.upstream)
@@ -132,7 +132,7 @@ def test_both_use_the_same_paths_on_a_host(tmp_path: Path) -> None:
 
 
 class FakeEngine(EngineClient):
-    """An engine that lists these containers and notes which were started."""
+    """An engine that lists these containers and records which were started."""
 
     def __init__(self, listed: list[dict[str, Any]]) -> None:
         super().__init__("unused")
@@ -153,7 +153,7 @@ def test_both_write_one_chain_into_the_ledger(tmp_path: Path) -> None:
     head = head_of(replace(factories.ENTRY, event="effect", what="a line of the tool's"))
     for _ in range(2):
         append(ledger, EFFECT)
-        assert machine.run(locks.note("token", head)).returncode == 0
+        assert machine.run(locks.record("token", head)).returncode == 0
     with ledger.open("a") as file:
         file.write('{"torn')
     append(ledger, EFFECT)

@@ -97,13 +97,13 @@ class FleetState:
     def newest_verified(self, service: Service, image: str, replica: str) -> Release | None:
         """Returns the newest verified release of this image and configuration, None if no host has its record."""
         name = service.name
-        proven = {entry.release for host in self for entry in verified(host.ledger, name)}
+        verified_ids = {entry.release for host in self for entry in verified(host.ledger, name)}
         found = (
             record
             for host in self
             for record in host.releases
             if record.service == name
-            and record.id in proven
+            and record.id in verified_ids
             and is_made_of(record, service, image, replica)
         )
         return max(found, key=lambda record: record.sequence, default=None)

@@ -1,4 +1,4 @@
-"""What older versions wrote on hosts: today's version writes it byte for byte the same, and reads it back.
+"""Compares what this version writes on hosts, byte for byte, with what an older version wrote, and reads that back.
 
 golden.json was written by the version before names and readers changed (revision f774654).
 """
@@ -187,7 +187,7 @@ def written() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_every_byte_is_what_the_older_version_wrote(name: str) -> None:
+def test_bytes_are_those_that_the_older_version_wrote(name: str) -> None:
     assert written()[name] == GOLDEN[name]
 
 
@@ -210,11 +210,11 @@ READERS: dict[str, tuple[Callable[[str], object], object]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_the_older_version_wrote_is_read_back(name: str) -> None:
+def test_files_of_the_older_version_are_read_back(name: str) -> None:
     read, value = READERS[name]
     assert read(GOLDEN[name]) == value
 
 
-def test_the_seal_of_the_line_before_fits() -> None:
+def test_ledger_of_the_older_version_has_an_intact_chain() -> None:
     first = sealed(GOLDEN["ledger head"], "")
     assert broken_links(f"{first}\n{GOLDEN['ledger line']}\n") == ()

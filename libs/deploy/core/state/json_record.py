@@ -82,7 +82,7 @@ def _value(hint: Any, item: object, path: str) -> Any:
     ):
         return kind(item)
     elif kind is float and type(item) in (int, float):
-        return item  # as it stands, so that it is written back the same
+        return item  # unchanged, so that it is written back the same
     elif type(item) is kind:
         return item
     raise _wrong(hint, item, path)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 REPLACED: Mapping[str, tuple[str, ...]] = {"watchdog": ("keeper",)}
-"""Stacks of earlier versions, by the stack that does their work now. A host must not run both."""
+"""The stacks of earlier versions that a stack replaces. A host must not run both."""
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class Stack:
     """A compose stack that each host runs beside its services: the edge, the host's Prometheus and so on.
 
     `files` are (path below the stack's folder, text, mode); `initial_files` are the same, but only written where they
-    are missing. The container is labelled with `key`; a host that runs another key gets the stack started anew: with
-    `side_by_side` beside the old one, in a folder and a project of its own, else in its place. `settings` are lines
-    NAME=VALUE for compose.yml. `check` is a command of the image that checks the files, mounted at `check_at`, before
-    anything starts.
+    are missing. The container is labelled with `key`. On a host that runs another key, the stack is started again: if
+    `side_by_side` next to the old one, with its own folder and project, else in its place. `settings` are lines
+    NAME=VALUE for compose.yml. Before anything starts, `check`, a command of the image, checks the files, which are
+    mounted at `check_at`.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Stack:
 
     @property
     def folder(self) -> str:
-        """The folder of its compose.yml, below the stack's own: "" or, side by side with others, `KEY/`."""
+        """The folder of its compose.yml, below the stack's folder: `KEY/` if `side_by_side`, else ""."""
         return f"{self.key}/" if self.side_by_side else ""
 
     @property
     def replaces(self) -> tuple[str, ...]:
-        """The names of the stacks of earlier versions whose work this one does."""
+        """The names of the stacks of earlier versions that this one replaces."""
         return REPLACED.get(self.name, ())
 
     @property

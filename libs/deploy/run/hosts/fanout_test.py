@@ -1,4 +1,4 @@
-"""All hosts at once: every one that fails is named, and nothing is begun on the others."""
+"""Work on all hosts at once: the error names every host that failed."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ def test_side_by_side_keeps_the_order_and_raises_the_first_error() -> None:
         side_by_side(("1", "one", "two"), int)
 
 
-def test_the_order_of_the_hosts_is_kept() -> None:
+def test_results_are_in_the_order_of_the_hosts() -> None:
     hosts = Fleet.of("b", "a", "c").hosts
     assert on_every(hosts, _fail({})) == ("b", "a", "c")
 
 
-def test_one_that_fails_is_told_as_it_said_itself() -> None:
+def test_error_of_a_single_host_is_raised_unchanged() -> None:
     error = HostUnreachableError("b: gone; what ran there ends", hint="try that")
     with pytest.raises(HostUnreachableError) as caught:
         on_every(Fleet.of("a", "b").hosts, _fail({"b": error}))
     assert caught.value is error
 
 
-def test_several_are_told_in_one_line_by_name_with_the_first_ones_exit_code() -> None:
+def test_errors_of_several_hosts_become_one_line_with_the_exit_code_of_the_first() -> None:
     errors: dict[str, ShipError] = {
         "c": HostUnreachableError("c: can't connect; nothing was changed there", hint="c's"),
         "a": HostAuthError("a: refused the login; try", hint="a's"),
@@ -81,13 +81,13 @@ def test_several_are_told_in_one_line_by_name_with_the_first_ones_exit_code() ->
     assert (caught.value.hint, caught.value.exit_code) == ("a's", 2)
 
 
-def test_engines_that_are_down_are_all_told() -> None:
+def test_every_host_whose_engine_is_down_is_named() -> None:
     errors = {name: CommandError(f"{name}: its engine is down", hint="start it") for name in "ab"}
     with pytest.raises(CommandError, match=r"2 of 2 hosts .*: a: its engine is down; b: its"):
         on_every(Fleet.of("a", "b").hosts, _fail({**errors}))
 
 
-# Over SSH: one host answers, at two others nobody listens.
+# Over SSH: one host answers, two refuse connections.
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def server(tmp_path: Path) -> Iterator[SshServer]:
         yield running
 
 
-def test_every_host_at_which_nobody_listens_is_named(server: SshServer, tmp_path: Path) -> None:
+def test_every_host_that_refuses_connections_is_named(server: SshServer, tmp_path: Path) -> None:
     with ssh_server(tmp_path, "closed", user_key=server.user_key) as closed:
         port = closed.config.port
     connector = SshConnector(
@@ -106,11 +106,11 @@ def test_every_host_at_which_nobody_listens_is_named(server: SshServer, tmp_path
     hosts = [SshHost(config, connector) for config in configs]
     with closing(connector), closing(hosts[0]), pytest.raises(HostUnreachableError) as caught:
         reach(hosts)
-    told = caught.value.message
-    assert told.startswith("2 of 3 hosts can't be reached, nothing was changed: host-2: can't")
-    assert told.count(f"can't connect to 127.0.0.1:{port}: ") == 2
-    assert "; host-3: can't connect" in told
-    assert "\n" not in told
+    message = caught.value.message
+    assert message.startswith("2 of 3 hosts can't be reached, nothing was changed: host-2: can't")
+    assert message.count(f"can't connect to 127.0.0.1:{port}: ") == 2
+    assert "; host-3: can't connect" in message
+    assert "\n" not in message
     assert caught.value.hint.startswith("try `ssh -p ")
 
 
@@ -145,7 +145,7 @@ VERBS: dict[str, Callable[[Fleet, DeployContext], object]] = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_names_every_host_out_of_reach_and_changes_nothing(verb: str) -> None:
+def test_every_verb_names_all_unreachable_hosts_and_changes_nothing(verb: str) -> None:
     fleet = Fleet.of(*NAMES)
     context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
     deploy(_request(fleet, "one"), context, lambda _: None)

@@ -57,7 +57,7 @@ class LockedHost:
 
     def record(self, entry: Entry) -> None:
         """Adds an entry to the host's ledger. Raises CommandError, and LockedError if the lock was lost."""
-        done = self._guarded(locks.note(self._token, self._head_of(entry)), b"", 30.0)
+        done = self._guarded(locks.record(self._token, self._head_of(entry)), b"", 30.0)
         _checked(done, f"{self.name}: writing the ledger")
 
     def _head_of(self, entry: Entry) -> str:

@@ -87,7 +87,7 @@ def lock_hosts(
 def _take_all(taken: ExitStack, hosts: Sequence[Host], token: str, holder: str) -> _Refusal | None:
     """Takes the locks in the order of names, so that two deployers can't wait for each other."""
     for host in sorted(hosts, key=lambda host: host.name):
-        ended = taken.enter_context(host.hold(locks.hold(token, holder), expect="held"))
+        ended = taken.enter_context(host.keep_running(locks.take(token, holder), expect="held"))
         if ended is None:
             continue
         if ended.code == locks.LOCK_TAKEN:

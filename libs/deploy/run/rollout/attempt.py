@@ -1,4 +1,4 @@
-"""One attempt at a rollout: an operation that keeps a log, and whose failure reverts every host to one release."""
+"""One attempt at a rollout: an operation that keeps a log. If it fails, every host is reverted to one release."""
 
 from __future__ import annotations
 

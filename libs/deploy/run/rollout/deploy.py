@@ -96,10 +96,11 @@ def rollback(
 def confirm(
     command: DeployCommand, context: DeployContext, emit: Listener, *, wait: bool = False
 ) -> Result:
-    """Records the live release as verified if it has this image and configuration, else brings such a release back.
+    """Records the live release as verified if it has this image and configuration, else makes such a release live.
 
-    That is a rollback to the newest verified release of this image and configuration whose record a host has, else a
-    deploy. Another version of a secret doesn't count as another configuration: a rollback uses the current values.
+    It rolls back to the newest verified release of this image and configuration whose record a host has, or deploys a
+    new release if there is none. Another version of a secret doesn't count as another configuration: a rollback uses
+    the current values.
     Raises what `deploy` raises.
     """
     service, name, begun = command.service, command.service.name, context.clock.monotonic()
@@ -119,7 +120,7 @@ def confirm(
     known = fleet.newest_verified(service, command.image, command.replica)
     if known is None:
         return _roll_out(command, context, emit, wait=wait)
-    back = RollbackCommand(
+    rollback_command = RollbackCommand(
         service,
         command.origin,
         known.id,
@@ -128,7 +129,7 @@ def confirm(
         command.options,
         command.cli_verb,
     )
-    return _roll_out(back, context, emit, wait=wait)
+    return _roll_out(rollback_command, context, emit, wait=wait)
 
 
 def promote(
@@ -157,7 +158,7 @@ def abort(
         if fleet.live_anywhere(name, release):
             raise LockedError(
                 f"{name}: {release} is live, not a candidate; nothing was changed",
-                hint=f"./ship rollback {name} goes back to the release before",
+                hint=f"./ship rollback {name} returns to the release before it",
             )
         candidate = held_release(command, fleet)
         desired = DesiredState(command.service, candidate, (), context.environment.keep_releases)
@@ -189,10 +190,10 @@ def revert(
     if fleet.live_anywhere(service.name, release):
         before = hold.previous if hold and is_held else None
         options = ("--release", release)
-        back = RollbackCommand(
+        rollback_command = RollbackCommand(
             service, origin, before, pipeline=pipeline, options=options, cli_verb="revert"
         )
-        return rollback(back, context, emit, wait=True)
+        return rollback(rollback_command, context, emit, wait=True)
     if is_held:
         command = AbortCommand(service, origin, release, pipeline=pipeline)
         return abort(command, context, emit, wait=True)

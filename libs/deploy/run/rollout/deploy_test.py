@@ -489,7 +489,7 @@ def test_command_of_a_dead_deployer_is_waited_for() -> None:
         if fleet.clock.monotonic() - begun > PULL_DEADLINE_S:
             host.stragglers = False
 
-    fleet.after_touch = end_in_time
+    fleet.after_call = end_in_time
     assert run_deploy(fleet, deploy_command(fleet, "two"), listen).release == TWO
     assert messages == [
         "waiting: host-1: a command of a dead deployer is still running; nothing was changed"

@@ -225,16 +225,16 @@ def _arming(fault: Fault, step: Step) -> Callable[[Event], None]:
     return listen
 
 
-def _touches(case: Case) -> list[tuple[Step, int]]:
-    """Returns each step of the case's plan, with how often it touches its host if nothing fails."""
+def _calls(case: Case) -> list[tuple[Step, int]]:
+    """Returns each step of the case's plan, with how often it calls its host if nothing fails."""
     fleet, command = case.make()
     found: list[tuple[Step, int]] = []
 
     def listen(event: Event) -> None:
         if isinstance(event, StepBegun):
-            fleet.touches[event.step.host] = 0
+            fleet.calls[event.step.host] = 0
         if isinstance(event, StepDone):
-            found.append((event.step, max(1, fleet.touches[event.step.host])))
+            found.append((event.step, max(1, fleet.calls[event.step.host])))
 
     steps = plan(command, context(fleet)).steps
     run_deploy(fleet, command, listen)
@@ -244,22 +244,22 @@ def _touches(case: Case) -> list[tuple[Step, int]]:
 
 def _points() -> Iterator[object]:
     for case in CASES:
-        for step, touches in sorted(_touches(case), key=lambda found: found[0].host):
+        for step, calls in sorted(_calls(case), key=lambda found: found[0].host):
             name = f"{case.name}-{step.host}-{name_of(step)}"
-            yield pytest.param(case, step, touches, id=name)
+            yield pytest.param(case, step, calls, id=name)
 
 
-@pytest.mark.parametrize(("case", "step", "touches"), list(_points()))
-def test_failed_step_leaves_one_complete_release(case: Case, step: Step, touches: int) -> None:
+@pytest.mark.parametrize(("case", "step", "calls"), list(_points()))
+def test_failed_step_leaves_one_complete_release(case: Case, step: Step, calls: int) -> None:
     for how, which, after in case.ways:
         fleet, command = case.make()
         before = Before.of(fleet)
-        nth = which or touches
+        nth = which or calls
         fault = Fault(step.host, nth, how, after, armed=False)
         fleet.faults.append(fault)
         new, error = _try(fleet, command, _arming(fault, step))
         when = "after" if after else "before"
-        where = f"{how.value} {when} touch {nth} of {touches}: {error!r}"
+        where = f"{how.value} {when} call {nth} of {calls}: {error!r}"
         assert fleet.violations == [], where
         _ended_truthfully(fleet, before, case.old, new, error, where)
         _rerun_ends_well(fleet, command, where)

@@ -151,7 +151,7 @@ def _down_from_the_switch_on(scene: Scene) -> None:
         if "PointTraffic" in scene.steps:
             scene.metrics.broken = "connection refused"
 
-    scene.fleet.after_touch = end
+    scene.fleet.after_call = end
 
 
 BAD_READINGS = pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_canary_gets_its_share_and_then_all_traffic() -> None:
             new = [r for r in host.log.requests[before:] if r.upstream.endswith("r000002_3f9c2ab")]
             shares.append(len(new) / 100)
 
-    scene.fleet.after_touch = users
+    scene.fleet.after_call = users
     assert scene.go("two", canary=20).outcome == "live"
     assert set(shares) == {0.2}
     assert scene.steps.count("ShareTraffic") == 2

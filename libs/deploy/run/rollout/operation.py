@@ -1,6 +1,6 @@
 """One operation under the lock: executes a plan, and reverts every host if that fails.
 
-What a failure means and how to revert it differs between a rollout and a maintenance change, so each of them brings a
+What a failure means and how to revert it differs between a rollout and a maintenance change, so each of them passes its
 `Recovery`.
 """
 

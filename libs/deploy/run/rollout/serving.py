@@ -21,7 +21,7 @@ class ServingState:
         self.on_observation(observed)
 
     def on_observation(self, hosts: Iterable[HostState]) -> None:
-        """Takes over what was observed; hosts that could not be observed keep what was known."""
+        """Updates all hosts that could be observed; the others keep their last known state."""
         for host in hosts:
             if not host.problem:
                 route = host.edge.route(self._service)

@@ -68,7 +68,7 @@ from deploy.run.steps.watch import watch
 
 @dataclass(frozen=True)
 class StepContext:
-    """What performing a step needs beside the locked host.
+    """What performing a step needs, besides the locked host.
 
     `hosts` are all hosts of the environment, by name. `entry` returns the ledger entry of the operation if it ended
     live now. `say` gets a line for people, about a host or (None) about all.
@@ -166,7 +166,7 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
             )
         case ScaleDown(names=names):
             what = f"stopping {' '.join(names)}"
-            locked.run_checked(docker.retire_containers(names), what, timeout_s=180)
+            locked.run_checked(docker.stop_containers(names), what, timeout_s=180)
         case Prune(service=service, releases=identities, images=images):
             _prune(locked, service, identities, images)
         case _:

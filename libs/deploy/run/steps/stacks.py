@@ -39,7 +39,7 @@ def start(locked: LockedHost, clock: Clock, stack: Stack, *, preview_port: int) 
 def stop(locked: LockedHost, name: str, keys: tuple[str, ...]) -> None:
     """Stops the stacks with these keys, once their requests in flight have finished, and removes them."""
     what = f"stopping {name} {' '.join(keys)}"
-    locked.run_checked(stacks.retire(name, keys), what, timeout_s=STOP_LIMIT_S)
+    locked.run_checked(stacks.stop(name, keys), what, timeout_s=STOP_LIMIT_S)
 
 
 def remove(locked: LockedHost, name: str) -> None:

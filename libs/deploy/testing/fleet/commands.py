@@ -54,14 +54,14 @@ class CommandLine:
                 limit,
                 *inner,
             ]:
-                same(argv, locks.effect(token, head, inner, float(limit)))
+                assert_built(argv, locks.effect(token, head, inner, float(limit)))
                 if self._host.files.get(locks.TOKEN) != token.encode():
                     return Completed(locks.FENCED)
                 done = self.run(inner, stdin, half=half)
                 record(self._host.files, f'{head}, "code": {done.code}')
                 return done
-            case ["flock", "--shared", _, "sh", "-c", _, "note", _, token, _, head]:
-                same(argv, locks.note(token, head))
+            case ["flock", "--shared", _, "sh", "-c", _, "record", _, token, _, head]:
+                assert_built(argv, locks.record(token, head))
                 if self._host.files.get(locks.TOKEN) != token.encode():
                     return Completed(locks.FENCED)
                 record(self._host.files, head)
@@ -77,7 +77,7 @@ class CommandLine:
             case ["id", "--group"]:
                 return Completed(0, "1000\n")
             case ["rm", "-rf", *folders]:
-                same(argv, files.remove_folders(folders))
+                assert_built(argv, files.remove_folders(folders))
                 for folder in folders:
                     remove(self._host.files, folder)
                 return Completed(0)
@@ -89,19 +89,19 @@ class CommandLine:
     ) -> Completed:
         match name, values:
             case "snapshot", _:
-                same(argv, snapshot.take())
-                return Completed(0, self._look())
+                assert_built(argv, snapshot.take())
+                return Completed(0, self._snapshot())
             case "requests", [since, until, _, _, prefix]:
-                same(argv, access_log.count_requests(float(since), float(until), prefix))
+                assert_built(argv, access_log.count_requests(float(since), float(until), prefix))
                 self._host.receive_visits(float(since))
                 return Completed(0, self._host.log.count(float(since), float(until), prefix))
             case "seconds", [since, until, _]:
-                same(argv, access_log.by_second(float(since), float(until)))
+                assert_built(argv, access_log.by_second(float(since), float(until)))
                 return Completed(0, self._host.log.by_second(float(since), float(until)))
             case "keep", [folder, name, _]:
                 self._host.files[f"{folder}/{name}"] = stdin
             case "place", [folder]:
-                same(argv, files.place(folder))
+                assert_built(argv, files.place(folder))
                 kept = {
                     p: t for p, t in self._host.files.items() if p.startswith(f"{folder}/secrets/")
                 }
@@ -109,37 +109,37 @@ class CommandLine:
                 unpack(self._host.files, folder, stdin)
                 self._host.files |= kept
             case "secrets", [folder, key]:
-                same(argv, secret_files.place_secrets(folder))
+                assert_built(argv, secret_files.place_secrets(folder))
                 place_secrets(self._host.files, folder, key, stdin)
             case "overlay", [folder]:
-                same(argv, files.overlay(folder))
+                assert_built(argv, files.overlay(folder))
                 unpack(self._host.files, folder, stdin)
             case "seed", [folder]:
-                same(argv, files.seed(folder))
+                assert_built(argv, files.seed(folder))
                 kept = dict(self._host.files)
                 unpack(self._host.files, folder, stdin)
                 self._host.files |= kept
             case "task", [_, *words]:
                 return self._task(argv, words, half=half)
-            case "retire", names:
-                same(argv, docker.retire_containers(names))
+            case "stop", names:
+                assert_built(argv, docker.stop_containers(names))
                 self._host.engine.remove(names)
             case "pull", [_, user, registry, *images]:
-                same(argv, docker.pull(user, registry, images))
+                assert_built(argv, docker.pull(user, registry, images))
                 return self._pull(images)
             case "routes", [_, _, left, taken, _]:
-                same(argv, stacks.replace_routes(len(stdin), left, taken))
+                assert_built(argv, stacks.replace_routes(len(stdin), left, taken))
                 return self._routes(stdin.decode())
             case "processes", []:
-                same(argv, stacks.edge_processes())
+                assert_built(argv, stacks.edge_processes())
                 return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
             case "start", [project, folder]:
                 return self._up_stack(project, folder)
-            case "retire-part", [_, stack, *keys]:
-                same(argv, stacks.retire(stack, keys))
-                self._retire(stack, keys)
+            case "stop-stacks", [_, stack, *keys]:
+                assert_built(argv, stacks.stop(stack, keys))
+                self._stop_stacks(stack, keys)
             case "remove-stack", [folder, name]:
-                same(argv, stacks.remove(name))
+                assert_built(argv, stacks.remove(name))
                 self._host.engine.halt_stack(name)
                 if not half:
                     remove(self._host.files, folder)
@@ -155,7 +155,7 @@ class CommandLine:
                 assert network == paths.NETWORK
                 engine.create_network()
             case ["run", "--rm", *_, image, "nginx", "-t", "-q", "-c", _]:
-                bad = image in self._host.judged_bad
+                bad = image in self._host.refused_by_nginx
                 return (
                     Completed(1, "", "nginx: [emerg] unknown directive\n") if bad else Completed(0)
                 )
@@ -170,7 +170,7 @@ class CommandLine:
             case ["image", "rm", *images]:
                 engine.remove_images(images)
             case ["rm", "--force", *names]:
-                same(argv, docker.remove_containers(names))
+                assert_built(argv, docker.remove_containers(names))
                 engine.remove(names)
             case ["compose", "--project-name", project, "--project-directory", folder, *verb]:
                 return self._compose(project, folder, verb, half=half)
@@ -221,7 +221,7 @@ class CommandLine:
             self._host.nginx.lingers_s = self._host.edge_lingers_s
         return Completed(0)
 
-    def _retire(self, stack: str, keys: list[str]) -> None:
+    def _stop_stacks(self, stack: str, keys: list[str]) -> None:
         for key in keys:
             self._host.engine.stop_stack(stack, key)
             remove(self._host.files, f"{paths.ROOT}/{stack}/{key}")
@@ -245,15 +245,15 @@ class CommandLine:
             return Completed(stacks.NGINX_REFUSED, "", "no edge runs\n")
         try:
             for nginx in edges:
-                nginx.judge(text)
+                nginx.check(text)
         except ValueError as refused:
             return Completed(stacks.NGINX_REFUSED, "", f"{refused}\n")
         self._host.files[paths.ROUTES] = text.encode()
         for nginx in edges:
-            nginx.hang_up(text, self._host.clock.monotonic())
+            nginx.reload(text, self._host.clock.monotonic())
         return Completed(0)
 
-    def _look(self) -> str:
+    def _snapshot(self) -> str:
         now_s, engine = self._host.clock.monotonic(), self._host.engine
         lines = [
             f"engine {engine.version}",
@@ -283,7 +283,7 @@ class CommandLine:
         return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
 
 
-def same(argv: list[str], built: list[str]) -> None:
+def assert_built(argv: list[str], built: list[str]) -> None:
     """Raises AssertionError if argv isn't what the deploy tool builds."""
     if argv != built:
         raise AssertionError(f"unexpected command: {argv}, expected {built}")

@@ -138,7 +138,7 @@ class SimulatedEngine:
             )
 
     def up_stack(self, name: str, image: str, key: str, project: str, now_s: float) -> bool:
-        """Starts a project's one part anew if its image or key changed; returns whether it did."""
+        """Starts a stack's container, or replaces it if its image or key changed. Returns whether it did either."""
         self._check(image)
         container = project
         found = self.containers.get(container)
@@ -162,7 +162,7 @@ class SimulatedEngine:
             self.containers.pop(name, None)
 
     def stop_stack(self, name: str, key: str) -> None:
-        """Stops and removes the containers of a part that bear this key."""
+        """Stops and removes a stack's containers with this key."""
         labels = {"py-cicd.name": name, "py-cicd.key": key}
         found = [n for n, c in self.containers.items() if dict(c.labels) == labels]
         self.remove(found)

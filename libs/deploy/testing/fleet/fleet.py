@@ -62,9 +62,9 @@ class Fleet:
     gone: set[str] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
     must_serve: set[str] = field(default_factory=set)
-    after_touch: Callable[[MemoryHost], None] = lambda host: None
+    after_call: Callable[[MemoryHost], None] = lambda host: None
     killed: bool = False
-    touches: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
     watched: bool = True
     wide: bool = True
     _wire: OwnLock = field(default_factory=OwnLock)
@@ -110,21 +110,21 @@ class Fleet:
 
     # The wire.
 
-    def touch[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
+    def call[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
         """Calls a host, unless a fault prevents it, and checks the invariants afterwards."""
         with self._wire:
-            self.touches[host.name] = self.touches.get(host.name, 0) + 1
-            self._reach(host)
+            self.calls[host.name] = self.calls.get(host.name, 0) + 1
+            self._require_reachable(host)
             fault = self._fault(host)
             if fault is None:
-                return self._happen(host, effect, half=False)
+                return self._apply(host, effect, half=False)
             result = fail()
             if fault.kind is FaultKind.HALF:
-                self._happen(host, effect, half=True)
+                self._apply(host, effect, half=True)
             elif fault.after:
-                self._happen(host, effect, half=False)
+                self._apply(host, effect, half=False)
             self._break(host, fault)
-            self._reach(host)
+            self._require_reachable(host)
             return result
 
     def get(
@@ -153,13 +153,13 @@ class Fleet:
             host.locked_by = ""
         self.killed = self.killed or (fault is not None and fault.kind is FaultKind.KILLED)
 
-    def _reach(self, host: MemoryHost) -> None:
+    def _require_reachable(self, host: MemoryHost) -> None:
         if self.killed:
             raise Killed
         if host.name in self.gone:
             raise HostUnreachableError(f"{host.name}: the connection was lost")
 
-    def _happen[T](self, host: MemoryHost, effect: Callable[[bool], T], *, half: bool) -> T:
+    def _apply[T](self, host: MemoryHost, effect: Callable[[bool], T], *, half: bool) -> T:
         try:
             return effect(half)
         except AssertionError as unknown:
@@ -167,7 +167,7 @@ class Fleet:
             raise
         finally:
             self.check(None if self.wide else host)
-            self.after_touch(host)
+            self.after_call(host)
 
     # Invariants.
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from deploy.core.commands import locks, output_mux
 from deploy.core.ports import Answer, Completed
-from deploy.testing.fleet.commands import CommandLine, same
+from deploy.testing.fleet.commands import CommandLine, assert_built
 from deploy.testing.fleet.docker import EngineRefusedError
 from deploy.testing.fleet.files import record
 from deploy.testing.fleet.simulated_host import SimulatedHost
@@ -20,7 +20,7 @@ PREVIEW_PORT = 8081
 class Wire(Protocol):
     """The connection between the deploy tool and a host."""
 
-    def touch[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
+    def call[T](self, host: MemoryHost, effect: Callable[[bool], T], fail: Callable[[], T]) -> T:
         """Returns `effect(half)` or `fail()`. Raises if the host or the deploy tool is gone."""
         ...
 
@@ -42,7 +42,7 @@ class MemoryHost(SimulatedHost):
             except EngineRefusedError as refused:
                 return Completed(1, "", f"{refused}\n")
 
-        return self.wire.touch(self, effect, lambda: Completed(1, "", "simulated failure\n"))
+        return self.wire.call(self, effect, lambda: Completed(1, "", "simulated failure\n"))
 
     def put(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Writes a file."""
@@ -51,7 +51,7 @@ class MemoryHost(SimulatedHost):
 
     def read(self, path: str) -> bytes | None:
         """Returns a file's content."""
-        return self.wire.touch(self, lambda _: self.files.get(path), lambda: None)
+        return self.wire.call(self, lambda _: self.files.get(path), lambda: None)
 
     def append(self, path: str, line: str) -> None:
         """Appends a line to a file."""
@@ -61,12 +61,12 @@ class MemoryHost(SimulatedHost):
         """Yields the containers' output in the format of the scripts in `core.commands.output_mux`."""
         match list(argv):
             case ["sh", "-c", _, "follow", names, "--since", since, *endless]:
-                same(
+                assert_built(
                     list(argv), output_mux.follow(names.split(), since=since, endless=bool(endless))
                 )
                 yield from (f"{name} + {name} printed a line" for name in names.split())
             case ["sh", "-c", _, "execute", _, head, names, _, *command]:
-                same(list(argv), output_mux.execute(names.split(), command, head))
+                assert_built(list(argv), output_mux.execute(names.split(), command, head))
                 codes = {
                     name: self.engine.containers[name].behaviour.command_ends_with
                     for name in names.split()
@@ -79,12 +79,12 @@ class MemoryHost(SimulatedHost):
                 raise AssertionError(f"{self.name}: unknown stream: {list(argv)}")
 
     @contextmanager
-    def hold(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
+    def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Holds the lock until the context ends."""
         token, holder = argv[-2:]
-        assert list(argv) == locks.hold(token, holder)
+        assert list(argv) == locks.take(token, holder)
         assert expect == "held"
-        ended = self.wire.touch(
+        ended = self.wire.call(
             self,
             lambda _: self._take_lock(token, holder),
             lambda: Completed(1, "", "simulated failure"),
@@ -99,7 +99,7 @@ class MemoryHost(SimulatedHost):
         """Sends a GET request to the preview listener."""
         assert port == PREVIEW_PORT, f"nothing listens on port {port}"
         host, name = ((headers or {}).get(header, "") for header in ("Host", "X-Request-Id"))
-        return self.wire.touch(
+        return self.wire.call(
             self,
             lambda _: self.answer(port, host, path, name),
             lambda: Answer(0, b"simulated failure"),

@@ -151,13 +151,13 @@ class Nginx:
         nginx.workers = nginx._fork()
         return nginx
 
-    def judge(self, text: str) -> None:
+    def check(self, text: str) -> None:
         """Checks a configuration like `nginx -t`. Raises ValueError with nginx's message."""
         if self.refuses:
             raise ValueError("[emerg] set to refuse")
         read_conf(text)
 
-    def hang_up(self, text: str, now_s: float) -> None:
+    def reload(self, text: str, now_s: float) -> None:
         """Handles SIGHUP: the configuration is in force after RELOAD_TAKES_S."""
         if not self.deaf:
             self.pending = (now_s + RELOAD_TAKES_S, text)

@@ -40,7 +40,7 @@ class SimulatedHost:
     engine: SimulatedEngine = field(default_factory=SimulatedEngine)
     files: dict[str, bytes] = field(default_factory=dict)
     edges: list[Nginx] = field(default_factory=list)
-    judged_bad: set[str] = field(default_factory=set)
+    refused_by_nginx: set[str] = field(default_factory=set)
     locked_by: str = ""
     login_refused: bool = False
     pull_refused: bool = False

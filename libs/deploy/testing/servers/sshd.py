@@ -94,10 +94,10 @@ class SshServer:
             except OSError:
                 return
             if (
-                self.faults.hang_up
+                self.faults.drop_logins
                 or sum(connection.logging_in for connection in self._accepted) >= MAX_STARTUPS
             ):
-                self.faults.hang_up = max(0, self.faults.hang_up - 1)
+                self.faults.drop_logins = max(0, self.faults.drop_logins - 1)
                 self.refused += 1
                 sock.close()
                 continue

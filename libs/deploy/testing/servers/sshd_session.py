@@ -38,7 +38,7 @@ class SshFaults:
     """Cuts the connection after commands have printed this many bytes."""
     stall_at: str = ""
     """Does not run a command with this text, and does not answer it."""
-    hang_up: int = 0
+    drop_logins: int = 0
     """Drops this many connections before it sends its banner."""
     login_s: float = 0.0
     """The least time that a login takes."""
