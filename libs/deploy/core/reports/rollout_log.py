@@ -12,7 +12,7 @@ from deploy.core.state.json_record import from_json, to_json
 class Span:
     """A step on a host: when it began (seconds after the rollout did), how long it took, its error ("": none).
 
-    `step` is the name of the step's class, which stays the same over versions; `line` is the step in words.
+    `step` is the name of the step's class, for programs; `line` is the step in words, for people.
     """
 
     phase: str
