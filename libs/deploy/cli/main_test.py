@@ -17,7 +17,6 @@ from deploy.cli.verb import Document, Verb
 from deploy.core.state.redaction import Redaction
 from deploy.run.rollout.deploy import (
     DeployCommand,
-    DeployContext,
     Outcome,
     PromoteCommand,
     Result,
@@ -26,6 +25,7 @@ from deploy.run.rollout.deploy import (
     deploy,
     promote,
 )
+from deploy.run.rollout.rollout_fixture import ONE, TWO, context, deploy_command
 from deploy.testing import factories
 from deploy.testing.fleet.fleet import Fleet
 
@@ -111,29 +111,18 @@ def test_a_verb_is_imported_without_the_others_and_their_libraries() -> None:
 
 # The document of a failed command.
 
-ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
-
 
 @pytest.fixture
 def fleet() -> Fleet:
     """Two hosts that serve ONE."""
     fleet = Fleet.of("host-1", "host-2")
-    deploy(asking(fleet, "one"), context(fleet), Console(stream=StringIO()).on_event)
+    deploy(command_for(fleet, "one"), context(fleet), Console(stream=StringIO()).on_event)
     return fleet
 
 
-def context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def asking(fleet: Fleet, label: str) -> DeployCommand:
-    image = factories.image(label)
-    request = DeployCommand(
-        factories.service(), image, factories.REPLICA, factories.stacks(), factories.ORIGIN
-    )
-    request = replace(request, options=("--image", image))
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    return request
+def command_for(fleet: Fleet, label: str) -> DeployCommand:
+    command = deploy_command(fleet, label)
+    return replace(command, options=("--image", command.image))
 
 
 @pytest.mark.parametrize("outcome", ["held", "reverted", "stuck"])
@@ -158,7 +147,7 @@ def test_later_jobs_learn_the_failed_release_and_do_not_revert_it(
 def test_a_reverted_deploy_reports_its_release_and_steps(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
     fleet["host-2"].pull_refused = True
-    request = asking(fleet, "two")
+    request = command_for(fleet, "two")
     with pytest.raises(RolloutError) as caught:
         deploy(request, context(fleet), console.on_event)
     document = failed(caught.value, caught.value.hint, console)
@@ -174,7 +163,7 @@ def test_a_reverted_deploy_reports_its_release_and_steps(fleet: Fleet) -> None:
 
 def test_a_deploy_that_cannot_be_reverted_is_stuck(fleet: Fleet) -> None:
     console = Console(stream=StringIO())
-    request = replace(asking(fleet, "two"), hold=True)
+    request = replace(command_for(fleet, "two"), hold=True)
     deploy(request, context(fleet), Console(stream=StringIO()).on_event)
     fleet.after_call = lambda host: fleet.gone.update({"host-2"} if TWO in fleet.served() else ())
     with pytest.raises(RolloutError) as caught:

@@ -1,13 +1,12 @@
 import json
-import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from deploy.adapters.aws.aws_fixture import credentials_file, moto_server
 from deploy.adapters.aws.ecr import EcrRegistry
 from deploy.core.config import RegistryConfig
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
@@ -20,12 +19,8 @@ DIGEST = f"sha256:{'a' * 64}"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture
@@ -36,11 +31,9 @@ def registry_server() -> Iterator[RegistryServer]:
 
 @pytest.fixture
 def config(moto: str, registry_server: RegistryServer, tmp_path: Path) -> RegistryConfig:
-    credentials = tmp_path / "credentials"
-    credentials.write_text(
-        "[default]\naws_access_key_id = sandbox\naws_secret_access_key = secret\n"
+    return RegistryConfig(
+        ACCOUNT, "us-east-1", moto, registry_server.address, credentials_file(tmp_path)
     )
-    return RegistryConfig(ACCOUNT, "us-east-1", moto, registry_server.address, str(credentials))
 
 
 def test_repository_is_created_once_with_immutable_tags_scan_and_lifecycle(

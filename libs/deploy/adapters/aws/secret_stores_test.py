@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +11,8 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
+from deploy.adapters.aws.aws_fixture import credentials_file, moto_server
 from deploy.adapters.aws.secret_stores import (
     Account,
     ParameterStore,
@@ -29,21 +28,13 @@ REGISTRY = RegistryConfig("123456789012", REGION)
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server() as url:
+        yield url
 
 
 @pytest.fixture
 def stores(moto: str, tmp_path: Path) -> SecretStoreConfig:
-    credentials = tmp_path / "credentials"
-    credentials.write_text(
-        "[default]\naws_access_key_id = sandbox\naws_secret_access_key = secret\n"
-    )
-    return SecretStoreConfig(endpoint_url=moto, credentials=str(credentials))
+    return SecretStoreConfig(endpoint_url=moto, credentials=credentials_file(tmp_path))
 
 
 @pytest.fixture

@@ -14,17 +14,13 @@ from types import FrameType
 from deploy.cli.output.console import Console
 from deploy.core.planning.steps import name_of
 from deploy.errors import ShipError
-from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
-    deploy,
-)
+from deploy.run.rollout.deploy import deploy
 from deploy.run.rollout.events import (
     Event,
     Message,
     StepBegun,
 )
-from deploy.testing import factories
+from deploy.run.rollout.rollout_fixture import context, deploy_command, quiet
 from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 
@@ -37,19 +33,9 @@ def on_interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def request(fleet: Fleet, label: str) -> DeployCommand:
-    image = factories.image(label)
-    found = DeployCommand(
-        factories.service(), image, factories.REPLICA, factories.stacks(), factories.ORIGIN
-    )
-    fleet.images.update([image, *(stack.image for stack in found.stacks)])
-    return found
-
-
 def main(arguments: list[str]) -> int:
     hosts = [each for each in arguments if not each.startswith("--")]
     fleet = Fleet.of(*hosts)
-    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
     console = Console.for_stream(os.environ)
 
     def on_event(event: Event) -> None:
@@ -65,9 +51,9 @@ def main(arguments: list[str]) -> int:
 
     try:
         if arguments != hosts:
-            deploy(request(fleet, "one"), context, lambda _: None)
+            deploy(deploy_command(fleet, "one"), context(fleet), quiet)
         with closing(console):
-            deploy(request(fleet, "two"), context, on_event)
+            deploy(deploy_command(fleet, "two"), context(fleet), on_event)
     except ShipError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code

@@ -17,7 +17,6 @@ from deploy.run.hosts.fanout import on_every, reach, side_by_side
 from deploy.run.queries.history import history
 from deploy.run.rollout.deploy import (
     AbortCommand,
-    DeployCommand,
     DeployContext,
     PromoteCommand,
     RollbackCommand,
@@ -31,6 +30,7 @@ from deploy.run.rollout.deploy import (
     scale,
 )
 from deploy.run.rollout.maintenance import Maintenance, set_maintenance
+from deploy.run.rollout.rollout_fixture import context, deploy_command, live_fleet
 from deploy.testing import factories
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.servers.sshd import SshServer, ssh_server
@@ -117,20 +117,11 @@ def test_every_host_that_refuses_connections_is_named(server: SshServer, tmp_pat
 # The verbs.
 
 
-def _request(fleet: Fleet, label: str) -> DeployCommand:
-    image = factories.image(label)
-    request = DeployCommand(
-        factories.service(), image, factories.REPLICA, factories.stacks(), factories.ORIGIN
-    )
-    fleet.images.update([image, *(stack.image for stack in request.stacks)])
-    return request
-
-
 SERVICE, ORIGIN = factories.service(), factories.ORIGIN
 VERBS: dict[str, Callable[[Fleet, DeployContext], object]] = {
-    "plan": lambda fleet, context: plan(_request(fleet, "two"), context),
-    "deploy": lambda fleet, context: deploy(_request(fleet, "two"), context, print),
-    "confirm": lambda fleet, context: confirm(_request(fleet, "one"), context, print),
+    "plan": lambda fleet, context: plan(deploy_command(fleet, "two"), context),
+    "deploy": lambda fleet, context: deploy(deploy_command(fleet, "two"), context, print),
+    "confirm": lambda fleet, context: confirm(deploy_command(fleet, "one"), context, print),
     "rollback": lambda _, context: rollback(RollbackCommand(SERVICE, ORIGIN), context, print),
     "scale": lambda _, context: scale(ScaleCommand(SERVICE, ORIGIN, 5), context, print),
     "promote": lambda _, context: promote(
@@ -146,13 +137,11 @@ VERBS: dict[str, Callable[[Fleet, DeployContext], object]] = {
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_names_all_unreachable_hosts_and_changes_nothing(verb: str) -> None:
-    fleet = Fleet.of(*NAMES)
-    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    deploy(_request(fleet, "one"), context, lambda _: None)
+    fleet = live_fleet(*NAMES)
     fleet.gone.update(("host-1", "host-3"))
     before = {host.name: dict(host.files) for host in fleet.hosts}
     with pytest.raises(HostUnreachableError) as caught:
-        VERBS[verb](fleet, context)
+        VERBS[verb](fleet, context(fleet))
     assert caught.value.message == (
         "2 of 3 hosts can't be reached, nothing was changed: "
         "host-1: the connection was lost; host-3: the connection was lost"

@@ -13,33 +13,14 @@ from deploy.run.queries.history import (
     verify,
 )
 from deploy.run.queries.logs import ExecCommand, execute
-from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
-    deploy,
-)
+from deploy.run.rollout.rollout_fixture import live_fleet
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 
 
-def deployed() -> Fleet:
-    fleet = Fleet.of("host-1", "host-2")
-    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    request = DeployCommand(
-        factories.service(),
-        factories.image("one"),
-        factories.REPLICA,
-        factories.stacks(),
-        factories.ORIGIN,
-    )
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    deploy(request, context, lambda event: None)
-    return fleet
-
-
 def test_each_command_is_recorded_with_who_ran_it_and_its_exit_code() -> None:
-    fleet = deployed()
+    fleet = live_fleet("host-1", "host-2")
     entries = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
     assert (entries[0].event, entries[-1].event) == ("begun", "effect")
     effects = [entry for entry in entries if entry.event == "effect"]
@@ -52,7 +33,7 @@ def test_each_command_is_recorded_with_who_ran_it_and_its_exit_code() -> None:
 
 
 def test_intact_ledgers_are_verified() -> None:
-    fleet = deployed()
+    fleet = live_fleet("host-1", "host-2")
     count = len(fleet["host-1"].files[locks.LEDGER].splitlines())
     assert verify(fleet.hosts) == {"host-1": count, "host-2": count}
 
@@ -60,7 +41,7 @@ def test_intact_ledgers_are_verified() -> None:
 @pytest.mark.parametrize("line", [0, 3, -1])
 @pytest.mark.parametrize("how", ["changed", "missing"])
 def test_a_changed_or_missing_line_is_reported(line: int, how: str) -> None:
-    fleet = deployed()
+    fleet = live_fleet("host-1", "host-2")
     files = fleet["host-2"].files
     lines = files[locks.LEDGER].decode().splitlines()
     lines[line : line + 1 or None] = [lines[line].replace("ada", "eve")] if how == "changed" else []
@@ -77,7 +58,7 @@ def run(fleet: Fleet, *argv: str, replica: str | None = None) -> None:
 
 
 def test_a_command_in_the_replicas_is_recorded_once_on_each_host() -> None:
-    fleet = deployed()
+    fleet = live_fleet("host-1", "host-2")
     fleet["host-2"].engine.containers["app-r000001-2"].behaviour = ContainerBehaviour(
         command_ends_with=3
     )
@@ -96,21 +77,21 @@ def test_a_command_in_the_replicas_is_recorded_once_on_each_host() -> None:
 
 
 def test_a_command_is_not_recorded_on_hosts_without_replicas() -> None:
-    fleet = deployed()
+    fleet = live_fleet("host-1", "host-2")
     fleet["host-2"].engine.down("app-r000001-3f9c2ab")
     run(fleet, "id")
     assert [each.host for each in executed(fleet.hosts, "app")] == ["host-1"]
 
 
 def test_a_command_is_not_an_operation() -> None:
-    fleet = deployed()
+    fleet = live_fleet("host-1", "host-2")
     run(fleet, "id")
     (operation,) = history(fleet.hosts, "app")
     assert operation.entry.turn == 1
 
 
 def test_a_changed_line_of_a_command_is_reported() -> None:
-    fleet = deployed()
+    fleet = live_fleet("host-1", "host-2")
     run(fleet, "rm", "-rf", "/data")
     files = fleet["host-1"].files
     files[locks.LEDGER] = files[locks.LEDGER].replace(b"rm -rf /data", b"ls /data")

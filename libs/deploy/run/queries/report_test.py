@@ -12,12 +12,8 @@ from deploy.core.commands import paths
 from deploy.core.reports.page import page_of
 from deploy.errors import UsageError
 from deploy.run.queries.report import Known, gather
-from deploy.run.rollout.gated_deploy_test import (
-    FAILS,
-    ONE,
-    TWO,
-    Scene,
-)
+from deploy.run.rollout.gated_deploy_test import FAILS, Scene
+from deploy.run.rollout.rollout_fixture import ONE, TWO
 
 
 def known(scene: Scene, release: str | None = None) -> Known:

@@ -18,59 +18,31 @@ from deploy.run.queries.logs import (
     logs,
 )
 from deploy.run.queries.status import status
-from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
-    deploy,
+from deploy.run.rollout.deploy import deploy
+from deploy.run.rollout.rollout_fixture import (
+    ONE,
+    TWO,
+    context,
+    deploy_command,
+    fault_at,
+    live_fleet,
+    quiet,
 )
-from deploy.run.rollout.events import Event, StepBegun
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
-    Fault,
     FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
 
-ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
-
-
-def request(fleet: Fleet, label: str) -> DeployCommand:
-    found = DeployCommand(
-        factories.service(),
-        factories.image(label),
-        factories.REPLICA,
-        factories.stacks(),
-        factories.ORIGIN,
-    )
-    fleet.images.update([found.image, *(stack.image for stack in found.stacks)])
-    return found
-
-
-def context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def live_fleet() -> Fleet:
-    fleet = Fleet.of("host-1", "host-2")
-    deploy(request(fleet, "one"), context(fleet), lambda event: None)
-    return fleet
-
 
 def killed_at(fleet: Fleet, step: str, host: str) -> None:
     """Deploys "two" and is killed when this step begins."""
 
-    def tell(event: Event) -> None:
-        if (
-            isinstance(event, StepBegun)
-            and type(event.step).__name__ == step
-            and event.step.host == host
-        ):
-            fleet.faults.append(Fault(host, 1, FaultKind.KILLED))
-
+    kill = fault_at(fleet, step, host, FaultKind.KILLED)
     with pytest.raises(Killed):
-        deploy(request(fleet, "two"), context(fleet), tell)
+        deploy(deploy_command(fleet, "two"), context(fleet), kill)
     fleet.revive()
 
 
@@ -85,7 +57,7 @@ def hosts(fleet: Fleet, key: str) -> list[object]:
 
 
 def test_status_of_a_fleet_without_drift() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     found = app(fleet)
     assert (found["release"], found["image"]) == (ONE, factories.image("one"))
     assert found["replicas"] == {"wanted": 6, "ready": 6}
@@ -99,7 +71,7 @@ def test_status_of_a_bare_fleet() -> None:
 
 
 def test_a_mixed_fleet_has_no_live_release() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     killed_at(fleet, "PointTraffic", "host-2")
     assert app(fleet)["release"] is None
     assert hosts(fleet, "release") == [TWO, ONE]
@@ -111,7 +83,7 @@ def test_a_mixed_fleet_has_no_live_release() -> None:
 
 
 def test_status_names_unreachable_hosts_and_the_holder_of_the_lock() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     fleet["host-1"].locked_by = "somebody"
     fleet["host-1"].files[locks.HOLDER] = b'{"who": "ada", "since": "09:00"}\n'
     fleet.gone.add("host-2")
@@ -122,7 +94,7 @@ def test_status_names_unreachable_hosts_and_the_holder_of_the_lock() -> None:
 
 
 def test_status_names_all_drift() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     containers = fleet["host-1"].engine.containers
     del containers["app-r000001-1"]
     containers["app-r000001-2"].behaviour = ContainerBehaviour(dies_after_s=0)
@@ -142,7 +114,7 @@ def test_status_names_all_drift() -> None:
 
 
 def test_a_stack_that_the_watchdog_replaces_is_drift_only_beside_it() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     host = fleet["host-1"]
     (watchdog,) = (c for c in host.engine.containers.values() if "watchdog" in c.name)
     labels = {**watchdog.labels, "py-cicd.name": "keeper"}
@@ -154,19 +126,19 @@ def test_a_stack_that_the_watchdog_replaces_is_drift_only_beside_it() -> None:
 
 
 def test_history_has_the_outcome_of_each_operation() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     killed_at(fleet, "PointTraffic", "host-2")
     for host in fleet.hosts:
         host.engine.behaviours[factories.image("three")] = ContainerBehaviour(healthy_after_s=None)
     with suppress(ShipError):
-        deploy(request(fleet, "three"), context(fleet), lambda event: None)
+        deploy(deploy_command(fleet, "three"), context(fleet), quiet)
     outcomes = [(each.entry.release, each.entry.outcome) for each in history(fleet.hosts, "app")]
     assert outcomes == [(ONE, "live"), (TWO, "interrupted"), ("r000003-3f9c2ab", "reverted")]
     assert all(each.hosts == ("host-1", "host-2") for each in history(fleet.hosts, "app"))
 
 
 def test_logs_come_from_every_replica() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     found = list(logs(fleet.hosts, "app", since="10m", follow=False))
     assert len({(line.host, line.replica) for line in found}) == 6
     assert all(line.text == f"{line.replica} printed a line" for line in found)
@@ -178,7 +150,7 @@ def command(*argv: str, replica: str | None = None) -> ExecCommand:
 
 
 def test_a_command_runs_in_every_live_replica_and_returns_each_exit_code() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     fleet["host-2"].engine.containers["app-r000001-2"].behaviour = ContainerBehaviour(
         command_ends_with=3
     )
@@ -189,7 +161,7 @@ def test_a_command_runs_in_every_live_replica_and_returns_each_exit_code() -> No
 
 
 def test_a_command_runs_in_one_named_replica_and_an_unknown_name_is_refused() -> None:
-    fleet = live_fleet()
+    fleet = live_fleet("host-1", "host-2")
     found = list(execute(fleet.hosts, command("id", replica="app-r000001-2")))
     assert {each.replica for each in found} == {"app-r000001-2"}
     with pytest.raises(UsageError, match="app has no running replica app-9") as caught:

@@ -13,7 +13,6 @@ import pytest
 from deploy.core.commands import locks, paths
 from deploy.core.commands.docker import PULL_DEADLINE_S
 from deploy.core.planning.steps import name_of
-from deploy.core.ports import Clock
 from deploy.core.state.ledger import parse_ledger
 from deploy.errors import (
     HostUnreachableError,
@@ -24,12 +23,8 @@ from deploy.errors import (
 )
 from deploy.run.hosts.locking import refuse_if_locked
 from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
-    Result,
     RevertedError,
     StuckError,
-    deploy,
     plan,
 )
 from deploy.run.rollout.events import (
@@ -40,52 +35,21 @@ from deploy.run.rollout.events import (
     StepDone,
     StepFailed,
 )
+from deploy.run.rollout.rollout_fixture import (
+    ONE,
+    THREE,
+    TWO,
+    context,
+    deploy_command,
+    live_fleet,
+    run_deploy,
+)
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 from deploy.testing.fleet.nginx import Nginx
-
-ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
-
-
-def context(fleet: Fleet, *, keep: int = 5) -> DeployContext:
-    environment = fleet.environment(keep_releases=keep)
-    return DeployContext(environment, fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def deploy_command(fleet: Fleet, label: str, **options: object) -> DeployCommand:
-    """Returns a command to deploy the image of this label, and makes its images pullable."""
-    service = factories.service(**options)  # type: ignore[arg-type]
-    reference = factories.image(label, service.name)
-    command = DeployCommand(
-        service, reference, factories.REPLICA, factories.stacks(), factories.ORIGIN
-    )
-    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-    return command
-
-
-def run_deploy(
-    fleet: Fleet,
-    command: DeployCommand,
-    listen: Callable[[Event], None] = lambda event: None,
-    *,
-    keep: int = 5,
-) -> Result:
-    try:
-        return deploy(command, context(fleet, keep=keep), listen)
-    finally:
-        assert fleet.violations == []
-        assert not any(host.locked_by == "ours" for host in fleet.hosts)
-
-
-def live_fleet(*names: str, clock: Clock | None = None) -> Fleet:
-    """Returns hosts that serve the image "one" as r000001."""
-    fleet = Fleet.of(*(names or ("host-1",)), clock=clock)
-    run_deploy(fleet, deploy_command(fleet, "one"))
-    fleet.must_serve.update(host.name for host in fleet.hosts)
-    return fleet
 
 
 def behaves(fleet: Fleet, label: str, behaviour: ContainerBehaviour) -> None:
@@ -136,14 +100,15 @@ def test_second_deploy_replaces_the_first_and_keeps_it_for_a_rollback() -> None:
 
 def test_other_configuration_is_another_release_of_the_same_image() -> None:
     fleet = live_fleet()
-    assert run_deploy(fleet, deploy_command(fleet, "one", color="green")).release == TWO
-    assert run_deploy(fleet, deploy_command(fleet, "one", color="green")).outcome == "unchanged"
+    green = deploy_command(fleet, "one", factories.service(color="green"))
+    assert run_deploy(fleet, green).release == TWO
+    assert run_deploy(fleet, green).outcome == "unchanged"
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 63])
 def test_another_number_of_replicas_keeps_the_release_serving(count: int) -> None:
     fleet = live_fleet()
-    run_deploy(fleet, deploy_command(fleet, "one", replicas=count))
+    run_deploy(fleet, deploy_command(fleet, "one", factories.service(replicas=count)))
     assert len(replicas(fleet["host-1"])) == count
     assert fleet.served() == [ONE]
 
@@ -151,7 +116,8 @@ def test_another_number_of_replicas_keeps_the_release_serving(count: int) -> Non
 def test_old_releases_and_the_images_that_only_they_used_are_removed() -> None:
     fleet = live_fleet()
     for label in ("two", "three", "two"):
-        run_deploy(fleet, deploy_command(fleet, label, color=label), keep=2)
+        command = deploy_command(fleet, label, factories.service(color=label))
+        run_deploy(fleet, command, keep_releases=2)
     host = fleet["host-1"]
     assert host.folders("app") == {THREE, "r000004-3f9c2ab"}
     assert factories.image("one") not in host.engine.images
@@ -160,8 +126,8 @@ def test_old_releases_and_the_images_that_only_they_used_are_removed() -> None:
 
 def test_services_share_the_edge_without_affecting_each_other() -> None:
     fleet = live_fleet()
-    shop = deploy_command(fleet, "shop", name="shop", path="/shop")
-    named = deploy_command(fleet, "named", name="named", host="named.example")
+    shop = deploy_command(fleet, "shop", factories.service("shop", path="/shop"))
+    named = deploy_command(fleet, "named", factories.service("named", host="named.example"))
     run_deploy(fleet, shop)
     run_deploy(fleet, named)
     run_deploy(fleet, deploy_command(fleet, "two"))
@@ -175,7 +141,7 @@ def test_services_share_the_edge_without_affecting_each_other() -> None:
 def test_second_service_on_the_same_path_is_refused_and_the_first_keeps_serving() -> None:
     fleet = live_fleet()
     with pytest.raises(RevertedError, match="nginx refused"):
-        run_deploy(fleet, deploy_command(fleet, "rival", name="rival"))
+        run_deploy(fleet, deploy_command(fleet, "rival", factories.service("rival")))
     assert fleet.served() == [ONE]
     assert fleet["host-1"].folders("rival") == set()
 
@@ -566,7 +532,7 @@ def test_revert_restores_the_old_route() -> None:
         failing.armed = failing.armed and not isinstance(event, StepFailed)
 
     with pytest.raises(RevertedError):
-        run_deploy(fleet, deploy_command(fleet, "two", path="/new"), listen)
+        run_deploy(fleet, deploy_command(fleet, "two", factories.service(path="/new")), listen)
     assert (fleet.served("/"), fleet.served("/new")) == ([ONE], [ONE])
 
 

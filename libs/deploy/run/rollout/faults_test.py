@@ -22,8 +22,6 @@ from deploy.core.state.edge import parse_edge
 from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
     DeployCommand,
-    DeployContext,
-    Result,
     RevertedError,
     StuckError,
     deploy,
@@ -35,6 +33,14 @@ from deploy.run.rollout.events import (
     StepDone,
     StepFailed,
 )
+from deploy.run.rollout.rollout_fixture import (
+    ONE,
+    context,
+    deploy_command,
+    fault_at,
+    live_fleet,
+    quiet,
+)
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
     Fault,
@@ -45,6 +51,7 @@ from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 
 NAMES = ("host-1", "host-2")
+SERVICE = factories.service(replicas=2)
 FIRST, LAST = 1, 0
 WAYS = (
     (FaultKind.FAILS, FIRST, False),
@@ -60,31 +67,6 @@ MORE_WAYS = (
     (FaultKind.HALF, FIRST, False),
     (FaultKind.GONE, FIRST, False),
 )
-
-
-def context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def run_deploy(
-    fleet: Fleet, command: DeployCommand, listen: Callable[[Event], None] = lambda event: None
-) -> Result:
-    return deploy(command, context(fleet), listen)
-
-
-def deploy_command(
-    fleet: Fleet, label: str, *, stacks: str = "1", color: str = ""
-) -> DeployCommand:
-    """Returns a command to deploy the image of this label, and makes its images pullable."""
-    command = DeployCommand(
-        factories.service(replicas=2, color=color),
-        factories.image(label),
-        factories.REPLICA,
-        factories.stacks(stacks),
-        factories.ORIGIN,
-    )
-    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-    return command
 
 
 @dataclass(frozen=True)
@@ -127,57 +109,54 @@ def _edges(host: MemoryHost) -> frozenset[str]:
 
 def _first() -> tuple[Fleet, DeployCommand]:
     fleet = Fleet.of(*NAMES)
-    return fleet, deploy_command(fleet, "one")
+    return fleet, deploy_command(fleet, "one", SERVICE)
 
 
 def _upgrade() -> tuple[Fleet, DeployCommand]:
-    fleet = Fleet.of(*NAMES)
-    run_deploy(fleet, deploy_command(fleet, "one"))
-    fleet.must_serve.update(NAMES)
-    return fleet, deploy_command(fleet, "two")
+    fleet = live_fleet(*NAMES, service=SERVICE)
+    return fleet, deploy_command(fleet, "two", SERVICE)
 
 
 def _one_more_host() -> tuple[Fleet, DeployCommand]:
-    fleet = Fleet.of(NAMES[0])
-    run_deploy(fleet, deploy_command(fleet, "one"))
-    fleet.must_serve.add(NAMES[0])
+    fleet = live_fleet(NAMES[0], service=SERVICE)
     fleet.add(NAMES[1])
-    return fleet, deploy_command(fleet, "two")
+    return fleet, deploy_command(fleet, "two", SERVICE)
 
 
 def _after_a_kill() -> tuple[Fleet, DeployCommand]:
     """The previous deploy was killed after host-1 had switched and before host-2 did."""
     fleet, command = _upgrade()
     with pytest.raises(Killed):
-        run_deploy(fleet, command, _kill_at(fleet, "PointTraffic", "host-2"))
+        deploy(command, context(fleet), fault_at(fleet, "PointTraffic", "host-2", FaultKind.KILLED))
     fleet.revive()
-    return fleet, deploy_command(fleet, "three")
+    return fleet, deploy_command(fleet, "three", SERVICE)
 
 
 def _renewal() -> tuple[Fleet, DeployCommand]:
     """A release that comes with another edge."""
     fleet, _ = _upgrade()
-    return fleet, deploy_command(fleet, "two", stacks="2")
+    return fleet, deploy_command(fleet, "two", SERVICE, stacks="2")
 
 
 def _two_edges() -> tuple[Fleet, DeployCommand]:
     """The previous deploy was killed while two edges ran on host-1; now a third comes with another release."""
     fleet, command = _renewal()
     with pytest.raises(Killed):
-        run_deploy(fleet, command, _kill_at(fleet, "StartStack", "host-2"))
+        deploy(command, context(fleet), fault_at(fleet, "StartStack", "host-2", FaultKind.KILLED))
     assert len(_edges(fleet["host-1"])) == 2
     fleet.revive()
-    return fleet, deploy_command(fleet, "three", stacks="3")
+    return fleet, deploy_command(fleet, "three", SERVICE, stacks="3")
 
 
 def _replaced_stack() -> tuple[Fleet, DeployCommand]:
     """An upgrade of hosts that an earlier version of the tool set up, with a keeper in the watchdog's place."""
     fleet = Fleet.of(*NAMES)
-    earlier = replace(deploy_command(fleet, "one"), stacks=factories.stacks_of_earlier_version())
-    run_deploy(fleet, earlier)
+    command = deploy_command(fleet, "one", SERVICE)
+    earlier = replace(command, stacks=factories.stacks_of_earlier_version())
+    deploy(earlier, context(fleet), quiet)
     assert [_supervisors(host) for host in fleet.hosts] == [["keeper"], ["keeper"]]
     fleet.must_serve.update(NAMES)
-    return fleet, deploy_command(fleet, "two")
+    return fleet, deploy_command(fleet, "two", SERVICE)
 
 
 def _supervisors(host: MemoryHost) -> list[str]:
@@ -193,21 +172,13 @@ def _supervisors(host: MemoryHost) -> list[str]:
 
 CASES = (
     Case("first", _first, "", MORE_WAYS),
-    Case("upgrade", _upgrade, "r000001-3f9c2ab", MORE_WAYS),
-    Case("one-more-host", _one_more_host, "r000001-3f9c2ab"),
-    Case("after-a-kill", _after_a_kill, "r000001-3f9c2ab"),
-    Case("renewal", _renewal, "r000001-3f9c2ab", MORE_WAYS),
-    Case("two-edges", _two_edges, "r000001-3f9c2ab"),
-    Case("replaced-stack", _replaced_stack, "r000001-3f9c2ab", MORE_WAYS),
+    Case("upgrade", _upgrade, ONE, MORE_WAYS),
+    Case("one-more-host", _one_more_host, ONE),
+    Case("after-a-kill", _after_a_kill, ONE),
+    Case("renewal", _renewal, ONE, MORE_WAYS),
+    Case("two-edges", _two_edges, ONE),
+    Case("replaced-stack", _replaced_stack, ONE, MORE_WAYS),
 )
-
-
-def _kill_at(fleet: Fleet, step: str, host: str) -> Callable[[Event], None]:
-    def listen(event: Event) -> None:
-        if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
-            fleet.faults.append(Fault(host, 1, FaultKind.KILLED))
-
-    return listen
 
 
 def _arming(fault: Fault, step: Step) -> Callable[[Event], None]:
@@ -237,7 +208,7 @@ def _calls(case: Case) -> list[tuple[Step, int]]:
             found.append((event.step, max(1, fleet.calls[event.step.host])))
 
     steps = plan(command, context(fleet)).steps
-    run_deploy(fleet, command, listen)
+    deploy(command, context(fleet), listen)
     assert {step for step, _ in found} == set(steps)
     return found
 
@@ -272,7 +243,7 @@ def _try(
     desired = plan(command, context(fleet)).release
     assert desired is not None
     try:
-        run_deploy(fleet, command, listen)
+        deploy(command, context(fleet), listen)
     except (ShipError, Killed) as error:
         return desired.id, error
     return desired.id, None
@@ -320,7 +291,7 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
 
 def _rerun_ends_well(fleet: Fleet, command: DeployCommand, where: str) -> None:
     fleet.revive()
-    result = run_deploy(fleet, command)
+    result = deploy(command, context(fleet), quiet)
     assert result.outcome in ("live", "unchanged"), where
     assert set(fleet.served()) == {result.release}, where
     assert fleet.violations == [], where
@@ -354,14 +325,13 @@ def test_rerun_repairs_what_a_kill_during_a_revert_left(
     other = next(name for name in NAMES if name != host)
     fleet.faults += [fault, Fault(other, nth + killed_after, FaultKind.KILLED)]
     with suppress(ShipError, Killed):
-        run_deploy(fleet, command)
+        deploy(command, context(fleet), quiet)
     _rerun_ends_well(fleet, command, f"{case.name}: {fault}, killed after {killed_after}")
 
 
 def test_broken_new_edge_leaves_the_old_one() -> None:
-    fleet, command = _upgrade()
-    renewed = replace(command, stacks=factories.stacks("2"))
-    fleet.images.update(stack.image for stack in renewed.stacks)
+    fleet, _ = _upgrade()
+    renewed = deploy_command(fleet, "two", SERVICE, stacks="2")
     fault = Fault("host-2", 1, FaultKind.FAILS, armed=False)
     fleet.faults.append(fault)
     step = next(
@@ -370,6 +340,6 @@ def test_broken_new_edge_leaves_the_old_one() -> None:
         if (name_of(step), step.host) == ("StartStack", "host-2")
     )
     with pytest.raises(RevertedError):
-        run_deploy(fleet, renewed, _arming(fault, step))
+        deploy(renewed, context(fleet), _arming(fault, step))
     assert fleet.violations == []
-    assert fleet.served() == ["r000001-3f9c2ab"] * 2
+    assert fleet.served() == [ONE] * 2

@@ -18,18 +18,17 @@ from deploy.run.rollout.deploy import (
     StuckError,
     deploy,
 )
-from deploy.run.rollout.deploy_test import context, deploy_command
 from deploy.run.rollout.events import (
     Event,
     Message,
     StepDone,
 )
+from deploy.run.rollout.rollout_fixture import ONE, TWO, context, deploy_command
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 from deploy.testing.servers.prometheus import MemoryMetrics
 
-ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 FAILS = ContainerBehaviour(fails_every=20)
 SLOW = ContainerBehaviour(answers_in_s=0.08)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from deploy.core.commands import locks, paths
-from deploy.core.config import Service, Task, Tasks
+from deploy.core.config import Task, Tasks
 from deploy.core.planning.steps import name_of
 from deploy.core.ports import Completed
 from deploy.core.state.edge import parse_edge
@@ -16,10 +17,10 @@ from deploy.core.state.ledger import parse_ledger
 from deploy.errors import LockedError, ReleaseRefusedError, ShipError, UsageError
 from deploy.run.hosts.observe import observe
 from deploy.run.queries.history import history
+from deploy.run.rollout import rollout_fixture
 from deploy.run.rollout.deploy import (
     AbortCommand,
     DeployCommand,
-    DeployContext,
     PromoteCommand,
     Result,
     RevertedError,
@@ -39,11 +40,11 @@ from deploy.run.rollout.events import (
     Message,
     StepBegun,
 )
+from deploy.run.rollout.rollout_fixture import ONE, THREE, TWO, context, fault_at, live_fleet, quiet
 from deploy.run.steps.watch import watch_live
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
-    Fault,
     FaultKind,
     Killed,
 )
@@ -51,41 +52,15 @@ from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import PREVIEW_PORT
 from deploy.testing.fleet.simulated_host import BROKEN, Visits
 
-ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
 SERVICE = factories.service(replicas=2)
 TASKS = Tasks(Task(("migrate", "up"), 60), Task(("warm-up",), 60))
-
-
-def context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def quiet(event: Event) -> None:
-    del event
-
-
-def deploy_command(
-    fleet: Fleet, label: str, *, hold: bool = False, service: Service = SERVICE
-) -> DeployCommand:
-    command = DeployCommand(
-        service,
-        factories.image(label),
-        factories.REPLICA,
-        factories.stacks(),
-        factories.ORIGIN,
-        hold=hold,
-    )
-    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-    return command
+deploy_command = partial(rollout_fixture.deploy_command, service=SERVICE)
 
 
 @pytest.fixture
 def fleet() -> Fleet:
     """Two hosts that serve ONE."""
-    fleet = Fleet.of("host-1", "host-2")
-    deploy(deploy_command(fleet, "one"), context(fleet), quiet)
-    fleet.must_serve.update(("host-1", "host-2"))
-    return fleet
+    return live_fleet("host-1", "host-2", service=SERVICE)
 
 
 @pytest.fixture
@@ -253,13 +228,7 @@ def test_failed_promote_is_reverted_and_ends_the_hold(held: Fleet) -> None:
 
 @pytest.mark.parametrize("rerun", ["promote", "deploy"])
 def test_killed_promote_is_finished_by_promote_or_deploy(held: Fleet, rerun: str) -> None:
-    def kill(event: Event) -> None:
-        match event:
-            case StepBegun(step=step) if (name_of(step), step.host) == ("PointTraffic", "host-2"):
-                held.faults.append(Fault("host-2", 1, FaultKind.KILLED))
-            case _:
-                pass
-
+    kill = fault_at(held, "PointTraffic", "host-2", FaultKind.KILLED)
     with pytest.raises(Killed):
         promoted(held, kill)
     held.revive()
@@ -302,13 +271,7 @@ def test_scale_runs_no_tasks(fleet: Fleet) -> None:
 
 
 def test_failed_scale_restores_the_number_of_replicas(fleet: Fleet) -> None:
-    def full(event: Event) -> None:
-        match event:
-            case StepBegun(step=step) if (name_of(step), step.host) == ("StartReplicas", "host-2"):
-                fleet.faults.append(Fault("host-2", 1, FaultKind.FAILS_ONCE))
-            case _:
-                pass
-
+    full = fault_at(fleet, "StartReplicas", "host-2", FaultKind.FAILS_ONCE)
     with pytest.raises(RevertedError):
         scale(ScaleCommand(SERVICE, factories.ORIGIN, 5), context(fleet), full)
     assert is_whole(fleet, ONE)

@@ -3,59 +3,48 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from functools import cache
 
 import pytest
 
 from deploy.core.commands import locks, paths
-from deploy.core.planning.steps import name_of
 from deploy.core.state.edge import parse_edge
 from deploy.core.state.ledger import parse_ledger
 from deploy.errors import ShipError, UsageError
 from deploy.run.queries.status import status
 from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
     Result,
     RevertedError,
     StuckError,
-    deploy,
 )
 from deploy.run.rollout.events import (
     Event,
+    Listener,
     PlanMade,
-    StepBegun,
 )
 from deploy.run.rollout.maintenance import Maintenance, set_maintenance
+from deploy.run.rollout.rollout_fixture import (
+    ONE,
+    TWO,
+    context,
+    deploy_command,
+    fault_at,
+    live_fleet,
+    quiet,
+    run_deploy,
+)
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
-from deploy.testing.fleet.faults import Fault, FaultKind
+from deploy.testing.fleet.faults import FaultKind
 from deploy.testing.fleet.fleet import Fleet
 
-ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
-
-
-def context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def run_deploy(fleet: Fleet, label: str) -> Result:
-    command = DeployCommand(
-        factories.service(replicas=2),
-        factories.image(label),
-        factories.REPLICA,
-        factories.stacks(),
-        factories.ORIGIN,
-    )
-    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-    return deploy(command, context(fleet), lambda event: None)
+SERVICE = factories.service(replicas=2)
 
 
 @cache
 def _live() -> Fleet:
-    fleet = Fleet.of("host-1", "host-2")
-    run_deploy(fleet, "one")
+    fleet = live_fleet("host-1", "host-2", service=SERVICE)
+    fleet.must_serve.clear()  # a closed service answers 503
     return fleet
 
 
@@ -64,8 +53,8 @@ def fleet() -> Fleet:
     return copy.deepcopy(_live())
 
 
-def turn(fleet: Fleet, on: bool, listen: Callable[[Event], None] = lambda event: None) -> Result:
-    command = Maintenance(factories.service(replicas=2), on, factories.ORIGIN)
+def turn(fleet: Fleet, on: bool, listen: Listener = quiet) -> Result:
+    command = Maintenance(SERVICE, on, factories.ORIGIN)
     return set_maintenance(command, context(fleet), listen)
 
 
@@ -112,7 +101,7 @@ def test_requests_in_flight_are_waited_for(fleet: Fleet) -> None:
 
 def test_deploy_works_during_maintenance(fleet: Fleet) -> None:
     turn(fleet, True)
-    assert run_deploy(fleet, "two").release == TWO
+    assert run_deploy(fleet, deploy_command(fleet, "two", SERVICE)).release == TWO
     assert closed(fleet) == [True, True]
     preview = fleet["host-2"].fetch(8081, "/version")
     assert preview.headers["x-release"] == TWO
@@ -125,7 +114,7 @@ def test_failed_deploy_keeps_the_service_closed(fleet: Fleet) -> None:
     for host in fleet.hosts:
         host.engine.behaviours[factories.image("two")] = ContainerBehaviour(crashes_after_s=1.0)
     with pytest.raises(RevertedError):
-        run_deploy(fleet, "two")
+        run_deploy(fleet, deploy_command(fleet, "two", SERVICE))
     assert closed(fleet) == [True, True]
 
 
@@ -141,21 +130,12 @@ def test_status_and_ledger_show_maintenance(fleet: Fleet) -> None:
     assert {(entry.service, entry.release) for entry in found} == {("app", ONE)}
 
 
-def at(fleet: Fleet, step: str, host: str, how: FaultKind) -> Callable[[Event], None]:
-    def listen(event: Event) -> None:
-        if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
-            # The first command only reads.
-            fleet.faults.append(Fault(host, 2, how))
-
-    return listen
-
-
 @pytest.mark.parametrize("on", [True, False])
 def test_failure_on_one_host_reverts_the_others(fleet: Fleet, on: bool) -> None:
     if not on:
         turn(fleet, True)
     with pytest.raises(RevertedError, match="app is as it was before") as caught:
-        turn(fleet, on, at(fleet, "SetMaintenance", "host-2", FaultKind.FAILS_ONCE))
+        turn(fleet, on, fault_at(fleet, "SetMaintenance", "host-2", FaultKind.FAILS_ONCE, call=2))
     assert closed(fleet) == [not on, not on]
     assert f"maintenance {'on' if on else 'off'} app" in caught.value.hint
     fleet.faults.clear()
@@ -164,7 +144,7 @@ def test_failure_on_one_host_reverts_the_others(fleet: Fleet, on: bool) -> None:
 
 def test_unreachable_host_leaves_it_stuck(fleet: Fleet) -> None:
     with pytest.raises(StuckError, match="host-2 can't be reached"):
-        turn(fleet, True, at(fleet, "SetMaintenance", "host-2", FaultKind.GONE))
+        turn(fleet, True, fault_at(fleet, "SetMaintenance", "host-2", FaultKind.GONE, call=2))
     fleet.revive()
     assert closed(fleet) == [False, False]
 

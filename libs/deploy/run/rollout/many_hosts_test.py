@@ -19,7 +19,6 @@ from deploy.core.planning.steps import name_of
 from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
     DeployCommand,
-    DeployContext,
     Result,
     RevertedError,
     StuckError,
@@ -27,6 +26,7 @@ from deploy.run.rollout.deploy import (
     plan,
 )
 from deploy.run.rollout.events import Event, StepBegun
+from deploy.run.rollout.rollout_fixture import context, deploy_command, quiet
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
     Fault,
@@ -38,19 +38,7 @@ from deploy.testing.fleet.fleet import Fleet
 HOSTS = 200
 SEED = os.environ.get("MANY_HOSTS_SEED", "")
 NAMES = tuple(f"host-{number:03d}" for number in range(1, HOSTS + 1))
-
-
-def _context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def _deploy_command(fleet: Fleet, label: str) -> DeployCommand:
-    service = factories.service(replicas=1)
-    command = DeployCommand(
-        service, factories.image(label), factories.REPLICA, factories.stacks("1"), factories.ORIGIN
-    )
-    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-    return command
+SERVICE = factories.service(replicas=1)
 
 
 @cache
@@ -58,10 +46,10 @@ def _built() -> tuple[Fleet, DeployCommand, str, tuple[str, ...]]:
     """Returns hosts that serve one release, the next command, the live release, and the kinds of steps."""
     fleet = Fleet.of(*NAMES)
     fleet.wide = False
-    old = deploy(_deploy_command(fleet, "one"), _context(fleet), lambda _: None).release
+    old = deploy(deploy_command(fleet, "one", SERVICE), context(fleet), quiet).release
     fleet.must_serve.update(NAMES)
-    command = _deploy_command(fleet, "two")
-    steps = plan(command, _context(fleet)).steps
+    command = deploy_command(fleet, "two", SERVICE)
+    steps = plan(command, context(fleet)).steps
     return fleet, command, old, tuple(dict.fromkeys(name_of(step) for step in steps))
 
 
@@ -82,7 +70,7 @@ def _try(
     fleet: Fleet, command: DeployCommand, listen: Callable[[Event], None]
 ) -> Result | ShipError | Killed:
     try:
-        return deploy(command, _context(fleet), listen)
+        return deploy(command, context(fleet), listen)
     except (ShipError, Killed) as error:
         return error
 
@@ -129,10 +117,10 @@ def test_fleet_is_not_mixed_after_any_host_failed_at_any_step(
         assert isinstance(ended, Result), where
         assert reached == {ended.release}, where
     fleet.revive()
-    rerun = deploy(command, _context(fleet), lambda _: None)
+    rerun = deploy(command, context(fleet), quiet)
     assert set(fleet.served()) == {rerun.release}, where
     assert fleet.violations == [], where
-    assert plan(command, _context(fleet)).steps == (), where
+    assert plan(command, context(fleet)).steps == (), where
 
 
 def test_plan_that_is_broken_has_the_steps_of_an_upgrade() -> None:

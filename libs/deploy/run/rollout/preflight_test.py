@@ -5,33 +5,10 @@ from __future__ import annotations
 import pytest
 
 from deploy.errors import PreflightError
-from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
-    deploy,
-)
+from deploy.run.rollout.deploy import DeployCommand
 from deploy.run.rollout.events import Event, Message
-from deploy.testing import factories
+from deploy.run.rollout.rollout_fixture import deploy_command, run_deploy
 from deploy.testing.fleet.fleet import Fleet
-
-
-def deploy_command(fleet: Fleet, label: str = "one") -> DeployCommand:
-    found = DeployCommand(
-        factories.service(),
-        factories.image(label),
-        factories.REPLICA,
-        factories.stacks(),
-        factories.ORIGIN,
-    )
-    fleet.images.update([found.image, *(stack.image for stack in found.stacks)])
-    return found
-
-
-def run_deploy(fleet: Fleet, command: DeployCommand) -> list[Event]:
-    events: list[Event] = []
-    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    deploy(command, context, events.append)
-    return events
 
 
 def refusal(fleet: Fleet, command: DeployCommand) -> str:
@@ -43,7 +20,7 @@ def refusal(fleet: Fleet, command: DeployCommand) -> str:
 
 def test_all_problems_of_all_hosts_are_reported_at_once() -> None:
     fleet = Fleet.of("host-1", "host-2", "host-3")
-    command = deploy_command(fleet)
+    command = deploy_command(fleet, "one")
     fleet.registry.sizes[command.image] = 10_000_000_000
     fleet["host-1"].taken_ports = (80, 22)
     fleet["host-3"].engine.version = "20.10.24"
@@ -56,12 +33,12 @@ def test_all_problems_of_all_hosts_are_reported_at_once() -> None:
 def test_registry_that_refuses_the_login_stops_a_deploy_before_anything_is_changed() -> None:
     fleet = Fleet.of("host-1")
     fleet.registry.refuses = True
-    assert "refused our login" in refusal(fleet, deploy_command(fleet))
+    assert "refused our login" in refusal(fleet, deploy_command(fleet, "one"))
 
 
 def test_images_on_the_hosts_need_no_disk_space_and_no_registry() -> None:
     fleet = Fleet.of("host-1")
-    command = deploy_command(fleet)
+    command = deploy_command(fleet, "one")
     fleet["host-1"].engine.images.update(fleet.images)
     fleet.registry.sizes[command.image] = 10**15
     fleet.registry.refuses = True
@@ -73,7 +50,8 @@ def test_clock_an_hour_off_gives_a_warning_and_breaks_nothing() -> None:
     fleet = Fleet.of("host-1", "host-2")
     fleet["host-2"].log.clock_off_s = -3600
     for label in ("one", "two", "three"):
-        events = run_deploy(fleet, deploy_command(fleet, label))
+        events: list[Event] = []
+        run_deploy(fleet, deploy_command(fleet, label), events.append)
         messages = [event for event in events if isinstance(event, Message)]
         warned = [event.host for event in messages if "behind this machine's" in event.text]
         assert warned == ["host-2"]

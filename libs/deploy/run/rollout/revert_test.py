@@ -3,45 +3,31 @@
 import pytest
 
 from deploy.core.commands import paths
-from deploy.core.planning.steps import name_of
 from deploy.errors import LockedError
 from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
     PromoteCommand,
     Result,
-    deploy,
     promote,
     revert,
 )
-from deploy.run.rollout.events import Event, StepBegun
+from deploy.run.rollout.rollout_fixture import (
+    ONE,
+    TWO,
+    context,
+    deploy_command,
+    fault_at,
+    live_fleet,
+    quiet,
+    run_deploy,
+)
 from deploy.testing import factories
 from deploy.testing.fleet.faults import (
-    Fault,
     FaultKind,
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
 
-ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 SERVICE = factories.service(replicas=2)
-
-
-def context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-
-
-def quiet(event: Event) -> None:
-    del event
-
-
-def run_deploy(fleet: Fleet, label: str, *, hold: bool = False) -> Result:
-    image = factories.image(label)
-    command = DeployCommand(
-        SERVICE, image, factories.REPLICA, factories.stacks(), factories.ORIGIN, hold=hold
-    )
-    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-    return deploy(command, context(fleet), quiet)
 
 
 def reverted(fleet: Fleet, release: str = TWO) -> Result:
@@ -57,10 +43,8 @@ def assert_whole(fleet: Fleet, release: str) -> None:
 @pytest.fixture
 def held() -> Fleet:
     """Two hosts that serve ONE and hold TWO."""
-    fleet = Fleet.of("host-1", "host-2")
-    run_deploy(fleet, "one")
-    fleet.must_serve.update(("host-1", "host-2"))
-    assert run_deploy(fleet, "two", hold=True).release == TWO
+    fleet = live_fleet("host-1", "host-2", service=SERVICE)
+    assert run_deploy(fleet, deploy_command(fleet, "two", SERVICE, hold=True)).release == TWO
     return fleet
 
 
@@ -77,13 +61,7 @@ def test_promoted_release_is_rolled_back(held: Fleet) -> None:
 
 
 def test_half_done_promote_is_rolled_back_on_every_host(held: Fleet) -> None:
-    def kill(event: Event) -> None:
-        match event:
-            case StepBegun(step=step) if (name_of(step), step.host) == ("PointTraffic", "host-2"):
-                held.faults.append(Fault("host-2", 1, FaultKind.KILLED))
-            case _:
-                pass
-
+    kill = fault_at(held, "PointTraffic", "host-2", FaultKind.KILLED)
     with pytest.raises(Killed):
         promote(PromoteCommand(SERVICE, factories.ORIGIN, TWO), context(held), kill)
     held.revive()

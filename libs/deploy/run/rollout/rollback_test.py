@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -15,8 +14,6 @@ from deploy.core.state.ledger import parse_ledger
 from deploy.errors import UsageError
 from deploy.run.hosts.observe import observe_reachable
 from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
     Result,
     RevertedError,
     RollbackCommand,
@@ -26,10 +23,12 @@ from deploy.run.rollout.deploy import (
 )
 from deploy.run.rollout.events import (
     Event,
+    Listener,
     PlanMade,
     StepBegun,
     StepDone,
 )
+from deploy.run.rollout.rollout_fixture import ONE, THREE, TWO, context, deploy_command, quiet
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.faults import (
@@ -38,12 +37,6 @@ from deploy.testing.fleet.faults import (
     Killed,
 )
 from deploy.testing.fleet.fleet import Fleet
-
-ONE, TWO, THREE = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3))
-
-
-def context(fleet: Fleet) -> DeployContext:
-    return DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
 
 
 def run_deploy(
@@ -55,20 +48,11 @@ def run_deploy(
     path: str = "/",
     edge: str = "1",
 ) -> Result:
-    service, stacks = (
-        factories.service(name, replicas=2, color=color, path=path),
-        factories.stacks(edge),
-    )
-    command = DeployCommand(
-        service, factories.image(label, name), factories.REPLICA, stacks, factories.ORIGIN
-    )
-    fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-    return deploy(command, context(fleet), lambda event: None)
+    service = factories.service(name, replicas=2, color=color, path=path)
+    return deploy(deploy_command(fleet, label, service, stacks=edge), context(fleet), quiet)
 
 
-def roll_back(
-    fleet: Fleet, to: str | None = None, listen: Callable[[Event], None] = lambda event: None
-) -> Result:
+def roll_back(fleet: Fleet, to: str | None = None, listen: Listener = quiet) -> Result:
     try:
         return rollback(
             RollbackCommand(factories.service(), factories.ORIGIN, to), context(fleet), listen
@@ -157,11 +141,8 @@ def test_failed_edge_is_in_no_record() -> None:
             refused_on.append(event.step.host)
             fleet.faults.append(Fault(event.step.host, 1, FaultKind.FAILS_ONCE))
 
-    service, stacks = factories.service(replicas=2, color="two"), factories.stacks("2")
-    fleet.images.update(stack.image for stack in stacks)
-    command = DeployCommand(
-        service, factories.image("two"), factories.REPLICA, stacks, factories.ORIGIN
-    )
+    service = factories.service(replicas=2, color="two")
+    command = deploy_command(fleet, "two", service, stacks="2")
     with pytest.raises(RevertedError):
         deploy(command, context(fleet), refuse)
     assert refused_on

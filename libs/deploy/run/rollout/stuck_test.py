@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from deploy.core.commands import locks
-from deploy.core.planning.steps import name_of
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.context import StuckError
 from deploy.run.rollout.deploy import deploy
-from deploy.run.rollout.deploy_test import context, deploy_command
 from deploy.run.rollout.events import (
     Event,
+    Listener,
     PlanMade,
-    StepBegun,
+)
+from deploy.run.rollout.rollout_fixture import (
+    ONE,
+    TWO,
+    context,
+    deploy_command,
+    fault_at,
+    live_fleet,
 )
 from deploy.testing.fleet.faults import Fault, FaultKind
 from deploy.testing.fleet.fleet import Fleet
 
-ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
 
-
-def live_fleet(*names: str) -> Fleet:
-    fleet = Fleet.of(*names)
-    deploy(deploy_command(fleet, "one"), context(fleet), lambda event: None)
-    return fleet
-
-
-def gone_at(fleet: Fleet, step: str, host: str) -> Callable[[Event], None]:
-    def listen(event: Event) -> None:
-        if isinstance(event, StepBegun) and (name_of(event.step), event.step.host) == (step, host):
-            fleet.faults.append(Fault(host, 1, FaultKind.GONE))
-
-    return listen
-
-
-def stuck(fleet: Fleet, listen: Callable[[Event], None]) -> StuckError:
+def stuck(fleet: Fleet, listen: Listener) -> StuckError:
     with pytest.raises(StuckError) as caught:
         deploy(deploy_command(fleet, "two"), context(fleet), listen)
     assert caught.value.exit_code == 4
@@ -56,7 +44,7 @@ def test_error_names_the_unreachable_host_its_state_and_the_next_command(
     step: str, state: str
 ) -> None:
     fleet = live_fleet("host-1", "host-2")
-    error = stuck(fleet, gone_at(fleet, step, "host-2"))
+    error = stuck(fleet, fault_at(fleet, step, "host-2", FaultKind.GONE))
     lost = "host-2 can't be reached (the connection was lost), it last served"
     assert f"could not be reverted everywhere: {lost} {state}" in error.message
     assert "./ship status app" in error.hint
@@ -66,7 +54,7 @@ def test_error_names_the_unreachable_host_its_state_and_the_next_command(
 
 def test_error_names_every_host_that_was_not_reverted() -> None:
     fleet = live_fleet("host-1", "host-2", "host-3")
-    gone = gone_at(fleet, "PointTraffic", "host-3")
+    gone = fault_at(fleet, "PointTraffic", "host-3", FaultKind.GONE)
 
     def listen(event: Event) -> None:
         gone(event)

@@ -27,6 +27,7 @@ from deploy.run.rollout.deploy import (
     rollback,
 )
 from deploy.run.rollout.events import Event
+from deploy.run.rollout.rollout_fixture import FOUR, ONE, THREE, TWO, context, deploy_command
 from deploy.run.steps.secrets import SecretResolver
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
@@ -39,7 +40,6 @@ from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 from deploy.testing.servers.secret_stores import MemoryStore
 
-ONE, TWO, THREE, FOUR = (f"r00000{number}-3f9c2ab" for number in (1, 2, 3, 4))
 REFS = {
     "TOKEN": SecretRef("env", "CI_TOKEN"),
     "PASSWORD": SecretRef("ssm", "/app/password", into="env"),
@@ -74,21 +74,12 @@ class Scene:
     def context(self) -> DeployContext:
         """Returns the context of a new process, which has fetched nothing yet."""
         stores = {"env": self.env, "ssm": self.ssm, "secretsmanager": self.manager}
-        fleet = self.fleet
-        resolver = SecretResolver(stores, Redaction())
-        environment = fleet.environment()
-        return DeployContext(
-            environment, fleet.hosts, fleet.registry, fleet, fleet.clock, secrets=resolver
-        )
+        return replace(context(self.fleet), secrets=SecretResolver(stores, Redaction()))
 
     def command(self, label: str = "one", *, why: str = "") -> DeployCommand:
         service = replace(factories.service(replicas=2), secrets=self.refs)
-        origin = replace(factories.ORIGIN, why=why)
-        command = DeployCommand(
-            service, factories.image(label), factories.REPLICA, factories.stacks(), origin
-        )
-        self.fleet.images.update([command.image, *(stack.image for stack in command.stacks)])
-        return command
+        command = deploy_command(self.fleet, label, service)
+        return replace(command, origin=replace(factories.ORIGIN, why=why))
 
     def deploy(self, label: str = "one", *, why: str = "") -> Result:
         try:

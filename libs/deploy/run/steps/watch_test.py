@@ -10,34 +10,23 @@ from deploy.core.analysis.access_log import SYNTHETIC_PREFIX, VERIFICATION_ID
 from deploy.core.commands import locks
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.deploy import (
-    DeployCommand,
-    DeployContext,
     Result,
     RevertedError,
     deploy,
 )
 from deploy.run.rollout.events import Event, Message
+from deploy.run.rollout.rollout_fixture import ONE, TWO, context, deploy_command
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.simulated_host import BROKEN, Visits
 
-ONE, TWO = "r000001-3f9c2ab", "r000002-3f9c2ab"
-
 
 def go(fleet: Fleet, label: str, events: list[Event]) -> Result:
-    request = DeployCommand(
-        factories.service(),
-        factories.image(label),
-        factories.REPLICA,
-        factories.stacks(),
-        factories.ORIGIN,
-    )
+    command = deploy_command(fleet, label)
     for host in fleet.hosts:
-        host.engine.behaviours.setdefault(request.image, ContainerBehaviour(fails_at=BROKEN))
-    fleet.images.update([request.image, *(stack.image for stack in request.stacks)])
-    context = DeployContext(fleet.environment(), fleet.hosts, fleet.registry, fleet, fleet.clock)
-    return deploy(request, context, events.append)
+        host.engine.behaviours.setdefault(command.image, ContainerBehaviour(fails_at=BROKEN))
+    return deploy(command, context(fleet), events.append)
 
 
 def messages(events: list[Event]) -> list[str]:
