@@ -250,8 +250,8 @@ class Metrics:
     """How metrics are collected from hosts. `ca`, `cert`, `key` and `password_file` are files on this machine.
 
     `prometheus_url` is where this machine reaches the environment's Prometheus. `interval_s` is the scrape interval of
-    replicas and hosts. `pushgateway_url` receives results of short jobs (the browser journeys), "" for none;
-    `alertmanager_url` is shown to people, "" for none.
+    replicas and hosts. `pushgateway_url` receives results of short jobs (the browser journeys);
+    `alertmanager_url` is shown to people.
     """
 
     prometheus_url: str
@@ -262,8 +262,8 @@ class Metrics:
     user: str = "prometheus"
     port: int = 9443
     interval_s: int = 15
-    pushgateway_url: str = ""
-    alertmanager_url: str = ""
+    pushgateway_url: str | None = None
+    alertmanager_url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Wiring:
         from deploy.adapters.rollout_exports import Exports, Receivers
 
         metrics = self.settings.environment().metrics
-        pushgateway = metrics.pushgateway_url if metrics else ""
+        pushgateway = metrics.pushgateway_url if metrics else None
         receivers = Receivers.of(os.environ, pushgateway=pushgateway)
         return Exports(receivers, ROOT / "dist" / "deploys", self.say, self.keys)
 
@@ -207,7 +207,7 @@ class Wiring:
 
         environment = self.settings.environment()
         metrics = environment.metrics if report else None
-        gateway = metrics.pushgateway_url if metrics else ""
+        gateway = metrics.pushgateway_url if metrics else None
         return Journeys(ROOT, file, keep, pushgateway=gateway, environment=environment.name)
 
     def run_journeys(self, url: str) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from deploy.core.reports.rollout_log import RolloutLog
-from deploy.core.state.ledger import Entry
+from deploy.core.state.ledger import Entry, Outcome
 
 CHANGES = ("deploy", "promote")
 """The verbs that bring a change to users."""
@@ -54,8 +54,8 @@ def four_keys(
     since = datetime.fromisoformat(now) - timedelta(days=days)
     recent = [entry for entry in operations if datetime.fromisoformat(entry.when) >= since]
     changes = [entry for entry in recent if entry.verb in CHANGES]
-    live = [entry for entry in changes if entry.outcome == "live"]
-    reverted = [entry for entry in changes if entry.outcome == "reverted"]
+    live = [entry for entry in changes if entry.outcome == Outcome.LIVE]
+    reverted = [entry for entry in changes if entry.outcome == Outcome.REVERTED]
     rolled_back, restore_times = _rolled_back(recent)
     lead_times = [
         ended - at
@@ -76,7 +76,7 @@ def _rolled_back(operations: Iterable[Entry]) -> tuple[int, list[float]]:
     """Returns how many changes a rollback followed, and the seconds from each going live to its rollback being live."""
     count, times, last = 0, list[float](), None
     for entry in operations:
-        if entry.outcome != "live":
+        if entry.outcome != Outcome.LIVE:
             continue
         if entry.verb == "rollback" and last is not None:
             count += 1

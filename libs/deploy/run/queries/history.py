@@ -11,6 +11,7 @@ from deploy.core.ports import Host
 from deploy.core.state.ledger import (
     EXEC,
     Entry,
+    EntryEvent,
     broken_links,
     parse_ledger,
 )
@@ -96,7 +97,7 @@ def verify(hosts: Sequence[Host]) -> dict[str, int]:
 
 
 def _merged(known: Operation | None, entry: Entry, host: str) -> Operation:
-    if entry.event == "begun":
+    if entry.event == EntryEvent.BEGUN:
         entry = replace(entry, outcome="interrupted")
     if known is None:
         return Operation(entry, (host,))
