@@ -175,18 +175,29 @@ class Monorepo:
         return (self.clone.root / name).read_text()
 
     def affected(self, base: str = "HEAD~1") -> dict[str, Any]:
-        """Returns the document of `ship affected` for the changes since `base`."""
+        """Returns the document of `ship affected` for the changes since `base`, without kept graphs."""
+        return self.selection(base, CI="true")[0]
+
+    def selection(self, base: str, **variables: str) -> tuple[dict[str, Any], str]:
+        """Returns the document of `ship affected` and its messages, as on a person's machine without variables."""
         argv = [str(self.clone.root / "ship"), "affected", "--base", base, "--json"]
         environ = {
-            name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PYTHON") and name != "CI"
         }
         done = subprocess.run(
-            argv, cwd=self.clone.root, env=environ, capture_output=True, text=True, check=False
+            argv,
+            cwd=self.clone.root,
+            env=environ | variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         assert document["mode"] == "changed", document["reason"]
-        return document
+        return document, done.stderr
 
     def stop_daemon(self) -> None:
         """Stops the Pants daemon of this clone, which would outlive it."""

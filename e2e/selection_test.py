@@ -97,3 +97,18 @@ def test_removed_module_affects_the_services_that_import_it(monorepo: Monorepo) 
     document = monorepo.affected()
     assert document["services"] == ["two"]
     assert addresses(document, "test") == {"services/two:tests"}
+
+
+def test_a_kept_graph_selects_what_pants_selects(monorepo: Monorepo) -> None:
+    path = "libs/left/greeting.py"
+    monorepo.commit({path: 'GREETING = "good evening"\n'})
+    monorepo.selection("HEAD~1")
+    monorepo.commit({path: 'GREETING = "good night"\n', "services/two/page.html": "<b>"})
+    document, messages = monorepo.selection("HEAD~1")
+    assert "Pants lists the targets" not in messages
+    assert document == monorepo.affected()
+
+    monorepo.commit({"services/three/web_test.py": "from left import greeting  # noqa: F401\n"})
+    document, messages = monorepo.selection("HEAD~1")
+    assert "Pants lists the targets" in messages
+    assert document == monorepo.affected()

@@ -122,10 +122,17 @@ class GitRevisions:
 
         Ignored files don't count, and neither do submodules' files.
         """
-        if revision is not None:
-            listed = self._git("ls-tree", "-r", "-z", "--full-tree", revision).split("\0")
-            rows = (row.partition("\t") for row in listed if row)
-            return {path: _identity(entry.split()[0], entry.split()[2]) for entry, _, path in rows}
+        if revision is None:
+            return self._ids_in_folder()
+        found = {}
+        for row in self._git("ls-tree", "-r", "-z", "--full-tree", revision).split("\0"):
+            if row:
+                entry, _, path = row.partition("\t")
+                mode, _, blob = entry.split()
+                found[path] = _identity(mode, blob)
+        return found
+
+    def _ids_in_folder(self) -> Mapping[str, str]:
         found = {}
         for row in self._git("ls-files", "-z", "--stage", "--full-name").split("\0"):
             if row:
@@ -140,7 +147,10 @@ class GitRevisions:
         for path in differing:
             found.pop(path, None)
         links = [path for path in differing if (self._root / path).is_symlink()]
-        found |= {path: f"link to {(self._root / path).readlink()}" for path in links}
+        try:
+            found |= {path: f"link to {(self._root / path).readlink()}" for path in links}
+        except OSError as error:
+            raise HistoryError(f"{error.filename} can't be read: {error.strerror}") from error
         files = [path for path in differing if path not in links and (self._root / path).is_file()]
         hashed = self._git("hash-object", "--stdin-paths", given=_lines(files)).split()
         return found | {

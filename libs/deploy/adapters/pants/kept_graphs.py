@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Mapping
 from typing import Protocol
 
-from deploy.core.ci.graph_inputs import Influence, graph_key, imports_of, influence_of
+from deploy.core.ci.graph_inputs import (
+    Influence,
+    graph_key,
+    imports_of,
+    influence_of,
+    reads_imports_only,
+)
 from deploy.core.ci.target_graph import TargetGraph, TargetGraphs, dump_graph, load_graph
-from deploy.errors import HistoryError
+from deploy.errors import GraphError, HistoryError
 
-FORMAT = "2"
+FORMAT = "1"
 """To be raised when the key or the form of a kept graph changes."""
 
 IMPORTS = "imports"
@@ -54,7 +61,7 @@ class KeptTargetGraphs:
         self._graphs = graphs
         self._files = files
         self._cache = cache
-        self._settings = f"{FORMAT}\0{settings}"
+        self._settings = settings
 
     def macros(self) -> tuple[str, ...]:
         """Returns the patterns of macro and plugin files."""
@@ -75,14 +82,17 @@ class KeptTargetGraphs:
         return graph
 
     def _key(self, revision: str | None) -> str | None:
-        """Returns the key of a graph, None if git can't list the files."""
-        macros = self.macros()
+        """Returns the key of a graph, None if it can't be told on what the graph depends."""
         try:
+            texts = self._files.contents(revision, ["pants.toml"])
+            if not reads_imports_only(tomllib.loads(texts["pants.toml"].decode()), self._settings):
+                return None
+            macros = self.macros()
             ids = self._files.ids(revision)
             influences = {path: influence_of(path, macros) for path in ids}
             code = {path: ids[path] for path in ids if influences[path] is Influence.IMPORTS}
             imports = self._imports(revision, code)
-        except HistoryError:
+        except (HistoryError, GraphError, ValueError):
             return None
 
         def counted(path: str) -> str:
@@ -94,7 +104,7 @@ class KeptTargetGraphs:
                 case Influence.CONTENT:
                     return ids[path]
 
-        return graph_key(self._settings, ((path, counted(path)) for path in ids))
+        return graph_key(f"{FORMAT}\0{self._settings}", ((path, counted(path)) for path in ids))
 
     def _imports(self, revision: str | None, code: Mapping[str, str]) -> dict[str, str]:
         """Returns a hash of the imports of each Python file by the identifier of its content."""

@@ -10,6 +10,7 @@ from deploy.core.ci.target_graph import Target, TargetGraph
 from deploy.errors import HistoryError
 
 FILES = {
+    "pants.toml": "",
     "BUILD": "python_sources()",
     "a.py": "import b\nx = 1\n",
     "b.py": "y = 2\n",
@@ -23,7 +24,7 @@ class Repository:
 
     files: dict[str, str] = field(default_factory=lambda: dict(FILES))
     texts: dict[str, str] = field(default_factory=dict)
-    asked: list[str | None] = field(default_factory=list)
+    calls: list[str | None] = field(default_factory=list)
     broken: bool = False
     changes_while_read: bool = False
 
@@ -45,7 +46,7 @@ class Repository:
         return ("plugins/**",)
 
     def read(self, revision: str | None = None) -> TargetGraph:
-        self.asked.append(revision)
+        self.calls.append(revision)
         if self.changes_while_read:
             self.files["BUILD"] += "\n"
         return TargetGraph([Target("a.py", "python_source", ("a.py",), ("b.py",))])
@@ -58,7 +59,7 @@ def test_a_kept_graph_is_read_without_pants() -> None:
     repository = Repository()
     first, second = repository.graphs().read(), repository.graphs().read("f" * 40)
     assert list(second.targets.values()) == list(first.targets.values())
-    assert repository.asked == [None]
+    assert repository.calls == [None]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_a_change_that_no_dependency_comes_from_needs_no_pants(path: str, conten
     repository.graphs().read()
     repository.files[path] = content
     repository.graphs().read()
-    assert repository.asked == [None]
+    assert repository.calls == [None]
 
 
 @pytest.mark.parametrize(
@@ -82,21 +83,21 @@ def test_a_change_that_no_dependency_comes_from_needs_no_pants(path: str, conten
         ("plugins/rules.py", "x = 1"),
     ],
 )
-def test_any_other_change_asks_pants_again(path: str, content: str) -> None:
+def test_any_other_change_runs_pants_again(path: str, content: str) -> None:
     repository = Repository()
     repository.graphs().read()
     repository.files[path] = content
     repository.graphs().read()
-    assert repository.asked == [None, None]
+    assert repository.calls == [None, None]
 
 
-def test_a_deleted_file_and_other_settings_ask_pants_again() -> None:
+def test_a_deleted_file_and_other_settings_run_pants_again() -> None:
     repository = Repository()
     repository.graphs().read()
     repository.graphs("--tag=a").read()
     del repository.files["b.py"]
     repository.graphs().read()
-    assert repository.asked == [None, None, None]
+    assert repository.calls == [None, None, None]
 
 
 @pytest.mark.parametrize("damage", ["", "[", "[1]", "{}", "[{}]"])
@@ -105,14 +106,14 @@ def test_a_damaged_cache_is_read_again(damage: str) -> None:
     repository.graphs().read()
     repository.texts = dict.fromkeys(repository.texts, damage)
     assert "a.py" in repository.graphs().read()
-    assert repository.asked == [None, None]
+    assert repository.calls == [None, None]
 
 
-def test_without_git_pants_is_asked_each_time() -> None:
+def test_without_git_pants_runs_each_time() -> None:
     repository = Repository(broken=True)
     repository.graphs().read()
     repository.graphs().read()
-    assert repository.asked == [None, None]
+    assert repository.calls == [None, None]
     assert repository.texts == {}
 
 
@@ -120,3 +121,22 @@ def test_a_graph_of_files_that_changed_meanwhile_is_not_kept() -> None:
     repository = Repository(changes_while_read=True)
     repository.graphs().read()
     assert set(repository.texts) == {IMPORTS}
+
+
+@pytest.mark.parametrize(
+    ("pants_toml", "settings"),
+    [
+        ("[python-infer]\nassets = true\n", ""),
+        ("torn = [", ""),
+        ("", '{"PANTS_PYTHON_INFER_ASSETS": "true"}'),
+    ],
+)
+def test_nothing_is_kept_if_dependencies_may_come_from_strings(
+    pants_toml: str, settings: str
+) -> None:
+    repository = Repository()
+    repository.files["pants.toml"] = pants_toml
+    repository.graphs(settings).read()
+    repository.graphs(settings).read()
+    assert repository.calls == [None, None]
+    assert repository.texts == {}

@@ -30,17 +30,14 @@ class PantsTargetGraphs:
 
     def macros(self) -> tuple[str, ...]:
         """Returns the patterns of the macro and plugin files that pants.toml names."""
-        options = self.settings().get("GLOBAL", {})
+        try:
+            settings = tomllib.loads((self._root / "pants.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise GraphError(f"pants.toml can't be read: {error}") from error
+        options = settings.get("GLOBAL", {})
         folders = (path.removeprefix("%(buildroot)s/") for path in _texts(options, "pythonpath"))
         globs = _texts(options, "build_file_prelude_globs")
         return (*globs, *(f"{folder}/**" for folder in folders))
-
-    def settings(self) -> dict[str, Any]:
-        """Returns what pants.toml says. Raises GraphError."""
-        try:
-            return tomllib.loads((self._root / "pants.toml").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise GraphError(f"pants.toml can't be read: {error}") from error
 
     def read(self, revision: str | None = None) -> TargetGraph:
         """Returns the graph of the checkout, or of another revision in a temporary folder.

@@ -205,11 +205,10 @@ class Wiring:
         from deploy.adapters.file_cache import FileCache
         from deploy.adapters.pants.kept_graphs import KeptTargetGraphs
         from deploy.adapters.pants.target_graph import PantsTargetGraphs, settings_outside
-        from deploy.core.ci.graph_inputs import infers_from_strings
         from toolchain.paths import find_paths
 
         graphs = PantsTargetGraphs(ROOT, revisions.unpacked, self.say)
-        if os.environ.get("CI") or infers_from_strings(graphs.settings()):
+        if os.environ.get("CI"):
             return graphs
         cache = FileCache(find_paths(os.environ).cache / "graphs", limit=MAX_KEPT_GRAPHS)
         return KeptTargetGraphs(graphs, revisions, cache, settings_outside(ROOT, os.environ))

@@ -22,8 +22,8 @@ class Influence(StrEnum):
     CONTENT = "content"
 
 
-# Pants reads no dependencies from these. The content of any other file counts.
-NAMES_ONLY = frozenset({".css", ".html", ".js", ".json", ".md", ".png", ".svg", ".yaml", ".yml"})
+# No backend of Pants reads dependencies from these. JavaScript, JSON and YAML count whole: some backends read them.
+NAMES_ONLY = frozenset({".css", ".html", ".md", ".png", ".svg"})
 
 
 def influence_of(path: str, macros: Collection[str]) -> Influence:
@@ -39,10 +39,16 @@ def influence_of(path: str, macros: Collection[str]) -> Influence:
     return Influence.CONTENT
 
 
-def infers_from_strings(settings: Mapping[str, Any]) -> bool:
-    """Returns whether these settings of Pants infer dependencies from strings too, not only from imports."""
+def reads_imports_only(settings: Mapping[str, Any], outside: str) -> bool:
+    """Returns whether Pants infers dependencies of Python code from imports alone, and not from strings too.
+
+    `settings` are those of pants.toml. `outside` are all others as text: what they say of inference, or other
+    configuration files that they name, is not understood here.
+    """
+    if any(word in outside.lower() for word in ("infer", "config_files")):
+        return False
     inference = settings.get("python-infer", {})
-    return bool(inference.get("string_imports") or inference.get("assets"))
+    return not (inference.get("string_imports") or inference.get("assets"))
 
 
 def imports_of(source: str) -> str:

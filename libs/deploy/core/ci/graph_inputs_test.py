@@ -6,8 +6,8 @@ from deploy.core.ci.graph_inputs import (
     Influence,
     graph_key,
     imports_of,
-    infers_from_strings,
     influence_of,
+    reads_imports_only,
 )
 
 CODE = "import os\nfrom a.b import (\n    c,\n)\n\ndef run():\n    return os.name\n"
@@ -24,6 +24,8 @@ CODE = "import os\nfrom a.b import (\n    c,\n)\n\ndef run():\n    return os.nam
         ("3rdparty/python/requirements.txt", Influence.CONTENT),
         ("3rdparty/python/default.lock", Influence.CONTENT),
         ("services/app/Dockerfile", Influence.CONTENT),
+        ("package.json", Influence.CONTENT),
+        ("deploy/replica.yml", Influence.CONTENT),
         ("unknown.suffix", Influence.CONTENT),
         ("docs/gate.md", Influence.NAME),
         ("services/app/templates/base.html", Influence.NAME),
@@ -74,16 +76,22 @@ def test_code_that_cannot_be_parsed_counts_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "expected"),
+    ("settings", "outside", "expected"),
     [
-        ({}, False),
-        ({"python-infer": {"use_rust_parser": True, "string_imports": False}}, False),
-        ({"python-infer": {"string_imports": True}}, True),
-        ({"python-infer": {"assets": True}}, True),
+        ({}, "{}", True),
+        ({"python-infer": {"use_rust_parser": True, "string_imports": False}}, "{}", True),
+        ({}, '{"PANTS_PANTSD": "false"}', True),
+        ({"python-infer": {"string_imports": True}}, "{}", False),
+        ({"python-infer": {"assets": True}}, "{}", False),
+        ({}, '{"PANTS_PYTHON_INFER_STRING_IMPORTS": "true"}', False),
+        ({}, '{".pants.rc": "[python-infer]\\nassets = true"}', False),
+        ({}, '{"PANTS_CONFIG_FILES": "other.toml"}', False),
     ],
 )
-def test_inference_from_strings_is_seen(settings: dict[str, object], expected: bool) -> None:
-    assert infers_from_strings(settings) is expected
+def test_inference_from_strings_is_seen(
+    settings: dict[str, object], outside: str, expected: bool
+) -> None:
+    assert reads_imports_only(settings, outside) is expected
 
 
 def test_the_key_depends_on_settings_names_and_what_counts() -> None:
