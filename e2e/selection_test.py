@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -101,7 +102,9 @@ def test_removed_module_affects_the_services_that_import_it(monorepo: Monorepo) 
 
 def test_a_kept_graph_selects_what_pants_selects(monorepo: Monorepo) -> None:
     path = "libs/left/greeting.py"
-    monorepo.commit({path: 'GREETING = "good evening"\n'})
+    # A name that no earlier run had: graphs are kept beyond the run, by the names of all files.
+    note = f"docs/note-{secrets.token_hex(8)}.md"
+    monorepo.commit({path: 'GREETING = "good evening"\n', note: "x"})
     monorepo.selection("HEAD~1")
     monorepo.commit({path: 'GREETING = "good night"\n', "services/two/page.html": "<b>"})
     document, messages = monorepo.selection("HEAD~1")

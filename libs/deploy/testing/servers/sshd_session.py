@@ -46,6 +46,27 @@ class SshFaults:
     """Stops answering and leaves connections open, like a machine that lost power."""
 
 
+class _Transport(paramiko.Transport):
+    """Starts commands after the reply to their requests, as sshd does.
+
+    A command that ends before paramiko has sent the reply would close its channel first, which no client expects.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._after_reply: list[Callable[[], None]] = []
+
+    def after_reply(self, work: Callable[[], None]) -> None:
+        """Calls `work` when the next message is sent. To be called by this thread, which handles requests."""
+        self._after_reply.append(work)
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)  # type: ignore[misc]
+        if threading.current_thread() is self:
+            while self._after_reply:
+                self._after_reply.pop(0)()
+
+
 class Connection(paramiko.ServerInterface):
     """One client's connection."""
 
@@ -65,7 +86,7 @@ class Connection(paramiko.ServerInterface):
         self._threads: list[threading.Thread] = []
         self._channels: list[paramiko.Channel] = []
         self._forwards: dict[int, socket.socket] = {}
-        self._transport = paramiko.Transport(sock)
+        self._transport = _Transport(sock)
         self._transport.add_server_key(host_key)
         self._transport.start_server(event=threading.Event(), server=self)
         self._accepting = start_thread(self._accept)
@@ -117,7 +138,7 @@ class Connection(paramiko.ServerInterface):
         if self._faults.cut_at and self._faults.cut_at in line:
             self._start(self.cut)
         elif not (self._faults.stall_at and self._faults.stall_at in line):
-            self._start(lambda: self._run(channel, line))
+            self._transport.after_reply(lambda: self._start(lambda: self._run(channel, line)))
         return True
 
     def check_channel_direct_tcpip_request(
