@@ -12,13 +12,14 @@ from typing import Any, NoReturn
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
-from telemetry import exposition, logs
+from telemetry import logs
 from telemetry.identity import Identity
 from telemetry.settings import Settings, SettingsError
 from telemetry.worker import DrainingWorker
 
 _IDENTITY = Identity.from_environ(os.environ, default_service="unknown")
 _CONFIG_ERROR = 2
+_METRICS_BACKLOG = 16
 _ONE_WORKER = (
     "must be 1, is {}: a second worker would split the metrics and lose exemplars; run more "
     "replicas, or more threads with --threads"
@@ -79,7 +80,9 @@ def on_starting(server: Any) -> None:
     if problems:
         _refuse(problems)
     try:
-        listener = exposition.listen(_SETTINGS.bind_address, _SETTINGS.metrics_port)
+        listener = socket.create_server(
+            (_SETTINGS.bind_address, _SETTINGS.metrics_port), backlog=_METRICS_BACKLOG
+        )
     except OSError as error:
         _refuse([f"METRICS_PORT: can't listen on {_SETTINGS.metrics_port}: {error.strerror}"])
     # The parent binds and its workers inherit the socket, so that a worker that replaces a dead one
@@ -121,6 +124,8 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
 
 
 def post_worker_init(worker: Any) -> None:
+    from telemetry import exposition  # in the worker alone: the parent answers no scrape
+
     telemetry = worker.telemetry()
     if telemetry is None:
         worker.log.critical("the app is not instrumented: call telemetry.instrument(app)")

@@ -1,16 +1,26 @@
 """gunicorn settings and worker, under the real gunicorn: start, refused configurations, drain."""
 
 import http.client
+import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from telemetry.testing import GunicornServer, HttpResponse, running, start, wait_until
+from telemetry.testing import (
+    GunicornServer,
+    HttpResponse,
+    importable_environ,
+    running,
+    start,
+    wait_until,
+)
 
 APP = "telemetry.served_fixture:make_app()"
 NOTICE = {"DRAIN_NOTICE_S": "2", "SERVICE": "shop", "RELEASE": "r1"}
@@ -53,6 +63,26 @@ def test_the_garbage_collector_is_on_and_skips_what_the_start_created() -> None:
         collector = server.get("/collector").json()
     assert collector["enabled"] is True
     assert collector["frozen"] > 10_000
+
+
+def test_the_parent_imports_nothing_that_only_the_worker_needs() -> None:
+    """Both processes would pay for it: the worker copies most of the parent's pages as soon as it runs."""
+    program = (
+        "import json, sys, gunicorn.app.wsgiapp, telemetry.gunicorn_conf\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        env=importable_environ(),
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    modules = set(json.loads(answer.stdout))
+    packages = {"flask", "http.server", "jinja2", "opentelemetry", "prometheus_client", "werkzeug"}
+    assert "telemetry.worker" in modules
+    assert modules & packages == set()
+    assert len(modules) < 250
 
 
 def test_a_drain_turns_unready_then_refuses_connections_then_finishes_requests(

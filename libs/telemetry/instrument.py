@@ -1,20 +1,22 @@
-"""Instruments a Flask app with one call."""
+"""Instruments a Flask app with one call.
+
+gunicorn's parent imports this module with its settings and serves no request, so what only the worker needs (Flask,
+prometheus-client) is imported when an app is instrumented.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from flask import Flask
-
 from telemetry import logs
 from telemetry.identity import Identity
 from telemetry.lifecycle import Lifecycle
-from telemetry.metrics import ServiceMetrics
-from telemetry.middleware import Middleware
-from telemetry.probes import add_probes
 from telemetry.settings import Settings
 
 if TYPE_CHECKING:
+    from flask import Flask
+
+    from telemetry.metrics import ServiceMetrics
     from telemetry.traces import RequestTracer
 
 _EXTENSION = "telemetry"
@@ -26,7 +28,7 @@ class Telemetry:
     def __init__(
         self,
         identity: Identity,
-        metrics: ServiceMetrics,
+        metrics: "ServiceMetrics",
         lifecycle: Lifecycle,
         tracer: "RequestTracer | None",
     ) -> None:
@@ -48,7 +50,7 @@ class Telemetry:
             self._tracer.close()
 
 
-def instrument(app: Flask, *, environ: Mapping[str, str] | None = None) -> Telemetry:
+def instrument(app: "Flask", *, environ: Mapping[str, str] | None = None) -> Telemetry:
     """Adds telemetry to `app`: metrics, JSON logs, traces if an OTLP endpoint is set, request ids, the
     headers `X-Release` and `X-Replica`, and the routes `/livez`, `/readyz` and `/version`.
 
@@ -56,6 +58,10 @@ def instrument(app: Flask, *, environ: Mapping[str, str] | None = None) -> Telem
     defaults to os.environ. To serve the metrics, run gunicorn with `-c python:telemetry.gunicorn_conf`.
     Raises SettingsError if the environment is invalid.
     """
+    from telemetry.metrics import ServiceMetrics
+    from telemetry.middleware import Middleware
+    from telemetry.probes import add_probes
+
     environ = os.environ if environ is None else environ
     settings = Settings.from_environ(environ)
     identity = Identity.from_environ(environ, default_service=app.name.partition(".")[0])
@@ -79,7 +85,7 @@ def telemetry_of(app: object) -> Telemetry | None:
     return found if isinstance(found, Telemetry) else None
 
 
-def _routes(app: Flask) -> Iterator[tuple[str, str]]:
+def _routes(app: "Flask") -> Iterator[tuple[str, str]]:
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"OPTIONS"}):  # Flask answers OPTIONS itself
             yield rule.rule, method
