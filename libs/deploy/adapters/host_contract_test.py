@@ -297,6 +297,19 @@ class TestFetch:
         assert answer.body
         assert host.fetch(loopback, "/").status == 200
 
+    def test_another_address_of_the_host_is_asked_directly(self, host: Host) -> None:
+        class Handler(QuietHandler):
+            def respond(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(str(self.headers.get("Host")).encode())
+
+        with http_server(Handler, "127.0.0.2") as server:
+            port = server.server_port
+            answer = host.fetch(port, "/readyz", address="127.0.0.2")
+            assert (answer.status, answer.body) == (200, f"127.0.0.2:{port}".encode())
+            assert host.fetch(port, "/readyz").status == 0
+
     def test_more_fetches_than_sessions_succeed(self, host: Host, loopback: int) -> None:
         with ThreadPoolExecutor(16) as threads:
             answers = threads.map(lambda _: host.fetch(loopback, "/").status, range(32))

@@ -73,9 +73,19 @@ class LocalHost:
         with self._start(argv, stderr=subprocess.PIPE) as process:
             yield _await_started(process, expect)
 
-    def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """Sends a GET to a port of the loopback; the status is 0 if nothing answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GRACE_S)
+    def connect(self) -> None:
+        """Does nothing: there is no connection."""
+
+    def fetch(
+        self,
+        port: int,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
+    ) -> Answer:
+        """Sends a GET to a port of the loopback or another address; the status is 0 if nothing answers."""
+        connection = http.client.HTTPConnection(address, port, timeout=GRACE_S)
         try:
             connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
             response = connection.getresponse()

@@ -67,8 +67,22 @@ class Host(Protocol):
         """
         ...
 
-    def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """GETs a path from the host's loopback over a fresh connection. No HTTP status raises an error."""
+    def connect(self) -> None:
+        """Connects, unless it is connected."""
+        ...
+
+    def fetch(
+        self,
+        port: int,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
+    ) -> Answer:
+        """GETs a path over a fresh connection from the host: from its loopback, or a container's address.
+
+        No HTTP status raises an error.
+        """
         ...
 
     def close(self) -> None: ...

@@ -261,7 +261,7 @@ def publish_base(
     name: str,
     key: str,
     ensure: Callable[[], str],
-    engine: ContainerEngine,
+    engine: Callable[[], ContainerEngine],
     registry: ImageRegistry,
     say: Say,
 ) -> str:
@@ -271,7 +271,7 @@ def publish_base(
     """
     if (digest := registry.digest_of(name, key)) is not None:
         return f"{registry.name}/{name}@{digest}"
-    return _push(name, key, ensure(), engine, registry, say)
+    return _push(name, key, ensure(), engine(), registry, say)
 
 
 def _push(

@@ -275,7 +275,12 @@ def test_base_is_built_only_if_the_registry_lacks_its_key() -> None:
 
     def published() -> str:
         return publish_base(
-            "edge", "0123", ensure, machine.engine, machine.registry, machine.messages.append
+            "edge",
+            "0123",
+            ensure,
+            lambda: machine.engine,
+            machine.registry,
+            machine.messages.append,
         )
 
     assert published() == published()

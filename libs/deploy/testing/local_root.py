@@ -31,7 +31,7 @@ case "$1" in
     *) echo 0c1d;;
     esac;;
   top) echo "PID COMMAND"; echo "7 nginx: worker process"; exit "$(cat "$FAKE/top" 2>/dev/null || echo 0)";;
-  inspect) echo 'container {"Id": "0c1d"}';;
+  inspect) cat "$FAKE/container" 2>/dev/null || echo 'container {"Id": "0c1d"}';;
 esac
 """
 

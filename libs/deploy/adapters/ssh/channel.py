@@ -30,9 +30,11 @@ class _ChannelSocket:
         """Does nothing: the code that opened the channel closes it."""
 
 
-def get(channel: paramiko.Channel, port: int, path: str, headers: Mapping[str, str]) -> Answer:
-    """Sends a GET through a channel to a port. Raises OSError, EOFError, HTTPException."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+def get(
+    channel: paramiko.Channel, address: str, port: int, path: str, headers: Mapping[str, str]
+) -> Answer:
+    """Sends a GET through a channel to a port of an address. Raises OSError, EOFError, HTTPException."""
+    connection = http.client.HTTPConnection(address, port)
     channel.settimeout(END_S)
     connection.sock = _ChannelSocket(channel)
     connection.request("GET", path, headers={"Connection": "close", **headers})

@@ -135,15 +135,27 @@ class SshHost:
         code = self._end_of(channel, time.monotonic() + END_S)
         return Completed(code, "".join(f"{line}\n" for line in printed), stderr)
 
-    def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """Sends a GET to a port of the host's loopback; the status is 0 if nothing answers."""
+    def connect(self) -> None:
+        """Connects, unless it is connected."""
+        with self._translating():
+            self._transport()
+
+    def fetch(
+        self,
+        port: int,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
+    ) -> Answer:
+        """Sends a GET from the host to a port of its loopback or another address; status 0 if nothing answers."""
         transport = self._transport()
         try:
-            channel = self.dial(port)
+            channel = self.dial(port, address)
         except paramiko.ChannelException as error:
             return Answer(0, f"port {port}: {error}".encode())
         try:
-            return ssh_channel.get(channel, port, path, headers or {})
+            return ssh_channel.get(channel, address, port, path, headers or {})
         except (OSError, EOFError, http.client.HTTPException) as error:
             if not transport.is_active():
                 raise self._errors.lost(why_lost(error)) from error
@@ -151,12 +163,15 @@ class SshHost:
         finally:
             ssh_channel.close(channel)
 
-    def dial(self, port: int) -> paramiko.Channel:
-        """Opens a channel to a port of the host's loopback. Raises ChannelException if nothing listens there."""
+    def dial(self, port: int, address: str = "127.0.0.1") -> paramiko.Channel:
+        """Opens a channel to a port of an address as the host sees it.
+
+        Raises ChannelException if nothing listens there.
+        """
         try:
             with self._channel_lock:
                 return self._transport().open_channel(
-                    "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=END_S
+                    "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=END_S
                 )
         except paramiko.ChannelException:
             raise

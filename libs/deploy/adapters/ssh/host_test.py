@@ -56,6 +56,17 @@ def test_one_connection_is_opened_at_first_use(server: SshServer, make_host: Mak
     assert server.connections == 1
 
 
+def test_connecting_opens_one_connection_that_commands_share(
+    server: SshServer, make_host: MakeHost
+) -> None:
+    host = make_host()
+    host.connect()
+    assert server.connections == 1
+    host.connect()
+    host.run(["true"])
+    assert server.connections == 1
+
+
 def test_changed_host_key_is_refused_with_the_commands_to_check_it(
     server: SshServer, make_host: MakeHost
 ) -> None:

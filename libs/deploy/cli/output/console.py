@@ -17,6 +17,7 @@ from typing import TextIO
 from deploy.cli.output.live import Live
 from deploy.cli.output.table import Board, render
 from deploy.core.planning.steps import Step, describe, name_of
+from deploy.core.planning.waits import asked_wait
 from deploy.run.rollout.events import (
     Event,
     Listener,
@@ -35,7 +36,7 @@ def _stderr() -> TextIO:
 
 @dataclass
 class Console:
-    """Writes lines or a table to `stream`, and collects the steps for the JSON document.
+    """Writes lines or a table to `stream`, and collects for the JSON document the steps and the waits among them.
 
     `first_listener` gets every event before the console does. `terminal` enables colours and the table. `redact`
     removes secrets before the table cuts a line.
@@ -46,6 +47,7 @@ class Console:
     steps: list[dict[str, object]] = field(default_factory=list)
     first_listener: Listener = lambda event: None
     stream: TextIO = field(default_factory=_stderr)
+    _waits: dict[tuple[str, str], float] = field(default_factory=dict)
     _begun: float = field(default_factory=time.monotonic)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _phase: str = ""
@@ -106,6 +108,14 @@ class Console:
         if self.terminal:
             self._show(event)
 
+    @property
+    def waits(self) -> dict[str, float]:
+        """The seconds that settings asked for, by kind. Hosts wait side by side: the longest wait of a phase counts."""
+        found: dict[str, float] = {}
+        for (_, kind), seconds in self._waits.items():
+            found[kind] = round(found.get(kind, 0.0) + seconds, 3)
+        return found
+
     def close(self) -> None:
         """Ends the table; later lines follow below it."""
         with self._lock:
@@ -134,6 +144,10 @@ class Console:
                 self._live.wake()
 
     def _collect(self, step: Step, seconds: float, outcome: str) -> None:
+        if wait := asked_wait(step, seconds):
+            kind, waited_s = wait
+            longest_s = self._waits.get((self._phase, kind), 0.0)
+            self._waits[self._phase, kind] = max(longest_s, waited_s)
         self.steps.append(
             {
                 "host": step.host,

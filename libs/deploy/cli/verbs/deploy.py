@@ -66,13 +66,20 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     context = wiring.context()
     if not arguments.image and not arguments.wait:
         refuse_if_locked(context.hosts)  # before a build that takes minutes
-    command = wiring.commands.deploy(
+    command = wiring.commands.requested(
         arguments.service, arguments.image, arguments.replicas, why=arguments.why
     )
     command = replace(
         command, hold=arguments.hold, canary=arguments.canary, options=_options(arguments)
     )
-    return document_of(deploy(command, context, console.on_event, wait=arguments.wait), console)
+    result = deploy(
+        command,
+        context,
+        console.on_event,
+        wait=arguments.wait,
+        complete=lambda command: wiring.commands.complete(command, published=not arguments.image),
+    )
+    return document_of(result, console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:

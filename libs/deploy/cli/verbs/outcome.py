@@ -23,12 +23,13 @@ def document_of(result: Result, console: Console) -> Document:
         "outcome": result.outcome,
         "steps": console.steps,
         "seconds": result.seconds,
+        "waits": console.waits,
     }
 
 
 def show(document: Document) -> str:
     """Formats the outcome as one line."""
-    name, release, took = document["service"], document["release"], f"({document['seconds']:.1f} s)"
+    name, release, took = document["service"], document["release"], f"({_duration(document)})"
     match document["outcome"]:
         case "unchanged":
             return f"{name}: nothing to do for {release} {took}"
@@ -41,3 +42,13 @@ def show(document: Document) -> str:
             return f"{name}: {release} was removed {took}"
         case _:
             return f"{name}: {release} is live {took}"
+
+
+def _duration(document: Document) -> str:
+    """Returns how long it took, and apart from that the waits that settings asked for."""
+    waits = document["waits"]
+    own_s = document["seconds"] - sum(waits.values())
+    if not waits:
+        return f"{own_s:.1f} s"
+    kinds = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in waits.items())
+    return f"{own_s:.1f} s, and {sum(waits.values()):.1f} s that settings ask for: {kinds}"

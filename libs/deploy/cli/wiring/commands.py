@@ -49,7 +49,20 @@ class Commands:
         why: str = "",
         push: bool = True,
     ) -> DeployCommand:
-        """Returns the command to deploy a service. Builds and publishes its image unless `image` is given.
+        """Returns the complete command to deploy a service: what `requested` and `complete` return."""
+        requested = self.requested(name, image, replicas, why=why, push=push)
+        return self.complete(requested, published=image is None, push=push)
+
+    def requested(
+        self,
+        name: str,
+        image: str | None,
+        replicas: int | None,
+        *,
+        why: str = "",
+        push: bool = True,
+    ) -> DeployCommand:
+        """Returns the command to deploy a service, without stacks; builds and publishes its image or takes `image`.
 
         Without `push` nothing is published, and an image that the registry lacks is named by its local id.
         """
@@ -61,8 +74,6 @@ class Commands:
         self._secrets().find(name, service.secrets)
         dirty = image is None and self._checkout.dirty
         require_committed(environment, dirty=dirty)
-        if image is not None:
-            self._images.registry.require(image)
         reference = image or (
             self._images.publish(name)
             if push
@@ -74,10 +85,22 @@ class Commands:
             service,
             reference,
             replica,
-            self._images.stacks(environment, push=push),
+            (),
             origin,
             pipeline=invoker.pipeline(),
         )
+
+    def complete(
+        self, command: DeployCommand, *, published: bool, push: bool = True
+    ) -> DeployCommand:
+        """Adds the stacks, whose digests the registry knows. Raises ImageNotFoundError for an unknown image.
+
+        An image that this call has `published` is known.
+        """
+        if not published:
+            self._images.registry.require(command.image)
+        stacks = self._images.stacks(self._settings.environment(), push=push)
+        return replace(command, stacks=stacks)
 
     def rollback(self, name: str, to: str, *, why: str = "") -> RollbackCommand:
         """Returns the command to roll back to `to`, or to the previous release if it is empty."""

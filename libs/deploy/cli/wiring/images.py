@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -121,12 +122,19 @@ class Images:
 
     def stacks(self, environment: Environment, *, push: bool) -> tuple[Stack, ...]:
         """Returns the stacks that hosts run beside the services. Without `push` no image is published."""
+        names = stack_names(environment)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # It takes about as long as the registry's answers.
+            password_hash = pool.submit(_password_hash, environment)
+            images = [self._base_digest(base_of(name), push=push) for name in names]
         return tuple(
-            self._stack(name, environment, self._base_digest(base_of(name), push=push))
-            for name in stack_names(environment)
+            self._stack(name, environment, image, password_hash.result())
+            for name, image in zip(names, images, strict=True)
         )
 
-    def _stack(self, name: StackName, environment: Environment, image: str) -> Stack:
+    def _stack(
+        self, name: StackName, environment: Environment, image: str, password_hash: str
+    ) -> Stack:
         deploy = ROOT / "deploy"
         match name:
             case StackName.EDGE:
@@ -141,7 +149,7 @@ class Images:
                 watchdog_yml = files.read_text(deploy / "watchdog.yml")
                 return watchdog_stack(image, watchdog_yml, _modules(WATCHDOG_PACKAGES))
             case StackName.METRICS:
-                return _metrics_stack(image, environment)
+                return _metrics_stack(image, environment, password_hash)
             case StackName.EXPORTER:
                 return exporter_stack(image, _modules(EXPORTER_PACKAGES), environment.edge)
             case _:
@@ -163,19 +171,33 @@ class Images:
 
     def _base_digest(self, name: str, *, push: bool) -> str:
         key = read_recipe(RECIPES / name).key
-        if not push:
-            if name not in self._published:  # two stacks share a base; save a round trip
+        if name not in self._published:  # two stacks share a base; save a round trip
+            if push:
+                self._published[name] = images.publish_base(
+                    name,
+                    key,
+                    lambda: self.bases.ensure(name),
+                    lambda: self.engine,
+                    self.registry,
+                    self._say,
+                )
+            else:
                 digest = self.registry.digest_of(name, key)
                 self._published[name] = f"{self.registry.name}/{name}@{digest or key}"
-            return self._published[name]
-        return images.publish_base(
-            name, key, lambda: self.bases.ensure(name), self.engine, self.registry, self._say
-        )
+        return self._published[name]
 
 
-def _metrics_stack(image: str, environment: Environment) -> Stack:
+def _password_hash(environment: Environment) -> str:
+    """Returns the bcrypt hash of the password of the hosts' Prometheus, "" for an environment without one."""
     import bcrypt
 
+    if environment.metrics is None:
+        return ""
+    password = files.read_text(loader.path_of(environment.metrics.password_file)).strip()
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
+
+
+def _metrics_stack(image: str, environment: Environment, password_hash: str) -> Stack:
     metrics = environment.metrics
     assert metrics is not None, "only environments with [metrics] have this stack"
     password = files.read_text(loader.path_of(metrics.password_file)).strip()
@@ -185,7 +207,7 @@ def _metrics_stack(image: str, environment: Environment) -> Stack:
         cert=files.read_text(loader.path_of(metrics.cert)),
         key=files.read_text(loader.path_of(metrics.key)),
         password=password,
-        password_hash=bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode(),
+        password_hash=password_hash,
         interval_s=metrics.interval_s,
     )
 

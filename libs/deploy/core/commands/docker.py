@@ -5,13 +5,18 @@ Scripts are constants that get their values as arguments. Secrets go over stdin.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from deploy.core.commands.paths import NETWORK, ROOT, release_folder
 from deploy.core.state.release import Release
 
 PULL_DEADLINE_S = 600.0
+FILES_REFUSED = 65
 LOGIN_REFUSED = 66
+
+STARTING_SHARES, FULL_SHARES = 128, 1024
+"""CPU shares of replicas that start, and of those that users reach. The engine's default is 1024."""
 
 
 # $1 container, then the command that runs it. A container outlives its client, so it is removed by name at any end.
@@ -38,6 +43,18 @@ docker login --username "$2" --password-stdin "$3" >/dev/null || exit {LOGIN_REF
 touch "${{1%/*}}/registry-login"
 shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
+"""
+
+
+# $1 project, $2 folder; a second compose file on stdin. compose checks its files before it starts anything; only if it
+# failed, another call tells whether that is why.
+_START = f"""
+compose() {{ docker compose --project-name "$project" --project-directory "$folder" "$@"; }}
+project=$1 folder=$2
+compose --file "$folder/compose.yml" --file - up --detach --no-recreate --quiet-pull && exit
+code=$?
+compose config --quiet </dev/null || exit {FILES_REFUSED}
+exit "$code"
 """
 
 
@@ -72,9 +89,26 @@ def run_task(release: Release, name: str, words: Iterable[str]) -> list[str]:
 
 
 def start_replicas(release: Release) -> list[str]:
-    """Starts the replicas of a release that don't run yet, and leaves the others as they are."""
+    """Starts the replicas of a release that don't run yet, and leaves the others as they are.
+
+    `starting_shares` go to stdin. Exits with FILES_REFUSED if compose refused the files; nothing was started then.
+    """
     folder = release_folder(release.service, release.id)
-    return [*_compose(release.project, folder), "up", "--detach", "--no-recreate", "--quiet-pull"]
+    return ["sh", "-c", _START, "start-replicas", release.project, folder]
+
+
+def starting_shares(release: Release) -> str:
+    """Returns a compose file with few CPU shares for each replica: while users are served, they come first.
+
+    It isn't part of the release, whose files and hash don't depend on it.
+    """
+    shares = {name: {"cpu_shares": STARTING_SHARES} for name in release.names}
+    return json.dumps({"services": shares})
+
+
+def share_fully(names: Iterable[str]) -> list[str]:
+    """Gives running containers as many CPU shares as any other container has."""
+    return ["docker", "update", "--cpu-shares", str(FULL_SHARES), *names]
 
 
 def check_compose(release: Release) -> list[str]:

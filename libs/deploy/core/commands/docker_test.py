@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import socket
@@ -115,8 +116,8 @@ def test_snapshot_has_one_line_per_fact(machine: LocalRoot) -> None:
         "engine 28.5.2",
         "compose 2.40.3",
         "image app@sha256:1234",
-        "network py-cicd",
         'container {"Id": "0c1d"}',
+        "network py-cicd",
         'release {"id": "r000001-a"}',
         'release {"id": "r000002-b"}',
         "routes # 1",
@@ -125,6 +126,22 @@ def test_snapshot_has_one_line_per_fact(machine: LocalRoot) -> None:
         "ledger tor",
         'hold {"release": "r000002-b"}',
     ]
+
+
+def test_snapshot_names_the_holder_of_the_lock(machine: LocalRoot) -> None:
+    assert b"\nholder " not in machine.run(snapshot.take()).stdout
+    (machine.root / "holder.json").write_text('{"who": "ada"}\n')
+    with (machine.root / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert b'\nholder {"who": "ada"}\n' in machine.run(snapshot.take()).stdout
+    assert b"\nholder " not in machine.run(snapshot.take()).stdout
+
+
+def test_network_of_a_running_container_is_not_asked_for(machine: LocalRoot) -> None:
+    container = '{"State":{"Status":"running"},"NetworkSettings":{"Networks":{"py-cicd":{}}}}'
+    (machine.fake / "container").write_text(f"container {container}\n")
+    assert b"\nnetwork py-cicd\n" in machine.run(snapshot.take()).stdout
+    assert not [call for call in machine.calls() if call.startswith("network")]
 
 
 def test_old_rollout_logs_are_removed(machine: LocalRoot) -> None:

@@ -6,6 +6,7 @@ about it into its ledger, even if the deployer is gone by then.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from deploy.core.commands.paths import ROOT
@@ -129,3 +130,12 @@ def is_held() -> list[str]:
         LOCK,
         "true",
     ]
+
+
+def parse_holder(text: str) -> dict[str, str]:
+    """Returns who holds a lock, from its holder file; empty if the file is damaged."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return {key: str(value) for key, value in found.items()}

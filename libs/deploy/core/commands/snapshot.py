@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from deploy.core.commands import paths
+from deploy.core.commands import locks, paths
 from deploy.core.commands.paths import ROOT
 from deploy.core.state.edge import parse_edge
 from deploy.core.state.hold import parse_hold
@@ -34,46 +34,56 @@ _ENGINE = (
 _LEFT_OUT_EVENTS = ("effect", "judged")
 _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
-# $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out.
+# $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out,
+# $5 lock, $6 holder file.
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
 # of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, for
 # example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
-_SNAPSHOT = """
-{
+# A network that a running container is in exists, so usually no client has to ask for it.
+_SNAPSHOT = f"""
+{{
   if ids=$(docker ps --all --quiet --filter label=py-cicd.name); then
     echo 'complete containers'
-    [ -z "$ids" ] || printf '%s\\n' "$ids" | xargs docker inspect --format 'container '"$2"
+    found=$([ -z "$ids" ] || printf '%s\\n' "$ids" | xargs docker inspect --format 'container '"$2")
+    printf '%s\\n' "$found"
+    if printf '%s\\n' "$found" | grep -q '"Status":"running".*"{paths.NETWORK}":{{'; then
+      echo 'network {paths.NETWORK}'
+    else
+      docker network inspect {paths.NETWORK} --format 'network {{{{.Name}}}}'
+    fi
   fi
   cat "$1"/services/*/releases/*/release.json | sed 's/^/release /'
   sed -n '1s/^/routes /p' "$1"/edge/conf/routes.conf
   (cd "$1/metrics/conf/targets" && sha256sum -- *.json) | sed 's/^/targets /'
   printf 'now %s\\n' "$(date +%s)"
   grep -v -E -e "$4" "$1"/ledger.jsonl | sed 's/^/ledger /'
+  flock --shared --nonblock --conflict-exit-code {locks.LOCK_TAKEN} "$5" true
+  [ $? -ne {locks.LOCK_TAKEN} ] || printf 'holder %s\\n' "$(cat "$6")"
   for hold in "$1"/services/*/hold.json; do
     [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
-} 2>/dev/null | {
-  docker image ls --digests --format 'image {{.Repository}}@{{.Digest}}' && echo 'complete images'
-  docker network inspect py-cicd --format 'network {{.Name}}'
+}} 2>/dev/null | {{
+  docker image ls --digests --format 'image {{{{.Repository}}}}@{{{{.Digest}}}}' && echo 'complete images'
   cat
-} 2>/dev/null | {
+}} 2>/dev/null | {{
   engine=$(docker info --format "$3") || exit 1
   printf '%s\\n' "$engine"
-  data=${engine##*data }
+  data=${{engine##*data }}
   [ -d "$data" ] || data=/
   printf 'disk %s\\n' "$(df --output=avail --block-size=1 "$data" | tail -n 1)"
   grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sed 's/^/socket /'
   awk '
-    /^complete / { lists++; next }
-    { print }
-    END { if (lists < 2) { print "it did not list its containers and images" > "/dev/stderr"; exit 1 } }'
-}
+    /^complete / {{ lists++; next }}
+    {{ print }}
+    END {{ if (lists < 2) {{ print "it did not list its containers and images" > "/dev/stderr"; exit 1 }} }}'
+}}
 """
 
 
 def take() -> list[str]:
     """Prints everything that a plan is made from."""
-    return ["sh", "-c", _SNAPSHOT, "snapshot", ROOT, _CONTAINER, _ENGINE, _LEFT_OUT]
+    values = [ROOT, _CONTAINER, _ENGINE, _LEFT_OUT, locks.LOCK, locks.HOLDER]
+    return ["sh", "-c", _SNAPSHOT, "snapshot", *values]
 
 
 def parse_snapshot(name: str, text: str) -> HostState:
@@ -103,6 +113,7 @@ def parse_snapshot(name: str, text: str) -> HostState:
         holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
         now_s=float(_one(facts, "now") or 0),
         listening=frozenset(_ports(facts.get("socket", []))),
+        holder=locks.parse_holder(facts["holder"][0]) if "holder" in facts else None,
     )
 
 

@@ -18,16 +18,28 @@ LEFT_KEPT_MIN = 10
 START_WAIT_S = 60
 """Seconds for which compose waits until a stack runs."""
 
+# Reads lines of the id and key of an edge. Prints its processes: the edge's key, the process's id and title.
+_PROCESSES_FUNCTION = """
+processes() {
+  while read -r id key; do
+    titles=$(docker top "$id" -eo pid,args </dev/null) || exit 1
+    printf '%s\\n' "$titles" | sed "s/^/$key /"
+  done
+}
+"""
+
 # $1 conf folder, $2 size in bytes, $3 old generation, $4 new generation, $5 minutes for which the files of old
 # generations are kept; routes.conf on stdin. Every running edge checks the text with its own nginx.conf before it takes
 # effect. The size reveals a text that a lost connection cut short, which nginx might accept. Workers of the old
 # generation see its file in `left` and forward their requests (docs/adr/0024). If the disk is too full for that file,
-# they keep answering from the old routes.
-_ROUTES = """
+# they keep answering from the old routes. The edges' processes are listed while the text is checked: each call of the
+# client takes about 60 ms, and users wait for the switch.
+_ROUTES = f"""{_PROCESSES_FUNCTION}
 cd "$1" || exit 1
 cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$2" ] || exit 1
-edges=$(docker ps --filter label=py-cicd.name=edge --format '{{.ID}} {{.Label "py-cicd.key"}}') || exit 1
-[ -n "$edges" ] || { echo "no edge runs" >&2; exit 65; }
+edges=$(docker ps --filter label=py-cicd.name=edge --format '{{{{.ID}}}} {{{{.Label "py-cicd.key"}}}}') || exit 1
+[ -n "$edges" ] || {{ echo "no edge runs" >&2; exit 65; }}
+printf '%s\\n' "$edges" | processes 2>/dev/null &
 printf '%s\\n' "$edges" | while read -r id key; do
   sed 's/routes[.]conf/routes.next.conf/' "$key/nginx.conf" > "$key/nginx.next.conf" || exit 1
   docker exec "$id" nginx -t -q -c "/etc/nginx/py-cicd/$key/nginx.next.conf" </dev/null || exit 65
@@ -35,19 +47,16 @@ printf '%s\\n' "$edges" | while read -r id key; do
 done || exit
 mkdir -p left; find left -type f -mmin "+$5" -delete; rm -f "left/$4"
 sync routes.next.conf && mv routes.next.conf routes.conf || exit 1
-printf '%s\\n' "$edges" | while read -r id key; do docker kill --signal HUP "$id" >/dev/null || exit 1; done || exit
+printf '%s\\n' "$edges" | cut -d ' ' -f 1 | xargs docker kill --signal HUP >/dev/null || exit 1
 [ "$3" = "$4" ] || touch "left/$3"
+wait
 exit 0
 """
 
-# Prints the processes of all running edges: the edge's key, the process's id and title.
-_PROCESSES = """
-edges=$(docker ps --filter label=py-cicd.name=edge --format '{{.ID}} {{.Label "py-cicd.key"}}') || exit 1
+_PROCESSES = f"""{_PROCESSES_FUNCTION}
+edges=$(docker ps --filter label=py-cicd.name=edge --format '{{{{.ID}}}} {{{{.Label "py-cicd.key"}}}}') || exit 1
 [ -n "$edges" ] || exit 0
-printf '%s\\n' "$edges" | while read -r id key; do
-  titles=$(docker top "$id" -eo pid,args </dev/null) || exit 1
-  printf '%s\\n' "$titles" | sed "s/^/$key /"
-done
+printf '%s\\n' "$edges" | processes
 """
 
 # $1 project, $2 folder. An edge of versions before docs/adr/0012 has a published port, which can't be shared, so it is
@@ -85,7 +94,8 @@ printf '%s\\n' "$found" | xargs -r docker rm --force >/dev/null
 def replace_routes(size: int, old: str, new: str) -> list[str]:
     """Replaces the routes.conf of all edges by stdin, `size` bytes, and generation `old` by generation `new`.
 
-    Exits with NGINX_REFUSED if an edge refuses the text or none runs; nothing has changed then.
+    Prints what `edge_processes` does, as of just before. Exits with NGINX_REFUSED if an edge refuses the text or none
+    runs; nothing has changed then.
     """
     return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size), old, new, str(LEFT_KEPT_MIN)]
 

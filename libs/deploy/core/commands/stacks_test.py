@@ -39,13 +39,12 @@ def test_routes_are_checked_by_every_edge_then_replaced_then_loaded_by_every_edg
     assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
     assert machine.read("fake/checked") == "new\n"
     assert machine.read("edge/conf/routes.conf") == "new\n"
-    _, *calls = machine.calls()
+    calls = [call for call in machine.calls() if call.startswith(("exec", "kill"))]
     check = "nginx -t -q -c /etc/nginx/py-cicd"
     assert calls == [
         f"exec 0c1d {check}/old/nginx.next.conf",
         f"exec 2e3f {check}/new/nginx.next.conf",
-        "kill --signal HUP 0c1d",
-        "kill --signal HUP 2e3f",
+        "kill --signal HUP 0c1d 2e3f",
     ]
     assert files(machine) == ["left/one", "new/nginx.conf", "old/nginx.conf", "routes.conf"]
 

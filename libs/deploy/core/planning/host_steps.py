@@ -107,6 +107,8 @@ def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
         deadline_s=health.healthy_deadline_s,
         # A rollback doesn't wait for that long: this release was healthy when it was live.
         min_healthy_s=0.0 if desired.is_rollback else health.min_healthy_s,
+        health_path=health.path,
+        engine_check=not desired.is_rollback,
     )
     if not live:
         yield from _candidate_targets(release, host)

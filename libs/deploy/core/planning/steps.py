@@ -151,9 +151,11 @@ class StartReplicas:
 
 @dataclass(frozen=True)
 class AwaitHealthy:
-    """Waits until every replica has been healthy for `min_healthy_s`; fails early when one keeps crashing. In seconds.
+    """Waits until every replica has answered well for `min_healthy_s`; fails early when one keeps crashing. In seconds.
 
-    Each replica must become healthy within `startup_deadline_s`, and all must be so at once within `deadline_s`.
+    Each replica must become healthy within `startup_deadline_s`, and all must be so at once within `deadline_s`. With
+    `engine_check` the engine's own health check must have passed too, which it runs for the first time a second after
+    the start.
     """
 
     host: str
@@ -161,6 +163,8 @@ class AwaitHealthy:
     startup_deadline_s: float
     deadline_s: float
     min_healthy_s: float
+    health_path: str
+    engine_check: bool = True
     because: str | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deploy.core.state.edge import EdgeState
@@ -42,7 +43,8 @@ class HostState:
     `problem` says why the host could not be observed; all else is empty then. `images` are the references by digest
     that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
     `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
-    the host's clock, in seconds since 1970. `listening` are the TCP ports in use.
+    the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who holds the lock:
+    who, since, verb, pipeline. It is None if nobody does.
     """
 
     host: str
@@ -62,6 +64,7 @@ class HostState:
     holds: tuple[Hold, ...] = ()
     now_s: float = 0.0
     listening: frozenset[int] = frozenset()
+    holder: Mapping[str, str] | None = None
 
     def replicas(self, service: str, release: str | None) -> tuple[Container, ...]:
         """Returns the containers of a release, by name; none for None."""

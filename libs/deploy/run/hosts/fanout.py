@@ -42,7 +42,7 @@ def on_every[T](hosts: Sequence[Host], do: Callable[[Host], T]) -> tuple[T, ...]
 
 def reach(hosts: Sequence[Host]) -> None:
     """Connects to every host. Raises the error of `on_every` if some can't be reached or refuse the login."""
-    on_every(hosts, lambda host: host.run(["true"]))
+    on_every(hosts, lambda host: host.connect())
 
 
 def _attempt[T](host: Host, do: Callable[[Host], T]) -> T | ShipError:

@@ -109,11 +109,7 @@ def holder_of(host: Host) -> dict[str, str] | None:
     """Returns who holds the host's lock, None if nobody does."""
     if host.run(locks.is_held()).code != locks.LOCK_TAKEN:
         return None
-    try:
-        found = json.loads(host.read(locks.HOLDER) or b"{}")
-    except ValueError:
-        found = {}
-    return {key: str(value) for key, value in found.items()}
+    return locks.parse_holder((host.read(locks.HOLDER) or b"").decode())
 
 
 def refuse_if_locked(hosts: Sequence[Host]) -> None:

@@ -8,31 +8,14 @@ from typing import Any
 from deploy.core.config import Environment, Service
 from deploy.core.ports import Host
 from deploy.core.reports.status import service_status
-from deploy.core.state.fleet import FleetState
-from deploy.errors import ShipError
-from deploy.run.hosts.fanout import side_by_side
-from deploy.run.hosts.locking import holder_of
 from deploy.run.hosts.observe import observe_reachable
 
 
 def status(
     environment: Environment, hosts: Sequence[Host], services: Sequence[Service]
 ) -> list[dict[str, Any]]:
-    """Returns the `services` of `ship status --json`."""
+    """Returns the `services` of `ship status --json`. One round trip to each host."""
     fleet = observe_reachable(hosts)
-    lock = _lock(hosts, fleet)
+    # The holder is that of the first locked host.
+    lock = next((dict(host.holder) for host in fleet if host.holder is not None), None)
     return [service_status(environment, service, fleet, lock) for service in services]
-
-
-def _lock(hosts: Sequence[Host], fleet: FleetState) -> dict[str, str] | None:
-    """Returns who holds the lock, from the first host that says so."""
-    answering = [host for host, state in zip(hosts, fleet, strict=True) if not state.problem]
-    holders = side_by_side(answering, _holder)
-    return next((holder for holder in holders if holder is not None), None)
-
-
-def _holder(host: Host) -> dict[str, str] | None:
-    try:
-        return holder_of(host)
-    except ShipError:
-        return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -65,6 +66,9 @@ __all__ = [
 ]
 
 
+type Complete = Callable[[DeployCommand], DeployCommand]
+
+
 def plan(command: RolloutCommand, context: DeployContext) -> Plan:
     """Returns the plan that the command would execute now; changes nothing."""
     fleet = observe(context.hosts)
@@ -72,14 +76,21 @@ def plan(command: RolloutCommand, context: DeployContext) -> Plan:
 
 
 def deploy(
-    command: DeployCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+    command: DeployCommand,
+    context: DeployContext,
+    emit: Listener,
+    *,
+    wait: bool = False,
+    complete: Complete | None = None,
 ) -> Result:
     """Brings every host to the release; if that fails, reverts every host. With `wait` it queues for the lock.
+
+    `complete` adds to the command what the registry knows, while the hosts are observed.
 
     Raises RevertedError if it failed and every host was reverted, StuckError if that failed as well or the candidate
     is held for a person, LockedError and PreflightError before anything was changed.
     """
-    return _roll_out(command, context, emit, wait=wait)
+    return _roll_out(command, context, emit, wait=wait, complete=complete)
 
 
 def rollback(
@@ -245,11 +256,22 @@ def _plan(
 
 
 def _roll_out(
-    command: RolloutCommand, context: DeployContext, emit: Listener, *, wait: bool = False
+    command: RolloutCommand,
+    context: DeployContext,
+    emit: Listener,
+    *,
+    wait: bool = False,
+    complete: Complete | None = None,
 ) -> Result:
     begun = context.clock.monotonic()
     with _lock(command, context, emit, wait=wait) as hosts:
-        fleet = observe(context.hosts)
+        if complete is not None and isinstance(command, DeployCommand):
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                completed = pool.submit(complete, command)
+                fleet = observe(context.hosts)
+            command = completed.result()
+        else:
+            fleet = observe(context.hosts)
         desired = _resolve(command, context, fleet)
         plan_ = _plan(command, desired, fleet, context)
         if not plan_.phases:

@@ -18,6 +18,7 @@ from deploy.core.ports import Clock
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, EntryEvent, Outcome
 from deploy.errors import LockedError, ShipError
+from deploy.run.hosts.fanout import side_by_side
 from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.hosts.observe import observe_reachable
 from deploy.run.rollout.context import DeployContext, Result, RevertedError, StuckError, since
@@ -74,8 +75,7 @@ class Operation:
 
     def run(self, plan: Plan, recovery: Recovery) -> None:
         """Executes the plan. Raises the recovery's error if it fails, LockedError if the lock was lost."""
-        for host in self.hosts.values():
-            host.record(self.entry)
+        side_by_side(self.hosts.values(), lambda host: host.record(self.entry))
         try:
             self.execute(plan)
         except PhaseFailedError as failure:

@@ -5,6 +5,7 @@ A host has two edges while a new one replaces the old one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deploy.core.commands import paths, stacks
@@ -31,6 +32,7 @@ def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) ->
     before = read_edge(host)
     after = before.with_route(route)
     generation, preview_port = generation_of(after), edge.preview_port
+    keys: frozenset[str] = frozenset()
     if before != after or not _serves(host, preview_port, generation):
         text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
         size, left = len(text.encode()), generation_of(before)
@@ -44,8 +46,9 @@ def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) ->
             raise CommandError(
                 f"{host.name}: changing the edge failed ({done.code}): {last_line(done)}"
             )
+        keys = _accepting(_parse_processes(done.stdout))
     if not wait_until(
-        lambda: _serves(host, preview_port, generation),
+        lambda: _serves(host, preview_port, generation, keys),
         clock,
         deadline_s=RELOAD_DEADLINE_S,
         every_s=0.05,
@@ -76,15 +79,24 @@ def answering(host: Host, preview_port: int) -> frozenset[str]:
 def accepting(host: Host) -> frozenset[str] | None:
     """Returns the keys of the edges that accept new connections, None if the processes can't be listed."""
     found = _processes(host)
-    return None if found is None else frozenset(process.key for process in found if process.serves)
+    return None if found is None else _accepting(found)
 
 
-def _serves(host: Host, preview_port: int, generation: str) -> bool:
+def _accepting(processes: Iterable[_Process]) -> frozenset[str]:
+    return frozenset(process.key for process in processes if process.serves)
+
+
+def _serves(
+    host: Host, preview_port: int, generation: str, keys: frozenset[str] = frozenset()
+) -> bool:
     """Returns whether every edge answers with this generation, several times in a row.
 
-    Two edges share the port and the kernel chooses one for each connection.
+    Two edges share the port and the kernel chooses one for each connection. `keys` are those of the edges that accept
+    connections; if none are given they are looked up, after a first answer, because that takes longer than a request.
     """
-    keys = accepting(host)
+    if _generation(host, preview_port)[0] != generation:
+        return False
+    keys = keys or accepting(host) or frozenset()
     if not keys:
         return False
     missing = dict.fromkeys(keys, ANSWERS_IN_A_ROW)
@@ -133,9 +145,11 @@ class _Process:
 def _processes(host: Host) -> tuple[_Process, ...] | None:
     """Returns the processes of all edges, None if they can't be listed."""
     done = host.run(stacks.edge_processes())
-    if done.code != 0:
-        return None
-    lines = [line.split(None, 2) for line in done.stdout.splitlines()]
+    return _parse_processes(done.stdout) if done.code == 0 else None
+
+
+def _parse_processes(text: str) -> tuple[_Process, ...]:
+    lines = [line.split(None, 2) for line in text.splitlines()]
     return tuple(_Process(*words) for words in lines if len(words) == 3)
 
 

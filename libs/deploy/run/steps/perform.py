@@ -114,12 +114,9 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
         case ReplaceUnhealthy(names=names):
             locked.run_checked(docker.remove_containers(names), f"removing {' '.join(names)}")
         case StartReplicas(release=release):
-            replicas.check_files(host, release)
-            locked.run_checked(
-                docker.start_replicas(release), f"starting {release.project}", timeout_s=120
-            )
+            replicas.start(locked, release)
         case AwaitHealthy():
-            replicas.await_healthy(host, clock, step)
+            replicas.await_healthy(locked, clock, step)
         case WriteTargets(service=service, targets=targets):
             _write_targets(locked, service, targets)
         case (

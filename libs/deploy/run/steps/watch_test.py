@@ -118,7 +118,7 @@ def test_successful_verification_and_synthetic_requests_do_not_hide_failed_users
 def test_a_replica_that_ends_after_its_health_check_reverts_the_release(fleet: Fleet) -> None:
     fleet.watched = False  # a dead replica behind an edge is the point of this test
     image = factories.image("two")
-    fleet["host-2"].engine.behaviours[image] = ContainerBehaviour(dies_after_s=3.0)
+    fleet["host-2"].engine.behaviours[image] = ContainerBehaviour(dies_after_s=4.0)
     message = reverted(fleet)
     assert "ended while it was watched" in message
     assert "printed its last line" in message

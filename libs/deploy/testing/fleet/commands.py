@@ -66,8 +66,6 @@ class CommandLine:
                     return Completed(locks.FENCED)
                 record(self._host.files, head)
                 return Completed(0)
-            case ["true"]:
-                return Completed(0)
             case ["date", "+%s.%N"]:
                 return Completed(0, f"{self._host.log.now(self._host.clock.monotonic()):.9f}\n")
             case ["sh", "-c", _, name, *values]:
@@ -133,6 +131,12 @@ class CommandLine:
             case "processes", []:
                 assert_built(argv, stacks.edge_processes())
                 return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
+            case "start-replicas", [project, folder]:
+                assert all(
+                    shares == {"cpu_shares": docker.STARTING_SHARES}
+                    for shares in json.loads(stdin)["services"].values()
+                )
+                return self._up_replicas(project, folder, half=half)
             case "start", [project, folder]:
                 return self._up_stack(project, folder)
             case "stop-stacks", [_, stack, *keys]:
@@ -169,34 +173,40 @@ class CommandLine:
                 return Completed(0, "65000000\n") if image in engine.images else Completed(1)
             case ["image", "rm", *images]:
                 engine.remove_images(images)
+            case ["update", "--cpu-shares", _, *names]:
+                assert_built(argv, docker.share_fully(names))
+                engine.share_fully(names)
             case ["rm", "--force", *names]:
                 assert_built(argv, docker.remove_containers(names))
                 engine.remove(names)
-            case ["compose", "--project-name", project, "--project-directory", folder, *verb]:
-                return self._compose(project, folder, verb, half=half)
+            case ["compose", _, _, "--project-directory", folder, "config", "--quiet"]:
+                return self._check_compose(folder)
             case ["compose", "--project-name", project, "down"]:
                 engine.down(project)
             case _:
                 raise AssertionError(f"{self._host.name}: unknown docker command: {words}")
         return Completed(0)
 
-    def _compose(self, project: str, folder: str, verb: list[str], *, half: bool) -> Completed:
-        compose, environment = (
-            self._host.files.get(f"{folder.rstrip('/')}/compose.yml"),
-            environment_of(self._host.files, folder),
+    def _up_replicas(self, project: str, folder: str, *, half: bool) -> Completed:
+        environment = environment_of(self._host.files, folder)
+        compose = self._host.files.get(f"{folder.rstrip('/')}/compose.yml")
+        if compose is None:
+            return Completed(
+                docker.FILES_REFUSED, "", "no configuration file provided: not found\n"
+            )
+        now_s, most = self._host.clock.monotonic(), 2 if half else 999
+        whole = whole_compose(self._host.files, folder, compose.decode())
+        shares = docker.STARTING_SHARES
+        self._host.engine.up(
+            whole, environment["IMAGE"], project, now_s, most=most, cpu_shares=shares
         )
+        return Completed(0)
+
+    def _check_compose(self, folder: str) -> Completed:
+        compose = self._host.files.get(f"{folder.rstrip('/')}/compose.yml")
         if compose is None:
             return Completed(1, "", "no configuration file provided: not found\n")
-        now_s = self._host.clock.monotonic()
-        match verb:
-            case ["config", "--quiet"]:
-                json.loads(compose)
-            case ["up", "--detach", "--no-recreate", "--quiet-pull"]:
-                most = 2 if half else 999
-                whole = whole_compose(self._host.files, folder, compose.decode())
-                self._host.engine.up(whole, environment["IMAGE"], project, now_s, most=most)
-            case _:
-                raise AssertionError(f"{self._host.name}: unknown compose command: {verb}")
+        json.loads(compose)
         return Completed(0)
 
     def _task(self, argv: list[str], words: list[str], *, half: bool) -> Completed:
@@ -248,10 +258,11 @@ class CommandLine:
                 nginx.check(text)
         except ValueError as refused:
             return Completed(stacks.NGINX_REFUSED, "", f"{refused}\n")
+        processes = "".join(nginx.top() for nginx in self._host.running_edges())
         self._host.files[paths.ROUTES] = text.encode()
         for nginx in edges:
             nginx.reload(text, self._host.clock.monotonic())
-        return Completed(0)
+        return Completed(0, processes)
 
     def _snapshot(self) -> str:
         now_s, engine = self._host.clock.monotonic(), self._host.engine
@@ -275,6 +286,8 @@ class CommandLine:
         lines += [
             f"socket 0: 00000000:{port:04X} 00000000:0000 0A" for port in self._host.taken_ports
         ]
+        if self._host.locked_by:
+            lines.append(f"holder {self._host.files.get(locks.HOLDER, b'').decode().strip()}")
         for path, content in sorted(self._host.files.items()):
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")

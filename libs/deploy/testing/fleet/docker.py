@@ -46,6 +46,7 @@ class SimulatedContainer:
     has_check: bool = True
     restarted: int = 0
     requests: int = 0
+    cpu_shares: int = 1024
 
     def restarts(self, now_s: float) -> int:
         """Returns how often the engine has restarted it."""
@@ -112,7 +113,16 @@ class SimulatedEngine:
             raise EngineRefusedError("network with name py-cicd already exists")
         self.network = True
 
-    def up(self, compose: str, image: str, project: str, now_s: float, *, most: int = 999) -> None:
+    def up(
+        self,
+        compose: str,
+        image: str,
+        project: str,
+        now_s: float,
+        *,
+        most: int = 999,
+        cpu_shares: int = 1024,
+    ) -> None:
         """Starts the services of a release that don't run, at most `most` of them, as if interrupted then."""
         self._check(image)
         document = json.loads(compose.replace("$$", "$"))
@@ -135,7 +145,15 @@ class SimulatedEngine:
                 address=address,
                 port=int(environment["PORT"]),
                 environment=environment,
+                cpu_shares=cpu_shares,
             )
+
+    def share_fully(self, names: list[str]) -> None:
+        """Gives containers 1024 CPU shares. Raises EngineRefusedError if one doesn't exist."""
+        for name in names:
+            if name not in self.containers:
+                raise EngineRefusedError(f"No such container: {name}")
+            self.containers[name].cpu_shares = 1024
 
     def up_stack(self, name: str, image: str, key: str, project: str, now_s: float) -> bool:
         """Starts a stack's container, or replaces it if its image or key changed. Returns whether it did either."""

@@ -23,23 +23,30 @@ _PUBLIC = 80
 
 @dataclass
 class FleetRegistry:
-    """The registry that the simulated hosts pull from. Unlisted images have a size of 20 MB."""
+    """The registry that the simulated hosts pull from. Unlisted images have a size of 20 MB.
+
+    `requests` counts what the deploy tool asks it.
+    """
 
     name: str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
     sizes: dict[str, int] = field(default_factory=dict)
     refuses: bool = False
+    requests: int = 0
 
     def login(self) -> tuple[str, str, str]:
         """Returns (registry name, user, password)."""
+        self.requests += 1
         return self.name, "AWS", "a-made-up-password"
 
     def digest_of(self, repository: str, tag: str) -> str | None:
         """Returns None: this registry has no tags."""
         del repository, tag
+        self.requests += 1
         return None
 
     def size_of(self, image: str) -> int:
         """Returns an image's size in bytes. Raises RegistryAuthError if the registry `refuses`."""
+        self.requests += 1
         if self.refuses:
             raise RegistryAuthError(f"registry {self.name} refused our login (HTTP 401)")
         return self.sizes.get(image, 20_000_000)
@@ -49,9 +56,10 @@ class FleetRegistry:
 class Fleet:
     """Hosts behind one wire, under one clock.
 
-    `violations` collects broken invariants: a host that serves two releases or an unhealthy one, old workers whose
-    replicas are gone, a stack beside one that it replaces, an unknown command. `must_serve` are the names of hosts that
-    must have a live release. Unless `wide`, only the called host is checked, which makes fleets of hundreds affordable.
+    `violations` collects broken invariants: a host that serves two releases or an unhealthy one, or one with few CPU
+    shares, old workers whose replicas are gone, a stack beside one that it replaces, an unknown command. `must_serve`
+    are the names of hosts that must have a live release. Unless `wide`, only the called host is checked, which makes
+    fleets of hundreds affordable.
     """
 
     hosts: tuple[MemoryHost, ...] = ()
@@ -233,7 +241,7 @@ def _unfit(host: MemoryHost, servers: Sequence[str], what: str) -> list[str]:
     return [
         f"{host.name} {what} {server}: {container.name if container else 'no container'} is not ready"
         for server, container in found
-        if container is None or not container.serves(now_s)
+        if container is None or not container.serves(now_s) or container.cpu_shares < 1024
     ]
 
 

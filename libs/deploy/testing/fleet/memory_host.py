@@ -27,14 +27,19 @@ class Wire(Protocol):
 
 @dataclass
 class MemoryHost(SimulatedHost):
-    """A simulated host that the deploy tool reaches over `wire`."""
+    """A simulated host that the deploy tool reaches over `wire`.
+
+    `commands` counts the commands, reads and locks, each of which is a round trip over SSH.
+    """
 
     wire: Wire = field(kw_only=True)
+    commands: int = 0
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
         """Runs argv on the simulated host."""
         del timeout_s
         words = list(argv)
+        self.commands += 1
 
         def effect(half: bool) -> Completed:
             try:
@@ -51,6 +56,7 @@ class MemoryHost(SimulatedHost):
 
     def read(self, path: str) -> bytes | None:
         """Returns a file's content."""
+        self.commands += 1
         return self.wire.call(self, lambda _: self.files.get(path), lambda: None)
 
     def append(self, path: str, line: str) -> None:
@@ -84,6 +90,7 @@ class MemoryHost(SimulatedHost):
         token, holder = argv[-2:]
         assert list(argv) == locks.take(token, holder)
         assert expect == "held"
+        self.commands += 1
         ended = self.wire.call(
             self,
             lambda _: self._take_lock(token, holder),
@@ -95,8 +102,25 @@ class MemoryHost(SimulatedHost):
             if self.locked_by == token:
                 self.locked_by = ""
 
-    def fetch(self, port: int, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-        """Sends a GET request to the preview listener."""
+    def connect(self) -> None:
+        """Fails if the host can't be reached."""
+        self.wire.call(self, lambda _: None, lambda: None)
+
+    def fetch(
+        self,
+        port: int,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
+    ) -> Answer:
+        """Sends a GET request to the preview listener, or to the replica with this address."""
+        if address != "127.0.0.1":
+            return self.wire.call(
+                self,
+                lambda _: self.answer_directly(f"{address}:{port}"),
+                lambda: Answer(0, b"simulated failure"),
+            )
         assert port == PREVIEW_PORT, f"nothing listens on port {port}"
         host, name = ((headers or {}).get(header, "") for header in ("Host", "X-Request-Id"))
         return self.wire.call(

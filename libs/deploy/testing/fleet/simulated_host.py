@@ -78,6 +78,13 @@ class SimulatedHost:
         )
         return answer
 
+    def answer_directly(self, server: str) -> Answer:
+        """Returns a replica's answer at its health path, past the edge. `server` is its address and port."""
+        container = self.engine.at(server)
+        if container is None or container.status(self.clock.monotonic()) != "running":
+            return Answer(0, b"connection refused")
+        return Answer(200 if container.serves(self.clock.monotonic()) else 503)
+
     def receive_visits(self, since: float) -> None:
         """Answers `visits` once for each moment from which the log is counted: once in each watch or analysis."""
         if since in self.visited_since:

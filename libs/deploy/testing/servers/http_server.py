@@ -18,8 +18,8 @@ class HttpServer(ThreadingHTTPServer):
     # With the default of 5, a test with many connections at once would see resets.
     request_queue_size = 64
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), handler)
 
     @property
     def url(self) -> str:
@@ -61,9 +61,11 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[HttpServer]:
+def http_server(
+    handler: type[BaseHTTPRequestHandler], address: str = "127.0.0.1"
+) -> Iterator[HttpServer]:
     """Yields a server with this handler that serves until the context ends."""
-    server = HttpServer(handler)
+    server = HttpServer(handler, address)
     with serving(server):
         yield server
 
