@@ -32,6 +32,11 @@ class Paths:
         return self.cache / "bytecode"
 
     @property
+    def verdicts(self) -> Path:
+        """The folder of the green results that `ship test` keeps."""
+        return self.cache / "verdicts"
+
+    @property
     def locks(self) -> Path:
         """The folder of the Python requirements and their hash-pinned locks."""
         return self.checkout / "3rdparty" / "python"
