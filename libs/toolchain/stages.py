@@ -1,7 +1,7 @@
 """The stages of `ship test` and how each calls Pants.
 
-Lint and type checks come first. Unit tests and the integration tests that need no machine of their own then run beside
-the other integration tests, which run one at a time and mostly wait.
+Lint comes first, and with it what all calls need from empty caches. Then the integration tests run one at a time, which
+mostly wait, and beside them type checks, unit tests and the integration tests that disturb no others.
 """
 
 from __future__ import annotations
@@ -82,44 +82,47 @@ class StageRun:
 
     def run(self) -> list[Stage]:
         """Runs all stages, also after a failure. Returns the failed ones in their order."""
-        # One call for each goal, because Pants skips the goals after a failed one. The daemon makes the calls cheap.
-        # --tag=[] overrides pants.toml, whose filter would exclude integration tests from lint and check.
-        passed = {
-            stage: self._goal(stage, "--tag=[]", stage.value) for stage in (Stage.LINT, Stage.CHECK)
-        }
+        passed = {Stage.LINT: self._goal(Stage.LINT)}
         alone, beside = self._integration_tests(ALONE), self._integration_tests(BESIDE)
         if alone and not self.selection.targets:
             # The thread starts no daemon: it would keep the integration tests' own calls of Pants waiting.
             with ThreadPoolExecutor(1) as pool:
                 others = pool.submit(self._beside, beside, nice=True, PANTS_PANTSD="false")
                 try:
-                    passed[Stage.INTEGRATION] = self._integration(alone)
-                    tests, concurrent = others.result()
+                    integration = self._integration(alone)
+                    passed |= others.result()
                 except KeyboardInterrupt:
                     self.runner.interrupted.set()
                     raise
         else:
-            tests, concurrent = self._beside(beside)
-            passed[Stage.INTEGRATION] = self._integration(alone)
-        passed[Stage.TEST] = tests
-        passed[Stage.INTEGRATION] &= concurrent
+            passed |= self._beside(beside)
+            integration = self._integration(alone)
+        passed[Stage.INTEGRATION] &= integration
         return [stage for stage in Stage if not passed[stage]]
-
-    def _goal(self, stage: Stage, *args: str, nice: bool = False, **extra: str) -> bool:
-        specs = self.selection.specs(stage.value)
-        if stage not in self.stages or not specs:
-            return True
-        with self.watch.phase(stage.label):
-            return self.runner.run([*args, *specs], nice=nice, **extra) == 0
 
     def _beside(
         self, integration: Sequence[str], *, nice: bool = False, **extra: str
-    ) -> tuple[bool, bool]:
-        """Runs the unit tests, then these integration tests. Returns whether each of the two passed."""
-        measured = ("--test-use-coverage", '--coverage-py-report=["console", "xml"]')
-        args = (*(measured if self.coverage else ()), "test")
-        tests = self._goal(Stage.TEST, *args, nice=nice, **extra)
-        return tests, self._integration(integration, nice=nice)
+    ) -> dict[Stage, bool]:
+        """Checks, then runs the unit tests and these integration tests. Returns whether each stage passed."""
+        return {
+            Stage.CHECK: self._goal(Stage.CHECK, nice=nice, **extra),
+            Stage.TEST: self._goal(Stage.TEST, nice=nice, **extra),
+            Stage.INTEGRATION: self._integration(integration, nice=nice),
+        }
+
+    def _goal(self, stage: Stage, *, nice: bool = False, **extra: str) -> bool:
+        """Runs a stage in a call of its own, because Pants skips the goals after a failed one."""
+        specs = self.selection.specs(stage.value)
+        if stage not in self.stages or not specs:
+            return True
+        options: tuple[str, ...] = ()
+        if stage is not Stage.TEST:
+            # It overrides pants.toml, whose filter would exclude integration tests.
+            options = ("--tag=[]",)
+        elif self.coverage:
+            options = ("--test-use-coverage", '--coverage-py-report=["console", "xml"]')
+        with self.watch.phase(stage.label):
+            return self.runner.run([*options, stage.value, *specs], nice=nice, **extra) == 0
 
     def _integration_tests(self, tag: str) -> tuple[str, ...]:
         """Returns the addresses of the selected integration tests with this tag that have to run."""

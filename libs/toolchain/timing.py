@@ -73,7 +73,7 @@ def render_times(watch: Stopwatch, slowest: Sequence[TestTime]) -> list[str]:
     phases = ", ".join(f"{name} {_text(seconds)}" for name, seconds in watch.seconds.items())
     lines = [f"time: {_text(watch.total_s)} ({phases})"] if phases else []
     if sum(watch.seconds.values()) > watch.total_s + 1:
-        lines.append("tests and integration tests ran side by side, so the phases add up to more")
+        lines.append("some phases ran side by side, so they add up to more")
     if slowest:
         lines.append(f"slowest {len(slowest)} tests:")
         lines += [f"{each.seconds:8.1f} s  {each.name}" for each in slowest]
