@@ -32,9 +32,9 @@ class Paths:
         return self.cache / "bytecode"
 
     @property
-    def verdicts(self) -> Path:
+    def kept_results(self) -> Path:
         """The folder of the green results that `ship test` keeps."""
-        return self.cache / "verdicts"
+        return self.cache / "kept-results"
 
     @property
     def locks(self) -> Path:

@@ -10,33 +10,35 @@ from pathlib import Path
 
 from toolchain.closure import PEEK, FileHashes, SourceGraph, parse_graph, shared_files
 from toolchain.docker_daemon import DockerDaemon
+from toolchain.kept_results import KeptResult, KeptResults
 from toolchain.machine import is_ci
 from toolchain.pants_runner import PantsRunner
 from toolchain.reports import Totals
 from toolchain.stages import PASSED_VARIABLES
 from toolchain.tools.toolset import Toolset
-from toolchain.verdicts import Verdict, Verdicts
 
 
 class ReuseMode(Enum):
-    """What a run does with kept verdicts. All modes keep new ones."""
+    """What a run does with kept results. All modes keep new ones."""
 
     NONE = auto()  # it runs everything
-    REUSE = auto()  # tests with a verdict don't run
-    RECHECK = auto()  # it runs everything; a test that fails in spite of its verdict is reported
+    REUSE = auto()  # tests with a result don't run
+    RECHECK = (
+        auto()
+    )  # it runs everything; a test that fails in spite of its kept result is reported
 
 
 def mode_of(
     environ: Mapping[str, str], *, asked: bool, recheck: bool, named: bool, terminal: bool
 ) -> ReuseMode | None:
-    """Returns the mode, None in CI, where nothing is reused or kept.
+    """Returns the mode, None in CI, where nothing is reused, and nothing kept except by a recheck.
 
     A person at a terminal reuses, unless targets are `named`; without a terminal it has to be `asked` for.
     """
-    if is_ci(environ):
-        return None
     if recheck:
         return ReuseMode.RECHECK
+    if is_ci(environ):
+        return None
     return ReuseMode.REUSE if asked or (terminal and not named) else ReuseMode.NONE
 
 
@@ -51,18 +53,18 @@ def machine_facts(
 
 
 @dataclass
-class VerdictReuse:
-    """Applies the verdicts of one checkout to one run. It is asked for the tests to run before they run.
+class ResultReuse:
+    """Applies kept results to one run of one checkout. It is asked for the tests to run before they run.
 
-    `reused` and `wrong` are the verdicts that stood for a run, and those that a run refuted.
+    `reused` are the results that stood for a run, `wrong` those that a run refuted.
     """
 
     runner: PantsRunner
-    verdicts: Verdicts
+    results: KeptResults
     facts: Sequence[str]
     mode: ReuseMode
-    reused: list[Verdict] = field(default_factory=list)
-    wrong: list[Verdict] = field(default_factory=list)
+    reused: list[KeptResult] = field(default_factory=list)
+    wrong: list[KeptResult] = field(default_factory=list)
     _keys: dict[str, str] = field(default_factory=dict)
     _graph: SourceGraph | None = None
     _read: bool = False
@@ -72,7 +74,7 @@ class VerdictReuse:
         return self.runner.toolset.paths.checkout
 
     def needed(self, addresses: Sequence[str]) -> tuple[str, ...]:
-        """Returns the addresses of the tests without a verdict to reuse. Without a graph, that is all of them."""
+        """Returns the addresses of the tests without a result to reuse. Without a graph, that is all of them."""
         if not self._read:
             output = self.runner.read(PEEK)
             self._graph, self._read = parse_graph(output) if output else None, True
@@ -85,16 +87,16 @@ class VerdictReuse:
         self._keys |= keys
         if self.mode is not ReuseMode.REUSE:
             return tuple(tests)
-        found = {test: self.verdicts.find(test, keys[test]) for test in tests}
-        self.reused += [verdict for verdict in found.values() if verdict]
-        return tuple(test for test, verdict in found.items() if not verdict)
+        found = {test: self.results.find(test, keys[test]) for test in tests}
+        self.reused += [result for result in found.values() if result]
+        return tuple(test for test, result in found.items() if not result)
 
     def record(self, totals: Totals) -> None:
-        """Keeps a verdict on each test file that ran and is green; deletes those on files that aren't.
+        """Keeps the result of each test file that ran and is green; deletes those of files that aren't.
 
         A file whose inputs changed during the run gets none.
         """
-        reused = {verdict.address for verdict in self.reused}
+        reused = {result.address for result in self.reused}
         ran = {test: key for test, key in self._keys.items() if test not in reused}
         now = self._current_keys(ran)
         suites = {suite.name: suite for suite in totals.suites}
@@ -102,12 +104,12 @@ class VerdictReuse:
             suite = suites.get(test.partition(":")[0])
             if suite is not None and suite.is_green:
                 if now[test] == key:
-                    self.verdicts.keep(test, key, suite.passed)
+                    self.results.keep(test, key, suite.passed)
                 continue
-            if self.mode is ReuseMode.RECHECK and (verdict := self.verdicts.find(test, key)):
-                self.wrong.append(verdict)
-            self.verdicts.delete(test, key)
-        self.verdicts.delete_old()
+            if self.mode is ReuseMode.RECHECK and (result := self.results.find(test, key)):
+                self.wrong.append(result)
+            self.results.delete(test, key)
+        self.results.delete_old()
 
     def _current_keys(self, tests: Mapping[str, object]) -> dict[str, str]:
         if self._graph is None:
@@ -117,9 +119,9 @@ class VerdictReuse:
 
     @property
     def lines(self) -> list[str]:
-        """What `ship test` prints about verdicts above its last line."""
+        """What `ship test` prints about kept results above its last line."""
         lines = [
-            f"wrong: the kept result of {each.date} for {each.address}: it fails with the same inputs"
+            f"wrong: {each.address} was kept as passed on {each.date} and fails with the same inputs"
             for each in self.wrong
         ]
         if self.reused:

@@ -11,12 +11,12 @@ import pytest
 
 from toolchain.closure import parse_graph, shared_files
 from toolchain.docker_daemon import DockerDaemon
+from toolchain.kept_results import KEPT_DAYS, KeptResults
 from toolchain.pants_runner import PantsRunner
 from toolchain.paths import Paths
 from toolchain.reports import Suite, Totals
-from toolchain.reuse import ReuseMode, VerdictReuse, machine_facts, mode_of
+from toolchain.reuse import ResultReuse, ReuseMode, machine_facts, mode_of
 from toolchain.tools.toolset import Toolset
-from toolchain.verdicts import KEPT_DAYS, Verdicts
 
 A, B = "e2e/a_test.py:integration", "e2e/b_test.py:integration"
 TARGETS = [
@@ -44,7 +44,7 @@ class PeekingRunner(PantsRunner):
 
 @dataclass
 class Checkout:
-    """A checkout with two integration tests, and the verdicts of its user."""
+    """A checkout with two integration tests, and the results of its user."""
 
     root: Path
     now: float = 1e9
@@ -52,18 +52,18 @@ class Checkout:
     output: str | None = field(default_factory=lambda: json.dumps(TARGETS))
 
     @property
-    def verdicts(self) -> Verdicts:
-        return Verdicts(self.root.parent / "verdicts", lambda: self.now)
+    def results(self) -> KeptResults:
+        return KeptResults(self.root.parent / "kept-results", lambda: self.now)
 
     def write(self, path: str, text: str) -> None:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def start(self, mode: ReuseMode = ReuseMode.REUSE) -> VerdictReuse:
+    def start(self, mode: ReuseMode = ReuseMode.REUSE) -> ResultReuse:
         toolset = Toolset(Paths(self.root, self.root.parent / "cache", self.root.parent / "state"))
         runner = PeekingRunner(toolset, {}, self.root, quiet_stdout=False, output=self.output)
-        return VerdictReuse(runner, self.verdicts, self.facts, mode)
+        return ResultReuse(runner, self.results, self.facts, mode)
 
     def run(self, totals: Totals = GREEN, mode: ReuseMode = ReuseMode.REUSE) -> tuple[str, ...]:
         """Runs all tests with these results; returns the addresses of those that weren't reused."""
@@ -122,7 +122,7 @@ def test_another_machine_runs_all(checkout: Checkout) -> None:
     assert checkout.run() == (A, B)
 
 
-def test_a_red_run_deletes_the_verdict(checkout: Checkout) -> None:
+def test_a_red_run_deletes_the_result(checkout: Checkout) -> None:
     checkout.run()
     assert checkout.run(RED_A, ReuseMode.NONE) == (A, B)
     assert checkout.run() == (A,)
@@ -137,7 +137,7 @@ def test_a_test_that_did_not_run_or_was_skipped_is_not_green(
     assert checkout.run() == (A,)
 
 
-def test_a_test_whose_files_change_while_it_runs_gets_no_verdict(checkout: Checkout) -> None:
+def test_a_test_whose_files_change_while_it_runs_gets_no_result(checkout: Checkout) -> None:
     reuse = checkout.start()
     reuse.needed([A, B])
     checkout.write("libs/x/x.py", "changed\n")
@@ -146,9 +146,9 @@ def test_a_test_whose_files_change_while_it_runs_gets_no_verdict(checkout: Check
     assert checkout.run() == (A,)
 
 
-def test_old_and_broken_verdicts_count_as_missing(checkout: Checkout) -> None:
+def test_old_and_broken_results_count_as_missing(checkout: Checkout) -> None:
     checkout.run()
-    for file in checkout.verdicts.folder.iterdir():
+    for file in checkout.results.folder.iterdir():
         if "a_test" in file.name:
             file.write_text("{")
     assert checkout.run() == (A,)
@@ -156,14 +156,13 @@ def test_old_and_broken_verdicts_count_as_missing(checkout: Checkout) -> None:
     assert checkout.run() == (A, B)
 
 
-def test_a_recheck_runs_everything_and_names_wrong_verdicts(checkout: Checkout) -> None:
+def test_a_recheck_runs_everything_and_names_wrong_results(checkout: Checkout) -> None:
     checkout.run()
     reuse = checkout.start(ReuseMode.RECHECK)
     assert reuse.needed(["e2e:integration"]) == (A, B)
     reuse.record(RED_A)
-    assert [verdict.address for verdict in reuse.wrong] == [A]
-    assert reuse.lines[0].startswith("wrong: the kept result of 2001-09-")
-    assert A in reuse.lines[0]
+    assert [result.address for result in reuse.wrong] == [A]
+    assert reuse.lines[0].startswith(f"wrong: {A} was kept as passed on 2001-09-")
     assert checkout.run() == (A,)
 
 
@@ -175,7 +174,7 @@ def test_without_a_graph_everything_runs_and_nothing_is_kept(
     reuse = checkout.start()
     assert reuse.needed(["e2e:integration"]) == ("e2e:integration",)
     reuse.record(GREEN)
-    assert not checkout.verdicts.folder.exists()
+    assert not checkout.results.folder.exists()
 
 
 CI, LAPTOP = {"CI": "true"}, dict[str, str]()
@@ -194,7 +193,8 @@ def test_only_a_person_reuses_and_ci_never_does() -> None:
     assert mode(LAPTOP, terminal=False, asked=True) is ReuseMode.REUSE
     assert mode(CI) is None
     assert mode(CI, asked=True) is None
-    assert mode_of(CI, asked=False, recheck=True, named=False, terminal=True) is None
+    recheck = mode_of(CI, asked=False, recheck=True, named=False, terminal=False)
+    assert recheck is ReuseMode.RECHECK  # it runs everything
 
 
 def test_facts_contain_engine_kernel_tools_and_variables(tmp_path: Path) -> None:

@@ -22,12 +22,13 @@ from toolchain import (
 )
 from toolchain.arguments import VerbParser
 from toolchain.docker_daemon import stop_daemon_started_by
+from toolchain.kept_results import KeptResults
 from toolchain.machine import is_ci
 from toolchain.pants_cache import CacheUse
 from toolchain.pants_runner import PantsRunner
 from toolchain.progress import Task
 from toolchain.reports import Totals, read_reports
-from toolchain.reuse import VerdictReuse, machine_facts, mode_of
+from toolchain.reuse import ResultReuse, machine_facts, mode_of
 from toolchain.setup import (
     Setup,
     link_current,
@@ -36,7 +37,6 @@ from toolchain.setup import (
 )
 from toolchain.stages import Selection, Stage, StageRun
 from toolchain.timing import SLOWEST, Stopwatch, render_times
-from toolchain.verdicts import Verdicts
 
 EXAMPLE = """examples:
   ./ship test
@@ -93,8 +93,8 @@ def run_tests(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> 
         parser().error("TARGETS, --changed-since and --selection exclude each other")
     if args.reuse and args.recheck:
         parser().error("--reuse and --recheck exclude each other")
-    if (args.reuse or args.recheck) and is_ci(environ):
-        parser().error("--reuse and --recheck are for a person's machine, and CI is set")
+    if args.reuse and is_ci(environ):
+        parser().error("--reuse is for a person's machine, and CI is set")
     if deleted := caches.enforce_limit(environ):
         print(deleted, file=sys.stderr, flush=True)
     watch = Stopwatch()
@@ -148,7 +148,7 @@ def _run_tests(
     return exit_code
 
 
-def _reuse(setup: Setup, args: argparse.Namespace, runner: PantsRunner) -> VerdictReuse | None:
+def _reuse(setup: Setup, args: argparse.Namespace, runner: PantsRunner) -> ResultReuse | None:
     """Returns what reuses and keeps results, None in CI."""
     terminal = os.isatty(0) and os.isatty(2)
     mode = mode_of(
@@ -161,7 +161,7 @@ def _reuse(setup: Setup, args: argparse.Namespace, runner: PantsRunner) -> Verdi
     if mode is None:
         return None
     facts = machine_facts(setup.toolset, setup.daemon, runner.environ)
-    return VerdictReuse(runner, Verdicts(setup.toolset.paths.verdicts), facts, mode)
+    return ResultReuse(runner, KeptResults(setup.toolset.paths.kept_results), facts, mode)
 
 
 def _selection(setup: Setup, args: argparse.Namespace, environ: Mapping[str, str]) -> Selection:
@@ -188,7 +188,7 @@ def fresh_reports(checkout: Path) -> Iterator[Path]:
         shutil.move(folder, published)
 
 
-def render(totals: Totals, failed: Sequence[Stage], reuse: VerdictReuse | None = None) -> str:
+def render(totals: Totals, failed: Sequence[Stage], reuse: ResultReuse | None = None) -> str:
     """Returns a line for each failed stage and case, what was reused, then the counts alone on the last line."""
     lines = [f"failed: {stage.label}" for stage in failed]
     for suite in totals.suites:
@@ -202,7 +202,7 @@ def document(
     failed: Sequence[Stage],
     exit_code: int,
     watch: Stopwatch,
-    reuse: VerdictReuse | None = None,
+    reuse: ResultReuse | None = None,
 ) -> dict[str, object]:
     """Returns the document that `--json` prints."""
     error = None

@@ -1,7 +1,7 @@
 """Keeps the green results of integration tests on a person's machine, so that `ship test` can reuse them.
 
-A verdict says that a test file passed with certain inputs. Its key is the hash of these inputs. Verdicts are kept in
-the cache of tools, not in Pants' caches, which a team may share.
+A kept result says that a test file passed with certain inputs. Its key is the hash of these inputs. It is stored in the
+cache of tools, not in Pants' caches, which a team may share.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KEPT_DAYS = 14  # tests also depend on the outside world, such as package mirror
 
 
 @dataclass(frozen=True)
-class Verdict:
+class KeptResult:
     """A test file that passed: its address, the key of its inputs, how many cases passed, and when in Unix time."""
 
     address: str
@@ -33,32 +33,32 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """A folder with one file for each verdict. A file that is broken, too old or another test's counts as missing."""
+class KeptResults:
+    """A folder with one file for each result. A file that is broken, too old or another test's counts as missing."""
 
     folder: Path
     clock: Callable[[], float] = time.time
 
-    def find(self, address: str, key: str) -> Verdict | None:
-        """Returns the verdict on a test with these inputs."""
+    def find(self, address: str, key: str) -> KeptResult | None:
+        """Returns the result of a test with these inputs."""
         try:
-            verdict = Verdict(**json.loads(self._file(address, key).read_text()))
+            result = KeptResult(**json.loads(self._file(address, key).read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        known = (verdict.address, verdict.key) == (address, key)
-        return verdict if known and not self._is_old(verdict.at) else None
+        known = (result.address, result.key) == (address, key)
+        return result if known and not self._is_old(result.at) else None
 
     def keep(self, address: str, key: str, passed: int) -> None:
-        """Stores a verdict, in place of an earlier one with the same key."""
-        verdict = Verdict(address, key, passed, self.clock())
+        """Stores a result, in place of an earlier one with the same key."""
+        result = KeptResult(address, key, passed, self.clock())
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self._file(address, key)
         temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(asdict(verdict)) + "\n")
+        temporary.write_text(json.dumps(asdict(result)) + "\n")
         temporary.replace(file)
 
     def delete(self, address: str, key: str) -> None:
-        """Deletes a verdict, if there is one."""
+        """Deletes a result, if there is one."""
         self._file(address, key).unlink(missing_ok=True)
 
     def delete_old(self) -> None:
