@@ -17,7 +17,7 @@ LIBRARIES = ("deploy", "engine_api", "exporter", "sandbox", "telemetry", "toolch
 OURS = frozenset({*LIBRARIES, *SERVICES})
 
 PURE = frozenset({
-    "__future__", "abc", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal",
+    "__future__", "abc", "ast", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal",
     "difflib", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac", "html", "ipaddress",
     "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "textwrap", "types",
     "typing", "urllib.parse",

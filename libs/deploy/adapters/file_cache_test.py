@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 from deploy.adapters.file_cache import FileCache
@@ -18,3 +19,19 @@ def test_folder_that_cannot_be_written_caches_nothing(tmp_path: Path) -> None:
     cache = FileCache(tmp_path / "file" / "images")
     cache.put("key", "one")
     assert cache.get("key") is None
+
+
+def test_only_the_texts_that_were_stored_last_are_kept(tmp_path: Path) -> None:
+    cache = FileCache(tmp_path / "graphs", limit=2)
+    for number, key in enumerate(("one", "two", "three")):
+        cache.put(key, key)
+        for file in (tmp_path / "graphs").iterdir():
+            if file.read_text() == key:
+                os.utime(file, (number, number))
+    cache.put("four", "four")
+    assert [cache.get(key) for key in ("one", "two", "three", "four")] == [
+        None,
+        None,
+        "three",
+        "four",
+    ]

@@ -180,7 +180,7 @@ def _select(context: SelectionContext, base: Base, facts: PipelineFacts) -> Sele
         return _with_pending(context, facts, empty, nothing)
     if reason := reason_to_select_all(paths, context.graphs.macros()):
         return _all(context, base, reason)
-    context.say(f"{len(paths)} files changed; Pants lists the targets ... (usually 20 s)")
+    context.say(f"{len(paths)} files changed")
     graph = context.graphs.read()
     targets: dict[str, ReachedTarget] = {}
     services_since: dict[str, frozenset[str]] = {}
@@ -239,6 +239,5 @@ def _old_graph(
     path = next((change.path for change in changes if change.needs_old_graph), None)
     if path is None:
         return None
-    context.say(f"{path} was deleted or changed: Pants also lists the targets of {revision[:12]}")
-    with context.revisions.unpacked(revision) as folder:
-        return context.graphs.read(folder)
+    context.say(f"{path} was deleted or changed: the targets of {revision[:12]} count too")
+    return context.graphs.read(revision)

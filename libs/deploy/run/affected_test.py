@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,7 +121,8 @@ class Scene:
         return affected(self.context(root, environ), base)
 
     def context(self, root: Path, environ: Mapping[str, str]) -> SelectionContext:
-        self.graphs = FolderGraphs(root)
+        revisions = GitRevisions(root, lambda text: None)
+        self.graphs = FolderGraphs(root, revisions.unpacked)
         return SelectionContext(
             pipeline_facts(environ),
             GitRevisions(root, self.messages.append),
@@ -569,7 +571,7 @@ def test_failing_pants_selects_everything(scene: Scene) -> None:
     base = scene.origin.head
     scene.origin.commit({"libs/left/a.py": "# changed\n"})
     clone = scene.origin.cloned(scene.folder / "clone")
-    graphs = FolderGraphs(clone.root)
+    graphs = FolderGraphs(clone.root, nullcontext)
     graphs.broken = "no such target"
     context = SelectionContext(
         pipeline_facts({}),

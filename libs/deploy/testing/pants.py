@@ -7,7 +7,8 @@ A Python file depends on the modules below libs/ and services/ that it imports a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from deploy.core.ci.target_graph import Target, TargetGraph
@@ -20,19 +21,25 @@ LOCK = "3rdparty/python/default.lock"
 class FolderGraphs:
     """Reads the target graph of a folder. It fails with `broken` while that is set; `reads` counts calls."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, unpacked: Callable[[str], AbstractContextManager[str]]) -> None:
         self._root = root
+        self._unpacked = unpacked
         self.broken = ""
         self.reads = 0
 
     def macros(self) -> tuple[str, ...]:
         return ("macros/*.py",)
 
-    def read(self, folder: str | None = None) -> TargetGraph:
+    def read(self, revision: str | None = None) -> TargetGraph:
         self.reads += 1
         if self.broken:
             raise GraphError(f"./pants peek :: failed: {self.broken}")
-        root = Path(folder or self._root)
+        if revision is None:
+            return self._read(self._root)
+        with self._unpacked(revision) as folder:
+            return self._read(Path(folder))
+
+    def _read(self, root: Path) -> TargetGraph:
         files = {
             path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()
         }

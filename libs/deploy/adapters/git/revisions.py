@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from deploy.core.ci.base_revision import RevisionInfo
 from deploy.core.ports import Say
@@ -115,6 +117,47 @@ class GitRevisions:
             return ""
         return self._git("cat-file", "blob", f"{revision}:{path}")
 
+    def ids(self, revision: str | None) -> Mapping[str, str]:
+        """Returns the kind and the id of each file's content by path, of a revision or (None) of the folder.
+
+        Ignored files don't count, and neither do submodules' files.
+        """
+        if revision is not None:
+            listed = self._git("ls-tree", "-r", "-z", "--full-tree", revision).split("\0")
+            rows = (row.partition("\t") for row in listed if row)
+            return {path: _identity(entry.split()[0], entry.split()[2]) for entry, _, path in rows}
+        found = {}
+        for row in self._git("ls-files", "-z", "--stage", "--full-name").split("\0"):
+            if row:
+                entry, _, path = row.partition("\t")
+                mode, blob, stage = entry.split()
+                if stage != "0":
+                    raise HistoryError(f"{path} has a merge conflict")
+                found[path] = _identity(mode, blob)
+        changed = self._git("diff-files", "-z", "--name-only", "--no-ext-diff", "--no-relative")
+        new = self._git("ls-files", "-z", "--others", "--exclude-standard", "--full-name")
+        differing = [path for path in f"{changed}{new}".split("\0") if path]
+        for path in differing:
+            found.pop(path, None)
+        links = [path for path in differing if (self._root / path).is_symlink()]
+        found |= {path: f"link to {(self._root / path).readlink()}" for path in links}
+        files = [path for path in differing if path not in links and (self._root / path).is_file()]
+        hashed = self._git("hash-object", "--stdin-paths", given=_lines(files)).split()
+        return found | {
+            path: _identity("100644", blob) for path, blob in zip(files, hashed, strict=True)
+        }
+
+    def contents(self, revision: str | None, paths: list[str]) -> Mapping[str, bytes]:
+        """Returns the content of these files by path, of a revision or (None) of the folder."""
+        if revision is None:
+            try:
+                return {path: (self._root / path).read_bytes() for path in paths}
+            except OSError as error:
+                raise HistoryError(f"{error.filename} can't be read: {error.strerror}") from error
+        names = _lines(f"{revision}:{path}" for path in paths)
+        output = io.BytesIO(self._git_bytes("cat-file", "--batch", given=names))
+        return {path: _next_blob(output) for path in paths}
+
     @contextmanager
     def unpacked(self, revision: str) -> Iterator[str]:
         """Unpacks a revision into a temporary folder that exists as long as the context."""
@@ -140,8 +183,24 @@ class GitRevisions:
         return self._git(*arguments, nothing_found=1).strip()
 
     def _git(
-        self, *arguments: str, timeout_s: float = QUERY_TIMEOUT_S, nothing_found: int = 0
+        self,
+        *arguments: str,
+        timeout_s: float = QUERY_TIMEOUT_S,
+        nothing_found: int = 0,
+        given: bytes = b"",
     ) -> str:
+        output = self._git_bytes(
+            *arguments, timeout_s=timeout_s, nothing_found=nothing_found, given=given
+        )
+        return os.fsdecode(output)
+
+    def _git_bytes(
+        self,
+        *arguments: str,
+        timeout_s: float = QUERY_TIMEOUT_S,
+        nothing_found: int = 0,
+        given: bytes = b"",
+    ) -> bytes:
         # --no-optional-locks: a query must not make a commit in another process fail.
         argv = ["git", "--no-optional-locks", "-C", str(self._root), *arguments]
         # Variables that git sets in hooks would select another repository; a prompt would wait forever.
@@ -153,7 +212,7 @@ class GitRevisions:
                 argv,
                 capture_output=True,
                 check=False,
-                stdin=subprocess.DEVNULL,
+                input=given,
                 timeout=timeout_s,
                 env={**environment, "GIT_TERMINAL_PROMPT": "0"},
             )
@@ -164,4 +223,28 @@ class GitRevisions:
         if done.returncode not in {0, nothing_found}:
             lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise HistoryError(f"git {arguments[0]} exited with {done.returncode}: {lines[-1]}")
-        return os.fsdecode(done.stdout) if done.returncode == 0 else ""
+        return done.stdout if done.returncode == 0 else b""
+
+
+def _identity(mode: str, blob: str) -> str:
+    """Returns what identifies a file's content: its kind (the mode without permissions) and its blob."""
+    return f"{mode[:3]} {blob}"
+
+
+def _lines(texts: Iterable[str]) -> bytes:
+    """Returns texts as lines for git. Raises HistoryError for a name with a line break, which git can't be given."""
+    listed = list(texts)
+    for text in listed:
+        if "\n" in text:
+            raise HistoryError(f"{text!r} has a line break in its name")
+    return b"".join(os.fsencode(text) + b"\n" for text in listed)
+
+
+def _next_blob(output: BinaryIO) -> bytes:
+    """Reads the next object that `git cat-file --batch` printed."""
+    heading = output.readline().split()
+    if len(heading) != 3:
+        raise HistoryError(f"git cat-file found no object: {heading}")
+    content = output.read(int(heading[2]))
+    output.readline()
+    return content

@@ -218,3 +218,41 @@ def test_machine_without_git_is_reported(tmp_path: Path, monkeypatch: pytest.Mon
     problem = GitRevisions(tmp_path, print).complete()
     assert problem is not None
     assert "git can't be started" in problem
+
+
+def test_files_of_a_revision_have_the_same_ids_as_those_of_the_folder(origin: Repository) -> None:
+    head = origin.commit({"a.py": "1", "b/c d.txt": "2", "ü.md": "3"})
+    (origin.root / "link").symlink_to("a.py")
+    origin.git("add", "link")
+    origin.git("commit", "-qm", "link")
+    read = revisions(origin)
+    assert set(read.ids(head)) < set(read.ids("HEAD"))
+    assert read.ids("HEAD") == read.ids(None)
+    assert read.contents("HEAD", ["b/c d.txt", "a.py"]) == {"b/c d.txt": b"2", "a.py": b"1"}
+    assert read.contents(None, ["ü.md"]) == {"ü.md": b"3"}
+
+
+def test_ids_of_the_folder_show_changed_new_and_deleted_files(origin: Repository) -> None:
+    origin.commit({"changed": "1", "touched": "1", "deleted": "1", ".gitignore": "ignored\n"})
+    before = revisions(origin).ids(None)
+    (origin.root / "changed").write_text("2")
+    (origin.root / "touched").write_text("1")
+    (origin.root / "new").write_text("2")
+    (origin.root / "ignored").write_text("2")
+    (origin.root / "deleted").unlink()
+    after = revisions(origin).ids(None)
+    assert set(after) == {"changed", "touched", "new", ".gitignore"}
+    assert after["touched"] == before["touched"]
+    assert after["changed"] == after["new"] != before["changed"]
+
+
+def test_a_name_with_a_line_break_is_refused(origin: Repository) -> None:
+    head = origin.commit({"a\nb": "1"})
+    with pytest.raises(HistoryError, match="line break"):
+        revisions(origin).contents(head, ["a\nb"])
+
+
+def test_content_that_the_revision_lacks_is_an_error(origin: Repository) -> None:
+    head = origin.commit({"a": "1"})
+    with pytest.raises(HistoryError, match="no object"):
+        revisions(origin).contents(head, ["b"])

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +16,46 @@ from deploy.errors import GraphError
 
 
 class PantsTargetGraphs:
-    """The target graphs of a checkout's revisions."""
+    """The target graphs of a checkout's revisions. `unpacked` unpacks one into a folder; `say` tells people."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        unpacked: Callable[[str], AbstractContextManager[str]],
+        say: Callable[[str], None],
+    ) -> None:
         self._root = root
+        self._unpacked = unpacked
+        self._say = say
 
     def macros(self) -> tuple[str, ...]:
         """Returns the patterns of the macro and plugin files that pants.toml names."""
-        try:
-            settings = tomllib.loads((self._root / "pants.toml").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise GraphError(f"pants.toml can't be read: {error}") from error
-        options = settings.get("GLOBAL", {})
+        options = self.settings().get("GLOBAL", {})
         folders = (path.removeprefix("%(buildroot)s/") for path in _texts(options, "pythonpath"))
         globs = _texts(options, "build_file_prelude_globs")
         return (*globs, *(f"{folder}/**" for folder in folders))
 
-    def read(self, folder: str | None = None) -> TargetGraph:
-        """Returns the graph of the checkout, or of another revision unpacked in a folder.
+    def settings(self) -> dict[str, Any]:
+        """Returns what pants.toml says. Raises GraphError."""
+        try:
+            return tomllib.loads((self._root / "pants.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise GraphError(f"pants.toml can't be read: {error}") from error
 
-        Raises GraphError. It takes 1 to 20 s.
+    def read(self, revision: str | None = None) -> TargetGraph:
+        """Returns the graph of the checkout, or of another revision in a temporary folder.
+
+        Raises GraphError, and HistoryError if the revision can't be unpacked. It takes 1 to 20 s.
         """
-        # A temporary folder gets no daemon, which would outlive it.
-        output = self._peek(self._root) if folder is None else self._peek_alone(Path(folder))
+        self._say(
+            f"Pants lists the targets of {(revision or 'this folder')[:12]} ... (usually 20 s)"
+        )
+        if revision is None:
+            output = self._peek(self._root)
+        else:
+            # A temporary folder gets no daemon, which would outlive it.
+            with self._unpacked(revision) as folder:
+                output = self._peek_alone(Path(folder))
         try:
             return TargetGraph(_target(each) for each in json.loads(output))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -74,6 +92,17 @@ class PantsTargetGraphs:
             reason = _reason(done.stderr) or f"exit code {done.returncode}"
             raise GraphError(f"./pants peek :: failed: {reason}", hint="./pants peek ::")
         return done.stdout
+
+
+def settings_outside(root: Path, environ: Mapping[str, str]) -> str:
+    """Returns the settings of Pants that git doesn't have: variables, and the files of the machine and the user.
+
+    https://www.pantsbuild.org/v2.17/docs/options#pantsrc-file
+    """
+    files = [Path("/etc/pantsrc"), Path("~/.pants.rc").expanduser(), root / ".pants.rc"]
+    found = {str(file): file.read_text(errors="replace") for file in files if file.is_file()}
+    found |= {name: value for name, value in environ.items() if name.startswith("PANTS_")}
+    return json.dumps(found, sort_keys=True)
 
 
 def _reason(stderr: str) -> str:

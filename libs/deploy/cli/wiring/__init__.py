@@ -24,12 +24,14 @@ from deploy.errors import ConfigError, JourneysFailedError
 
 if TYPE_CHECKING:
     from deploy.adapters.git.checkout import GitCheckout
+    from deploy.adapters.git.revisions import GitRevisions
     from deploy.adapters.journeys import Journeys
     from deploy.adapters.probe import HttpProbe
     from deploy.adapters.prometheus import Prometheus
     from deploy.adapters.rollout_exports import Exports
     from deploy.cli.wiring.commands import Commands
     from deploy.cli.wiring.images import Images
+    from deploy.core.ci.target_graph import TargetGraphs
     from deploy.core.reports.dora import FourKeys
     from deploy.core.reports.page import Page
     from deploy.run.affected import SelectionContext
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from deploy.run.steps.secrets import SecretResolver
 
 __all__ = ["ROOT", "Wiring"]
+
+MAX_KEPT_GRAPHS = 24
+"""Each takes about 500 kB."""
 
 
 @dataclass
@@ -177,20 +182,37 @@ class Wiring:
         """Returns what test selection needs. Releases are verified in every environment but sandboxes."""
         from deploy.adapters.git.revisions import GitRevisions
         from deploy.adapters.gitlab.deployments import GitlabDeployments, pipeline_facts
-        from deploy.adapters.pants.target_graph import PantsTargetGraphs
         from deploy.run.affected import SelectionContext
 
         files = (ROOT / "deploy" / "environments").glob("*.toml")
         verifying = sorted(each.stem for each in files) if self.env == "sandbox" else [self.env]
+        revisions = GitRevisions(ROOT, self.say)
         return SelectionContext(
             pipeline_facts(),
-            GitRevisions(ROOT, self.say),
-            PantsTargetGraphs(ROOT),
+            revisions,
+            self._target_graphs(revisions),
             GitlabDeployments.of_job(),
             self.settings.services,
             verifying,
             self.say,
         )
+
+    def _target_graphs(self, revisions: GitRevisions) -> TargetGraphs:
+        """Returns the target graphs of this checkout, which this machine keeps unless it runs CI jobs.
+
+        A job's selection must not depend on a cache that jobs of other branches can write.
+        """
+        from deploy.adapters.file_cache import FileCache
+        from deploy.adapters.pants.kept_graphs import KeptTargetGraphs
+        from deploy.adapters.pants.target_graph import PantsTargetGraphs, settings_outside
+        from deploy.core.ci.graph_inputs import infers_from_strings
+        from toolchain.paths import find_paths
+
+        graphs = PantsTargetGraphs(ROOT, revisions.unpacked, self.say)
+        if os.environ.get("CI") or infers_from_strings(graphs.settings()):
+            return graphs
+        cache = FileCache(find_paths(os.environ).cache / "graphs", limit=MAX_KEPT_GRAPHS)
+        return KeptTargetGraphs(graphs, revisions, cache, settings_outside(ROOT, os.environ))
 
     def require_job_image(self) -> None:
         """Raises UsageError in a pipeline whose job image is not pinned by digest."""

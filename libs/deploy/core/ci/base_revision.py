@@ -6,7 +6,6 @@ If no revision can be trusted, there is no base, with the reason, and everything
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -132,10 +131,6 @@ class RevisionHistory(Protocol):
 
     def text(self, revision: str | None, path: str) -> str:
         """Returns a file's text in a revision (None: in the folder), "" if there is no such file."""
-        ...
-
-    def unpacked(self, revision: str) -> AbstractContextManager[str]:
-        """Unpacks a revision into a temporary folder that exists as long as the context."""
         ...
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -96,9 +97,33 @@ class TargetGraphs(Protocol):
         """Returns the patterns of the macro and plugin files that the build's settings name."""
         ...
 
-    def read(self, folder: str | None = None) -> TargetGraph:
-        """Returns the graph of the checkout, or of another revision unpacked in a folder. Raises GraphError."""
+    def read(self, revision: str | None = None) -> TargetGraph:
+        """Returns the graph of the checkout or of another revision. Raises GraphError or HistoryError."""
         ...
+
+
+def dump_graph(graph: TargetGraph) -> str:
+    """Returns a graph as text."""
+    return json.dumps([asdict(target) for target in graph.targets.values()])
+
+
+def load_graph(text: str) -> TargetGraph | None:
+    """Returns the graph that `dump_graph` wrote, None for another text."""
+    try:
+        targets = [_loaded(**found) for found in list(json.loads(text))]
+    except (ValueError, TypeError):
+        return None
+    return TargetGraph(targets) if targets else None
+
+
+def _loaded(
+    address: str,
+    kind: str,
+    sources: list[str],
+    dependencies: list[str],
+    requirements: list[str],
+) -> Target:
+    return Target(address, kind, tuple(sources), tuple(dependencies), tuple(requirements))
 
 
 @dataclass(frozen=True)
