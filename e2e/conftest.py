@@ -7,7 +7,9 @@ import re
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -110,16 +112,55 @@ def clone(sandbox: LiveSandbox, tmp_path_factory: pytest.TempPathFactory) -> Clo
     return Clone.of(sandbox.ship.root, tmp_path_factory.mktemp("clone") / "a clone")
 
 
+@dataclass(frozen=True)
+class FixtureBuild:
+    """Rollouts of the fixture service, and its images: the first, and another if a test asks for two."""
+
+    rollouts: Rollouts
+    images: tuple[str, ...]
+
+
 @pytest.fixture(scope="session")
-def rollouts(sandbox: LiveSandbox, tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
+def fixture_build(
+    request: pytest.FixtureRequest,
+    sandbox: LiveSandbox,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Future[FixtureBuild]]:
+    """Builds and publishes the fixture's images in a thread. Tests that need none run meanwhile."""
+    folder, two = tmp_path_factory.mktemp("rollouts"), _is_used(request, "images")
+
+    def build() -> FixtureBuild:
+        rollouts = Rollouts.on(sandbox, folder)
+        another = (rollouts.another_image(),) if two else ()
+        return FixtureBuild(rollouts, (rollouts.image, *another))
+
+    pool = ThreadPoolExecutor(1)
+    yield pool.submit(build)
+    pool.shutdown(wait=False)  # after an interrupt, the sandbox is removed at once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _build_early(request: pytest.FixtureRequest) -> None:
+    """Starts the build of the fixture's images with the sandbox, if a test needs them."""
+    if _is_used(request, "rollouts"):
+        request.getfixturevalue("fixture_build")
+
+
+def _is_used(request: pytest.FixtureRequest, fixture: str) -> bool:
+    return any(fixture in getattr(item, "fixturenames", ()) for item in request.session.items)
+
+
+@pytest.fixture(scope="session")
+def rollouts(fixture_build: Future[FixtureBuild]) -> Rollouts:
     """Rollouts of the fixture service, whose image is built and published once."""
-    return Rollouts.on(sandbox, tmp_path_factory.mktemp("rollouts"))
+    return fixture_build.result().rollouts
 
 
 @pytest.fixture(scope="session")
-def images(rollouts: Rollouts) -> tuple[str, str]:
+def images(fixture_build: Future[FixtureBuild]) -> tuple[str, str]:
     """Two images of the fixture that behave the same."""
-    return rollouts.image, rollouts.another_image()
+    first, second = fixture_build.result().images
+    return first, second
 
 
 @pytest.fixture(scope="module")

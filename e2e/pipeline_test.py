@@ -47,6 +47,7 @@ KINDS = {
             "verify: delivery",
             "verify: upgrade",
             "verify: many hosts",
+            "verify: kept results",
             "verify: job image",
             CACHES,
             "report: nightly good",

@@ -6,7 +6,6 @@ All tools are downloaded and built in a temporary cache, then started in an empt
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -106,8 +105,6 @@ def test_pants_starts(home: Path, toolset: Toolset, tmp_path: Path) -> None:
 
 
 def test_a_second_run_installs_nothing(home: Path) -> None:
-    started = time.monotonic()
     done = start(home, "pants-variables")
-    assert time.monotonic() - started < 2
     assert done.stderr == ""
     assert "export PANTS_PEX_CLI_URL_TEMPLATE=" in done.stdout

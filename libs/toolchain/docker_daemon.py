@@ -82,6 +82,17 @@ class DockerDaemon:
         """Returns how many containers run."""
         return len(json.loads(self._get("/containers/json")[1]))
 
+    def version(self) -> str:
+        """Returns the daemon's version, "unknown" if it doesn't tell."""
+        if not self.address.startswith("unix://"):
+            argv = ["docker", "-H", self.address, "version", "--format", "{{.Server.Version}}"]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            return done.stdout.strip() or "unknown"
+        try:
+            return str(json.loads(self._get("/version")[1])["Version"])
+        except (OSError, ValueError, KeyError):
+            return "unknown"
+
     def has_image(self, reference: str) -> bool:
         """Returns whether the daemon has an image of that name. Uses Docker's client unless the address is a socket."""
         if not self.address.startswith("unix://"):

@@ -32,6 +32,11 @@ class Paths:
         return self.cache / "bytecode"
 
     @property
+    def kept_results(self) -> Path:
+        """The folder of the green results that `ship test` keeps."""
+        return self.cache / "kept-results"
+
+    @property
     def locks(self) -> Path:
         """The folder of the Python requirements and their hash-pinned locks."""
         return self.checkout / "3rdparty" / "python"

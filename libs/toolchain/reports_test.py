@@ -24,9 +24,37 @@ def test_every_case_is_counted_once(tmp_path: Path) -> None:
     (tmp_path / "sub" / "b_test.xml").write_text(REPORT)
     totals = read_reports(tmp_path)
     assert totals.line == "6 passed, 6 failed"
-    suite = totals.suites[0]
-    assert suite.failed == ("a_test::bad", "::a_test")
-    assert suite.skipped == ("a_test::left",)
+    (suite,) = totals.suites
+    assert suite.name == "a_test.py"
+    assert suite.failed == ("a_test::bad", "::a_test") * 2
+    assert suite.skipped == ("a_test::left",) * 2
+    assert not suite.is_green
+
+
+BATCH = """<testsuites><testsuite name="pytest">
+<testcase classname="libs.one.a_test" name="quick" time="0.01" />
+<testcase classname="libs.one.a_test.TestThings" name="slow" time="2.5" />
+<testcase classname="libs.one.b_test" name="bad" time="1.25"><failure>no</failure></testcase>
+<testcase classname="" name="libs.one.c_test" time="0"><error message="collection">no</error></testcase>
+</testsuite></testsuites>"""
+
+
+def test_each_file_of_a_batch_has_its_own_result(tmp_path: Path) -> None:
+    (tmp_path / "batch-of-libs.one.a_test.py.tests+2-files.xml").write_text(BATCH)
+    totals = read_reports(tmp_path)
+    assert [(suite.name, suite.passed, suite.is_green) for suite in totals.suites] == [
+        ("libs/one/a_test.py", 2, True),
+        ("libs/one/b_test.py", 0, False),
+        ("libs/one/c_test.py", 0, False),
+    ]
+
+
+def test_tests_are_sorted_by_their_time(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(BATCH)
+    assert [(each.name, each.seconds) for each in read_reports(tmp_path).times[:2]] == [
+        ("libs.one.a_test.TestThings::slow", 2.5),
+        ("libs.one.b_test::bad", 1.25),
+    ]
 
 
 def test_a_missing_folder_counts_no_tests(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`ship test`: runs set-up, lint, type checks and tests, then the integration tests one at a time.
+"""`ship test`: runs set-up, lint, type checks and tests, the integration tests beside the unit tests.
 
 The last line is `N passed, N failed`, counted from the reports of the tests that ran.
 """
@@ -10,12 +10,9 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 
 from toolchain import (
@@ -25,61 +22,26 @@ from toolchain import (
 )
 from toolchain.arguments import VerbParser
 from toolchain.docker_daemon import stop_daemon_started_by
-from toolchain.pants import pants_command, pants_environment
+from toolchain.kept_results import KeptResults
+from toolchain.machine import is_ci
 from toolchain.pants_cache import CacheUse
+from toolchain.pants_runner import PantsRunner
 from toolchain.progress import Task
 from toolchain.reports import Totals, read_reports
+from toolchain.reuse import ResultReuse, machine_facts, mode_of
 from toolchain.setup import (
     Setup,
     link_current,
     prepare,
     should_confirm,
 )
-from toolchain.tools.toolset import Toolset
+from toolchain.stages import Selection, Stage, StageRun
+from toolchain.timing import SLOWEST, Stopwatch, render_times
 
 EXAMPLE = """examples:
   ./ship test
   ./ship test libs/deploy::
   ./ship test --changed-since main"""
-# Variables of the caller's environment that integration tests get: for Docker, tools, folders and the network.
-PASSED_VARIABLES = (
-    *("CI", "DOCKER_HOST", "HOME", "LANG", "PATH", "SHIP_ROOT", "SHIP_CHROMIUM", "SHIP_E2E_KEEP"),
-    *("SHIP_TOOLS", "SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
-    *("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PY_CICD_DEBIAN_MIRROR"),
-)
-
-
-class Stage(StrEnum):
-    """The stages of `ship test` in their order, as `--only` names them."""
-
-    LINT = "lint"
-    CHECK = "check"
-    TEST = "test"
-    INTEGRATION = "integration"
-
-    @property
-    def label(self) -> str:
-        """The stage's name in messages."""
-        return {Stage.TEST: "tests", Stage.INTEGRATION: "integration tests"}.get(self, self.value)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which targets to test: the affected ones by goal, else the named ones, else all."""
-
-    targets: tuple[str, ...] = ()
-    affected: Mapping[str, tuple[str, ...]] | None = None
-
-    def specs(self, goal: str) -> tuple[str, ...]:
-        """Returns the target arguments of a goal, empty if a change affects none of its targets."""
-        if self.affected is not None:
-            return self.affected.get(goal, ())
-        return self.targets or ("::",)
-
-    @property
-    def integration_tags(self) -> str:
-        """The tags of integration tests. Those tagged `long` run only if their targets are named."""
-        return '["integration"]' if self.targets else '["integration", "-long"]'
 
 
 def parser() -> VerbParser:
@@ -107,6 +69,16 @@ def parser() -> VerbParser:
     parser.add_argument(
         "--no-integration", action="store_true", help="skip the tests that need a Docker engine"
     )
+    parser.add_argument(
+        "--reuse",
+        action="store_true",
+        help="don't run integration tests that passed with the same inputs (default at a terminal without TARGETS)",
+    )
+    parser.add_argument(
+        "--recheck",
+        action="store_true",
+        help="run everything; fail with the date if a kept result was wrong",
+    )
     parser.add_argument("--yes", action="store_true", help="don't ask before set-up")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--env", default="sandbox", metavar="NAME", help="no effect here")
@@ -119,12 +91,18 @@ def run_tests(setup: Setup, argv: Sequence[str], environ: Mapping[str, str]) -> 
     selectors = (bool(args.targets), args.changed_since is not None, bool(args.selection))
     if sum(selectors) > 1:
         parser().error("TARGETS, --changed-since and --selection exclude each other")
+    if args.reuse and args.recheck:
+        parser().error("--reuse and --recheck exclude each other")
+    if args.reuse and is_ci(environ):
+        parser().error("--reuse is for a person's machine, and CI is set")
     if deleted := caches.enforce_limit(environ):
         print(deleted, file=sys.stderr, flush=True)
-    prepare(_tasks(setup, args.only), confirm=should_confirm(argv, environ))
-    link_current(setup.toolset)
+    watch = Stopwatch()
+    with watch.phase("set-up"):
+        prepare(_tasks(setup, args.only), confirm=should_confirm(argv, environ))
+        link_current(setup.toolset)
     try:
-        return _run_tests(setup, args, environ)
+        return _run_tests(setup, args, environ, watch)
     finally:
         stop_daemon_started_by("test", setup.toolset.paths)
 
@@ -143,22 +121,47 @@ def _stages(args: argparse.Namespace) -> tuple[Stage, ...]:
     return stages
 
 
-def _run_tests(setup: Setup, args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def _run_tests(
+    setup: Setup, args: argparse.Namespace, environ: Mapping[str, str], watch: Stopwatch
+) -> int:
     checkout = setup.toolset.paths.checkout
     selection = _selection(setup, args, environ)
+    stages = _stages(args)
     with fresh_reports(checkout) as reports:
         runner = PantsRunner(setup.toolset, environ, reports, quiet_stdout=args.json)
-        failed = run_stages(runner, selection, _stages(args), coverage=args.coverage)
+        reuse = _reuse(setup, args, runner) if Stage.INTEGRATION in stages else None
+        run = StageRun(runner, selection, stages, args.coverage, reuse, watch)
+        failed = run.run()
         totals = read_reports(reports)
+    if reuse:
+        reuse.record(totals)
     if runner.cache_uses:
         use = sum(runner.cache_uses, CacheUse())
         pants_cache.write(use, checkout / "dist" / "ci" / "cache", environ.get("CI_JOB_NAME"))
         print(use.line, file=sys.stderr, flush=True)
     exit_code = 1 if failed or totals.failed else 0
-    print(render(totals, failed), file=sys.stderr if args.json else sys.stdout, flush=True)
+    out = sys.stderr if args.json else sys.stdout
+    lines = render_times(watch, totals.times[:SLOWEST])
+    print("\n".join([*lines, render(totals, failed, reuse)]), file=out, flush=True)
     if args.json:
-        print(json.dumps(document(totals, failed, exit_code)))
+        print(json.dumps(document(totals, failed, exit_code, watch, reuse)))
     return exit_code
+
+
+def _reuse(setup: Setup, args: argparse.Namespace, runner: PantsRunner) -> ResultReuse | None:
+    """Returns what reuses and keeps results, None in CI."""
+    terminal = os.isatty(0) and os.isatty(2)
+    mode = mode_of(
+        runner.environ,
+        asked=args.reuse,
+        recheck=args.recheck,
+        named=bool(args.targets),
+        terminal=terminal,
+    )
+    if mode is None:
+        return None
+    facts = machine_facts(setup.toolset, setup.daemon, runner.environ)
+    return ResultReuse(runner, KeptResults(setup.toolset.paths.kept_results), facts, mode)
 
 
 def _selection(setup: Setup, args: argparse.Namespace, environ: Mapping[str, str]) -> Selection:
@@ -185,148 +188,38 @@ def fresh_reports(checkout: Path) -> Iterator[Path]:
         shutil.move(folder, published)
 
 
-@dataclass(frozen=True)
-class PantsRunner:
-    """Runs Pants with visible output and collects its cache counters in `cache_uses`."""
-
-    toolset: Toolset
-    environ: Mapping[str, str]
-    reports: Path
-    quiet_stdout: bool
-    cache_uses: list[CacheUse] = field(default_factory=list)
-
-    def run(self, args: Sequence[str], **extra: str) -> int:
-        """Runs Pants and returns its exit code. On Ctrl-C, which Pants receives too, waits until Pants has ended."""
-        checkout = self.toolset.paths.checkout
-        reports = self.reports.relative_to(checkout)  # Pants refuses absolute paths
-        # The live display of Pants needs a terminal. Without one, stderr is a pipe, from which we read the counters.
-        stats = () if sys.stderr.isatty() else ("--stats-log",)
-        process = subprocess.Popen(
-            pants_command(self.toolset, [f"--test-report-dir={reports}", *stats, *args]),
-            cwd=checkout,
-            env={**self._env, **extra},
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr if self.quiet_stdout else None,
-            stderr=subprocess.PIPE if stats else None,
-            text=True,
-            errors="replace",
-        )
-        reader = self._start_reader(process)
-        interrupted = False
-        while True:
-            try:
-                code = process.wait()
-            except KeyboardInterrupt:
-                interrupted = True
-                continue
-            if reader:
-                reader.join()
-            if interrupted:
-                raise KeyboardInterrupt
-            return code
-
-    def _start_reader(self, process: subprocess.Popen[str]) -> threading.Thread | None:
-        """Starts a thread that prints the stderr of Pants except the counters at its end, which it collects."""
-        stream = process.stderr
-        if stream is None:
-            return None
-
-        def read() -> None:
-            counters = []
-            for line in stream:
-                if pants_cache.is_counter(line):
-                    counters.append(line)
-                elif not pants_cache.is_stats_output(line):
-                    print(line, end="", file=sys.stderr, flush=True)
-            if counters:
-                self.cache_uses.append(pants_cache.read_counters(counters))
-
-        thread = threading.Thread(target=read, daemon=True)
-        thread.start()
-        return thread
-
-    def lists(self, args: Sequence[str]) -> bool:
-        """Returns whether a call of `pants list` prints a target or fails: a later call then shows the error."""
-        argv = pants_command(self.toolset, args)
-        done = subprocess.run(
-            argv,
-            cwd=self.toolset.paths.checkout,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            check=False,
-        )
-        return done.returncode != 0 or bool(done.stdout.strip())
-
-    @property
-    def _env(self) -> dict[str, str]:
-        return pants_environment(self.toolset, self.environ)
-
-
-def run_stages(
-    runner: PantsRunner,
-    selection: Selection,
-    stages: Sequence[Stage] = tuple(Stage),
-    *,
-    coverage: bool = False,
-) -> list[Stage]:
-    """Runs all stages, also after a failure. Returns the failed ones."""
-    # --tag=[] overrides pants.toml, whose filter would exclude integration tests from lint and check.
-    # One call for each goal, because Pants skips the goals after a failed one. The daemon makes the calls cheap.
-    measured = ("--test-use-coverage", '--coverage-py-report=["console", "xml"]')
-    calls = {
-        Stage.LINT: ("--tag=[]", "lint"),
-        Stage.CHECK: ("--tag=[]", "check"),
-        Stage.TEST: (*(measured if coverage else ()), "test"),
-    }
-    failed = [
-        stage
-        for stage, args in calls.items()
-        if stage in stages
-        and (specs := selection.specs(args[-1]))
-        and runner.run([*args, *specs]) != 0
-    ]
-    if Stage.INTEGRATION in stages and not _run_integration(runner, selection):
-        failed.append(Stage.INTEGRATION)
-    return failed
-
-
-def _run_integration(runner: PantsRunner, selection: Selection) -> bool:
-    """Runs the selected integration tests. Returns whether they passed, also if there are none."""
-    specs = selection.specs("test")
-    tags = f"--tag={selection.integration_tags}"
-    # python_tests too: `list` doesn't expand a generator such as e2e:integration into its tests.
-    list_tests = ["--filter-target-type=python_test,python_tests", "list"]
-    if not specs or not runner.lists([tags, *list_tests, *specs]):
-        return True
-    variables = f"--test-extra-env-vars={json.dumps(PASSED_VARIABLES)}"
-    # Without Pants' daemon: other settings would restart the one that the other calls share, and tests that call
-    # Pants themselves would wait for a busy daemon.
-    code = runner.run(
-        [tags, "test", "--force", variables, *specs],
-        PANTS_PANTSD="false",
-        PANTS_PROCESS_EXECUTION_LOCAL_PARALLELISM="1",
-        SHIP_ROOT=str(runner.toolset.paths.checkout),
-    )
-    return code == 0
-
-
-def render(totals: Totals, failed: Sequence[Stage]) -> str:
-    """Returns a line for each failed stage and case, then the counts alone on the last line."""
+def render(totals: Totals, failed: Sequence[Stage], reuse: ResultReuse | None = None) -> str:
+    """Returns a line for each failed stage and case, what was reused, then the counts alone on the last line."""
     lines = [f"failed: {stage.label}" for stage in failed]
     for suite in totals.suites:
         lines += [f"failed: {name}" for name in suite.failed]
         lines += [f"skipped (counts as failed): {name}" for name in suite.skipped]
-    return "\n".join([*lines, totals.line])
+    return "\n".join([*lines, *(reuse.lines if reuse else ()), totals.line])
 
 
-def document(totals: Totals, failed: Sequence[Stage], exit_code: int) -> dict[str, object]:
+def document(
+    totals: Totals,
+    failed: Sequence[Stage],
+    exit_code: int,
+    watch: Stopwatch,
+    reuse: ResultReuse | None = None,
+) -> dict[str, object]:
     """Returns the document that `--json` prints."""
     error = None
     if exit_code:
         causes = ", ".join(stage.label for stage in failed) or "skipped tests"
         message = f"{causes}: {totals.line}"
         error = {"type": "TestsFailedError", "message": message, "hint": "./ship test TARGET"}
-    counts = {"passed": totals.passed, "failed": totals.failed}
-    suites = [asdict(suite) for suite in totals.suites]
-    return {"ok": not exit_code, "exit_code": exit_code, "error": error, **counts, "suites": suites}
+    return {
+        "ok": not exit_code,
+        "exit_code": exit_code,
+        "error": error,
+        "passed": totals.passed,
+        "failed": totals.failed,
+        "seconds": watch.total_s,
+        "phases": watch.seconds,
+        "slowest": [asdict(each) for each in totals.times[:SLOWEST]],
+        "reused": [asdict(each) for each in reuse.reused] if reuse else [],
+        "wrong": [asdict(each) for each in reuse.wrong] if reuse else [],
+        "suites": [asdict(suite) for suite in totals.suites],
+    }

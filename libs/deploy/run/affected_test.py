@@ -606,11 +606,9 @@ def test_nightly_run_reports_what_the_selection_missed(scene: Scene) -> None:
         {"libs/right/c.py": "# breaks two, and three by an undeclared dependency\n"}
     )
     selection = scene.merge_request(head, base)
-    require_none_missed(selection, ["services.two.web_test.py.tests"])
-    with pytest.raises(SelectionMissedError, match=r"since .{12}: services\.three\.web_test\.py"):
-        require_none_missed(
-            selection, ["services.two.web_test.py.tests", "services.three.web_test.py.tests"]
-        )
+    require_none_missed(selection, ["services/two/web_test.py"])
+    with pytest.raises(SelectionMissedError, match=r"since .{12}: services/three/web_test\.py"):
+        require_none_missed(selection, ["services/two/web_test.py", "services/three/web_test.py"])
 
 
 def test_nightly_run_is_compared_with_the_last_verified_one(scene: Scene) -> None:

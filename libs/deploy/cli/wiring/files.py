@@ -60,7 +60,7 @@ def shots(service: str) -> list[tuple[str, bytes]]:
 
 
 def failed_reports(folder: str) -> list[str]:
-    """Returns the names of the test reports with a failure. Raises UsageError if the folder has no reports."""
+    """Returns the paths of the test files with a failure. Raises UsageError if the folder has no reports."""
     try:
         suites = read_reports(Path(folder)).suites
     except ToolchainError as error:

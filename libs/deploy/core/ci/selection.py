@@ -5,7 +5,6 @@ If something is unknown, everything is selected, with the reason, so that an err
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -192,22 +191,11 @@ def goals_of(kind: str) -> tuple[str, ...]:
 
 
 def missed_tests(failed: Iterable[str], selection: Selection) -> tuple[str, ...]:
-    """Returns the failed reports whose tests the selection left out.
-
-    `failed` are the names of Pants' reports: `libs.a.b_test.py.tests` or `batch-of-FIRST+N-files`.
-    """
+    """Returns the failed test files, as paths, that the selection left out."""
     if selection.mode is Mode.ALL:
         return ()
-    selected = {_report_name(address) for address in selection.reached}
-    tests = {report: re.sub(r"^batch-of-(.*)\+\d+-files$", r"\1", report) for report in failed}
-    return tuple(sorted(report for report, test in tests.items() if test not in selected))
-
-
-def _report_name(address: str) -> str:
-    path, _, name = address.partition(":")
-    separator = "@" * name.count("../") or "."
-    suffix = f"{separator}{name.replace('../', '')}" if name else ""
-    return f"{path.replace('/', '.')}{suffix}"
+    selected = {address.partition(":")[0] for address in selection.reached}
+    return tuple(sorted(set(failed) - selected))
 
 
 def reason_to_select_all(paths: Iterable[str], macros: Iterable[str] = ()) -> str | None:

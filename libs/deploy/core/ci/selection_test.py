@@ -258,21 +258,18 @@ def test_image_that_is_no_target_gives_a_reason() -> None:
 
 def test_failed_test_that_was_not_selected_is_missed() -> None:
     failed = [
-        "services.one.web_test.py.tests",
-        "services.two.web_test.py.tests",
-        "batch-of-services.one.web_test.py.tests+4-files",
-        "batch-of-services.two.web_test.py.tests+1-files",
-        "libs.docs_test.py.tests",
+        "services/one/web_test.py",
+        "services/two/web_test.py",
+        "libs/docs_test.py",
     ]
     assert missed_tests(failed, selected("libs/left/a.py")) == (
-        "batch-of-services.two.web_test.py.tests+1-files",
-        "libs.docs_test.py.tests",
-        "services.two.web_test.py.tests",
+        "libs/docs_test.py",
+        "services/two/web_test.py",
     )
     assert missed_tests(failed, select_all(None, "why", SERVICES)) == ()
 
 
-def test_reports_have_pants_names() -> None:
+def test_a_test_of_a_target_in_a_folder_above_is_found_by_its_file() -> None:
     targets = [
         Target("a/b/c_test.py:../../tests", "python_test", ("a/b/c_test.py",)),
         Target("a/b/d_test.py", "python_test", ("a/b/d_test.py",)),
@@ -280,4 +277,4 @@ def test_reports_have_pants_names() -> None:
     graph = TargetGraph(targets)
     changes = [FileChange("a/b/c_test.py"), FileChange("a/b/d_test.py")]
     selection = select(BASE, reached_targets(changes, graph), graph, ())
-    assert missed_tests(["a.b.c_test.py@@tests", "a.b.d_test.py"], selection) == ()
+    assert missed_tests(["a/b/c_test.py", "a/b/d_test.py"], selection) == ()
