@@ -27,7 +27,6 @@ from toolchain.arguments import VerbParser
 from toolchain.docker_daemon import stop_daemon_started_by
 from toolchain.pants import pants_command, pants_environment
 from toolchain.pants_cache import CacheUse
-from toolchain.progress import Task
 from toolchain.reports import Totals, read_reports
 from toolchain.setup import (
     Setup,
@@ -35,6 +34,7 @@ from toolchain.setup import (
     prepare,
     should_confirm,
 )
+from toolchain.tasks import Task
 from toolchain.tools.toolset import Toolset
 
 EXAMPLE = """examples:
