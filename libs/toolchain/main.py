@@ -21,8 +21,8 @@ from toolchain.process import tool_environment
 from toolchain.tools.toolset import Toolset
 
 if TYPE_CHECKING:
-    from toolchain.progress import Task
     from toolchain.setup import Setup
+    from toolchain.tasks import Task
     from toolchain.tools.tool import Tool
 
 USAGE = (
@@ -134,13 +134,16 @@ def _run_own(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) 
 
 
 def set_up(toolset: Toolset, args: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Sets up what a verb of `deploy.cli` lacks. Verbs other than `up` need only tools, which are checked fast."""
+    """Sets up what a verb of `deploy.cli` lacks. Verbs other than `up` need only tools, which are checked fast.
+
+    `up` itself runs the tasks that may wait.
+    """
     if not _is_up(args) and are_installed(toolset, tools_of_verb(toolset, args)):
         return
     from toolchain.setup import Setup, prepare, should_confirm
 
     tasks = tasks_of_verb(Setup.here(toolset, environ), args)
-    prepare(tasks, confirm=should_confirm(args, environ))
+    prepare(tasks, confirm=should_confirm(args, environ), defer=_is_up(args))
 
 
 def tasks_of_verb(setup: Setup, args: Sequence[str]) -> list[Task]:

@@ -47,6 +47,27 @@ def test_builds_need_pants_and_up_needs_packages_and_docker_too(setup: Setup) ->
     assert everything[-1] == "start the Docker engine"
 
 
+def test_tools_wait_for_what_downloads_them_and_apt_runs_once_at_a_time(setup: Setup) -> None:
+    needs = {task.key: task.needs for task in tasks_of_verb(setup, ["up"])}
+    assert needs["apt/downloads"] == ()
+    assert needs["apt/builds"] == ("apt/downloads",)
+    assert needs["apt/tests"] == ("apt/downloads", "apt/builds")
+    assert needs["engine"] == ("apt/builds",)
+    assert needs["pythons/3.13"] == ("apt/downloads",)
+    assert needs["venvs/ship"] == ("tools/bootstrap-tools", "pythons/3.13", "apt/downloads")
+    assert needs["tools/pex"] == ("venvs/pex", "apt/downloads")
+    known = {*needs, "apt/downloads"}
+    assert {need for each in needs.values() for need in each} <= known
+
+
+def test_up_begins_before_the_browser_is_installed(setup: Setup) -> None:
+    waiting = [task.title for task in tasks_of_verb(setup, ["up"]) if task.may_wait]
+    assert waiting == [
+        "install rsync, chromium with apt",
+        "install ruff (fixes and formats code)",
+    ]
+
+
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nonsense", "--json"], dict(os.environ)) == 2
     captured = capsys.readouterr()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from toolchain.docker_daemon import DockerDaemon
@@ -14,6 +15,14 @@ from toolchain.tools.toolset import Toolset
 
 FIX = "./ship doctor --fix"
 DISK_GB = 8  # tools 1.3, images and building them 4, and a reserve
+
+
+class Batch(Enum):
+    """The packages that apt installs together, in this order: apt runs once at a time, other tasks run beside it."""
+
+    DOWNLOADS = "downloads"  # tools are downloaded with them
+    BUILDS = "builds"  # images are built and run with them
+    TESTS = "tests"  # only tests use them, and the journeys at the end of `ship up`
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,7 @@ class Package:
     programs: tuple[str, ...] = ()
     file: str | None = None
     unless_root: bool = False
+    batch: Batch = Batch.BUILDS
 
     def is_installed(self, machine: LocalMachine) -> bool:
         """Returns whether the machine has what the package provides, whatever installed it."""
@@ -38,14 +48,16 @@ PACKAGES = (
     Package(
         *("ca-certificates", "to verify TLS certificates", 1),
         file="/etc/ssl/certs/ca-certificates.crt",
+        batch=Batch.DOWNLOADS,
     ),
     Package(
         *("debian-archive-keyring", "to verify Debian's packages", 1),
         file="/usr/share/keyrings/debian-archive-keyring.gpg",
+        batch=Batch.DOWNLOADS,
     ),
     Package("git", "to read revisions and changes", 30, programs=("git",)),
     Package("mmdebstrap", "to build base images", 12, programs=("mmdebstrap",)),
-    Package("rsync", "for gitlab-ci-local", 1, programs=("rsync",)),
+    Package("rsync", "for gitlab-ci-local", 1, programs=("rsync",), batch=Batch.TESTS),
     Package(
         *("uidmap", "to build base images without root", 1),
         programs=("newuidmap",),
@@ -54,6 +66,7 @@ PACKAGES = (
     Package(
         *("chromium", "for browser tests", 110),
         programs=("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+        batch=Batch.TESTS,
     ),
 )
 DOCKER_PACKAGE = Package("docker.io", "to run containers", 75, programs=("dockerd",))

@@ -1,36 +1,69 @@
-"""Runs the tasks of set-up and prints on stderr the current one, how many there are and the time left."""
+"""Shows how tasks go: a line for each that is done, with what runs now and the time left."""
 
 from __future__ import annotations
 
-import sys
+import json
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TextIO
+
+from toolchain.tasks import Task, left_s
+
+TRACE_VARIABLE = "SHIP_TRACE"
 
 
-@dataclass(frozen=True)
-class Task:
-    """One step of set-up. `download_mb` and `seconds` are estimates that the user sees."""
+class Progress:
+    """Counts the tasks that are done and says so.
 
-    title: str
-    download_mb: int
-    seconds: int
-    run: Callable[[], object]
+    If SHIP_TRACE names a file, each task is appended to it in Chrome's trace format, which chrome://tracing and
+    https://ui.perfetto.dev show as a timeline.
+    """
+
+    def __init__(self, tasks: Sequence[Task], say: Callable[[str], None]) -> None:
+        self._left = {task.key: task for task in tasks}
+        self._count = len(tasks)
+        self._say = say
+        self._begun: dict[str, float] = {}
+
+    def began(self, running: Sequence[Task]) -> None:
+        """Says what runs first."""
+        self._say(f"[0/{self._count}] {self._now(running)}")
+
+    def done(self, task: Task, seconds: float, running: Sequence[Task]) -> None:
+        """Says that a task is done, what runs now, and how long everything takes from here."""
+        del self._left[task.key]
+        _trace(task, seconds)
+        line = f"[{self._count - len(self._left)}/{self._count}] {task.title}: {seconds:.0f} s"
+        self._say(f"{line}. {self._now(running)}" if self._left else line)
+
+    def failed(self, task: Task, seconds: float) -> None:
+        """Says which task failed. The reason follows as the error of the whole."""
+        _trace(task, seconds)
+        self._say(f"failed: {task.title}, after {seconds:.0f} s")
+
+    def stopping(self, running: Sequence[Task]) -> None:
+        """Says what is still waited for."""
+        self._say(f"waiting until these end: {_titles(running)}")
+
+    def _now(self, running: Sequence[Task]) -> str:
+        now = time.monotonic()
+        for task in running:
+            self._begun.setdefault(task.key, now)
+        elapsed = {key: now - begun for key, begun in self._begun.items()}
+        left = left_s(list(self._left.values()), elapsed)
+        return f"Now: {_titles(running)} (about {left:.0f} s left)"
 
 
-def run_tasks(tasks: Sequence[Task], out: TextIO | None = None) -> None:
-    """Runs the tasks in order. Prints before each its number, download size and the time left."""
-    out = out or sys.stderr
-    started = time.monotonic()
-    for number, task in enumerate(tasks, start=1):
-        left_s = sum(remaining.seconds for remaining in tasks[number - 1 :])
-        size = f" ({task.download_mb} MB)" if task.download_mb else ""
-        print(
-            f"[{number}/{len(tasks)}] {task.title}{size}, about {left_s} s left",
-            file=out,
-            flush=True,
-        )
-        task.run()
-    if tasks:
-        print(f"set-up took {time.monotonic() - started:.0f} s", file=out, flush=True)
+def _titles(tasks: Sequence[Task]) -> str:
+    return "; ".join(task.title for task in tasks)
+
+
+def _trace(task: Task, seconds: float) -> None:
+    if path := os.environ.get(TRACE_VARIABLE):
+        begun = time.time() - seconds
+        lane = {"pid": os.getpid(), "tid": task.key}
+        event = {"name": task.title, "ph": "X", "ts": int(begun * 1e6), "dur": int(seconds * 1e6)}
+        with open(path, "a", encoding="utf-8") as file:
+            # The format's closing bracket is optional, so that a program can append.
+            file.write("[\n" if file.tell() == 0 else "")
+            file.write(json.dumps(event | lane) + ",\n")

@@ -8,34 +8,48 @@ import pytest
 
 from toolchain.errors import PersonNeededError
 from toolchain.paths import find_paths
-from toolchain.progress import Task
 from toolchain.setup import (
     link_current,
     prepare,
     should_confirm,
 )
+from toolchain.tasks import Task
 from toolchain.tools.toolset import Toolset
 
 
 def tasks(done: list[str]) -> list[Task]:
     return [
         Task("Python", 27, 8, lambda: done.append("Python")),
-        Task("Pants", 40, 12, lambda: done.append("Pants")),
-        Task("engine", 0, 5, lambda: done.append("engine")),
+        Task("Pants", 40, 12, lambda: done.append("Pants"), needs=("Python",)),
+        Task("browser", 0, 5, lambda: done.append("browser"), needs=("Pants",), may_wait=True),
     ]
 
 
-def test_progress_shows_the_task_its_number_and_the_time_left() -> None:
+def test_progress_shows_the_tasks_their_number_and_the_time_left() -> None:
     done: list[str] = []
     out = io.StringIO()
     prepare(tasks(done), confirm=False, out=out)
-    assert done == ["Python", "Pants", "engine"]
+    assert done == ["Python", "Pants", "browser"]
     assert out.getvalue().splitlines() == [
-        "[1/3] Python (27 MB), about 25 s left",
-        "[2/3] Pants (40 MB), about 17 s left",
-        "[3/3] engine, about 5 s left",
+        "set-up: 3 tasks, 67 MB to download, about 25 s",
+        "[0/3] Now: Python (about 25 s left)",
+        "[1/3] Python: 0 s. Now: Pants (about 17 s left)",
+        "[2/3] Pants: 0 s. Now: browser (about 5 s left)",
+        "[3/3] browser: 0 s",
         "set-up took 0 s",
     ]
+
+
+def test_tasks_that_may_wait_are_announced_and_left_to_the_verb(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    done: list[str] = []
+    out = io.StringIO()
+    prepare(tasks(done), confirm=True, out=out, defer=True)
+    assert done == ["Python", "Pants"]
+    assert "  browser\n3 tasks, 67 MB" in out.getvalue()
+    assert "[2/2] Pants: 0 s\n" in out.getvalue()
 
 
 def test_nothing_is_printed_without_tasks() -> None:
@@ -60,7 +74,7 @@ def test_the_answer_decides_whether_set_up_runs(
         with pytest.raises(PersonNeededError, match="Nothing was changed"):
             prepare(tasks(done), confirm=True, out=out)
         assert done == []
-    assert "67 MB to download, about 25 s. Continue? [Y/n]" in out.getvalue()
+    assert "3 tasks, 67 MB to download, about 25 s. Continue? [Y/n]" in out.getvalue()
 
 
 def test_set_up_does_not_ask_in_ci_with_yes_or_without_a_terminal() -> None:

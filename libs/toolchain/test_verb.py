@@ -26,7 +26,6 @@ from toolchain.kept_results import KeptResults
 from toolchain.machine import is_ci
 from toolchain.pants_cache import CacheUse
 from toolchain.pants_runner import PantsRunner
-from toolchain.progress import Task
 from toolchain.reports import Totals, read_reports
 from toolchain.reuse import ResultReuse, machine_facts, mode_of
 from toolchain.setup import (
@@ -36,6 +35,7 @@ from toolchain.setup import (
     should_confirm,
 )
 from toolchain.stages import Selection, Stage, StageRun
+from toolchain.tasks import Task
 from toolchain.timing import SLOWEST, Stopwatch, render_times
 
 EXAMPLE = """examples:

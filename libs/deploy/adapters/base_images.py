@@ -89,6 +89,10 @@ class Bases:
         self._engine = engine
         self._say = say
 
+    def has(self, name: str) -> bool:
+        """Returns whether the engine has a base image."""
+        return self._engine.has(read_recipe(self._recipes / name).image)
+
     def ensure(self, name: str) -> str:
         """Returns a base image's name in the engine. Builds and loads the image if the engine lacks it."""
         recipe = read_recipe(self._recipes / name)
@@ -107,9 +111,7 @@ class Bases:
     def _archive(self, recipe: Recipe) -> Path:
         archive = self._archives / f"{recipe.name}-{recipe.key}.tar"
         if not archive.exists():
-            self._say(
-                f"base image {recipe.name}: building from Debian {recipe.suite} (about 20 s, once)"
-            )
+            self._say(f"base image {recipe.name}: building from Debian {recipe.suite}, once")
             self._archives.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f"{recipe.name}-", dir=self._archives) as work:
                 built = self._build(recipe, Path(work))

@@ -87,6 +87,12 @@ def build(service: Service, context: BuildContext, inputs: Sequence[str] = ()) -
     return image
 
 
+def is_built(service: Service, context: BuildContext) -> bool:
+    """Returns whether `build` would return an image that was built before. Raises EngineError."""
+    state = context.history.state()
+    return state is not None and _cached(context, _key(service, state)) is not None
+
+
 def _key(service: Service, state: str | None) -> str:
     return json.dumps([service.name, service.image, service.source, state])
 

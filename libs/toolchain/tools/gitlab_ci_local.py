@@ -31,6 +31,7 @@ def gitlab_ci_local_tool(locks: Path, venv: Path) -> Tool:
         download_mb=2,
         seconds=4,
         build=build,
+        needs=("venvs/pipeline",),
     )
 
 

@@ -8,6 +8,7 @@ virtual environments and Pants can use.
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,14 +68,20 @@ def executable(interpreter: Interpreter, folder: Path) -> Path:
     return folder / "usr" / "bin" / f"python{interpreter.version}"
 
 
-def interpreter_tool(interpreter: Interpreter, mirror: str, patchelf: Path) -> Tool:
-    """Returns the Python as a tool; `mirror` is the Debian mirror's address."""
+def interpreter_tool(
+    interpreter: Interpreter, mirror: str, ensure_patchelf: Callable[[], Path]
+) -> Tool:
+    """Returns the Python as a tool; `mirror` is the Debian mirror's address.
+
+    `ensure_patchelf` returns patchelf's path once it is installed. It is called when the packages are unpacked, so that
+    they are downloaded beside it.
+    """
 
     def build(staging: Path, folder: Path) -> None:
         _require_x86_64()
         packages = interpreter.packages
         unpack(interpreter.suite, packages, mirror, staging / ".apt", staging)
-        _load_own_libraries(interpreter, staging, folder, patchelf)
+        _load_own_libraries(interpreter, staging, folder, ensure_patchelf())
         _use_own_wheels(interpreter, staging, folder)
 
     return Tool(

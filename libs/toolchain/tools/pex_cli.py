@@ -39,6 +39,7 @@ def pex_cli_tool(lock: Path, python: Path) -> Tool:
         download_mb=10,
         seconds=13,
         build=build,
+        needs=("venvs/pex",),
     )
 
 

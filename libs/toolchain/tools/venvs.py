@@ -35,8 +35,8 @@ PIPELINE = Venv(
 PEX = Venv("pex", "Pex 2.60.2", "tools/pex.lock", download_mb=5, seconds=3)
 
 
-def venv_tool(venv: Venv, locks: Path, python: Path, uv: Path) -> Tool:
-    """Returns the virtual environment as a tool; it links to the interpreter `python`."""
+def venv_tool(venv: Venv, locks: Path, python: Path, interpreter: str, uv: Path) -> Tool:
+    """Returns the virtual environment as a tool; it links to `python`, which is the Python of version `interpreter`."""
     lock = locks / venv.lock
 
     def build(staging: Path, folder: Path) -> None:
@@ -59,6 +59,7 @@ def venv_tool(venv: Venv, locks: Path, python: Path, uv: Path) -> Tool:
         download_mb=venv.download_mb,
         seconds=venv.seconds,
         build=build,
+        needs=("tools/bootstrap-tools", f"pythons/{interpreter}"),
     )
 
 

@@ -57,6 +57,7 @@ class Images:
         self._clock = clock
         self._say = say
         self._published: dict[str, str] = {}
+        self._inputs: dict[str, tuple[str, ...]] = {}
 
     @cached_property
     def registry(self) -> EcrRegistry:
@@ -91,6 +92,21 @@ class Images:
     def build(self, name: str) -> BuiltImage:
         """Returns the image of a service in this checkout; builds it unless nothing changed."""
         return images.build(*self._to_build(name))
+
+    def is_built(self, name: str) -> bool:
+        """Returns whether the image of a service in this checkout was built before."""
+        return images.is_built(self._settings.services[name], self._build_context)
+
+    def read_inputs(self, names: Iterable[str]) -> None:
+        """Starts Pants and asks it for the input files of these services' images, for `build_for_any`."""
+        for name in names:
+            service = self._settings.services[name]
+            self._inputs[name] = self._build_context.packager.inputs(service.image)
+
+    def build_for_any(self, name: str) -> BuiltImage:
+        """Does the same as `build` before there is an environment: an image is the same for all of them."""
+        service, inputs = self._settings.services[name], self._inputs.get(name, ())
+        return images.build(service, self._build_context, inputs)
 
     def publish(self, name: str) -> str:
         """Returns a service's image as `name@sha256:...`; builds and pushes it if the registry lacks it."""
