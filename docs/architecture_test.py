@@ -54,7 +54,7 @@ class Rule:
 CORE = ("deploy.core", "deploy.errors")
 RULES = {
     "deploy.core": Rule(("deploy.errors",), itself=2, standard=PURE),
-    "deploy.adapters": Rule(CORE, itself=3),
+    "deploy.adapters": Rule((*CORE, "deploy.adapters.limits"), itself=3),
     "deploy.run": Rule(CORE, itself=2),
     "deploy.testing": Rule(CORE, itself=2),
     "deploy.cli.wiring": Rule(("deploy", "sandbox", "toolchain"), others=None),

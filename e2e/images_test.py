@@ -348,7 +348,7 @@ def test_publish_with_a_wrong_password_is_refused_and_leaves_no_tag(
 ) -> None:
     with (
         _serving(bases.ensure("registry"), "another") as address,
-        pytest.raises(RegistryAuthError, match="refused our login"),
+        pytest.raises(RegistryAuthError, match=r"refused the login \(401\)"),
     ):
         publish(image, engine, EcrRegistry(replace(ecr, push_via=address)), print)
     assert not any(tag.startswith(address) for tag in _tags(image))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from deploy.adapters import limits
 from deploy.core.commands import shell
 from deploy.core.ports import Answer, Completed
 from deploy.errors import CommandError, CommandTimeoutError
@@ -87,14 +88,9 @@ class LocalHost:
         """Sends a GET to a port of the loopback or another address; the status is 0 if nothing answers."""
         connection = http.client.HTTPConnection(address, port, timeout=GRACE_S)
         try:
-            connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
-            response = connection.getresponse()
-            fields = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, response.read(), fields)
+            return limits.get(connection, path, headers or {}, GRACE_S)
         except (OSError, http.client.HTTPException) as error:
             return Answer(0, (str(error) or type(error).__name__).encode())
-        finally:
-            connection.close()
 
     def close(self) -> None:
         """Ends the commands that are kept running or streamed."""

@@ -6,6 +6,7 @@ import http.client
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from deploy.adapters import limits
 from deploy.core.ports import Answer
 
 
@@ -25,18 +26,9 @@ class HttpProbe:
         except (ValueError, http.client.HTTPException) as error:
             return no_answer(error)
         try:
-            connection.request("GET", target, headers={"Connection": "close", **(headers or {})})
-            return answer_of(connection.getresponse())
+            return limits.get(connection, target, headers or {}, timeout_s)
         except (OSError, http.client.HTTPException) as error:
             return no_answer(error)
-        finally:
-            connection.close()
-
-
-def answer_of(response: http.client.HTTPResponse) -> Answer:
-    """Returns a whole response, with header names in lower case."""
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, response.read(), headers)
 
 
 def no_answer(error: Exception) -> Answer:

@@ -78,7 +78,9 @@ class BuildRegistry:
         """Returns the digest of a tag. Raises RegistryAuthError once the login has expired."""
         self.expires_after -= 1
         if self.expires_after < 0:
-            raise RegistryAuthError(f"registry {self.name} refused our login; nothing was pushed")
+            raise RegistryAuthError(
+                f"registry {self.name} refused the login (401); nothing was pushed"
+            )
         return self.digests.get(f"{repository}:{tag}")
 
     def configuration_of(self, repository: str, tag: str) -> str | None:

@@ -22,7 +22,8 @@ case "$1" in
     exit "$(cat "$FAKE/check" 2>/dev/null || echo 0)";;
   info) [ -e "$FAKE/down" ] && exit 1; printf 'engine 28.5.2\\ncompose 2.40.3\\ndata %s\\n' "$FAKE";;
   network) echo "network py-cicd";;
-  image) echo "image app@sha256:1234";;
+  # Docker 29 lists images without a tag, as those pulled by digest are, only with --all.
+  image) case "$*" in *--all*) echo "image app@sha256:1234";; esac;;
   ps) case "$*" in
     *"label=py-cicd.key="*) cat "$FAKE/found" 2>/dev/null || :;;
     *label=py-cicd.name=keeper*) cat "$FAKE/found-keeper" 2>/dev/null || :;;

@@ -26,6 +26,7 @@ from botocore.exceptions import (
 from deploy.adapters.aws import session as aws
 from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import image_for_linux, pulled_bytes
+from deploy.core.images.registry_failures import explain, failure_of
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 
 if TYPE_CHECKING:
@@ -133,13 +134,8 @@ class EcrRegistry:
                 return digest
             case 404:
                 return None
-            case 401 | 403:
-                raise self._refused(status, "nothing was pushed or pulled")
             case _:
-                raise RegistryError(
-                    f"registry {self.name} answered HTTP {status} for {repository}:{tag}; nothing was pushed or pulled",
-                    hint="wait until the registry answers, then run this again",
-                )
+                raise self._refused(status, f"HTTP {status} for {repository}:{tag}")
 
     def configuration_of(self, repository: str, tag: str) -> str | None:
         """Returns the digest of the image configuration behind a tag, None if the registry doesn't return one."""
@@ -166,7 +162,7 @@ class EcrRegistry:
     def _manifest(self, repository: str, digest: str) -> bytes:
         status, _, body = self._request("GET", f"/v2/{repository}/manifests/{digest}")
         if status in (401, 403):
-            raise self._refused(status, "nothing was pushed or pulled")
+            raise self._refused(status, f"HTTP {status} for {repository}@{digest}")
         return body if status == 200 else b""
 
     def require(self, image: str) -> None:
@@ -183,10 +179,11 @@ class EcrRegistry:
                 hint="./ship history SERVICE lists the images that were deployed",
             )
 
-    def _refused(self, status: int, state: str) -> RegistryAuthError:
-        return RegistryAuthError(
-            f"registry {self.name} refused our login (HTTP {status}); {state}",
-            hint="check the AWS credentials; for a sandbox: ./ship up --yes",
+    def _refused(self, status: int, answer: str) -> RegistryError:
+        explanation = explain(failure_of(str(status)), self.name)
+        error = RegistryAuthError if status in (401, 403) else RegistryError
+        return error(
+            f"{explanation.what}: {answer}; nothing was pushed or pulled", hint=explanation.hint
         )
 
     def _request(self, method: str, path: str) -> _Answer:
@@ -196,11 +193,12 @@ class EcrRegistry:
         try:
             return self._send(method, path, headers)
         except (OSError, http.client.HTTPException) as error:
+            explanation = explain(failure_of(str(error)), self.push_name)
             raise RegistryError(
-                f"registry {self.name} can't be reached at {self.push_name}: {error}; nothing was pushed or pulled",
+                f"registry {self.name} can't be reached: {explanation.what}: {error}; nothing was pushed or pulled",
                 hint="./ship up --yes starts a sandbox's registry"
                 if self._config.push_via
-                else "check the network and the registry's name, then run this again",
+                else explanation.hint,
             ) from error
 
     def _send(self, method: str, path: str, headers: dict[str, str]) -> _Answer:

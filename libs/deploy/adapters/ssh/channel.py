@@ -9,25 +9,12 @@ from contextlib import suppress
 
 import paramiko
 
+from deploy.adapters import limits
+from deploy.adapters.limits import MAX_LINE, TooMuchError
 from deploy.core.ports import Answer
 
 END_S = 10.0
 """How long to wait for a command's end or an answer that is due."""
-
-
-class _ChannelSocket:
-    """The part of a socket's interface that http.client uses.
-
-    http.client closes its socket before it has read the body from the file that it made of the socket. A closed
-    paramiko channel drops what has not arrived yet, so `close` does nothing.
-    """
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self.sendall = channel.sendall
-        self.makefile = channel.makefile
-
-    def close(self) -> None:
-        """Does nothing: the code that opened the channel closes it."""
 
 
 def get(
@@ -35,41 +22,51 @@ def get(
 ) -> Answer:
     """Sends a GET through a channel to a port of an address. Raises OSError, EOFError, HTTPException."""
     connection = http.client.HTTPConnection(address, port)
-    channel.settimeout(END_S)
-    connection.sock = _ChannelSocket(channel)
-    connection.request("GET", path, headers={"Connection": "close", **headers})
-    response = connection.getresponse()
-    fields = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, response.read(), fields)
+    connection.sock = channel
+    return limits.get(connection, path, headers, END_S)
 
 
-def both_outputs(channel: paramiko.Channel, stdin: bytes) -> tuple[bytes, bytes]:
-    """Sends stdin and returns all of stdout and stderr.
+def both_outputs(channel: paramiko.Channel, stdin: bytes, deadline: float) -> tuple[bytes, bytes]:
+    """Sends stdin and returns all of stdout and stderr, at the latest at `deadline` on the monotonic clock.
 
-    Both are read at the same time: they share one window, so an unread one would block the other.
+    Both are read at the same time: they share one window, so an unread one would block the other. Raises TimeoutError
+    and TooMuchError.
     """
     stderr: list[bytes] = []
-    drain = start_thread(lambda: _drain(channel, stderr))
+    failures: list[OSError] = []
+
+    def drain() -> None:
+        try:
+            stderr.append(read_all(channel, channel.recv_stderr, deadline))
+        except (OSError, EOFError) as error:
+            # The thread that reads stdout gets the same error and reports it, unless only stderr exceeds a limit.
+            if isinstance(error, TooMuchError):
+                failures.append(error)
+                close(channel)
+
+    draining = start_thread(drain)
     start_thread(lambda: _send(channel, stdin))
-    stdout = read_all(channel.recv)
-    drain.join(END_S)
+    stdout = read_all(channel, channel.recv, deadline)
+    draining.join(END_S)
+    if failures:
+        raise failures[0]
     return stdout, b"".join(stderr)
 
 
-def read_all(receive: Callable[[int], bytes]) -> bytes:
-    """Reads until the end of the stream."""
-    parts: list[bytes] = []
-    while part := receive(65536):
-        parts.append(part)
-    return b"".join(parts)
+def read_all(channel: paramiko.Channel, receive: Callable[[int], bytes], deadline: float) -> bytes:
+    """Reads one of a channel's outputs to its end. Raises TimeoutError after `deadline`, and TooMuchError."""
+    return limits.read_all(receive, channel.settimeout, deadline)
 
 
 def lines(channel: paramiko.Channel) -> Iterator[str]:
-    """Yields lines as they arrive, without line ends."""
+    """Yields lines as they arrive, without line ends; one longer than MAX_LINE in pieces."""
     rest = b""
     while part := channel.recv(65536):
         *whole, rest = (rest + part).split(b"\n")
         yield from (line.decode(errors="replace") for line in whole)
+        if len(rest) > MAX_LINE:
+            yield rest.decode(errors="replace")
+            rest = b""
     if rest:
         yield rest.decode(errors="replace")
 
@@ -99,9 +96,3 @@ def _send(channel: paramiko.Channel, content: bytes) -> None:
     with suppress(OSError, EOFError):
         channel.sendall(content)
         channel.shutdown_write()
-
-
-def _drain(channel: paramiko.Channel, into: list[bytes]) -> None:
-    # The thread that reads stdout gets the same error and reports it.
-    with suppress(OSError, EOFError):
-        into.append(read_all(channel.recv_stderr))

@@ -130,6 +130,10 @@ class SshErrors:
         hint = f"check the host's load and disk (`{self.ssh()}`), then run this again"
         return CommandTimeoutError(message, hint=hint)
 
+    def too_much(self, argv: Sequence[str], reason: str) -> CommandError:
+        message = f"{self.name}: `{shown(argv)}` was given up: {reason}"
+        return CommandError(message, hint=f"log in and look what it prints: `{self.ssh()}`")
+
     def unusable_key(self, error: Exception) -> HostAuthError:
         return HostAuthError(
             f"{self.name}: can't use the key {self._ssh_key}: {error}",

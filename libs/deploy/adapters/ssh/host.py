@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 import paramiko
 
+from deploy.adapters.limits import MAX_BYTES, TooMuchError
 from deploy.adapters.ssh import channel as ssh_channel
 from deploy.adapters.ssh.channel import END_S
 from deploy.adapters.ssh.errors import (
@@ -126,14 +127,20 @@ class SshHost:
     ) -> Completed | None:
         channel.settimeout(None)
         channel.exec_command(f"{shlex.join(argv)}; exit $?")
-        printed: list[str] = []
+        printed, size = [], 0
         for line in ssh_channel.lines(channel):
             if line == expect:
                 return None
             printed.append(line)
-        stderr = ssh_channel.read_all(channel.recv_stderr).decode(errors="replace")
-        code = self._end_of(channel, time.monotonic() + END_S)
-        return Completed(code, "".join(f"{line}\n" for line in printed), stderr)
+            size += len(line)
+            if size > MAX_BYTES:
+                raise self._errors.too_much(argv, str(TooMuchError()))
+        deadline = time.monotonic() + END_S
+        stderr = ssh_channel.read_all(channel, channel.recv_stderr, deadline)
+        code = self._end_of(channel, deadline)
+        return Completed(
+            code, "".join(f"{line}\n" for line in printed), stderr.decode(errors="replace")
+        )
 
     def connect(self) -> None:
         """Connects, unless it is connected."""
@@ -199,7 +206,10 @@ class SshHost:
             channel.settimeout(deadline_s)
             # `exit $?` keeps the login shell running, so that an end by a signal is 128 + its number.
             channel.exec_command(f"{shlex.join(shell.limited(argv, timeout_s))}; exit $?")
-            stdout, stderr = ssh_channel.both_outputs(channel, stdin)
+            try:
+                stdout, stderr = ssh_channel.both_outputs(channel, stdin, started + deadline_s)
+            except TooMuchError as error:
+                raise self._errors.too_much(argv, str(error)) from error
             code = self._end_of(channel, started + deadline_s)
             if shell.timed_out(code, time.monotonic() - started, timeout_s):
                 raise self._errors.too_long(argv, timeout_s)

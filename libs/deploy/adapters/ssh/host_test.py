@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deploy.adapters import limits
 from deploy.adapters.ssh.host import SshHost
 from deploy.adapters.ssh.login import SshConnector
 from deploy.core.commands import shell
@@ -251,3 +252,30 @@ def test_errors_name_the_host_and_the_next_step(server: SshServer, make_host: Ma
 
 def test_server_key_file_is_private(server: SshServer) -> None:
     assert stat.S_IMODE(server.key_file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("redirect", ["", ">&2"], ids=["stdout", "stderr"])
+def test_output_without_end_is_given_up(
+    make_host: MakeHost, monkeypatch: pytest.MonkeyPatch, redirect: str
+) -> None:
+    monkeypatch.setattr(limits, "MAX_BYTES", 2**20)
+    host = make_host()
+    with pytest.raises(CommandError, match="it sent more than 1 MB"):
+        host.run(["sh", "-c", f"yes {redirect}"])
+    assert host.run(["echo", "still there"]).stdout == "still there\n"
+
+
+def test_output_of_single_bytes_ends_at_the_deadline(
+    server: SshServer, make_host: MakeHost
+) -> None:
+    server.faults.trickle_s = (
+        0.02  # the command has ended, so the host's own time limit doesn't help
+    )
+    with pytest.raises(HostUnreachableError, match="it stopped answering"):
+        make_host(grace_s=0.1).run(["echo", "x" * 10_000], timeout_s=0.5)
+
+
+def test_streamed_line_without_end_arrives_in_pieces(make_host: MakeHost) -> None:
+    lines = make_host().stream(["sh", "-c", "yes | tr -d '\\n'"])
+    assert len(next(lines)) > limits.MAX_LINE
+    lines.close()

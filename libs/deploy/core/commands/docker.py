@@ -13,7 +13,7 @@ from deploy.core.state.release import Release
 
 PULL_DEADLINE_S = 600.0
 FILES_REFUSED = 65
-LOGIN_REFUSED = 66
+LOGIN_FAILED = 66
 
 STARTING_SHARES, FULL_SHARES = 128, 1024
 """CPU shares of replicas that start, and of those that users reach. The engine's default is 1024."""
@@ -39,7 +39,7 @@ login=$(mktemp -d "$1.XXXXXX") || exit 1
 trap 'rm -rf "$login"' EXIT
 trap 'exit 1' HUP INT TERM
 export DOCKER_CONFIG="$login"
-docker login --username "$2" --password-stdin "$3" >/dev/null || exit {LOGIN_REFUSED}
+docker login --username "$2" --password-stdin "$3" >/dev/null || exit {LOGIN_FAILED}
 touch "${{1%/*}}/registry-login"
 shift 3
 for image in "$@"; do docker pull --quiet "$image" || exit 1; done
@@ -76,7 +76,7 @@ def create_network(subnet: str) -> list[str]:
 
 
 def pull(user: str, registry: str, images: Iterable[str]) -> list[str]:
-    """Logs in with the password on stdin, pulls and logs out. Exits with LOGIN_REFUSED if the login is refused."""
+    """Logs in with the password on stdin, pulls and logs out. Exits with LOGIN_FAILED if the login fails."""
     return ["sh", "-c", _PULL, "pull", f"{ROOT}/login", user, registry, *images]
 
 

@@ -82,7 +82,7 @@ def test_pull_logs_in_by_stdin_and_removes_the_login(machine: LocalRoot) -> None
     assert not list(machine.root.glob("login.*"))
 
 
-@pytest.mark.parametrize(("what", "code"), [("login", docker.LOGIN_REFUSED), ("pull", 1)])
+@pytest.mark.parametrize(("what", "code"), [("login", docker.LOGIN_FAILED), ("pull", 1)])
 def test_refused_pull_removes_the_login_too(machine: LocalRoot, what: str, code: int) -> None:
     (machine.fake / what).write_text("1")
     done = machine.run(docker.pull("AWS", "registry.example", ["a@sha256:1"]), b"secret\n")

@@ -39,7 +39,8 @@ _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
 # of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, for
 # example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
-# A network that a running container is in exists, so usually no client has to ask for it.
+# A network that a running container is in exists, so usually no client has to ask for it. From Docker 29 on, images
+# without a tag are listed only with --all.
 _SNAPSHOT = f"""
 {{
   if ids=$(docker ps --all --quiet --filter label=py-cicd.name); then
@@ -63,7 +64,7 @@ _SNAPSHOT = f"""
     [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
 }} 2>/dev/null | {{
-  docker image ls --digests --format 'image {{{{.Repository}}}}@{{{{.Digest}}}}' && echo 'complete images'
+  docker image ls --all --digests --format 'image {{{{.Repository}}}}@{{{{.Digest}}}}' && echo 'complete images'
   cat
 }} 2>/dev/null | {{
   engine=$(docker info --format "$3") || exit 1

@@ -306,14 +306,17 @@ def test_refused_pull_or_login_is_reported_and_reverted() -> None:
     command = deploy_command(fleet, "two")
     fleet["host-2"].login_refused = True
     with pytest.raises(
-        RevertedError, match=r"host-2: .* refused the login: denied: wrong password"
+        RevertedError,
+        match=r"host-2: the registry login failed: .* refused the login \(401\): unauth",
     ) as error:
         run_deploy(fleet, command)
     assert isinstance(error.value.__cause__, RegistryAuthError)
     fleet["host-2"].login_refused = False
     fleet.images.discard(command.image)
     fleet["host-1"].engine.images.discard(command.image)
-    with pytest.raises(RevertedError, match="pulling failed: manifest for"):
+    with pytest.raises(
+        RevertedError, match=r"pulling failed: .* doesn't have it \(404\): manifest for"
+    ):
         run_deploy(fleet, command)
     assert [host.folders("app") for host in fleet.hosts] == [{ONE}, {ONE}]
 

@@ -33,7 +33,7 @@ def test_all_problems_of_all_hosts_are_reported_at_once() -> None:
 def test_registry_that_refuses_the_login_stops_a_deploy_before_anything_is_changed() -> None:
     fleet = Fleet.of("host-1")
     fleet.registry.refuses = True
-    assert "refused our login" in refusal(fleet, deploy_command(fleet, "one"))
+    assert "refused the login" in refusal(fleet, deploy_command(fleet, "one"))
 
 
 def test_images_on_the_hosts_need_no_disk_space_and_no_registry() -> None:

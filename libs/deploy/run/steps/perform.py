@@ -11,6 +11,7 @@ from deploy.core.commands import docker, paths
 from deploy.core.commands.docker import PULL_DEADLINE_S
 from deploy.core.commands.files import overlay, place, remove_folders, tar_of
 from deploy.core.config import Environment, HostConfig, Service
+from deploy.core.images.registry_failures import RegistryFailure, explain, failure_of
 from deploy.core.planning.steps import (
     AnalyseRelease,
     AwaitDrained,
@@ -197,12 +198,19 @@ def _pull(locked: LockedHost, registry: ImageRegistry, images: tuple[str, ...]) 
     argv = docker.pull(user, name, images)
     what = f"pulling {' '.join(images)}"
     done = locked.run(argv, what, stdin=password.encode() + b"\n", timeout_s=PULL_DEADLINE_S)
-    if done.code == docker.LOGIN_REFUSED:
-        raise RegistryAuthError(f"{locked.name}: {name} refused the login: {last_line(done)}")
     if done.code != 0:
-        raise RegistryError(
-            f"{locked.name}: pulling failed: {last_line(done)}", hint="what ran before still runs"
-        )
+        failed = "the registry login" if done.code == docker.LOGIN_FAILED else "pulling"
+        raise _registry_error(f"{locked.name}: {failed}", name, last_line(done))
+
+
+def _registry_error(what: str, registry: str, reason: str) -> RegistryError:
+    failure = failure_of(reason)
+    explanation = explain(failure, registry)
+    error = RegistryAuthError if failure is RegistryFailure.LOGIN else RegistryError
+    return error(
+        f"{what} failed: {explanation.what}: {reason}",
+        hint=f"{explanation.hint}; what ran before still runs",
+    )
 
 
 def _write_release(locked: LockedHost, release: Release) -> None:

@@ -242,7 +242,7 @@ class CommandLine:
 
     def _pull(self, images: list[str]) -> Completed:
         if self._host.login_refused:
-            return Completed(docker.LOGIN_REFUSED, "", "denied: wrong password\n")
+            return Completed(docker.LOGIN_FAILED, "", "unauthorized: wrong password\n")
         for image in images:
             if self._host.pull_refused or image not in self._host.sources:
                 return Completed(1, "", f"manifest for {image} not found\n")

@@ -48,7 +48,7 @@ class FleetRegistry:
         """Returns an image's size in bytes. Raises RegistryAuthError if the registry `refuses`."""
         self.requests += 1
         if self.refuses:
-            raise RegistryAuthError(f"registry {self.name} refused our login (HTTP 401)")
+            raise RegistryAuthError(f"registry {self.name} refused the login (401)")
         return self.sizes.get(image, 20_000_000)
 
 

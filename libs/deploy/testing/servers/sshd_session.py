@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class SshFaults:
     """Cuts the connection instead of running a command with this text."""
     cut_after: int | None = None
     """Cuts the connection after commands have printed this many bytes."""
+    trickle_s: float = 0.0
+    """Sends stdout byte by byte, with this pause between."""
     stall_at: str = ""
     """Does not run a command with this text, and does not answer it."""
     drop_logins: int = 0
@@ -207,7 +210,12 @@ class Connection(paramiko.ServerInterface):
 
     def _counted(self, channel: paramiko.Channel) -> Callable[[bytes], None]:
         def send(content: bytes) -> None:
-            channel.sendall(content)
+            if self._faults.trickle_s:
+                for byte in content:
+                    channel.sendall(bytes([byte]))
+                    time.sleep(self._faults.trickle_s)
+            else:
+                channel.sendall(content)
             self._printed += len(content)
             if self._faults.cut_after is not None and self._printed >= self._faults.cut_after:
                 self.cut()
