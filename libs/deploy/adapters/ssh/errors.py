@@ -31,6 +31,7 @@ class SshEndpoint:
     address: str
     port: int
     jump: Jump | None = None
+    is_jump: bool = False
 
     @classmethod
     def of_host(cls, config: HostConfig) -> SshEndpoint:
@@ -40,7 +41,7 @@ class SshEndpoint:
     @classmethod
     def of_jump(cls, jump: Jump) -> SshEndpoint:
         """Returns the endpoint of a jump host."""
-        return cls(f"jump {jump}", jump.user, jump.address, jump.port)
+        return cls(f"jump {jump}", jump.user, jump.address, jump.port, is_jump=True)
 
 
 class SshErrors:
@@ -76,9 +77,11 @@ class SshErrors:
 
     def refused_login(self, reason: str) -> HostAuthError:
         user = self._endpoint.user
+        add_key = f"add {self._ssh_key}.pub to {user}'s authorized_keys there; try `{self.ssh()}`"
+        new = f"`./ship host bootstrap {self.name}` sets up a new server; on another, "
         return HostAuthError(
             f"{self.name}: refused the login of {user} with {self._ssh_key}: {reason}",
-            hint=f"add {self._ssh_key}.pub to {user}'s authorized_keys there; try `{self.ssh()}`",
+            hint=add_key if self._endpoint.is_jump else f"{new}{add_key}",
         )
 
     def unknown_key(self, key: paramiko.PKey) -> HostKeyError:

@@ -105,6 +105,7 @@ def test_refused_login_names_user_and_key(server: SshServer, make_host: MakeHost
     server.faults.refuse_login = True
     with pytest.raises(HostAuthError, match="host-1: refused the login of deploy with") as caught:
         make_host().run(["true"])
+    assert "`./ship host bootstrap host-1` sets up a new server" in caught.value.hint
     assert f"ssh -p {server.config.port} -i {server.key_file}" in caught.value.hint
 
 

@@ -99,12 +99,10 @@ class Console:
                     self.say(f"{self._phase} {describe(step)}: {seconds:.1f} s")
             case StepFailed(step=step, seconds=seconds, error=error):
                 self._collect(step, seconds, "failed")
-                self.say(
-                    self._paint(
-                        "31",
-                        f"{self._phase} {describe(step)}: failed after {seconds:.1f} s: {error}",
-                    )
-                )
+                # The details, on further lines, come once: with the error at the end.
+                head = str(error).partition("\n")[0]
+                text = f"{self._phase} {describe(step)}: failed after {seconds:.1f} s: {head}"
+                self.say(self._paint("31", text))
         if self.terminal:
             self._show(event)
 

@@ -137,3 +137,5 @@ def test_pipe_gets_plain_lines() -> None:
     assert done.returncode == 1
     assert "\x1b" not in done.stderr
     assert "] host-1: start 3 replicas of app" in done.stderr
+    details = [line for line in done.stderr.splitlines() if line.startswith("  log: ")]
+    assert len(details) == len(set(details)), "they are shown once, with the error"

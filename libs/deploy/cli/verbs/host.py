@@ -11,6 +11,7 @@ from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring, files
 from deploy.core.bootstrap import settings
 from deploy.core.state.ledger import BOOTSTRAP, Entry
+from deploy.errors import HostAuthError
 from deploy.run.bootstrap import CheckedSetting, Server, check, describe, make, record
 
 
@@ -45,7 +46,11 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     server = Server(
         wiring.connections.host_as(config, arguments.user, arguments.key), arguments.user != "root"
     )
-    facts = describe(server)
+    try:
+        facts = describe(server)
+    except HostAuthError as error:
+        login = "name a login that works there with --user and --key"
+        raise HostAuthError(error.message, hint=login) from error
     wanted = settings(
         wiring.settings.environment(),
         config,

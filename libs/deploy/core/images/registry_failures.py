@@ -98,7 +98,7 @@ def explain(failure: RegistryFailure, registry: str) -> Explanation:
         case RegistryFailure.MISSING:
             return Explanation(
                 f"{registry} doesn't have it (404)",
-                "an old image may have expired: `./ship deploy` builds and pushes it again",
+                "check whether a lifecycle rule of the registry has removed it",
             )
         case RegistryFailure.BUSY:
             return Explanation(

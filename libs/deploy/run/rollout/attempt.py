@@ -15,7 +15,7 @@ from deploy.core.reports.rollout_log import dump_rollout_log, parse_rollout_log
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, EntryEvent, Outcome
 from deploy.core.state.release import Release
-from deploy.errors import ReleaseRefusedError, ShipError
+from deploy.errors import ReleaseRefusedError, ShipError, TaskError, UnhealthyError
 from deploy.run.hosts.fanout import side_by_side
 from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.rollout.context import DeployContext, Result, RevertedError, StuckError
@@ -113,8 +113,8 @@ class _RolloutRecovery:
             raise ShipError(f"no host has the record of {target}, the release to revert to")
         return plan_revert(self.desired, record, before, now)
 
-    def reverted_error(self, why: str, result: Result) -> RevertedError:
-        """Says which release serves now."""
+    def reverted_error(self, cause: BaseException, why: str, result: Result) -> RevertedError:
+        """Says which release serves now, and what helps: another attempt, or a change of the service first."""
         release, target = self.desired.release, self._target
         if target == release.id:
             state = f"{release.id} could not be repaired and serves as before"
@@ -125,9 +125,14 @@ class _RolloutRecovery:
         retry = self._retry
         if isinstance(self.command, PromoteCommand):  # the candidate is gone with its hold
             retry = f"./ship deploy {release.service} --image {release.image}"
-        return RevertedError(
-            f"{state}: {why}", result=replace(result, previous=target), hint=f"{retry} tries again"
-        )
+        match cause:
+            case UnhealthyError() | TaskError() | ReleaseRefusedError():
+                hint = f"fix the error above, then ./ship deploy {release.service}"
+            case ShipError(hint=first) if first:
+                hint = f"{first}; {retry} tries again"
+            case _:
+                hint = f"{retry} tries again"
+        return RevertedError(f"{state}: {why}", result=replace(result, previous=target), hint=hint)
 
     def stuck_error(self, why: str, reason: str, result: Result) -> StuckError:
         """Says how to bring all hosts to one release."""

@@ -176,13 +176,19 @@ def test_new_host_that_fails_is_cleared_and_the_old_host_unchanged() -> None:
             ContainerBehaviour(healthy_after_s=None),
             "did not become healthy within 20 s of its start",
         ),
-        (ContainerBehaviour(crashes_after_s=0.8), r"keeps crashing \(exit code 3\): .*last line"),
-        (ContainerBehaviour(dies_after_s=0.5), r"keeps crashing \(exit code 3\): .*last line"),
+        (
+            ContainerBehaviour(crashes_after_s=0.8),
+            r"crashing \(it exited with code 3 after 0\.4 s\): .*last line",
+        ),
+        (
+            ContainerBehaviour(dies_after_s=0.5),
+            r"crashing \(it exited with code 3 after 0\.4 s\): .*last line",
+        ),
         (ContainerBehaviour(answers_as=ONE), "did not answer as r000002"),
         (ContainerBehaviour(fails_every=2), r"did not answer as r000002-3f9c2ab \(last: HTTP 500"),
         (
             ContainerBehaviour(fails_at="/readyz"),
-            r"last: HTTP 500 at /readyz\)\n.*\n  log: .* printed its last",
+            r"last: HTTP 500 at /readyz\)\n.*\n.*\n  log: .* printed its last",
         ),
     ],
 )
@@ -216,6 +222,40 @@ def test_error_about_an_unhealthy_replica_has_its_health_check_and_last_log_line
         run_deploy(fleet, deploy_command(fleet, "one"))
     assert "health check: GET /readyz: HTTP 503" in failure.value.message
     assert "log: app-r000001-1 printed its last line" in failure.value.message
+
+
+def test_error_about_a_crash_has_the_exception_and_the_command() -> None:
+    fleet = Fleet.of("host-1")
+    site = "/opt/app/lib/python3.13/site-packages"
+    logs = f"""Traceback (most recent call last):
+  File "{site}/gunicorn/util.py", line 370, in import_app
+    app = app(*args)
+  File "{site}/app/web.py", line 30, in create_app
+    connect(database)
+ConnectionError: no route to db
+"""
+    behaves(fleet, "one", ContainerBehaviour(crashes_after_s=0.8, logs=logs))
+    with pytest.raises(RevertedError) as failure:
+        run_deploy(fleet, deploy_command(fleet, "one"))
+    head, *details = failure.value.message.splitlines()
+    assert head.endswith("(it exited with code 3 after 0.4 s): ConnectionError: no route to db")
+    assert "  exception: ConnectionError: no route to db" in details
+    assert "    app/web.py:30 in create_app: connect(database)" in details
+    assert "  started as: gunicorn 'app.web:create_app()'" in details
+    assert not any("gunicorn/util.py" in line for line in details if "log:" not in line)
+    assert failure.value.hint == "fix the error above, then ./ship deploy app"
+
+
+def test_healthy_replicas_behind_a_wrong_url_are_told_apart_from_broken_ones() -> None:
+    fleet = Fleet.of("host-1")
+    fleet.away.add("host-1")
+    with pytest.raises(RevertedError) as failure:
+        run_deploy(fleet, deploy_command(fleet, "one"))
+    assert "the replicas are healthy, but nothing answers at http://host-1.test" in str(
+        failure.value
+    )
+    assert "check `url` of host-1 in the environment file" in failure.value.hint
+    assert "log:" not in failure.value.message
 
 
 def test_failed_candidate_is_a_new_release_when_it_is_deployed_again() -> None:

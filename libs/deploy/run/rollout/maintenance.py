@@ -95,7 +95,7 @@ class _MaintenanceRecovery:
         """Plans for each host what opens or closes it as it was."""
         return plan_maintenance_revert(self.command.service.name, before, now)
 
-    def reverted_error(self, why: str, result: Result) -> RevertedError:
+    def reverted_error(self, cause: BaseException, why: str, result: Result) -> RevertedError:
         """Says that nothing has changed."""
         return RevertedError(
             f"{self.command.service.name} is as it was before: {why}",

@@ -42,7 +42,7 @@ class Recovery(Protocol):
         """
         ...
 
-    def reverted_error(self, why: str, result: Result) -> RevertedError:
+    def reverted_error(self, cause: BaseException, why: str, result: Result) -> RevertedError:
         """Returns the error for a failure (`why`) after which every host was reverted."""
         ...
 
@@ -153,7 +153,7 @@ class Operation:
             reason = f"{reason}\n{details}" if details else reason
             return recovery.stuck_error(head, reason, self.result(Outcome.STUCK))
         self.record_end(Outcome.REVERTED, why)
-        return recovery.reverted_error(why, self.result(Outcome.REVERTED))
+        return recovery.reverted_error(failure.errors[0], why, self.result(Outcome.REVERTED))
 
     def _revert(self, recovery: Recovery) -> list[str]:
         """Reverts every reachable host; returns for each host that wasn't reverted why, and what it serves."""

@@ -18,7 +18,7 @@ from deploy.core.state.release import Release
 from deploy.errors import MetricsError, ReleaseRefusedError
 from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.waiting import wait_until
-from deploy.run.steps.replicas import with_details
+from deploy.run.steps.diagnosis import with_details
 from deploy.run.steps.request_counts import count_since, host_time
 from deploy.run.steps.synthetic import SyntheticRequests, send, warm_up
 

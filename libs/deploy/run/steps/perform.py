@@ -209,7 +209,7 @@ def _registry_error(what: str, registry: str, reason: str) -> RegistryError:
     error = RegistryAuthError if failure is RegistryFailure.LOGIN else RegistryError
     return error(
         f"{what} failed: {explanation.what}: {reason}",
-        hint=f"{explanation.hint}; what ran before still runs",
+        hint=explanation.hint,
     )
 
 

@@ -1,4 +1,4 @@
-"""Waits for replicas to become healthy, and says why they don't."""
+"""Starts replicas and waits until they are healthy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from deploy.core.planning.steps import AwaitHealthy
 from deploy.core.ports import Clock, Completed, Host
 from deploy.core.state.host import Container
 from deploy.core.state.release import Release
-from deploy.errors import CommandError, ShipError, UnhealthyError, VerifyError
+from deploy.errors import CommandError, UnhealthyError, VerifyError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
+from deploy.run.steps.diagnosis import diagnosis
 
 STARTING_EVERY_S, ANSWERING_EVERY_S = 1.0, 0.25
 """How often replicas are inspected while one doesn't answer yet, and once all do."""
@@ -139,46 +140,3 @@ def await_healthy(locked: LockedHost, clock: Clock, step: AwaitHealthy) -> None:
     ready = {replica.name for replica in progress.replicas if replica.ready}
     late = next((name for name in step.release.names if name not in ready), step.release.names[0])
     raise UnhealthyError(diagnosis(host, late, f"is not healthy after {step.deadline_s:g} s"))
-
-
-def diagnosis(host: Host, container: str, what: str) -> str:
-    """Returns what is wrong with a replica: how it ended and its last log line, then details, one per line."""
-    cause, details = _inspect_failure(host, container)
-    return "\n  ".join([f"{host.name}: {container} {what}{cause}", *details])
-
-
-def with_details(reason: str, host: Host, names: Sequence[str]) -> str:
-    """Returns a reason with the details of one of these replicas, preferably one that isn't ready.
-
-    Returns the reason alone if the replicas can't be inspected.
-    """
-    try:
-        done = host.run(docker.inspect(names))
-        found = [container_of(document) for document in json.loads(done.stdout or "[]")]
-        container = min(found, key=lambda c: (c.ready, -c.restarts), default=None)
-        if container is None:
-            return reason
-        cause, details = _inspect_failure(host, container.name)
-    except ShipError:
-        return reason
-    state = f"{host.name}: {container.name} is {container.condition}{cause}"
-    return "\n  ".join([reason, state, *details])
-
-
-def _inspect_failure(host: Host, container: str) -> tuple[str, list[str]]:
-    """Returns how a container ended, such as ` (exit code 3): LAST LOG LINE` ("" if it runs), and details."""
-    done = host.run(docker.logs(container, tail=10))
-    log = [line[:300] for line in (done.stdout + done.stderr).splitlines() if line.strip()][-10:]
-    details = [f"log: {line}" for line in log]
-    inspected = json.loads(host.run(docker.inspect([container])).stdout or "[]")
-    if not inspected:
-        return "", details
-    state = inspected[0]["State"]
-    checks = (state.get("Health") or {}).get("Log") or []
-    if checks and (output := checks[-1].get("Output", "").strip()):
-        details.insert(0, f"health check: {output.splitlines()[-1]}")
-    if state.get("OOMKilled"):
-        return " (killed for exceeding its memory limit)", details
-    if code := state.get("ExitCode"):
-        return f" (exit code {code}){f': {log[-1]}' if log else ''}", details
-    return "", details

@@ -14,7 +14,7 @@ from deploy.core.state.release import Release
 from deploy.errors import VerifyError
 from deploy.run.hosts.waiting import wait_until
 from deploy.run.steps.closed import await_closed
-from deploy.run.steps.replicas import with_details
+from deploy.run.steps.diagnosis import with_details
 
 VERIFY_DEADLINE_S = 30.0
 
@@ -22,7 +22,10 @@ type Request = Callable[[], Answer]
 
 
 class ReplicaAnswers:
-    """Counts the correct answers of each replica to `/version`. With `in_a_row` a wrong answer resets all counts."""
+    """Counts the correct answers of each replica to `/version`. With `in_a_row` a wrong answer resets all counts.
+
+    `silent` says that nothing has answered at all, `last` what the last answer was.
+    """
 
     def __init__(self, release: Release, successes: int, *, in_a_row: bool) -> None:
         self._release = release
@@ -30,9 +33,11 @@ class ReplicaAnswers:
         self._in_a_row = in_a_row
         self._left = dict.fromkeys(release.names, successes)
         self.last = "nothing answered yet"
+        self.silent = True
 
     def add(self, answer: Answer) -> bool:
         """Counts one answer; returns False if it isn't from this release."""
+        self.silent = self.silent and answer.status == 0
         version = _version_of(answer)
         release, replica = version.get("release"), version.get("replica")
         if (release, version.get("config_hash")) != (self._release.id, self._release.config_hash):
@@ -93,7 +98,15 @@ def verify_outside(
     def all_answered() -> bool:
         return _all_answered(answers, release, 1, public)
 
-    _await(all_answered, answers, release, host, clock, where)
+    if not wait_until(all_answered, clock, deadline_s=VERIFY_DEADLINE_S, every_s=0.2):
+        # The replicas answered on the preview route, so what lies between here and the edge is to blame, if anything
+        # but the release's own answers is.
+        if answers.silent:
+            raise VerifyError(
+                f"the replicas are healthy, but nothing answers at {url}, where {host.name} serves: {answers.last}",
+                hint=f"check `url` of {host.name} in the environment file (default: http://ADDRESS), DNS and firewalls",
+            )
+        raise _unverified(answers, release, host, where)
 
 
 def public_version(probe: Probe, url: str, route: EdgeRoute) -> Request:
@@ -135,11 +148,14 @@ def _await(
     clock: Clock,
     where: str,
 ) -> None:
-    if wait_until(verified, clock, deadline_s=VERIFY_DEADLINE_S, every_s=0.2):
-        return
+    if not wait_until(verified, clock, deadline_s=VERIFY_DEADLINE_S, every_s=0.2):
+        raise _unverified(answers, release, host, where)
+
+
+def _unverified(answers: ReplicaAnswers, release: Release, host: Host, where: str) -> VerifyError:
     missing = answers.missing
     reason = f"{where}: {', '.join(missing)} did not answer as {release.id} (last: {answers.last})"
-    raise VerifyError(with_details(reason, host, missing))
+    return VerifyError(with_details(reason, host, missing))
 
 
 def _preview(host: Host, port: int, route: EdgeRoute, path: str) -> Request:

@@ -20,7 +20,7 @@ from deploy.core.state.release import Release
 from deploy.errors import ReleaseRefusedError, UnhealthyError
 from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.observe import observe
-from deploy.run.steps.replicas import diagnosis, with_details
+from deploy.run.steps.diagnosis import diagnosis, with_details
 from deploy.run.steps.request_counts import count_since, host_time
 
 INTERVAL_S = 1.0

@@ -168,7 +168,9 @@ class CommandLine:
                 text = json.dumps([container.inspected(now_s) for container in found])
                 return Completed(0 if len(found) == len(names) else 1, text)
             case ["logs", "--tail", _, container]:
-                return Completed(0, f"{container} printed its last line\n")
+                logging = engine.containers.get(container)
+                before = logging.behaviour.logs if logging else ""
+                return Completed(0, f"{before}{container} printed its last line\n")
             case ["image", "inspect", "--format", "{{.Size}}", image]:
                 return Completed(0, "65000000\n") if image in engine.images else Completed(1)
             case ["image", "rm", *images]:

@@ -14,7 +14,7 @@ class ContainerBehaviour:
     """How the containers of an image behave. Times are seconds after the start; None is never.
 
     Every `fails_every`-th answer is a 500 (0: none), and every answer for paths that end with `fails_at` ("": no path).
-    An answer takes about `answers_in_s`.
+    An answer takes about `answers_in_s`. `logs` is what it prints before its last line.
     """
 
     healthy_after_s: float | None = 1.5
@@ -25,6 +25,7 @@ class ContainerBehaviour:
     fails_at: str = ""
     answers_in_s: float = 0.02
     command_ends_with: int = 0
+    logs: str = ""
 
 
 GOOD = ContainerBehaviour()
@@ -77,6 +78,8 @@ class SimulatedContainer:
             "Status": self.status(now_s),
             "OOMKilled": False,
             "ExitCode": 3 if self.restarts(now_s) or self.status(now_s) == "exited" else 0,
+            "StartedAt": "2026-11-28T10:00:00.100000001Z",
+            "FinishedAt": "2026-11-28T10:00:00.500000001Z",
         }
         if health := self.health(now_s):
             output = "" if health == "healthy" else "GET /readyz: HTTP 503"
@@ -84,6 +87,8 @@ class SimulatedContainer:
         return {
             "Id": hashlib.sha256(f"{self.name}{self.started_s}".encode()).hexdigest(),
             "Name": f"/{self.name}",
+            "Path": "gunicorn",
+            "Args": ["app.web:create_app()"],
             "RestartCount": self.restarts(now_s),
             "State": state,
             "Config": {"Labels": dict(self.labels), "Image": self.image},

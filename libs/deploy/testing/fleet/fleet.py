@@ -58,8 +58,8 @@ class Fleet:
 
     `violations` collects broken invariants: a host that serves two releases or an unhealthy one, or one with few CPU
     shares, old workers whose replicas are gone, a stack beside one that it replaces, an unknown command. `must_serve`
-    are the names of hosts that must have a live release. Unless `wide`, only the called host is checked, which makes
-    fleets of hundreds affordable.
+    are the names of hosts that must have a live release, `away` of those that don't answer at their URL. Unless
+    `wide`, only the called host is checked, which makes fleets of hundreds affordable.
     """
 
     hosts: tuple[MemoryHost, ...] = ()
@@ -68,6 +68,7 @@ class Fleet:
     images: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
+    away: set[str] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
     must_serve: set[str] = field(default_factory=set)
     after_call: Callable[[MemoryHost], None] = lambda host: None
@@ -146,7 +147,7 @@ class Fleet:
             self._break(host, fault := self._fault(host))
             if self.killed:
                 raise Killed
-            if fault is not None:
+            if fault is not None or host.name in self.away:
                 return Answer(0, b"simulated failure")
             name, request_id = ((headers or {}).get(key, "") for key in ("Host", "X-Request-Id"))
             return host.answer(_PUBLIC, name, f"/{path}", request_id)
