@@ -10,12 +10,26 @@ from http.client import HTTPConnection, HTTPException
 
 from docker.models.containers import Container
 
-from e2e.loadgen.process import RunningLoad, running_gets
+from e2e.loadgen.process import RunningLoad, half_rate, running_gets
 from e2e.loadgen.record import Record
 from e2e.ship import until
 
 STARTS = 3
 RATE = 50.0  # requests a second during a redeploy
+CLIENTS = 8
+MONITOR = "/api/monitor"
+
+
+def median_seconds(call: Callable[[], object], *, times: int = 5) -> float:
+    """Returns how long a call takes, in seconds, the median of `times`."""
+    return statistics.median(seconds_of(call) for _ in range(times))
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Returns how long one call takes, in seconds."""
+    begun = time.monotonic()
+    call()
+    return time.monotonic() - begun
 
 
 def first_answer(start: Callable[[], Container]) -> float:
@@ -51,9 +65,9 @@ def _answers(address: str) -> bool:
         connection.close()
 
 
-def requests_per_second(url: str, *, seconds: float = 8.0) -> float:
-    """Returns how many GETs of /api/monitor are answered without an error, to eight clients that never pause."""
-    with running_gets(url, "/api/monitor", closed=8) as load:
+def requests_per_second(url: str, path: str, *, seconds: float = 6.0) -> float:
+    """Returns how many GETs of a path are answered without an error, to `CLIENTS` clients that never pause."""
+    with running_gets(url, path, closed=CLIENTS) as load:
         load.await_rows(1)
         time.sleep(1)
         begun = time.time()
@@ -78,18 +92,44 @@ class Redeploy:
         others = [row.due for row in self.record.rows if row.lost or row.release != last]
         return max(others, default=self.begun) - self.begun
 
+    @property
+    def lost_percent(self) -> float:
+        """The share of the requests that were lost, in percent."""
+        return 100 * len(self.record.lost) / len(self.record.rows)
 
-def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
-    """Redeploys under a load of `RATE` requests a second, on new and kept connections, until none fails any more."""
-    with running_gets(url, rate=RATE) as load:
-        load.await_rows(int(RATE) + 1)
+    @property
+    def p99_quiet_s(self) -> float:
+        """The 99th percentile of the requests before the redeploy."""
+        return self.record.between(0, self.begun).percentile(0.99)
+
+    @property
+    def p99_s(self) -> float:
+        """The 99th percentile of the answered requests during the redeploy."""
+        return self.record.served.between(self.begun, self.begun + self.seconds).percentile(0.99)
+
+
+def redeploy_under_load(
+    url: str, redeploy: Callable[[], object], *, rate: float = RATE, quiet_s: float = 1.0
+) -> Redeploy:
+    """Redeploys under a load of `rate` requests a second, on new and kept connections, until none fails any more.
+
+    The load begins `quiet_s` before the redeploy.
+    """
+    with running_gets(url, rate=rate) as load:
+        load.await_rows(1)
+        time.sleep(quiet_s)
         begun = time.time()
         redeploy()
         seconds = time.time() - begun
-        until(lambda: _no_loss_for(load, 2.0), within_s=90)
+        until(lambda: _no_loss_for(load, rate, 2.0), within_s=90)
     return Redeploy(begun, seconds, load.record)
 
 
-def _no_loss_for(load: RunningLoad, seconds: float) -> bool:
+def _no_loss_for(load: RunningLoad, rate: float, seconds: float) -> bool:
     recent = load.record.between(time.time() - seconds)
-    return len(recent.rows) > RATE * seconds / 2 and not recent.lost
+    return len(recent.rows) > rate * seconds / 2 and not recent.lost
+
+
+def half_load(url: str) -> float:
+    """Returns half of the requests a second that the service answers."""
+    return half_rate(requests_per_second(url, "/version", seconds=3.0))

@@ -1,86 +1,89 @@
-"""The results of a benchmark, and the table that compares two of them."""
+"""The values of a run: the table on the terminal, and the JSON file that docs/benchmarks.md is made from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench.figures import FIGURES
 
 
 @dataclass(frozen=True)
-class Results:
-    """The results of one way to deploy. Sizes are in bytes, times in seconds, `requests_per_s` per second."""
-
-    image: int
-    pushed_after_change: int
-    first_answer_s: float
-    requests_per_s: float
-    live_after_s: float
-    redeploy_s: float
-    sent: int
-    lost: int
-    p99_s: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the table. `better` is "less" or "more"."""
+class Bar:
+    """A step of a deploy in the flame chart. Times are seconds since the command began."""
 
     name: str
-    value: Callable[[Results], float]
-    text: Callable[[Results], str]
-    better: str
+    step: str
+    begun_s: float
+    seconds: float
+    wait: bool = False
+    """Whether a setting asks for this time."""
 
 
-ROWS = (
-    Row("image size", lambda r: r.image, lambda r: f"{r.image / 1e6:.1f} MB", "less"),
-    Row(
-        "pushed after a one-line change",
-        lambda r: r.pushed_after_change,
-        lambda r: f"{r.pushed_after_change / 1e3:.1f} kB",
-        "less",
-    ),
-    Row(
-        "start to first answer",
-        lambda r: r.first_answer_s,
-        lambda r: f"{r.first_answer_s:.2f} s",
-        "less",
-    ),
-    Row(
-        "GET /api/monitor through nginx",
-        lambda r: r.requests_per_s,
-        lambda r: f"{r.requests_per_s:.0f} /s",
-        "more",
-    ),
-    Row("requests lost in a redeploy", lambda r: r.lost, lambda r: f"{r.lost} of {r.sent}", "less"),
-    Row(
-        "p99 of answered requests", lambda r: r.p99_s, lambda r: f"{r.p99_s * 1000:.0f} ms", "less"
-    ),
-    Row(
-        "all users on the new release after",
-        lambda r: r.live_after_s,
-        lambda r: f"{r.live_after_s:.1f} s",
-        "less",
-    ),
-    Row(
-        "the command ends after", lambda r: r.redeploy_s, lambda r: f"{r.redeploy_s:.1f} s", "less"
-    ),
-)
+@dataclass(frozen=True)
+class Run:
+    """One run of the benchmark: values by the keys of `FIGURES`, what failed, and a deploy step by step."""
+
+    revision: str
+    date: str
+    machine: Mapping[str, str]
+    project: Mapping[str, float]
+    plain: Mapping[str, float]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Measurements that failed, by name, with the reason."""
+    deploy: Sequence[Bar] = ()
+
+    def dump(self) -> str:
+        """Returns the run as JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Run:
+        """Reads what `dump` wrote. Raises KeyError or ValueError if the text is something else."""
+        document: dict[str, Any] = json.loads(text)
+        return cls(**{**document, "deploy": tuple(Bar(**bar) for bar in document["deploy"])})
 
 
-def render(project: Results, plain: Results) -> str:
-    """Returns a table of both results and the ratio of this project's to those of plain Compose."""
-    lines = [("", "this project", "plain Compose", "ratio", "")]
-    for row in ROWS:
-        quotient = ratio(row.value(project), row.value(plain))
-        texts = (row.text(project), row.text(plain), quotient)
-        lines.append((row.name, *texts, f"{row.better} is better"))
-    widths = [max(len(line[column]) for line in lines) for column in range(5)]
-    return "\n".join(
+def rows(run: Run) -> Sequence[tuple[str, ...]]:
+    """Returns the table: name, this project, plain Compose, ratio, what to reach, whether it is reached."""
+    table = []
+    for figure in FIGURES:
+        project, plain = run.project.get(figure.key), run.plain.get(figure.key)
+        if project is None:
+            continue
+        reached = figure.reached(project, plain)
+        table.append(
+            (
+                figure.name,
+                figure.text(project),
+                "" if plain is None else figure.text(plain),
+                "" if plain is None else ratio(project, plain),
+                figure.reach_text,
+                {True: "yes", False: "no", None: ""}[reached],
+            )
+        )
+    return table
+
+
+HEADER = ("", "this project", "plain Compose", "ratio", "reach", "reached")
+
+
+def render(run: Run) -> str:
+    """Returns the table as text, with the machine below it."""
+    lines = [HEADER, *rows(run)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    text = [
         "  ".join(
-            [line[0].ljust(widths[0]), *(line[n].rjust(widths[n]) for n in (1, 2, 3)), line[4]]
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
-    )
+    ]
+    text += ["", ", ".join(f"{name} {value}" for name, value in run.machine.items())]
+    text += [f"not measured: {name}: {reason}" for name, reason in run.failed.items()]
+    return "\n".join(text)
 
 
 def ratio(project: float, plain: float) -> str:
