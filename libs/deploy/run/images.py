@@ -164,6 +164,7 @@ def smoke_test(service: Service, image: str, context: BuildContext) -> None:
         "CONFIG_HASH": "none",
         "PORT": str(service.port),
         "METRICS_PORT": str(service.metrics_port),
+        "DRAIN_NOTICE_S": "0",  # no edge sends requests here that would need the time to go elsewhere
     }
     with context.engine.started(
         image, environment, port=service.port, memory=service.memory

@@ -139,6 +139,7 @@ def test_smoke_test_sets_the_environment_of_a_replica() -> None:
     assert environment["LOG_LEVEL"] == "info"
     assert environment["PORT"] == "8080"
     assert {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "METRICS_PORT"} <= set(environment)
+    assert environment["DRAIN_NOTICE_S"] == "0"
     assert machine.container.stopped
 
 

@@ -63,6 +63,10 @@ OF_NO_GOAL = frozenset({
 })  # fmt: skip
 
 
+UNTYPED = (".css", ".html", ".ico", ".jpg", ".js", ".md", ".png", ".svg")
+"""Suffixes of files that the type checker doesn't read. Some are dependencies of code."""
+
+
 class Mode(StrEnum):
     """Whether a selection depends on a change or contains everything."""
 
@@ -143,7 +147,13 @@ def select_all(
 def select(
     base: Base, reached: Sequence[ReachedTarget], graph: TargetGraph, services: Iterable[Service]
 ) -> Selection:
-    """Selects what a change affects: for lint the changed files' targets, for the other goals their dependents too."""
+    """Selects what a change affects: for lint the changed files' targets, for the other goals their dependents too.
+
+    Types are checked unless only files changed that the type checker doesn't read.
+    """
+    changed = [target.why[0] for target in reached if target.direct]
+    untyped = all(path.endswith(UNTYPED) for path in changed)
+    goals = [goal for goal in GOALS if goal != "check" or not untyped]
     chains = {target.address: target.why for target in reached}
     listed = sorted(services, key=lambda service: service.name)
     found = ((service, _chain_to(service, chains, graph)) for service in listed)
@@ -151,7 +161,7 @@ def select(
         Mode.CHANGED,
         base.revision,
         base.reason,
-        tuple(target for goal in GOALS for target in _selected(goal, reached, graph)),
+        tuple(target for goal in goals for target in _selected(goal, reached, graph)),
         tuple(SelectedName(service.name, why) for service, why in found if why is not None),
         tuple(
             SelectedName(target.address, target.why)

@@ -113,10 +113,20 @@ def test_changed_service_toml_selects_the_service_without_its_image() -> None:
 
 def test_documentation_selects_only_the_tests_that_read_it() -> None:
     assert shown(selected("docs/other.md", "README.md", "services/one/notes.md")) == []
-    assert shown(selected("docs/read.md")) == [
+    assert shown(selected("docs/read.md")) == ["test libs/docs_test.py:tests"]
+
+
+def test_types_are_checked_unless_only_untyped_files_changed() -> None:
+    def checked(*paths: str) -> list[str]:
+        return [target for target in shown(selected(*paths)) if target.startswith("check ")]
+
+    assert checked("docs/read.md") == []
+    both = [
         "check libs/docs_test.py:tests",
-        "test libs/docs_test.py:tests",
+        "check services/two/web.py",
+        "check services/two:tests",
     ]
+    assert checked("docs/read.md", "services/two/web.py") == both
 
 
 def test_generator_replaces_its_targets_only_if_all_are_selected() -> None:
