@@ -38,8 +38,7 @@ def memory_of(stats: str) -> dict[str, float]:
 
 def idle_usage(host: HostContainer, *, seconds: float) -> tuple[Mapping[str, Usage], float]:
     """Returns the usage of each container on a host over this time, and the CPU of the whole host in percent."""
-    listed = host.run("docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}").split()
-    ids, names = listed[::2], listed[1::2]
+    ids, names = _containers(host)
     before, host_before, begun = _cpu_ns(host, ids), _host_cpu_ns(host), time.monotonic()
     time.sleep(seconds)
     after, host_after = _cpu_ns(host, ids), _host_cpu_ns(host)
@@ -51,6 +50,18 @@ def idle_usage(host: HostContainer, *, seconds: float) -> tuple[Mapping[str, Usa
         for name, first, last in zip(names, before, after, strict=True)
     }
     return used, 100 * (host_after - host_before) / elapsed_ns
+
+
+def cpu_seconds(host: HostContainer) -> Mapping[str, float]:
+    """Returns the seconds of CPU that each container on a host has used, by name."""
+    ids, names = _containers(host)
+    return {name: ns / 1e9 for name, ns in zip(names, _cpu_ns(host, ids), strict=True)}
+
+
+def _containers(host: HostContainer) -> tuple[Sequence[str], Sequence[str]]:
+    """Returns the ids and the names of the containers that run on a host."""
+    listed = host.run("docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}").split()
+    return listed[::2], listed[1::2]
 
 
 def _cpu_ns(host: HostContainer, ids: Sequence[str]) -> list[float]:

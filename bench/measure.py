@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
 from docker.models.containers import Container
 
+from bench.idle import cpu_seconds
+from e2e.live_sandbox import HostContainer
 from e2e.loadgen.process import RunningLoad, half_rate, running_gets
 from e2e.loadgen.record import Record
 from e2e.ship import until
@@ -65,16 +67,32 @@ def _answers(address: str) -> bool:
         connection.close()
 
 
-def requests_per_second(url: str, path: str, *, seconds: float = 6.0) -> float:
-    """Returns how many GETs of a path are answered without an error, to `CLIENTS` clients that never pause."""
+@dataclass(frozen=True)
+class Throughput:
+    """How many requests a second were answered, and the seconds of CPU that each container spent on one of them."""
+
+    per_s: float
+    cpu_s: Mapping[str, float]
+
+    def cpu_us(self, word: str) -> float:
+        """Returns the microseconds of CPU that the containers with `word` in their names spent on a request."""
+        return 1e6 * sum(seconds for name, seconds in self.cpu_s.items() if word in name)
+
+
+def throughput(
+    url: str, path: str, host: HostContainer | None = None, *, seconds: float = 6.0
+) -> Throughput:
+    """Measures GETs of a path that are answered without an error, to `CLIENTS` clients that never pause."""
     with running_gets(url, path, closed=CLIENTS) as load:
         load.await_rows(1)
         time.sleep(1)
-        begun = time.time()
+        used, begun = cpu_seconds(host) if host else {}, time.time()
         time.sleep(seconds)
-        ended = time.time()
+        ended, used_then = time.time(), cpu_seconds(host) if host else {}
     record = load.record.between(begun, ended)
-    return (len(record.rows) - len(record.lost)) / (ended - begun)
+    answered = len(record.rows) - len(record.lost)
+    cpu = {name: (used_then[name] - before) / answered for name, before in used.items()}
+    return Throughput(answered / (ended - begun), cpu)
 
 
 @dataclass(frozen=True)
@@ -132,4 +150,4 @@ def _no_loss_for(load: RunningLoad, rate: float, seconds: float) -> bool:
 
 def half_load(url: str) -> float:
     """Returns half of the requests a second that the service answers."""
-    return half_rate(requests_per_second(url, "/version", seconds=3.0))
+    return half_rate(throughput(url, "/version", seconds=3.0).per_s)

@@ -18,8 +18,8 @@ from bench.measure import (
     first_answer,
     half_load,
     redeploy_under_load,
-    requests_per_second,
     seconds_of,
+    throughput,
 )
 from bench.measurements import Measurements
 from bench.plain_compose import HERE, PlainCompose, lay_out
@@ -128,9 +128,13 @@ class PlainWay:
 
     def _requests(self) -> Mapping[str, float]:
         self._await_all()
+        home = throughput(self._compose.url, "/")
+        monitor = throughput(self._compose.url, MONITOR, self._compose.host)
         return {
-            "home_per_s": requests_per_second(self._compose.url, "/"),
-            "monitor_per_s": requests_per_second(self._compose.url, MONITOR),
+            "home_per_s": home.per_s,
+            "monitor_per_s": monitor.per_s,
+            "nginx_us": monitor.cpu_us("plain-nginx"),
+            "replica_us": monitor.cpu_us("plain-app-"),
         }
 
     def _idle(self) -> Mapping[str, float]:

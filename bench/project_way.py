@@ -22,8 +22,8 @@ from bench.measure import (
     half_load,
     median_seconds,
     redeploy_under_load,
-    requests_per_second,
     seconds_of,
+    throughput,
 )
 from bench.measurements import Measurements
 from bench.registry import RegistryAccount, pushed
@@ -35,6 +35,9 @@ PAGE = "services/app/templates/home.html"
 LINE = "One service, many replicas"
 IDLE_S = 40.0
 SCRAPE_S = 15
+SETTLE_S = 15.0
+"""How long a deploy's last effects may take, such as Prometheus' start."""
+
 MIN_HEALTHY_S = 1.0
 """`min_healthy_s` in services/app/service.toml."""
 
@@ -153,9 +156,13 @@ class ProjectWay:
         return {"p99_quiet_s": redeploy.p99_quiet_s, "p99_switch_s": redeploy.p99_s}
 
     def _requests(self) -> Mapping[str, float]:
+        home = throughput(self.sandbox.url, "/")
+        monitor = throughput(self.sandbox.url, MONITOR, self.sandbox.host())
         return {
-            "home_per_s": requests_per_second(self.sandbox.url, "/"),
-            "monitor_per_s": requests_per_second(self.sandbox.url, MONITOR),
+            "home_per_s": home.per_s,
+            "monitor_per_s": monitor.per_s,
+            "nginx_us": monitor.cpu_us("edge"),
+            "replica_us": monitor.cpu_us("app-"),
         }
 
     def _idle(self) -> Mapping[str, float]:
@@ -164,6 +171,7 @@ class ProjectWay:
         changed = (f"\ninterval_s = {interval}\n", f"\ninterval_s = {SCRAPE_S}\n")
         env = self.sandbox.variant(self.work / "slow", interval=changed)
         self.sandbox.ship("deploy", "app", "--image", self._images[-1], env=env).expect_success()
+        time.sleep(SETTLE_S)
         used, host_cpu = idle_usage(self.sandbox.host(), seconds=IDLE_S)
         replicas = [usage for name, usage in used.items() if name.startswith("app-")]
         stacks = [usage for name, usage in used.items() if not name.startswith("app-")]

@@ -123,13 +123,16 @@ class Images:
         return image.service, context
 
     def publish_stacks(self) -> None:
-        """Pushes the images of the stacks, so that a deploy needs no right to push.
+        """Pushes the images of the stacks at once, so that a deploy needs no right to push.
 
         Reads none of the environment's secret files, which only deploying jobs have.
         """
         names = stack_names(self._settings.environment())
-        for base in dict.fromkeys(base_of(name) for name in names):
-            self._base_digest(base, push=True)
+        bases = tuple(dict.fromkeys(base_of(name) for name in names))
+        _ = self.engine, self.registry  # made once, before threads share them
+        with ThreadPoolExecutor(max_workers=len(bases)) as pool:
+            for pushed in [pool.submit(self._base_digest, base, push=True) for base in bases]:
+                pushed.result()
 
     def known(self, name: str, image_id: str) -> str:
         """Returns an image's reference: by digest if the registry has it, else by its local id."""
