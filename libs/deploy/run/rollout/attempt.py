@@ -126,6 +126,11 @@ class _RolloutRecovery:
         if isinstance(self.command, PromoteCommand):  # the candidate is gone with its hold
             retry = f"./ship deploy {release.service} --image {release.image}"
         match cause:
+            case UnhealthyError() | ReleaseRefusedError() if target != release.id:
+                hint = (
+                    f"fix the error above, then ./ship deploy {release.service}; "
+                    f"./ship logs {release.service} --release {release.id} has its logs"
+                )
             case UnhealthyError() | TaskError() | ReleaseRefusedError():
                 hint = f"fix the error above, then ./ship deploy {release.service}"
             case ShipError(hint=first) if first:

@@ -243,7 +243,9 @@ ConnectionError: no route to db
     assert "    app/web.py:30 in create_app: connect(database)" in details
     assert "  started as: gunicorn 'app.web:create_app()'" in details
     assert not any("gunicorn/util.py" in line for line in details if "log:" not in line)
-    assert failure.value.hint == "fix the error above, then ./ship deploy app"
+    assert failure.value.hint == (
+        f"fix the error above, then ./ship deploy app; ./ship logs app --release {ONE} has its logs"
+    )
 
 
 def test_healthy_replicas_behind_a_wrong_url_are_told_apart_from_broken_ones() -> None:
