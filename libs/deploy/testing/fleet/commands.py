@@ -16,6 +16,7 @@ from deploy.core.commands import (
     paths,
     secret_files,
     snapshot,
+    sockets,
     stacks,
 )
 from deploy.core.ports import Completed
@@ -75,6 +76,11 @@ class CommandLine:
                 return self._script(argv, name, values, stdin, half=half)
             case ["docker", *words]:
                 return self._docker(argv, words, half=half)
+            case ["cat", tcp, _] if tcp.endswith("/net/tcp"):
+                pid = int(tcp.split("/")[2])
+                assert_built(argv, sockets.list_listeners(pid))
+                found = (c for c in self._host.engine.containers.values() if c.pid == pid)
+                return Completed(1, next((c.sockets() for c in found), ""))
             case ["id", "--group"]:
                 return Completed(0, "1000\n")
             case ["rm", "-rf", *folders]:
