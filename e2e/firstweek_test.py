@@ -145,14 +145,15 @@ def test_view_that_raises_is_shown_with_its_line_and_leaves_its_logs(
         "shop/web.py:",
         "in home: return str(1 / len(''))",
     )
-    assert f"./ship logs shop --release {release}" in result.hint
+    assert f"shop --release {release} has its logs" in result.hint
     found = newcomer.logs("--release", release, "--grep", "ZeroDivisionError")
     assert found
     assert {line["release"] for line in found} == {release}
     assert newcomer.logs("--grep", "ZeroDivisionError")[: len(found)] == found
     history = newcomer.ship("history", "shop").expect_success().document["releases"]
     commands = {operation["release"]: operation["logs"] for operation in history}
-    assert commands == {good: None, release: f"./ship logs shop --release {release}"}
+    logs = f"./ship logs --sandbox {newcomer.sandbox.name} shop --release {release}"
+    assert commands == {good: None, release: logs}
     host = newcomer.sandbox.host()
     folder = f"/srv/py-cicd/services/shop/logs/{release}"
     modes = host.run("sh", "-c", f"stat --format %a {folder} {folder}/*").split()

@@ -8,6 +8,7 @@ from typing import Any
 
 from deploy.cli.output.columns import table
 from deploy.cli.output.console import Console
+from deploy.cli.output.hints import complete
 from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.state.ledger import Entry
@@ -39,7 +40,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "service": arguments.service,
         **verified,
         "releases": [
-            {**operation.document(), "logs": _logs_command(operation.entry, kept)}
+            {**operation.document(), "logs": _logs_command(operation.entry, kept, arguments)}
             for operation in history(wiring.connections.hosts(), arguments.service)
         ],
         "commands": [
@@ -49,11 +50,12 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     }
 
 
-def _logs_command(entry: Entry, kept: Collection[str]) -> str | None:
+def _logs_command(entry: Entry, kept: Collection[str], arguments: Namespace) -> str | None:
     """Returns the command that prints the kept logs of a release, None if there are none."""
     if entry.release not in kept:
         return None
-    return f"./ship logs {entry.service} --release {entry.release}"
+    command = f"./ship logs {entry.service} --release {entry.release}"
+    return complete(command, arguments, {"logs"})
 
 
 def _show(document: Document) -> str:
