@@ -9,11 +9,12 @@ import pytest
 
 from deploy.adapters.report_page import render_page
 from deploy.core.commands import kept_logs, locks, paths
-from deploy.core.config import SecretRef
+from deploy.core.config import Gate, SecretRef
 from deploy.core.planning.requests import RollbackCommand
 from deploy.core.planning.steps import KeepLogs
 from deploy.core.reports.page import page_of
 from deploy.core.reports.rollout_log import parse_rollout_log
+from deploy.core.state.ledger import parse_ledger
 from deploy.core.state.redaction import Redaction
 from deploy.core.state.release import parse_release
 from deploy.errors import LockedError, ShipError
@@ -94,6 +95,16 @@ def test_running_replicas_are_followed_by_release() -> None:
     assert len(list(logs(fleet.hosts, "app", since="0", follow=False))) == 2 * len(lines)
 
 
+def test_release_that_does_not_answer_names_its_logs_too() -> None:
+    fleet = live_fleet(service=SERVICE)
+    host = fleet["host-1"]
+    host.engine.behaviours[factories.image("two", "app")] = ContainerBehaviour(fails_every=2)
+    with pytest.raises(RevertedError) as failure:
+        run_deploy(fleet, deploy_command(fleet, "two", SERVICE))
+    assert "did not answer as" in failure.value.message
+    assert f"tries again; ./ship logs app --release {TWO} has its logs" in failure.value.hint
+
+
 def test_lines_are_filtered_by_release_and_time() -> None:
     fleet = live_fleet(service=SERVICE)
     fail(fleet)
@@ -119,6 +130,20 @@ def test_exception_stands_in_the_report_and_in_the_rollout_log() -> None:
         assert "exception: ConnectionError: no route to db" in shown
         assert "app/web.py:30 in create_app: connect(database)" in shown
     assert [change.name for change in known.report.changes] == ["image"]
+
+
+def test_ledger_names_the_exception_of_a_release_that_the_gate_refused() -> None:
+    fleet = live_fleet(service=SERVICE)
+    for host in fleet.hosts:
+        host.engine.behaviours[factories.image("two", "app")] = ContainerBehaviour(
+            fails_every=20, logs=TRACEBACK
+        )
+    with pytest.raises(RevertedError):
+        run_deploy(fleet, deploy_command(fleet, "two", replace(SERVICE, gate=Gate())))
+    ended = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
+    (why,) = {entry.why for entry in ended if entry.outcome == "reverted"}
+    assert "the release gate refused" in why
+    assert why.endswith("; the application raised ConnectionError: no route to db")
 
 
 def test_first_release_that_fails_leaves_its_logs() -> None:

@@ -17,6 +17,8 @@ from deploy.errors import ShipError
 READ_LINES, SHOWN_LINES = 300, 10
 """How many log lines are searched for an exception, and how many are shown."""
 
+EXCEPTION = "exception: "
+
 
 def diagnosis(host: Host, container: str, what: str) -> str:
     """Returns what is wrong with a replica: how it ended and its last log line, then details, one per line."""
@@ -27,7 +29,8 @@ def diagnosis(host: Host, container: str, what: str) -> str:
 def with_details(reason: str, host: Host, names: Sequence[str]) -> str:
     """Returns a reason with the details of one of these replicas, preferably one that isn't ready.
 
-    Returns the reason alone if the replicas can't be inspected.
+    The first line has the exception that the application raised, if any, because ledgers keep only that line. Returns
+    the reason alone if the replicas can't be inspected.
     """
     try:
         done = host.run(docker.inspect(names))
@@ -38,6 +41,9 @@ def with_details(reason: str, host: Host, names: Sequence[str]) -> str:
         cause, details = _inspect_failure(host, container.name)
     except ShipError:
         return reason
+    raised = next((line for line in details if line.startswith(EXCEPTION)), "")
+    if raised:
+        reason = f"{reason}; the application raised {raised.removeprefix(EXCEPTION)}"
     state = f"{host.name}: {container.name} is {container.condition}{cause}"
     return "\n  ".join([reason, state, *details])
 
@@ -97,4 +103,4 @@ def _exception_details(raised: RaisedException | None, service: str) -> list[str
     if raised is None:
         return []
     frames = raised.frames_of(f"{service.replace('-', '_')}/")
-    return [f"exception: {raised}", *(f"  {frame}" for frame in frames)]
+    return [f"{EXCEPTION}{raised}", *(f"  {frame}" for frame in frames)]

@@ -137,7 +137,8 @@ def check_files(host: Host, release: Release) -> None:
 
 def _files_refused(host: Host, release: Release, done: Completed) -> VerifyError:
     return VerifyError(
-        f"{host.name}: compose refused the files of {release.id}, nothing of it was started: {last_line(done)}"
+        f"{host.name}: compose refused the files of {release.id}, nothing of it was started: {last_line(done)}",
+        hint="correct deploy/replica.yml or the service's settings",
     )
 
 
