@@ -14,8 +14,10 @@ from deploy.adapters.config.schema import EnvironmentForm, HostForm, ServiceForm
 from deploy.cli.main import ALL_VERBS, parser
 from deploy.cli.wiring import set_up
 
-ROOT = next(folder for folder in Path(__file__).parents if (folder / "services").is_dir())
 GUIDES = ("add-your-service", "coming-from", "hosts", "migrations", "troubleshooting")
+ROOT = next(
+    folder for folder in Path(__file__).parents if (folder / "docs" / f"{GUIDES[0]}.md").is_file()
+)
 SH_BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 TOML_BLOCK = re.compile(r"^( *)```toml\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(\./ship [^`]+)`")

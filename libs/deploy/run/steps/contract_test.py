@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.core.commands.sockets import Listener
-from deploy.core.ports import Answer
-from deploy.core.state.release import make_release
+from deploy.core.contract import PAGE
 from deploy.run.rollout.deploy import RevertedError
 from deploy.run.rollout.rollout_fixture import deploy_command, live_fleet, run_deploy
-from deploy.run.steps.contract import PAGE, wrong_answer, wrong_port, wrong_version
 from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 
@@ -71,42 +68,3 @@ def test_replica_that_is_not_ready_yet_is_waited_for() -> None:
     line, seconds = refused(ContainerBehaviour(healthy_after_s=None))
     assert "did not become healthy" in line
     assert seconds >= SERVICE.health.startup_deadline_s
-
-
-@pytest.mark.parametrize("status", [0, 200, 204, 429, 500, 502, 503])
-def test_answers_that_may_change_are_not_wrong(status: int) -> None:
-    assert wrong_answer(Answer(status), "/readyz") == ""
-
-
-def test_listeners_are_wrong_only_if_no_other_container_reaches_the_port() -> None:
-    release = make_release(
-        SERVICE,
-        factories.image("one"),
-        1,
-        factories.REPLICA,
-        factories.ORIGIN,
-        subnet="10.213.0.0/16",
-    )
-    everywhere, metrics = Listener(8080, "::"), Listener(9100, "0.0.0.0")  # noqa: S104
-    private = Listener(8080, "127.0.0.1")
-    assert wrong_port([], release) == ""
-    assert wrong_port([metrics], release) == ""
-    assert wrong_port([everywhere, Listener(5000, "::")], release) == ""
-    assert wrong_port([private, everywhere], release) == ""
-    assert "listens on 127.0.0.1:8080 only" in wrong_port([private, metrics], release)
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (Answer(200, b'{"release": "r000001-abc"}'), ""),
-        (Answer(0), ""),
-        (Answer(503), ""),
-        (Answer(404), "answers 404 to GET /version"),
-        (Answer(200, b"<html>"), "answers no JSON with its release to GET /version"),
-        (Answer(200, b"[1]"), "answers no JSON with its release to GET /version"),
-    ],
-)
-def test_version_is_wrong_only_if_it_will_never_name_a_release(answer: Answer, words: str) -> None:
-    found = wrong_version(answer, "/version")
-    assert (words in found) if words else not found

@@ -11,13 +11,17 @@ from typing import Any
 from deploy.core.commands import docker
 from deploy.core.commands.snapshot import container_of
 from deploy.core.ports import Host
-from deploy.core.reports.exceptions import RaisedException, last_exception, shortened, shown_line
+from deploy.core.reports.exceptions import (
+    EXCEPTION,
+    details_of,
+    last_exception,
+    shortened,
+    shown_line,
+)
 from deploy.errors import ShipError
 
 READ_LINES, SHOWN_LINES = 300, 10
 """How many log lines are searched for an exception, and how many are shown."""
-
-EXCEPTION = "exception: "
 
 
 def diagnosis(host: Host, container: str, what: str) -> str:
@@ -61,10 +65,10 @@ def _inspect_failure(host: Host, container: str) -> tuple[str, list[str]]:
     inspected = json.loads(host.run(docker.inspect([container])).stdout or "[]")
     shown = [f"log: {line}" for line in log]
     if not inspected:
-        return "", [*_exception_details(raised, ""), *shown]
+        return "", [*details_of(raised, ""), *shown]
     document = inspected[0]
     labels = document["Config"].get("Labels") or {}
-    details = _exception_details(raised, labels.get("py-cicd.service", ""))
+    details = details_of(raised, labels.get("py-cicd.service", ""))
     if check := _health_check(document["State"]):
         details.insert(0, f"health check: {check}")
     if words := [word for word in (document.get("Path"), *(document.get("Args") or ())) if word]:
@@ -97,10 +101,3 @@ def _health_check(state: Mapping[str, Any]) -> str:
     if lines and "connection refused" in lines[-1].lower():
         return f"nothing listens on the port that service.toml names ({lines[-1]})"
     return lines[-1] if lines else ""
-
-
-def _exception_details(raised: RaisedException | None, service: str) -> list[str]:
-    if raised is None:
-        return []
-    frames = raised.frames_of(f"{service.replace('-', '_')}/")
-    return [f"{EXCEPTION}{raised}", *(f"  {frame}" for frame in frames)]

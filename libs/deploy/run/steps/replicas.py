@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.core.commands import docker
 from deploy.core.commands.snapshot import container_of
+from deploy.core.contract import SILENT_AFTER_S
 from deploy.core.planning.steps import AwaitHealthy
 from deploy.core.ports import Clock, Completed, Host
 from deploy.core.state.host import Container
@@ -16,7 +17,7 @@ from deploy.core.state.release import Release
 from deploy.errors import CommandError, UnhealthyError, VerifyError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
-from deploy.run.steps.contract import SILENT_AFTER_S, ContractCheck
+from deploy.run.steps.contract import ContractCheck
 from deploy.run.steps.diagnosis import diagnosis
 
 STARTING_EVERY_S, ANSWERING_EVERY_S = 1.0, 0.25
