@@ -19,8 +19,8 @@ OURS = frozenset({*LIBRARIES, *SERVICES})
 PURE = frozenset({
     "__future__", "abc", "ast", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal",
     "difflib", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac", "html", "ipaddress",
-    "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "textwrap", "types",
-    "typing", "urllib.parse",
+    "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "struct", "textwrap",
+    "types", "typing", "urllib.parse", "zlib",
     # Formats, paths and streams as values; a test below checks that core opens no file.
     "glob.translate", "io", "pathlib", "tarfile",
 })  # fmt: skip
@@ -81,7 +81,8 @@ INSIDE_CORE = {
     "stacks": ("config", "state", "commands"),
     "analysis": ("config", "state"),
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
-    "images": ("config", "ports"),
+    "contract": ("ports", "commands"),
+    "images": ("config", "ports", "commands"),
     "ci": ("config",),
     "reports": ("config", "state", "analysis"),
     "bootstrap": ("config", "commands"),

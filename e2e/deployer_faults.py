@@ -52,6 +52,7 @@ SIMULATED_STEPS = {
     "PrepareHost": "only in a host's first deploy, when there are no users whose requests could be lost",
     "RemoveStack": "only in the first deploy after the watchdog replaced the keeper; no user's request passes either",
     "ReplaceUnhealthy": "only in a run after a kill, whose candidate has no users yet",
+    "KeepLogs": "only before replicas are stopped that failed or that a rollback replaced; users have left them",
     "ScaleDown": "only in a change to a smaller scale, one step after a switch like a deploy's",
     "SetMaintenance": "only in maintenance, which is one step",
     "WriteHold": "only with --hold; writes one file that users don't notice",

@@ -15,6 +15,8 @@ from docker.errors import APIError, ContainerError, DockerException, ImageNotFou
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
+from deploy.core.commands import sockets
+from deploy.core.commands.sockets import Listener
 from deploy.errors import EngineError, NoEngineError
 
 # Enough for loading or pushing a large image on a busy machine.
@@ -219,3 +221,11 @@ class DockerContainer:
         """Returns the last lines of its output."""
         with _translated("reading a container's log"):
             return self._container.logs(tail=count).decode(errors="replace").strip()
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Returns which TCP ports listen in it; none if its image has no `python3`."""
+        with _translated("looking at a container's ports"):
+            done = self._container.exec_run(sockets.list_own_listeners())
+        return sockets.parse_listeners(
+            done.output.decode(errors="replace") if isinstance(done.output, bytes) else ""
+        )

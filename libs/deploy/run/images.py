@@ -16,6 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.core.config import JobImage, Service
+from deploy.core.contract import (
+    SILENT_AFTER_S,
+    Certainty,
+    wrong_answer,
+    wrong_port,
+    wrong_version,
+)
 from deploy.core.images.inputs_tag import BUILD, inputs_tag
 from deploy.core.images.oci import (
     ArchivedLayer,
@@ -36,6 +43,7 @@ from deploy.core.images.ports import (
     StartedContainer,
 )
 from deploy.core.ports import Answer, Clock, Probe, Say
+from deploy.core.reports.exceptions import details_of, last_exception, shown_line
 from deploy.errors import (
     BuildError,
     EngineError,
@@ -45,7 +53,8 @@ from deploy.errors import (
 )
 
 STOP_S = 40
-LOG_LINES = 20
+READ_LINES, LOG_LINES = 300, 20
+"""How many log lines are searched for an exception, and how many are shown."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +180,8 @@ def smoke_test(service: Service, image: str, context: BuildContext) -> None:
     ) as container:
         _await_ready(service, container, context)
         version = context.probe.get(f"{container.url}/version")
+        if wrong := wrong_version(version, "/version"):
+            raise _failed(service, container, f"it {wrong}")
         if _identity(version) != (service.name, "smoke-test"):
             answer = f"/version answered {version.status} {version.body[:200]!r}"
             raise _failed(service, container, answer)
@@ -195,16 +206,24 @@ def job_test(image: JobImage) -> Callable[[Service, str, BuildContext], None]:
 
 
 def _await_ready(service: Service, container: StartedContainer, context: BuildContext) -> None:
-    clock = context.clock
-    deadline = clock.monotonic() + service.health.startup_deadline_s
-    url = f"{container.url}{service.health.path}"
+    clock, path = context.clock, service.health.path
+    begun = clock.monotonic()
+    url, certainty, silent = f"{container.url}{path}", Certainty(), Certainty()
     while (answer := context.probe.get(url, timeout_s=2.0)).status != 200:
+        now = clock.monotonic()
         if not container.running:
             raise _failed(service, container, "the container exited during startup")
-        if clock.monotonic() > deadline:
+        if certainty.reached(wrong := wrong_answer(answer, path), now):
+            raise _failed(service, container, f"it {wrong}")
+        # The engine accepts connections to a published port also if nothing listens behind it.
+        if answer.status == 0 and now - begun >= SILENT_AFTER_S:
+            wrong = wrong_port(container.listeners(), service.port, service.metrics_port)
+            if silent.reached(wrong, now):
+                raise _failed(service, container, f"it {wrong}")
+        if now - begun > service.health.startup_deadline_s:
             status = f"answers {answer.status}" if answer.status else "doesn't answer"
             within = f"{service.health.startup_deadline_s:g} s after the start"
-            raise _failed(service, container, f"{service.health.path} {status} {within}")
+            raise _failed(service, container, f"{path} {status} {within}")
         clock.sleep(0.1)
 
 
@@ -218,9 +237,13 @@ def _identity(answer: Answer) -> tuple[object, object] | None:
 
 
 def _failed(service: Service, container: StartedContainer, what: str) -> BuildError:
+    lines = [line for line in container.last_lines(READ_LINES).splitlines() if line.strip()]
+    raised = last_exception(lines)
+    cause = f": {raised}" if raised else ""
+    log = [f"log: {shown_line(line)}" for line in lines[-LOG_LINES:]]
+    details = "\n  ".join(["", *details_of(raised, service.name), *log])
     return BuildError(
-        f"the image of {service.name} failed its smoke test: {what}; nothing was published. Its last lines:\n"
-        f"{container.last_lines(LOG_LINES)}",
+        f"the image of {service.name} failed its smoke test: {what}{cause}; nothing was published{details}",
         hint=f"correct the service, then ./ship build {service.name}",
     )
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from deploy.core.commands.sockets import Listener
 from deploy.core.config import JobImage, Service
+from deploy.core.contract import PAGE
 from deploy.core.images.oci import (
     UNKNOWN,
     BuiltImage,
@@ -159,9 +161,57 @@ def test_image_that_fails_its_smoke_test_gets_no_name(fault: dict[str, object], 
     with pytest.raises(BuildError) as raised:
         machine.publish()
     assert what in raised.value.message
-    assert raised.value.message.endswith("line 1\nline 2")
+    assert raised.value.message.endswith("\n  log: line 1\n  log: line 2")
     assert set(machine.engine.images) == {"py-cicd/app:packaged"}
     assert machine.engine.pushed == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        ({"answers": {"/readyz": Answer(404)}}, "it answers 404 to its health check, GET /readyz"),
+        (
+            {"answers": {}, "listening": (Listener(5000, "::"),)},
+            "it listens on [::]:5000, and not on port 8080",
+        ),
+        (
+            {"answers": {"/readyz": Answer(200), "/version": Answer(404)}},
+            "it is healthy but answers 404 to GET /version",
+        ),
+    ],
+)
+def test_image_that_can_t_become_ready_fails_at_once_with_the_page(
+    fault: dict[str, object], what: str
+) -> None:
+    machine = BuildMachine()
+    for name, value in fault.items():
+        setattr(machine.container, name, value)
+    begun = machine.context.clock.monotonic()
+    with pytest.raises(BuildError) as raised:
+        machine.publish()
+    assert what in raised.value.message
+    assert PAGE in raised.value.message
+    assert machine.context.clock.monotonic() - begun < 10
+
+
+def test_exception_of_a_smoke_test_is_named_with_the_services_lines() -> None:
+    machine = BuildMachine()
+    machine.container.running, machine.container.answers = False, {}
+    machine.container.log = """Traceback (most recent call last):
+  File "/opt/app/lib/python3.13/site-packages/gunicorn/util.py", line 370, in import_app
+    __import__(module)
+  File "/opt/app/lib/python3.13/site-packages/app/web.py", line 3, in <module>
+    from flask import Flaks
+ImportError: cannot import name 'Flaks' from 'flask'
+"""
+    with pytest.raises(BuildError) as raised:
+        machine.publish()
+    head, *details = raised.value.message.splitlines()
+    assert head.endswith(
+        "ImportError: cannot import name 'Flaks' from 'flask'; nothing was published"
+    )
+    assert "    app/web.py:3 in <module>: from flask import Flaks" in details
+    assert not any("gunicorn/util.py" in line for line in details if "log:" not in line)
 
 
 @pytest.mark.parametrize(("exit_code", "named"), [(0, True), (127, False)])

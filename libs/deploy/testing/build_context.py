@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from deploy.core.commands.sockets import Listener
 from deploy.core.images.oci import Stamp
 from deploy.core.ports import Answer, Say
 from deploy.errors import EngineError, RegistryAuthError
@@ -27,6 +28,7 @@ class MemoryContainer:
     exit_code: int = 0
     log: str = "line 1\nline 2"
     stopped: bool = False
+    listening: tuple[Listener, ...] = ()
 
     @property
     def url(self) -> str:
@@ -41,6 +43,10 @@ class MemoryContainer:
     def last_lines(self, count: int) -> str:
         """Returns the last lines of its log."""
         return "\n".join(self.log.splitlines()[-count:])
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Returns what listens in it."""
+        return self.listening
 
     def get(
         self, url: str, *, timeout_s: float = 5.0, headers: Mapping[str, str] | None = None

@@ -14,6 +14,7 @@ RELEASE = {
     "seconds": 12.34,
     "who": "ada",
     "why": "",
+    "logs": None,
 }
 COMMAND = {
     "when": "2026-11-02T10:00:00+00:00",
@@ -45,3 +46,14 @@ def test_history_lists_commands_and_verified_ledgers_below_the_releases() -> Non
 def test_history_without_commands_has_no_second_table() -> None:
     document = {"service": "app", "releases": [RELEASE], "commands": []}
     assert len(VERB.show(document).splitlines()) == 2
+
+
+def test_history_names_the_command_for_each_release_with_kept_logs() -> None:
+    command = "./ship logs app --release r000002-3f9c2ab"
+    failed = {**RELEASE, "release": "r000002-3f9c2ab", "outcome": "reverted", "logs": command}
+    document = {"service": "app", "releases": [RELEASE, failed, failed], "commands": []}
+    assert VERB.show(document).splitlines()[-3:] == [
+        "",
+        "kept logs of failed or removed replicas:",
+        f"  {command}",
+    ]

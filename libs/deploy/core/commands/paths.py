@@ -27,3 +27,8 @@ def hold_file(service: str) -> str:
 def rollout_logs(service: str) -> str:
     """Returns the folder of a service's rollout logs."""
     return f"{service_folder(service)}/rollouts"
+
+
+def kept_logs(service: str) -> str:
+    """Returns the folder with the logs of a service's removed replicas."""
+    return f"{service_folder(service)}/logs"

@@ -63,6 +63,9 @@ _SNAPSHOT = f"""
   for hold in "$1"/services/*/hold.json; do
     [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
+  for kept in "$1"/services/*/logs/*; do
+    [ -e "$kept" ] && printf 'kept %s\\n' "${{kept#"$1"/services/}}"
+  done
 }} 2>/dev/null | {{
   docker image ls --all --digests --format 'image {{{{.Repository}}}}@{{{{.Digest}}}}' && echo 'complete images'
   cat
@@ -115,6 +118,7 @@ def parse_snapshot(name: str, text: str) -> HostState:
         now_s=float(_one(facts, "now") or 0),
         listening=frozenset(_ports(facts.get("socket", []))),
         holder=locks.parse_holder(facts["holder"][0]) if "holder" in facts else None,
+        kept_logs=tuple(_kept_logs(facts.get("kept", []))),
     )
 
 
@@ -175,3 +179,11 @@ def _targets(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
     for line in lines:
         digest, _, file = line.partition("  ")
         yield file.removesuffix(".json"), digest
+
+
+def _kept_logs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Yields (service, release) of paths such as app/logs/r000004-3f9c2ab."""
+    for line in lines:
+        service, _, release = line.partition("/logs/")
+        if ID.fullmatch(release):
+            yield service, release

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Protocol
 
+from deploy.core.commands.sockets import Listener
 from deploy.core.images.oci import Stamp
 from deploy.core.ports import Say
 
@@ -36,6 +37,10 @@ class StartedContainer(Protocol):
         ...
 
     def last_lines(self, count: int) -> str: ...
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Returns which TCP ports listen in it; none if that can't be told."""
+        ...
 
 
 class ContainerEngine(ImageStore, Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from deploy.core.planning import stack_steps
+from deploy.core.planning import log_steps, stack_steps
 from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.steps import (
     AwaitDrained,
@@ -96,6 +96,8 @@ def start(desired: DesiredState, host: HostState) -> Iterator[Step]:
     if not ready:
         if unhealthy := unhealthy_replicas(release, host):
             states = ", ".join(sorted({replica.condition for replica in unhealthy}))
+            why = "unhealthy replicas are replaced"
+            yield from log_steps.keep_logs(host, release.service, unhealthy, why)
             yield ReplaceUnhealthy(host.host, tuple(c.name for c in unhealthy), states)
         new = "rollback target" if desired.is_rollback else "new release"
         why = "not all are ready" if live else new
@@ -205,6 +207,9 @@ def tidy(desired: DesiredState, host: HostState) -> Iterator[Step]:
     }
     for other in others:
         why = "live before" if other in once_live else "never went live"
+        # The release that a new one replaces did well; one that never went live or that a rollback replaces did not.
+        if desired.is_rollback or other not in once_live:
+            yield from log_steps.keep_logs(host, service, host.replicas(service, other), why)
         yield StopRelease(host.host, service, other, why)
     if surplus:
         yield ScaleDown(host.host, surplus, f"scaled to {release.replicas}")

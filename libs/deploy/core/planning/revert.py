@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from deploy.core.planning import host_steps, stack_steps
+from deploy.core.planning import host_steps, log_steps, stack_steps
 from deploy.core.planning.plan import DesiredState, Phase, PhaseKind, Plan, Strategy
 from deploy.core.planning.steps import (
     AwaitDrained,
@@ -85,6 +85,8 @@ def _clear(service: str, host: HostState) -> Iterator[Step]:
     if running:
         yield AwaitDrained(name, host_steps.DRAIN_DEADLINE_S, "requests in flight finish first")
     for release in running:
+        replicas = host.replicas(service, release)
+        yield from log_steps.keep_logs(host, service, replicas, "never went live")
         yield StopRelease(name, service, release, "never went live")
     if records := tuple(r.id for r in host.releases if r.service == service):
         yield Prune(name, service, records, _images(service, host), "never went live")

@@ -317,6 +317,7 @@ def test_half_started_candidate_is_adopted_and_its_unhealthy_replicas_replaced()
     )
     assert (
         "start:\n"
+        "  a: keep the logs of app r2 (unhealthy replicas are replaced)\n"
         "  a: remove unhealthy app-r2-1 app-r2-2 (starting)\n"
         "  a: start 2 replicas of app r2 (new release)\n"
     ) in text(plan_deploy(desired(2), FleetState((crashed,))))
@@ -530,6 +531,7 @@ def test_revert_removes_a_candidate() -> None:
         "revert:\n"
         "  a: remove unused upstreams of app (only r1 is live)\n"
         "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: keep the logs of app r2 (never went live)\n"
         "  a: stop release app r2 (never went live)\n"
         "  a: scrape app r1 as stable (live now)\n"
         "  a: remove old release r2 (keeping 5)"
@@ -547,6 +549,7 @@ def test_revert_switches_back() -> None:
         "  a: check that all 2 replicas answer through the edge\n"
         "  a: remove unused upstreams of app (only r1 is live)\n"
         "  a: wait for connections to drain (requests in flight finish first)\n"
+        "  a: keep the logs of app r2 (live before)\n"
         "  a: stop release app r2 (live before)\n"
         "  a: scrape app r1 as stable (live now)\n"
         "  a: remove old release r2 (keeping 5)"
@@ -561,6 +564,7 @@ def test_revert_clears_a_host_that_had_no_release_and_hosts_are_independent() ->
         "revert:\n"
         "  b: remove unused upstreams of app (no release was ever verified)\n"
         "  b: wait for connections to drain (requests in flight finish first)\n"
+        "  b: keep the logs of app r2 (never went live)\n"
         "  b: stop release app r2 (never went live)\n"
         "  b: remove old release r2 (never went live)"
     )

@@ -399,6 +399,25 @@ class AwaitDrained:
 
 
 @dataclass(frozen=True)
+class KeepLogs:
+    """Saves the end of the logs of replicas that are about to be removed, and removes the logs of other releases.
+
+    It never fails a rollout: a host that can't save them says so and goes on.
+    """
+
+    host: str
+    service: str
+    release: str
+    names: tuple[str, ...]
+    dropped: tuple[str, ...]
+    because: str
+
+    @property
+    def subject(self) -> str:
+        return f"keep the logs of {self.service} {self.release}"
+
+
+@dataclass(frozen=True)
 class StopRelease:
     """Stops and removes a release's replicas gracefully; its folder stays."""
 
@@ -469,6 +488,7 @@ Step = (
     | SettleEdge
     | SetMaintenance
     | AwaitDrained
+    | KeepLogs
     | StopRelease
     | ScaleDown
     | Prune

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BEGIN = "Traceback (most recent call last):"
+EXCEPTION = "exception: "
 MOST_FRAMES = 4
 MOST_CHARACTERS = 300
 
@@ -57,6 +58,14 @@ def last_exception(lines: Iterable[str]) -> RaisedException | None:
     text = "\n".join(_traceback_of(line) for line in lines)
     _, begin, last = text.rpartition(BEGIN)
     return _parse(last.splitlines()) if begin else None
+
+
+def details_of(raised: RaisedException | None, service: str) -> list[str]:
+    """Returns an exception and the frames of the service's code as lines for an error; none for None."""
+    if raised is None:
+        return []
+    frames = raised.frames_of(f"{service.replace('-', '_')}/")
+    return [f"{EXCEPTION}{raised}", *(f"  {frame}" for frame in frames)]
 
 
 def shown_line(line: str) -> str:

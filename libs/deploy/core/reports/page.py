@@ -123,7 +123,10 @@ class StepRow:
 
 @dataclass(frozen=True)
 class Page:
-    """The report, section by section. `pipeline_url` is "" unless it is an http or https URL."""
+    """The report, section by section. `pipeline_url` is "" unless it is an http or https URL.
+
+    `cause` is the whole error of the step that failed first: the application's exception, health check and log lines.
+    """
 
     title: str
     service: str
@@ -136,6 +139,7 @@ class Page:
     previous: str
     pipeline_url: str
     why: str
+    cause: str
     tiles: tuple[tuple[str, str], ...]
     verdicts: tuple[VerdictCard, ...]
     timeline: str
@@ -170,6 +174,7 @@ def page_of(report: Report) -> Page:
         previous=log.previous,
         pipeline_url=log.pipeline if log.pipeline.startswith(("http://", "https://")) else "",
         why=log.why,
+        cause=log.cause,
         tiles=_tiles(report),
         verdicts=tuple(_card(stage, verdict) for stage, verdict in report.verdicts),
         timeline=_timeline(log),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 
 from deploy.core.state.json_record import from_json, to_json
@@ -43,6 +44,13 @@ class RolloutLog:
     revision: str
     pipeline: str
     spans: tuple[Span, ...]
+
+    @property
+    def cause(self) -> str:
+        """The details of the first error that has some, such as the application's exception; "" if none has."""
+        ended = sorted(self.spans, key=lambda span: span.begun_s + span.seconds)
+        details = (textwrap.dedent(span.error.partition("\n")[2]) for span in ended)
+        return next(filter(None, details), "")
 
     @property
     def phases(self) -> tuple[tuple[str, float, float], ...]:

@@ -44,7 +44,8 @@ class HostState:
     that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
     `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
     the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who holds the lock:
-    who, since, verb, pipeline. It is None if nobody does.
+    who, since, verb, pipeline. It is None if nobody does. `kept_logs` are (service, release) of the logs of removed
+    replicas.
     """
 
     host: str
@@ -65,6 +66,7 @@ class HostState:
     now_s: float = 0.0
     listening: frozenset[int] = frozenset()
     holder: Mapping[str, str] | None = None
+    kept_logs: tuple[tuple[str, str], ...] = ()
 
     def replicas(self, service: str, release: str | None) -> tuple[Container, ...]:
         """Returns the containers of a release, by name; none for None."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy.core.commands import output_mux
 from deploy.core.ports import Host
@@ -25,11 +25,12 @@ from deploy.run.hosts.observe import observe
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line that a replica printed."""
+    """One line that a replica printed; `release` is that of the replica, "" in the output of a command."""
 
     host: str
     replica: str
     text: str
+    release: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,26 @@ type Output = LogLine | ExitCode
 type _Queue = queue.Queue[Output | ShipError | None]
 
 
-def logs(hosts: Sequence[Host], service: str, *, since: str, follow: bool) -> Iterator[LogLine]:
-    """Yields the lines of all replicas as they arrive, until all streams have ended."""
-    sources = [
-        (host, output_mux.follow(names, since=since, endless=follow))
+def logs(
+    hosts: Sequence[Host], service: str, release: str | None = None, *, since: str, follow: bool
+) -> Iterator[LogLine]:
+    """Yields the lines of all replicas, or of those of one release, as they arrive, until all streams have ended."""
+    chosen = [
+        (
+            host,
+            [c for c in state.containers if c.service == service and release in (None, c.release)],
+        )
         for host, state in zip(hosts, observe(hosts), strict=True)
-        if (names := [c.name for c in state.containers if c.service == service])
+    ]
+    releases = {c.name: c.release for _, containers in chosen for c in containers}
+    sources = [
+        (host, output_mux.follow([c.name for c in found], since=since, endless=follow))
+        for host, found in chosen
+        if found
     ]
     for output in _merge(sources):
         if isinstance(output, LogLine):
-            yield output
+            yield replace(output, release=releases.get(output.replica, ""))
 
 
 def execute(hosts: Sequence[Host], command: ExecCommand) -> Iterator[Output]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from deploy.core.analysis import access_log
 from deploy.core.analysis.stage import Stage
 from deploy.core.analysis.verdict import Verdict, parse_verdict
-from deploy.core.commands import locks, paths
+from deploy.core.commands import kept_logs, locks, paths
 from deploy.core.ports import Host
 from deploy.core.reports.page import Report
 from deploy.core.reports.release_diff import changes, replica_diff
@@ -19,7 +19,7 @@ from deploy.core.reports.rollout_log import RolloutLog, parse_rollout_log
 from deploy.core.reports.traffic import Moment, requests_over_time
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, parse_ledger
-from deploy.core.state.release import Release
+from deploy.core.state.release import Release, parse_release
 from deploy.errors import CommandError, UsageError
 from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.observe import observe
@@ -47,7 +47,7 @@ def gather(
     entries = _entries(hosts, service)
     log = _log(hosts, service, release, entries)
     old = fleet.release(service, log.previous) if log.previous else None
-    new = fleet.release(service, log.release)
+    new = fleet.release(service, log.release) or _kept_record(hosts, log)
     report = Report(
         log=log,
         made_at=made_at,
@@ -89,6 +89,16 @@ def _log(
         f"no host has a rollout log of {what}",
         hint=f"./ship history {service} lists the releases; the logs of the last hundred rollouts are kept",
     )
+
+
+def _kept_record(hosts: Sequence[Host], log: RolloutLog) -> Release | None:
+    """Returns the record that a host kept with the logs of a release that failed."""
+    file = f"{paths.kept_logs(log.service)}/{log.release}/{kept_logs.RECORD}"
+    for host in hosts:
+        with suppress(ValueError):  # written by a newer version
+            if (text := host.read(file)) is not None:
+                return parse_release(text.decode())
+    return None
 
 
 def _verdicts(entries: Sequence[Entry], turn: int) -> list[tuple[Stage, Verdict]]:

@@ -15,7 +15,7 @@ from deploy.core.reports.rollout_log import dump_rollout_log, parse_rollout_log
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, EntryEvent, Outcome
 from deploy.core.state.release import Release
-from deploy.errors import ReleaseRefusedError, ShipError, TaskError, UnhealthyError
+from deploy.errors import ReleaseRefusedError, ShipError, TaskError, UnhealthyError, VerifyError
 from deploy.run.hosts.fanout import side_by_side
 from deploy.run.hosts.locked_host import LockedHost
 from deploy.run.rollout.context import DeployContext, Result, RevertedError, StuckError
@@ -125,9 +125,16 @@ class _RolloutRecovery:
         retry = self._retry
         if isinstance(self.command, PromoteCommand):  # the candidate is gone with its hold
             retry = f"./ship deploy {release.service} --image {release.image}"
+        logs = f"; ./ship logs {release.service} --release {release.id} has its logs"
+        if target == release.id:  # its replicas stay
+            logs = ""
         match cause:
-            case UnhealthyError() | TaskError() | ReleaseRefusedError():
+            case UnhealthyError() | ReleaseRefusedError():
+                hint = f"fix the error above, then ./ship deploy {release.service}{logs}"
+            case TaskError():
                 hint = f"fix the error above, then ./ship deploy {release.service}"
+            case VerifyError(hint=""):
+                hint = f"{retry} tries again{logs}"
             case ShipError(hint=first) if first:
                 hint = f"{first}; {retry} tries again"
             case _:

@@ -243,7 +243,9 @@ ConnectionError: no route to db
     assert "    app/web.py:30 in create_app: connect(database)" in details
     assert "  started as: gunicorn 'app.web:create_app()'" in details
     assert not any("gunicorn/util.py" in line for line in details if "log:" not in line)
-    assert failure.value.hint == "fix the error above, then ./ship deploy app"
+    assert failure.value.hint == (
+        f"fix the error above, then ./ship deploy app; ./ship logs app --release {ONE} has its logs"
+    )
 
 
 def test_healthy_replicas_behind_a_wrong_url_are_told_apart_from_broken_ones() -> None:
@@ -256,6 +258,16 @@ def test_healthy_replicas_behind_a_wrong_url_are_told_apart_from_broken_ones() -
     )
     assert "check `url` of host-1 in the environment file" in failure.value.hint
     assert "log:" not in failure.value.message
+
+
+def test_wrong_url_of_a_live_service_needs_a_person_and_names_the_url() -> None:
+    fleet = live_fleet()
+    fleet.away.add("host-1")
+    with pytest.raises(StuckError) as failure:
+        run_deploy(fleet, deploy_command(fleet, "two"))
+    assert fleet.served() == [ONE]
+    assert failure.value.hint.startswith("check `url` of host-1 in the environment file")
+    assert "./ship status app" in failure.value.hint
 
 
 def test_failed_candidate_is_a_new_release_when_it_is_deployed_again() -> None:

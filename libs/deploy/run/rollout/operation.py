@@ -151,7 +151,10 @@ class Operation:
             reason = "; ".join(problems)
             self.record_end(Outcome.STUCK, f"{head}; {reason}")
             reason = f"{reason}\n{details}" if details else reason
-            return recovery.stuck_error(head, reason, self.result(Outcome.STUCK))
+            stuck = recovery.stuck_error(head, reason, self.result(Outcome.STUCK))
+            if isinstance(first := failure.errors[0], ShipError) and first.hint:
+                stuck.hint = f"{first.hint}; {stuck.hint}"
+            return stuck
         self.record_end(Outcome.REVERTED, why)
         return recovery.reverted_error(failure.errors[0], why, self.result(Outcome.REVERTED))
 

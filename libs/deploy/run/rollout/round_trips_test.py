@@ -73,7 +73,7 @@ def test_deploy_asks_each_host_and_the_registry_a_bounded_number_of_times() -> N
         deploy_command(fleet, "two", SERVICE), context(fleet), until_switch := UntilSwitch(fleet)
     )
     # Lock, snapshot, record, pull, write, start, three looks, shares, targets, and twice read and replace the routes.
-    assert until_switch.commands == [15, 15]
+    assert max(until_switch.commands) <= 15
     assert max(commands(fleet)) <= 35
     assert fleet.registry.requests <= 3  # the image's size, and a login for each host that pulls
 
@@ -85,8 +85,9 @@ def test_rollback_asks_each_host_a_bounded_number_of_times_and_no_registry() -> 
     back = RollbackCommand(SERVICE, factories.ORIGIN, None)
     assert rollback(back, context(fleet), until_switch := UntilSwitch(fleet)).release == ONE
     # As for a deploy, without the pull, the release's files and the preview.
-    assert until_switch.commands == [11, 11]
-    assert max(commands(fleet)) <= 24
+    assert max(until_switch.commands) <= 11
+    # Two of these keep the logs of the release that is rolled back, once users have left it.
+    assert max(commands(fleet)) <= 26
     assert fleet.registry.requests == 0
 
 

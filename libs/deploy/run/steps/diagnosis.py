@@ -11,7 +11,13 @@ from typing import Any
 from deploy.core.commands import docker
 from deploy.core.commands.snapshot import container_of
 from deploy.core.ports import Host
-from deploy.core.reports.exceptions import RaisedException, last_exception, shortened, shown_line
+from deploy.core.reports.exceptions import (
+    EXCEPTION,
+    details_of,
+    last_exception,
+    shortened,
+    shown_line,
+)
 from deploy.errors import ShipError
 
 READ_LINES, SHOWN_LINES = 300, 10
@@ -27,7 +33,8 @@ def diagnosis(host: Host, container: str, what: str) -> str:
 def with_details(reason: str, host: Host, names: Sequence[str]) -> str:
     """Returns a reason with the details of one of these replicas, preferably one that isn't ready.
 
-    Returns the reason alone if the replicas can't be inspected.
+    The first line has the exception that the application raised, if any, because ledgers keep only that line. Returns
+    the reason alone if the replicas can't be inspected.
     """
     try:
         done = host.run(docker.inspect(names))
@@ -38,6 +45,9 @@ def with_details(reason: str, host: Host, names: Sequence[str]) -> str:
         cause, details = _inspect_failure(host, container.name)
     except ShipError:
         return reason
+    raised = next((line for line in details if line.startswith(EXCEPTION)), "")
+    if raised:
+        reason = f"{reason}; the application raised {raised.removeprefix(EXCEPTION)}"
     state = f"{host.name}: {container.name} is {container.condition}{cause}"
     return "\n  ".join([reason, state, *details])
 
@@ -55,10 +65,10 @@ def _inspect_failure(host: Host, container: str) -> tuple[str, list[str]]:
     inspected = json.loads(host.run(docker.inspect([container])).stdout or "[]")
     shown = [f"log: {line}" for line in log]
     if not inspected:
-        return "", [*_exception_details(raised, ""), *shown]
+        return "", [*details_of(raised, ""), *shown]
     document = inspected[0]
     labels = document["Config"].get("Labels") or {}
-    details = _exception_details(raised, labels.get("py-cicd.service", ""))
+    details = details_of(raised, labels.get("py-cicd.service", ""))
     if check := _health_check(document["State"]):
         details.insert(0, f"health check: {check}")
     if words := [word for word in (document.get("Path"), *(document.get("Args") or ())) if word]:
@@ -91,10 +101,3 @@ def _health_check(state: Mapping[str, Any]) -> str:
     if lines and "connection refused" in lines[-1].lower():
         return f"nothing listens on the port that service.toml names ({lines[-1]})"
     return lines[-1] if lines else ""
-
-
-def _exception_details(raised: RaisedException | None, service: str) -> list[str]:
-    if raised is None:
-        return []
-    frames = raised.frames_of(f"{service.replace('-', '_')}/")
-    return [f"exception: {raised}", *(f"  {frame}" for frame in frames)]

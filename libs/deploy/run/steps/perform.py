@@ -17,6 +17,7 @@ from deploy.core.planning.steps import (
     AwaitDrained,
     AwaitHealthy,
     DropHold,
+    KeepLogs,
     OfferCandidate,
     PointTraffic,
     PrepareHost,
@@ -57,6 +58,7 @@ from deploy.run.steps import (
 )
 from deploy.run.steps.analyse import AnalysisContext, AnalysisScope, analyse_release
 from deploy.run.steps.closed import await_closed
+from deploy.run.steps.kept_logs import keep_logs
 from deploy.run.steps.secrets import SecretResolver
 from deploy.run.steps.tasks import run_task
 from deploy.run.steps.verify import (
@@ -156,6 +158,10 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
             locked.record(context.entry())
         case AwaitDrained(deadline_s=deadline_s):
             edges.await_drained(host, clock, deadline_s=deadline_s)
+        case KeepLogs():
+            keep_logs(
+                locked, step, context.secrets.redact, lambda text: context.say(host.name, text)
+            )
         case StopRelease(service=service, release=identity):
             locked.run_checked(
                 docker.stop_replicas(service, identity),

@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.core.commands import docker
 from deploy.core.commands.snapshot import container_of
+from deploy.core.contract import SILENT_AFTER_S
 from deploy.core.planning.steps import AwaitHealthy
 from deploy.core.ports import Clock, Completed, Host
 from deploy.core.state.host import Container
@@ -16,6 +17,7 @@ from deploy.core.state.release import Release
 from deploy.errors import CommandError, UnhealthyError, VerifyError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
+from deploy.run.steps.contract import ContractCheck
 from deploy.run.steps.diagnosis import diagnosis
 
 STARTING_EVERY_S, ANSWERING_EVERY_S = 1.0, 0.25
@@ -27,17 +29,19 @@ class _Progress:
     """How far replicas are: their last inspection, and since when all of them answer.
 
     A request to a replica takes milliseconds; an inspection starts the engine's client and takes CPU time that the
-    replicas need to start. `restarts` are each container's at the first inspection. Only later ones count as a crash: a
-    live replica may have restarted once, weeks ago.
+    replicas need to start. `silent` is the replica that answered nothing last. `restarts` are each container's at the
+    first inspection. Only later ones count as a crash: a live replica may have restarted once, weeks ago.
     """
 
     host: Host
     clock: Clock
     step: AwaitHealthy
     begun: float
+    contract: ContractCheck
     replicas: tuple[Container, ...] = ()
     inspect_at: float = 0.0
     answering_since: float | None = None
+    silent: str | None = None
     restarts: dict[str, int] = field(default_factory=dict)
     once_ready: set[str] = field(default_factory=set)
 
@@ -69,8 +73,17 @@ class _Progress:
             before = self.restarts.setdefault(container.id, container.restarts)
             if container.restarts > before or container.state in ("exited", "dead"):
                 raise UnhealthyError(diagnosis(self.host, container.name, "keeps crashing"))
+        for document in inspected:
+            self._check_contract(document)
         self.once_ready |= {replica.name for replica in self.replicas if self._is_ready(replica)}
         self._refuse_late(names)
+
+    def _check_contract(self, document: dict[str, Any]) -> None:
+        if self.step.engine_check:
+            self.contract.on_engine_check(document)
+        is_silent = document["Name"].lstrip("/") == self.silent
+        if is_silent and self.clock.monotonic() - self.begun >= SILENT_AFTER_S:
+            self.contract.on_silence(document)
 
     def _is_ready(self, replica: Container) -> bool:
         """Returns whether a replica is healthy. Without `engine_check` one that answers and runs is, too."""
@@ -80,10 +93,13 @@ class _Progress:
     def _all_answer(self) -> bool:
         """Requests the health path from each replica, until one doesn't answer with 200."""
         release, path = self.step.release, self.step.health_path
-        return all(
-            self.host.fetch(release.port, path, address=address).status == 200
-            for address in release.addresses
-        )
+        for name, address in zip(release.names, release.addresses, strict=True):
+            answer = self.host.fetch(release.port, path, address=address)
+            self.contract.on_answer(name, answer)
+            self.silent = None if answer.status else name
+            if answer.status != 200:
+                return False
+        return True
 
     def _refuse_late(self, names: Sequence[str]) -> None:
         limit_s = self.step.startup_deadline_s
@@ -122,18 +138,22 @@ def check_files(host: Host, release: Release) -> None:
 
 def _files_refused(host: Host, release: Release, done: Completed) -> VerifyError:
     return VerifyError(
-        f"{host.name}: compose refused the files of {release.id}, nothing of it was started: {last_line(done)}"
+        f"{host.name}: compose refused the files of {release.id}, nothing of it was started: {last_line(done)}",
+        hint="correct deploy/replica.yml or the service's settings",
     )
 
 
 def await_healthy(locked: LockedHost, clock: Clock, step: AwaitHealthy) -> None:
     """Waits until the step's replicas are healthy, then gives them full CPU shares, because users reach them next.
 
-    Raises UnhealthyError with the last log lines of one that isn't healthy in time.
+    Raises UnhealthyError with the last log lines of one that isn't healthy in time, or that can't become so.
     """
     host = locked.host
-    progress = _Progress(host, clock, step, clock.monotonic())
+    contract = ContractCheck(host, clock, step.release, step.health_path)
+    progress = _Progress(host, clock, step, clock.monotonic(), contract)
     if wait_until(progress.steady, clock, deadline_s=step.deadline_s, every_s=0.1):
+        if step.engine_check:
+            contract.require_version()
         what = f"giving {step.release.project} full CPU shares"
         locked.run_checked(docker.share_fully(step.release.names), what)
         return

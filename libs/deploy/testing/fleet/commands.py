@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+from datetime import UTC, datetime
 
 from deploy.core.analysis import access_log
 from deploy.core.commands import (
     docker,
     files,
+    kept_logs,
     locks,
     paths,
     secret_files,
     snapshot,
+    sockets,
     stacks,
 )
 from deploy.core.ports import Completed
@@ -72,6 +76,11 @@ class CommandLine:
                 return self._script(argv, name, values, stdin, half=half)
             case ["docker", *words]:
                 return self._docker(argv, words, half=half)
+            case ["cat", tcp, _] if tcp.endswith("/net/tcp"):
+                pid = int(tcp.split("/")[2])
+                assert_built(argv, sockets.list_listeners(pid))
+                found = (c for c in self._host.engine.containers.values() if c.pid == pid)
+                return Completed(1, next((c.sockets() for c in found), ""))
             case ["id", "--group"]:
                 return Completed(0, "1000\n")
             case ["rm", "-rf", *folders]:
@@ -106,6 +115,26 @@ class CommandLine:
                 remove(self._host.files, folder)
                 unpack(self._host.files, folder, stdin)
                 self._host.files |= kept
+            case "read-logs", [_, _, folder, *containers]:
+                service, release = folder.split("/")[-3], folder.rpartition("/")[2]
+                assert_built(argv, kept_logs.read(service, release, containers))
+                return Completed(0, self._logs(folder, containers))
+            case "keep-logs", [folder, release, kept, *dropped]:
+                service = folder.split("/")[-2]
+                assert_built(argv, kept_logs.keep(service, release, dropped))
+                assert kept == f"{paths.release_folder(service, release)}/{kept_logs.RECORD}"
+                unpack(self._host.files, f"{folder}/{release}", gzip.decompress(stdin))
+                if not half:
+                    if kept in self._host.files:
+                        copy = f"{folder}/{release}/{kept_logs.RECORD}"
+                        self._host.files[copy] = self._host.files[kept]
+                    for old in dropped:
+                        remove(self._host.files, f"{folder}/{old}")
+            case "print-logs", [folder, release]:
+                return Completed(0, self._kept_logs(folder, release))
+            case "list-logs", [folder]:
+                kept_releases = {line.split()[0] for line in self._kept_logs(folder).splitlines()}
+                return Completed(0, "".join(f"{name}\n" for name in sorted(kept_releases)))
             case "secrets", [folder, key]:
                 assert_built(argv, secret_files.place_secrets(folder))
                 place_secrets(self._host.files, folder, key, stdin)
@@ -188,6 +217,37 @@ class CommandLine:
             case _:
                 raise AssertionError(f"{self._host.name}: unknown docker command: {words}")
         return Completed(0)
+
+    def _logs(self, folder: str, containers: list[str]) -> str:
+        """Returns what `kept_logs.read` prints: the containers' logs, then the release's secrets."""
+        now = datetime.fromtimestamp(self._host.log.now(self._host.clock.monotonic()), UTC)
+        when = now.strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+        lines = []
+        for name in containers:
+            found = self._host.engine.containers.get(name)
+            printed = f"{found.behaviour.logs}{name} printed its last line\n" if found else ""
+            text = "".join(f"{when} {line}\n" for line in printed.splitlines())
+            lines.append(f"log {name} {kept_logs.packed(text.encode())}\n")
+        for path, content in sorted(self._host.files.items()):
+            name = path.rpartition("/")[2]
+            if path.startswith(f"{folder}/secrets/files/"):
+                lines.append(f"secret {name} {kept_logs.packed(content)}\n")
+            if path == f"{folder}/secrets/replica.json":
+                lines.append(f"environment {name} {kept_logs.packed(content)}\n")
+        return "".join(lines)
+
+    def _kept_logs(self, folder: str, release: str = "") -> str:
+        """Returns what `kept_logs.print_kept` prints."""
+        found = (
+            (path.removeprefix(f"{folder}/").split("/"), content)
+            for path, content in sorted(self._host.files.items())
+            if path.startswith(f"{folder}/") and path.endswith(".log")
+        )
+        return "".join(
+            f"{owner} {file} {kept_logs.packed(content)}\n"
+            for (owner, file), content in found
+            if release in ("", owner)
+        )
 
     def _up_replicas(self, project: str, folder: str, *, half: bool) -> Completed:
         environment = environment_of(self._host.files, folder)
@@ -277,7 +337,7 @@ class CommandLine:
             *(f"container {json.dumps(c.inspected(now_s))}" for c in engine.containers.values()),
         ]
         for path, content in sorted(self._host.files.items()):
-            if path.endswith("/release.json"):
+            if "/releases/" in path and path.endswith("/release.json"):
                 lines += [f"release {line}" for line in content.decode().splitlines()]
             if path.startswith(f"{paths.TARGETS}/"):
                 digest = hashlib.sha256(content).hexdigest()
@@ -293,9 +353,15 @@ class CommandLine:
         for path, content in sorted(self._host.files.items()):
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")
+        services = f"{paths.ROOT}/services/"
+        folders = {
+            path.rpartition("/")[0] for path in self._host.files if path.startswith(services)
+        }
+        kept = (folder.removeprefix(services) for folder in sorted(folders) if "/logs/" in folder)
+        lines += [f"kept {folder}" for folder in kept]
         ledger = self._host.files.get(locks.LEDGER, b"").decode()
-        kept = (line for line in ledger.splitlines() if not _is_omitted(line))
-        return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
+        shown = (line for line in ledger.splitlines() if not _is_omitted(line))
+        return "\n".join([*lines, *(f"ledger {line}" for line in shown)]) + "\n"
 
 
 def assert_built(argv: list[str], built: list[str]) -> None:

@@ -14,7 +14,9 @@ class ContainerBehaviour:
     """How the containers of an image behave. Times are seconds after the start; None is never.
 
     Every `fails_every`-th answer is a 500 (0: none), and every answer for paths that end with `fails_at` ("": no path).
-    An answer takes about `answers_in_s`. `logs` is what it prints before its last line.
+    An answer takes about `answers_in_s`. `logs` is what it prints before its last line. `health_status` is its answer
+    to the health check once it is healthy. It answers nothing at its own port if it `listens_at` another address and
+    port. Without `has_version` it has no page /version; `check_output` is what the engine's health check prints.
     """
 
     healthy_after_s: float | None = 1.5
@@ -26,6 +28,10 @@ class ContainerBehaviour:
     answers_in_s: float = 0.02
     command_ends_with: int = 0
     logs: str = ""
+    health_status: int = 200
+    listens_at: tuple[str, int] | None = None
+    has_version: bool = True
+    check_output: str = "GET /readyz: HTTP 503"
 
 
 GOOD = ContainerBehaviour()
@@ -49,6 +55,17 @@ class SimulatedContainer:
     requests: int = 0
     cpu_shares: int = 1024
 
+    @property
+    def pid(self) -> int:
+        """The id of its first process on the host."""
+        return 1000 + int(self.address.rpartition(".")[2] or 0)
+
+    def sockets(self) -> str:
+        """Returns /proc/PID/net/tcp: what listens in it."""
+        address, port = self.behaviour.listens_at or ("0.0.0.0", self.port)  # noqa: S104
+        packed = bytes(map(int, address.split(".")))[::-1].hex().upper()
+        return f"   0: {packed}:{port:04X} 00000000:0000 0A 0 0 0\n"
+
     def restarts(self, now_s: float) -> int:
         """Returns how often the engine has restarted it."""
         period = self.behaviour.crashes_after_s
@@ -64,7 +81,8 @@ class SimulatedContainer:
         if not self.has_check:
             return ""
         after = self.behaviour.healthy_after_s
-        if after is None or self.behaviour.crashes_after_s:
+        wrong = self.behaviour.health_status != 200 or self.behaviour.listens_at
+        if after is None or self.behaviour.crashes_after_s or wrong:
             return "starting" if now_s - self.started_s < 30 else "unhealthy"
         return "healthy" if now_s - self.started_s >= after else "starting"
 
@@ -76,13 +94,14 @@ class SimulatedContainer:
         """Returns its element of `docker inspect`, with the fields that the deploy tool reads."""
         state: dict[str, Any] = {
             "Status": self.status(now_s),
+            "Pid": self.pid,
             "OOMKilled": False,
             "ExitCode": 3 if self.restarts(now_s) or self.status(now_s) == "exited" else 0,
             "StartedAt": "2026-11-28T10:00:00.100000001Z",
             "FinishedAt": "2026-11-28T10:00:00.500000001Z",
         }
         if health := self.health(now_s):
-            output = "" if health == "healthy" else "GET /readyz: HTTP 503"
+            output = "" if health == "healthy" else self.behaviour.check_output
             state["Health"] = {"Status": health, "Log": [{"Output": output}]}
         return {
             "Id": hashlib.sha256(f"{self.name}{self.started_s}".encode()).hexdigest(),

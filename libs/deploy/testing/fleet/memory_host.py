@@ -118,7 +118,7 @@ class MemoryHost(SimulatedHost):
         if address != "127.0.0.1":
             return self.wire.call(
                 self,
-                lambda _: self.answer_directly(f"{address}:{port}"),
+                lambda _: self.answer_directly(f"{address}:{port}", path),
                 lambda: Answer(0, b"simulated failure"),
             )
         assert port == PREVIEW_PORT, f"nothing listens on port {port}"

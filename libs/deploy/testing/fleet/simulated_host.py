@@ -78,12 +78,22 @@ class SimulatedHost:
         )
         return answer
 
-    def answer_directly(self, server: str) -> Answer:
-        """Returns a replica's answer at its health path, past the edge. `server` is its address and port."""
-        container = self.engine.at(server)
-        if container is None or container.status(self.clock.monotonic()) != "running":
+    def answer_directly(self, server: str, path: str) -> Answer:
+        """Returns a replica's answer past the edge, at /version or at its health path.
+
+        `server` is its address and port.
+        """
+        container, now_s = self.engine.at(server), self.clock.monotonic()
+        if container is None or container.status(now_s) != "running":
             return Answer(0, b"connection refused")
-        return Answer(200 if container.serves(self.clock.monotonic()) else 503)
+        behaviour = container.behaviour
+        if behaviour.listens_at:
+            return Answer(0, b"connection refused")
+        if path.endswith("/version"):
+            return self._version(container) if behaviour.has_version else Answer(404)
+        if behaviour.health_status != 200:
+            return Answer(behaviour.health_status)
+        return Answer(200 if container.serves(now_s) else 503)
 
     def receive_visits(self, since: float) -> None:
         """Answers `visits` once for each moment from which the log is counted: once in each watch or analysis."""
@@ -132,6 +142,9 @@ class SimulatedHost:
         turn = behaviour.fails_every and container.requests % behaviour.fails_every == 0
         if turn or (behaviour.fails_at and path.endswith(behaviour.fails_at)):
             return Answer(500), behaviour.answers_in_s
+        return self._version(container), behaviour.answers_in_s
+
+    def _version(self, container: SimulatedContainer) -> Answer:
         environment = container.environment
         release = container.behaviour.answers_as or environment["RELEASE"]
         document = {
@@ -142,4 +155,4 @@ class SimulatedHost:
             "replica": environment["REPLICA"],
         }
         headers = {"x-release": release, "x-replica": environment["REPLICA"]}
-        return Answer(200, json.dumps(document).encode(), headers), behaviour.answers_in_s
+        return Answer(200, json.dumps(document).encode(), headers)
