@@ -34,7 +34,7 @@ from deploy.adapters.probe import HttpProbe
 from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
-from deploy.run.images import BuildContext, build, publish, smoke_test
+from deploy.run.images import BuildContext, build, ensure_published, publish, smoke_test
 from e2e.live_sandbox import Clone, checkout
 from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
@@ -68,6 +68,11 @@ class BuildClone:
 
     def build(self) -> BuiltImage:
         return build(loader.load_services(self.clone.root)["app"], self.context)
+
+    def publish(self, registry: EcrRegistry) -> str:
+        return ensure_published(
+            loader.load_services(self.clone.root)["app"], self.context, registry
+        )
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +210,32 @@ def test_same_commit_in_another_folder_gives_the_same_image_in_any_registry(
     one, two = published
     assert one == two
     assert one.startswith(f"{registry.name}/app@sha256:")
+
+
+def test_two_checkouts_publish_the_same_commit_at_once(
+    build_clone: BuildClone,
+    image: BuiltImage,
+    engine: DockerEngine,
+    bases: Bases,
+    ecr: RegistryConfig,
+    tmp_path: Path,
+) -> None:
+    clone = Clone.of(build_clone.clone.root, tmp_path / "another clone")
+    other = _build_clone(clone, engine, bases, tmp_path)
+    one = replace(
+        build_clone, context=replace(build_clone.context, cache=FileCache(tmp_path / "c"))
+    )
+    engine.untag(image.reference)  # so that both package, test and push it
+    try:
+        with _serving(bases.ensure("registry"), PASSWORD) as address, ThreadPoolExecutor() as pool:
+            configured = replace(ecr, push_via=address)
+            calls = [pool.submit(each.publish, EcrRegistry(configured)) for each in (one, other)]
+            first, second = (call.result() for call in calls)
+    finally:
+        _stop_daemon(clone)
+    assert first == second
+    left = docker.from_env().images.get(image.reference).tags
+    assert not [tag for tag in left if "untried" in tag or tag.startswith(address)]
 
 
 def test_commit_of_documentation_gives_the_same_image(
