@@ -88,7 +88,7 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSandbox]:
-    """A new sandbox with the app deployed from the checkout. It is removed even if tests fail.
+    """A new sandbox with the app deployed from the checkout, after the journeys. It is removed even if tests fail.
 
     SHIP_E2E_SANDBOX names an existing sandbox to use instead. It isn't removed, which helps while writing a test.
     """
@@ -98,7 +98,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSandbox]:
     sandbox = LiveSandbox.named("test", tmp_path_factory.mktemp("ship"))
     with terminated_as_interrupt():
         try:
-            sandbox.ship("up", "--yes", "--no-e2e").expect_success()
+            sandbox.ship("up", "--yes").expect_success()
             yield sandbox
         finally:
             sandbox.ship("down")

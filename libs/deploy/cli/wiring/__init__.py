@@ -219,23 +219,35 @@ class Wiring:
 
         require_pinned_job_image()
 
-    def journeys(self, file: str, keep: Path, *, report: bool = False) -> Journeys:
+    def journeys(
+        self, file: str, keep: Path, *, report: bool = False, monitored: bool = False
+    ) -> Journeys:
         """Returns the browser journeys in a file of this checkout; evidence goes to the folder `keep`.
 
-        With `report` they send their results to the environment's Pushgateway.
+        With `report` they send their results to the environment's Pushgateway, those of a monitor as `monitored`.
         """
         from deploy.adapters.journeys import Journeys
 
         environment = self.settings.environment()
         metrics = environment.metrics if report else None
         gateway = metrics.pushgateway_url if metrics else None
-        return Journeys(ROOT, file, keep, pushgateway=gateway, environment=environment.name)
+        return Journeys(
+            ROOT,
+            file,
+            keep,
+            pushgateway=gateway,
+            environment=environment.name,
+            monitored=monitored,
+        )
 
     def run_journeys(self, url: str) -> None:
-        """Runs every service's journeys against a URL. Raises JourneysFailedError that names the evidence."""
+        """Runs every service's journeys against a URL and reports them to the environment's Pushgateway.
+
+        Raises JourneysFailedError that names the evidence.
+        """
         kept = ROOT / "dist" / "e2e"
         files = sorted({each.journeys for each in self.settings.services.values() if each.journeys})
-        if not all(self.journeys(file, kept).run(url) for file in files):
+        if not all(self.journeys(file, kept, report=True).run(url) for file in files):
             raise JourneysFailedError(
                 "the browser journeys failed; the release is live",
                 hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
