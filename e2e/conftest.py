@@ -12,13 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from e2e.browser_log import BrowserLog
 from e2e.chromium import FLAGS, find_chromium
 from e2e.journey_results import JourneyResults, push
 from e2e.live_sandbox import Clone, LiveSandbox, checkout, terminated_as_interrupt
+from e2e.pages import DEADLINE_S
 from e2e.rollouts import Rollouts
 from e2e.ship import Ship
 from e2e.target import Target, output_folder, read_target
@@ -165,6 +166,7 @@ def images(fixture_build: Future[FixtureBuild]) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=DEADLINE_S * 1000)  # else five seconds
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         yield browser
@@ -202,7 +204,7 @@ def page(
 ) -> Iterator[Page]:
     """A page. The test fails if the browser log has problems at its end."""
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(DEADLINE_S * 1000)
     yield page
     screenshot = output_folder() / f"{_file_name(request)}.png"
     if _failed(request) or browser_log.problems:
