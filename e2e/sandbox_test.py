@@ -24,6 +24,7 @@ from deploy.adapters.docker import DockerEngine
 from e2e.live_sandbox import checkout, terminated_as_interrupt
 from sandbox import lifecycle, state
 from sandbox.ports import PortTakenError
+from toolchain.builds import building
 from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
@@ -116,6 +117,13 @@ def push(made: Sandbox, repository: str, tag: str, image: str, password: str) ->
         api.remove_image(f"{name}:{tag}", noprune=True)
     found = [line.get("aux") or line for line in lines if "aux" in line or "error" in line]
     return dict(found[-1])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _keep_images() -> Iterator[None]:
+    """Keeps `ship down` of another sandbox from removing images meanwhile."""
+    with building(find_paths(os.environ).state):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,7 @@ def build(service: Service, context: BuildContext, inputs: Sequence[str] = ()) -
     context.ensure_base()
     context.say(f"{service.name}: packaging {service.image}")
     packaged = context.packager.package(service.image)
+    context.engine.claim(packaged)
     stamp = context.history.last_change(inputs or context.packager.inputs(service.image))
     image = _normalised(service, packaged, stamp, context)
     if state and context.history.state() == state:  # else a file changed during the build

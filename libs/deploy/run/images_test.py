@@ -86,6 +86,7 @@ def test_image_is_named_after_its_content() -> None:
     assert image.reference == f"py-cicd/app:{image.tag}"
     assert image.revision == machine.work.stamp.revision
     assert set(machine.engine.images) == {"py-cicd/app:packaged", image.reference}
+    assert machine.engine.claimed == ["py-cicd/app:packaged"]
 
 
 def test_image_does_not_depend_on_the_time_or_engine_of_the_build() -> None:

@@ -97,6 +97,7 @@ class MemoryEngine:
         self.images: dict[str, bytes] = {}
         self.started_containers: list[tuple[str, Mapping[str, str]]] = []
         self.pushed: list[str] = []
+        self.claimed: list[str] = []
         self.refuses_push = False
         self.before_push: Callable[[], object] | None = None
         """What another program does while the next push begins."""
@@ -145,6 +146,10 @@ class MemoryEngine:
     def untag(self, reference: str) -> None:
         """Removes a name from an image."""
         self.images.pop(reference, None)
+
+    def claim(self, image: str) -> None:
+        """Notes that an image was built."""
+        self.claimed.append(image)
 
     def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
         """Pushes to the registry.

@@ -253,6 +253,23 @@ class Wiring:
                 hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
             )
 
+    def end_build_daemon(self) -> str:
+        """Ends the daemon that Pants keeps for this checkout. Returns none, ended, or busy if it serves a build."""
+        from toolchain.pants_daemon import end_pants_daemon
+
+        return end_pants_daemon(ROOT).name.lower()
+
+    def caches(self) -> dict[str, str]:
+        """Returns the caches of this machine, each with what it holds. Other checkouts and sandboxes use them too."""
+        from toolchain.paths import find_paths
+
+        cache = find_paths(os.environ).cache
+        return {
+            str(cache): "tools, Debian packages, archives of the base images",
+            str(cache.parent / "pants"): "results and tools of Pants",
+            "the engine's layers without a name": "the cache of image builds",
+        }
+
     def stop_engine_if_ours(self) -> bool:
         """Stops the Docker engine if `ship up` started it. Returns whether it did."""
         from toolchain.docker_daemon import stop_daemon_started_by
