@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from toolchain.tasks import Task
     from toolchain.tools.tool import Tool
 
+NOTHING_SET_UP = """\
+Nothing is set up on this machine yet.
+next: ./ship up        sets it up and brings up the services on a sandbox; lists first what it will install
+      ./ship doctor    lists what is missing
+      ./ship --help    lists all verbs"""
 USAGE = (
     "usage: python3 libs/toolchain "
     "(ship VERB | pants GOAL | pants-variables | tools | pipeline-tools | lock [--upgrade])"
@@ -83,6 +88,10 @@ def _main(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> 
     match list(argv):
         case ["ship", verb, *args] if verb in IMAGE_VERBS and environ.get("SHIP_PYTHON"):
             exec_ship_of_image(environ["SHIP_PYTHON"], toolset, [verb, *args], environ)
+        case ["ship", "completion", "words", *_] if not are_installed(toolset, toolset.for_ship):
+            return 1  # a press of Tab installs nothing
+        case ["ship"] if not are_installed(toolset, toolset.for_ship):
+            print(NOTHING_SET_UP)
         case ["ship", verb, *_] if verb in OWN_VERBS:
             return _run_own(toolset, argv, environ)
         case ["ship", *args]:

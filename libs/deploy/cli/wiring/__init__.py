@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deploy.adapters.rollout_exports import Exports
     from deploy.cli.wiring.commands import Commands
     from deploy.cli.wiring.images import Images
+    from deploy.cli.wiring.names import ProjectNames
     from deploy.core.ci.target_graph import TargetGraphs
     from deploy.core.reports.dora import FourKeys
     from deploy.core.reports.page import Page
@@ -252,6 +253,14 @@ class Wiring:
                 "the browser journeys failed; the release is live",
                 hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
             )
+
+    @contextmanager
+    def names(self, env: str, sandbox: str) -> Iterator[ProjectNames]:
+        """Yields the names that complete a command line for this environment and sandbox."""
+        from deploy.cli.wiring.names import ProjectNames
+
+        with Wiring.here(env, sandbox, self.say, self.redaction) as named:
+            yield ProjectNames(named.settings, lambda: named.connections)
 
     def end_build_daemon(self) -> str:
         """Ends the daemon that Pants keeps for this checkout. Returns none, ended, or busy if it serves a build."""
