@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +27,26 @@ def building(state: Path) -> Iterator[None]:
 
 
 def mark_program(state: Path) -> None:
-    """Marks this process as a build until it ends, also if another program replaces it."""
+    """Marks this process as a build until it ends, also if another program replaces it.
+
+    A child holds the lock: programs that this one starts and leaves behind, such as Pants' daemon, would inherit it.
+    """
     descriptor = _open(state)
-    os.set_inheritable(descriptor, True)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
+    marked = os.pidfd_open(os.getpid())
+    if os.fork() == 0:
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for standard in range(
+                3
+            ):  # whoever reads this program's output must not wait for the child
+                os.dup2(null, standard)
+            os.setsid()
+            select.select([marked], [], [])  # readable once the process has ended
+        finally:
+            os._exit(0)
+    os.close(marked)
+    os.close(descriptor)
 
 
 @contextmanager

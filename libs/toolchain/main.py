@@ -107,6 +107,7 @@ def _main(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> 
 def _run_own(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Runs what the toolchain does itself."""
     from toolchain import builds, caches, doctor, locks, test_verb
+    from toolchain.base_images import PACKAGING_GOALS
     from toolchain.pants import exec_pants, pants_variables
     from toolchain.setup import Setup, link_current, prepare, should_confirm
 
@@ -124,7 +125,8 @@ def _run_own(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) 
         case ["pants", *args]:
             prepare(setup.tasks_for(toolset.for_pants), confirm=False)
             link_current(toolset)
-            builds.mark_program(toolset.paths.state)
+            if not PACKAGING_GOALS.isdisjoint(args):
+                builds.mark_program(toolset.paths.state)
             build_missing_bases(setup, args, environ)
             exec_pants(toolset, args, environ)
         case ["tools"]:

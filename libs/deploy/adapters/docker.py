@@ -16,6 +16,7 @@ from docker.errors import APIError, ContainerError, DockerException, ImageNotFou
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
+from deploy.core.images.oci import short_id
 from deploy.core.images.ports import NameRecord
 from deploy.errors import EngineError, NoEngineError
 
@@ -136,8 +137,13 @@ class DockerEngine:
         if self._names:
             self._names.removed(reference)
 
+    def ids(self) -> frozenset[str]:
+        """Returns the ids of all images, in the short form that a packager returns."""
+        with _translated("listing the images"):
+            return frozenset(short_id(each) for each in self._api.images(quiet=True, all=True))
+
     def claim(self, image: str) -> None:
-        """Notes that this program had an image built, by id, whose name a build elsewhere may take."""
+        """Notes that this program had a new image built, by id, whose name a build elsewhere may take."""
         if self._names:
             self._names.made(image)
 

@@ -81,8 +81,10 @@ def build(service: Service, context: BuildContext, inputs: Sequence[str] = ()) -
         return built
     context.ensure_base()
     context.say(f"{service.name}: packaging {service.image}")
+    known = context.engine.ids()
     packaged = context.packager.package(service.image)
-    context.engine.claim(packaged)
+    if packaged not in known:
+        context.engine.claim(packaged)
     stamp = context.history.last_change(inputs or context.packager.inputs(service.image))
     image = _normalised(service, packaged, stamp, context)
     if state and context.history.state() == state:  # else a file changed during the build

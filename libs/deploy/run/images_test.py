@@ -89,6 +89,13 @@ def test_image_is_named_after_its_content() -> None:
     assert machine.engine.claimed == ["py-cicd/app:packaged"]
 
 
+def test_image_that_another_build_made_before_is_not_claimed() -> None:
+    machine = BuildMachine()
+    machine.work.package("")
+    machine.build()
+    assert machine.engine.claimed == []
+
+
 def test_image_does_not_depend_on_the_time_or_engine_of_the_build() -> None:
     machine, other = BuildMachine(), BuildMachine(slim=False)
     other.work.packaged = 41

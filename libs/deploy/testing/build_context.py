@@ -147,6 +147,10 @@ class MemoryEngine:
         """Removes a name from an image."""
         self.images.pop(reference, None)
 
+    def ids(self) -> frozenset[str]:
+        """Returns what a packager calls the images that are there."""
+        return frozenset(self.images)
+
     def claim(self, image: str) -> None:
         """Notes that an image was built."""
         self.claimed.append(image)

@@ -64,8 +64,12 @@ class ContainerEngine(ImageStore, Protocol):
     def tag(self, image: str, repository: str, tag: str) -> None: ...
     def untag(self, reference: str) -> None: ...
 
+    def ids(self) -> frozenset[str]:
+        """Returns the ids of all images, in the short form that a packager returns."""
+        ...
+
     def claim(self, image: str) -> None:
-        """Notes that this program had an image built, by id, whose name a build elsewhere may take."""
+        """Notes that this program had a new image built, by id, whose name a build elsewhere may take."""
         ...
 
     def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
