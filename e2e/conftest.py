@@ -17,6 +17,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 from e2e.browser_log import BrowserLog
 from e2e.chromium import FLAGS, find_chromium
+from e2e.early_up import EarlyUp
 from e2e.journey_results import JourneyResults, push
 from e2e.live_sandbox import Clone, LiveSandbox, checkout, terminated_as_interrupt
 from e2e.pages import DEADLINE_S
@@ -91,15 +92,21 @@ def target(request: pytest.FixtureRequest) -> Target:
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSandbox]:
     """A new sandbox with the app deployed from the checkout, after the journeys. It is removed even if tests fail.
 
+    `ship test` has started it before the tests, and SHIP_E2E_UP names the folder where it tells how that went.
     SHIP_E2E_SANDBOX names an existing sandbox to use instead. It isn't removed, which helps while writing a test.
     """
     if name := os.environ.get("SHIP_E2E_SANDBOX"):
         yield LiveSandbox(Ship(checkout(), name, tmp_path_factory.mktemp("ship")))
         return
-    sandbox = LiveSandbox.named("test", tmp_path_factory.mktemp("ship"))
+    logs, early = tmp_path_factory.mktemp("ship"), EarlyUp.of(os.environ)
+    named = Ship(checkout(), early.name, logs) if early else None
+    sandbox = LiveSandbox(named) if named else LiveSandbox.named("test", logs)
     with terminated_as_interrupt():
         try:
-            sandbox.ship("up", "--yes").expect_success()
+            if early:
+                early.wait()
+            else:
+                sandbox.ship("up", "--yes").expect_success()
             yield sandbox
         finally:
             sandbox.ship("down")

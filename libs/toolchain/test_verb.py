@@ -23,6 +23,7 @@ from toolchain import (
 )
 from toolchain.arguments import VerbParser
 from toolchain.docker_daemon import stop_daemon_started_by
+from toolchain.early_sandbox import EarlySandbox
 from toolchain.kept_results import KeptResults
 from toolchain.machine import is_ci
 from toolchain.pants_cache import CacheUse
@@ -131,7 +132,8 @@ def _run_tests(
     with fresh_reports(checkout) as reports:
         runner = PantsRunner(setup.toolset, environ, reports, quiet_stdout=args.json)
         reuse = _reuse(setup, args, runner) if Stage.INTEGRATION in stages else None
-        run = StageRun(runner, selection, stages, args.coverage, reuse, watch)
+        sandbox = EarlySandbox(checkout, checkout / "dist" / "test" / f"up-{os.getpid()}", environ)
+        run = StageRun(runner, selection, stages, args.coverage, reuse, watch, sandbox)
         failed = run.run()
         totals = read_reports(reports)
     if reuse:
