@@ -12,13 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from e2e.browser_log import BrowserLog
 from e2e.chromium import FLAGS, find_chromium
+from e2e.early_up import EarlyUp
 from e2e.journey_results import JourneyResults, push
 from e2e.live_sandbox import Clone, LiveSandbox, checkout, terminated_as_interrupt
+from e2e.pages import DEADLINE_S
 from e2e.rollouts import Rollouts
 from e2e.ship import Ship
 from e2e.target import Target, output_folder, read_target
@@ -88,17 +90,23 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSandbox]:
-    """A new sandbox with the app deployed from the checkout. It is removed even if tests fail.
+    """A new sandbox with the app deployed from the checkout, after the journeys. It is removed even if tests fail.
 
+    `ship test` has started it before the tests, and SHIP_E2E_UP names the folder where it tells how that went.
     SHIP_E2E_SANDBOX names an existing sandbox to use instead. It isn't removed, which helps while writing a test.
     """
     if name := os.environ.get("SHIP_E2E_SANDBOX"):
         yield LiveSandbox(Ship(checkout(), name, tmp_path_factory.mktemp("ship")))
         return
-    sandbox = LiveSandbox.named("test", tmp_path_factory.mktemp("ship"))
+    logs, early = tmp_path_factory.mktemp("ship"), EarlyUp.of(os.environ)
+    named = Ship(checkout(), early.name, logs) if early else None
+    sandbox = LiveSandbox(named) if named else LiveSandbox.named("test", logs)
     with terminated_as_interrupt():
         try:
-            sandbox.ship("up", "--yes", "--no-e2e").expect_success()
+            if early:
+                early.wait()
+            else:
+                sandbox.ship("up", "--yes").expect_success()
             yield sandbox
         finally:
             sandbox.ship("down")
@@ -165,6 +173,7 @@ def images(fixture_build: Future[FixtureBuild]) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=DEADLINE_S * 1000)  # else five seconds
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
         yield browser
@@ -202,7 +211,7 @@ def page(
 ) -> Iterator[Page]:
     """A page. The test fails if the browser log has problems at its end."""
     page = context.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(DEADLINE_S * 1000)
     yield page
     screenshot = output_folder() / f"{_file_name(request)}.png"
     if _failed(request) or browser_log.problems:

@@ -34,8 +34,9 @@ from deploy.adapters.probe import HttpProbe
 from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import BuiltImage
 from deploy.errors import RegistryAuthError
-from deploy.run.images import BuildContext, build, publish, smoke_test
+from deploy.run.images import BuildContext, build, ensure_published, publish, smoke_test
 from e2e.live_sandbox import Clone, checkout
+from toolchain.builds import building
 from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
 
@@ -44,6 +45,13 @@ PASSWORD = f"{ACCOUNT}-auth-token"  # the password in moto's tokens
 BASE_LIMIT_MB = 60
 APP_LIMIT_MB = 25
 HEALTHCHECK_LIMIT_BYTES = 8192
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _keep_images() -> Iterator[None]:
+    """Keeps `ship down` of another sandbox from removing images meanwhile."""
+    with building(find_paths(os.environ).state):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +76,10 @@ class BuildClone:
 
     def build(self) -> BuiltImage:
         return build(loader.load_services(self.clone.root)["app"], self.context)
+
+    def publish(self, registry: EcrRegistry) -> str:
+        service = loader.load_services(self.clone.root)["app"]
+        return ensure_published(service, self.context, registry)
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +217,32 @@ def test_same_commit_in_another_folder_gives_the_same_image_in_any_registry(
     one, two = published
     assert one == two
     assert one.startswith(f"{registry.name}/app@sha256:")
+
+
+def test_two_checkouts_publish_the_same_commit_at_once(
+    build_clone: BuildClone,
+    image: BuiltImage,
+    engine: DockerEngine,
+    bases: Bases,
+    ecr: RegistryConfig,
+    tmp_path: Path,
+) -> None:
+    clone = Clone.of(build_clone.clone.root, tmp_path / "another clone")
+    other = _build_clone(clone, engine, bases, tmp_path)
+    one = replace(
+        build_clone, context=replace(build_clone.context, cache=FileCache(tmp_path / "c"))
+    )
+    before = set(_tags(image))  # a killed run may have left some
+    engine.untag(image.reference)  # so that both package, test and push it
+    try:
+        with _serving(bases.ensure("registry"), PASSWORD) as address, ThreadPoolExecutor() as pool:
+            configured = replace(ecr, push_via=address)
+            calls = [pool.submit(each.publish, EcrRegistry(configured)) for each in (one, other)]
+            first, second = (call.result() for call in calls)
+    finally:
+        _stop_daemon(clone)
+    assert first == second
+    assert set(_tags(image)) == before
 
 
 def test_commit_of_documentation_gives_the_same_image(

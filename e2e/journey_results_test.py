@@ -87,6 +87,16 @@ def test_failed_run_keeps_the_time_of_the_last_success(gateway: str) -> None:
     assert after[f"e2e_last_run_timestamp_seconds{{{group}}}"] > before
 
 
+def test_only_runs_of_a_monitor_say_that_more_will_follow(gateway: str) -> None:
+    environ = settings(gateway) | {"SHIP_E2E_ENVIRONMENT": "green"}
+    name = 'e2e_monitored{environment="green",instance="",job="e2e",suite="journeys"}'
+    push(run(True), "journeys", environ)
+    assert name not in samples(gateway)
+    push(run(True), "journeys", environ | {"SHIP_E2E_MONITORED": "1"})
+    push(run(True), "journeys", environ)
+    assert samples(gateway)[name] == 1
+
+
 def test_push_without_a_gateway_returns_the_problem() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed = f"http://127.0.0.1:{taken.getsockname()[1]}"

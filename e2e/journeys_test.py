@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,7 +14,8 @@ from playwright.sync_api import Page, Route, expect
 
 from e2e.browser_log import EDGE_HEADERS, BrowserLog
 from e2e.loadgen.replicas import find_replicas
-from e2e.pages import AnyPage, HomePage, InfoPage, MonitorPage
+from e2e.pages import DEADLINE_S, AnyPage, HomePage, InfoPage, MonitorPage
+from e2e.ship import until
 from e2e.target import Target
 
 SCREEN = (1280, 800)
@@ -80,14 +80,14 @@ def test_monitor_shows_new_samples(page: Page) -> None:
     expect(monitor.gauge("CPU")).to_have_attribute("aria-valuetext", re.compile(r"^\d+ percent$"))
     monitor.set_interval(-1)
     before = monitor.readings()["sampled_at"]
-    _until(lambda: monitor.readings()["sampled_at"] != before)
+    until(lambda: monitor.readings()["sampled_at"] != before, within_s=DEADLINE_S)
 
     # A machine's own values may stay the same for as long as it likes, so the next sample is changed on its way.
     _change_answers(page, "/api/monitor", cpu=37.4, net_sent=2048.0)
     _change_answers(page, "/api/process", processes=[PROCESS])
     expect(monitor.gauge("CPU")).to_have_attribute("aria-valuetext", "37 percent")
-    _until(lambda: monitor.readings()["net_sent"] == "2.0 KiB")
-    _until(lambda: monitor.cells("CPU time") == ["12.5 s"])
+    until(lambda: monitor.readings()["net_sent"] == "2.0 KiB", within_s=DEADLINE_S)
+    until(lambda: monitor.cells("CPU time") == ["12.5 s"], within_s=DEADLINE_S)
     page.unroute_all(behavior="ignoreErrors")
 
 
@@ -261,13 +261,6 @@ def _change_answers(page: Page, path: str, **values: object) -> None:
         route.fulfill(response=answer, json={**answer.json(), **values})
 
     page.route(f"**{path}", change)
-
-
-def _until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def _violations(page: Page) -> list[str]:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 import docker
+import docker.errors
 from docker.models.containers import Container
 
 from e2e.ship import Ship
@@ -122,6 +123,21 @@ class LiveSandbox:
 
     def host(self, number: int = 1) -> HostContainer:
         return HostContainer(_engine().containers.get(f"py-cicd-{self.name}-host-{number}"))
+
+    def own_image_names(self) -> set[str]:
+        """Returns the names in the engine that this sandbox made and that no other uses."""
+        record = json.loads((state_folder(self.name).parent / "images.json").read_text())
+        return {
+            name for name, each in record.items() if each["made"] and each["users"] == [self.name]
+        }
+
+    def has_image(self, name: str) -> bool:
+        """Returns whether the engine has an image of this name."""
+        try:
+            _engine().images.get(name)
+        except docker.errors.ImageNotFound:
+            return False
+        return True
 
     def remains(self) -> list[str]:
         """Returns the names of everything of this sandbox that is left in the engine or on disk."""

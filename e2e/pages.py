@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Locator, Page
 
+DEADLINE_S = 60.0
+"""How long a journey waits for what it expects, also on a busy machine. It goes on as soon as that happens."""
+
 
 @dataclass(frozen=True)
 class AnyPage:

@@ -136,6 +136,7 @@ OVERVIEW = Dashboard(
                     "{{service}} {{release}}",
                 ),
             ),
+            empty="no errors",
         ),
         Panel(
             7,
@@ -188,6 +189,7 @@ OVERVIEW = Dashboard(
                     "{{replica}}",
                 ),
             ),
+            empty="no errors",
         ),
         Panel(
             11,
@@ -546,6 +548,7 @@ OBJECTIVES = Dashboard(
                 ),
             ),
             "table",
+            empty="no alert fires",
         ),
     ),
     (SERVICE,),
@@ -736,6 +739,7 @@ DELIVERY = Dashboard(
                 ),
             ),
             "stat",
+            empty="no deploy failed",
         ),
         Panel(
             5,

@@ -21,6 +21,7 @@ _SIZES: dict[PanelType, tuple[int, int]] = {
     "bargauge": (12, 8),
 }
 _WIDTH = 24
+NO_DATA = "no data"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel. `number` must never change, since links and annotations use it. `unit` is an id of Grafana's."""
+    """A panel. `number` must never change, since links and annotations use it. `unit` is an id of Grafana's.
+
+    `empty` is shown if the queries return nothing. A panel with another text than the default may be empty where all is
+    well.
+    """
 
     number: int
     title: str
@@ -41,6 +46,12 @@ class Panel:
     unit: str
     queries: tuple[Query, ...]
     type: PanelType = "timeseries"
+    empty: str = NO_DATA
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether no data is good news."""
+        return self.empty != NO_DATA
 
 
 @dataclass(frozen=True)
@@ -184,7 +195,7 @@ def _panel(panel: Panel, position: dict[str, int]) -> dict[str, Any]:
         "description": panel.description,
         "datasource": SOURCE,
         "gridPos": position,
-        "fieldConfig": {"defaults": {"unit": panel.unit, "noValue": "no data"}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "noValue": panel.empty}, "overrides": []},
         "options": _OPTIONS[panel.type],
         "targets": [
             {

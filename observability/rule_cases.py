@@ -333,8 +333,13 @@ def _journeys(rule: AlertRule) -> tuple[RuleCase, ...]:
 
 def _stale(rule: AlertRule) -> tuple[RuleCase, ...]:
     name = 'e2e_last_success_timestamp_seconds{environment="blue",suite="journeys"}'
+    monitored = 'e2e_monitored{environment="blue",suite="journeys"}'
     fires = {"environment": "blue", "suite": "journeys"}
-    return (_steady(rule, {name: -1.1 * 3600}, fires), _steady(rule, {name: -0.8 * 3600}))
+    return (
+        _steady(rule, {name: -1.1 * 3600, monitored: 1}, fires),
+        _steady(rule, {name: -0.8 * 3600, monitored: 1}),
+        _steady(rule, {name: -1.1 * 3600}),  # nobody runs a monitor
+    )
 
 
 _ALERTS: dict[tuple[str, str], Callable[[AlertRule], tuple[RuleCase, ...]]] = {

@@ -275,7 +275,8 @@ JOURNEYS = RuleGroup(
         ),
         AlertRule(
             "JourneysStale",
-            "time() - max by (environment, suite) (e2e_last_success_timestamp_seconds) > 3600",
+            "time() - max by (environment, suite) (e2e_last_success_timestamp_seconds) > 3600"
+            " and on (environment, suite) e2e_monitored == 1",
             "5m",
             "warning",
             "{{ $labels.environment }}: {{ $labels.suite }} last passed {{ $value | humanizeDuration }} ago",

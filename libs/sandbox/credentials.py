@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import bcrypt
 
+from deploy.errors import UsageError
 from sandbox import ca, sshkeys
 from sandbox.ports import ADDRESS
 from sandbox.state import Folder
@@ -44,7 +45,11 @@ class Credentials:
 
 
 def host_names(count: int) -> tuple[str, ...]:
-    """Returns the names of a sandbox's hosts."""
+    """Returns the names of a sandbox's hosts. Raises UsageError for an impossible number."""
+    if not 1 <= count <= MAX_HOSTS:
+        raise UsageError(
+            f"a sandbox has 1 to {MAX_HOSTS} hosts, not {count}", hint="./ship up --hosts 2"
+        )
     return tuple(f"host-{number}" for number in range(1, count + 1))
 
 

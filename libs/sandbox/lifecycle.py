@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from deploy.errors import EngineError, UsageError
+from deploy.errors import EngineError
 from sandbox import (
     aws_process,
     credentials,
@@ -20,7 +20,6 @@ from sandbox import (
 )
 from sandbox.containers import ContainerSpec
 from sandbox.credentials import (
-    MAX_HOSTS,
     Credentials,
     host_names,
 )
@@ -57,14 +56,11 @@ def create(
     thing that was started or removed. `base_image` returns the reference of an image that the engine has, for `host`,
     `registry`, `prometheus` or `alerting`. Raises a ShipError if something can't be created.
     """
-    if not 1 <= hosts <= MAX_HOSTS:
-        raise UsageError(
-            f"a sandbox has 1 to {MAX_HOSTS} hosts, not {hosts}", hint="./ship up --hosts 2"
-        )
+    names = host_names(hosts)
     folder = state.folder(name)
     with closing(SandboxEngine(name)) as engine, state.locked(folder):
         config = monitoring or MonitoringConfig()
-        creation = _Creation(folder, engine, host_names(hosts), report, config)
+        creation = _Creation(folder, engine, names, report, config)
         return creation.run(base_image)
 
 

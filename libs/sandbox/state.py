@@ -59,6 +59,10 @@ class Folder:
         os.replace(temporary, target)
         return content
 
+    def make(self) -> None:
+        """Makes the folder if it is missing."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
     def remove(self) -> None:
         """Removes the folder and everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -101,7 +105,7 @@ def locked(sandbox: Folder) -> Iterator[None]:
 
     Raises LockedError at once if another process has locked it.
     """
-    sandbox.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sandbox.make()
     descriptor = os.open(sandbox.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

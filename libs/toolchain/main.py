@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from toolchain.tasks import Task
     from toolchain.tools.tool import Tool
 
+NOTHING_SET_UP = """\
+Nothing is set up on this machine yet.
+next: ./ship up        sets it up and brings up the services on a sandbox; lists first what it will install
+      ./ship doctor    lists what is missing
+      ./ship --help    lists all verbs"""
 USAGE = (
     "usage: python3 libs/toolchain "
     "(ship VERB | pants GOAL | pants-variables | tools | pipeline-tools | lock [--upgrade])"
@@ -83,6 +88,10 @@ def _main(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> 
     match list(argv):
         case ["ship", verb, *args] if verb in IMAGE_VERBS and environ.get("SHIP_PYTHON"):
             exec_ship_of_image(environ["SHIP_PYTHON"], toolset, [verb, *args], environ)
+        case ["ship", "completion", "words", *_] if not are_installed(toolset, toolset.for_ship):
+            return 1  # a press of Tab installs nothing
+        case ["ship"] if not are_installed(toolset, toolset.for_ship):
+            print(NOTHING_SET_UP)
         case ["ship", verb, *_] if verb in OWN_VERBS:
             return _run_own(toolset, argv, environ)
         case ["ship", *args]:
@@ -97,7 +106,8 @@ def _main(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> 
 
 def _run_own(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Runs what the toolchain does itself."""
-    from toolchain import caches, doctor, locks, test_verb
+    from toolchain import builds, caches, doctor, locks, test_verb
+    from toolchain.base_images import PACKAGING_GOALS
     from toolchain.pants import exec_pants, pants_variables
     from toolchain.setup import Setup, link_current, prepare, should_confirm
 
@@ -115,6 +125,8 @@ def _run_own(toolset: Toolset, argv: Sequence[str], environ: Mapping[str, str]) 
         case ["pants", *args]:
             prepare(setup.tasks_for(toolset.for_pants), confirm=False)
             link_current(toolset)
+            if not PACKAGING_GOALS.isdisjoint(args):
+                builds.mark_program(toolset.paths.state)
             build_missing_bases(setup, args, environ)
             exec_pants(toolset, args, environ)
         case ["tools"]:

@@ -258,3 +258,19 @@ def test_the_python_of_a_verb_starts_the_next_one(
 def test_a_cache_that_cannot_be_written_stops_no_verb(ready: Toolset) -> None:
     (ready.paths.cache / "current").touch()
     remember_python(ready)
+
+
+def test_completion_installs_nothing_on_a_fresh_clone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ship", "completion", "words", "--", "dep"], {"HOME": str(tmp_path)}) == 1
+    assert capsys.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ship_alone_on_a_fresh_clone_says_what_to_do_and_installs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ship"], {"HOME": str(tmp_path)}) == 0
+    assert "next: ./ship up " in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []

@@ -53,11 +53,6 @@ class Totals:
         """How many cases failed, stopped with an error or were skipped."""
         return sum(len(suite.failed) + len(suite.skipped) for suite in self.suites)
 
-    @property
-    def line(self) -> str:
-        """The last line of `ship test`."""
-        return f"{self.passed} passed, {self.failed} failed"
-
 
 def read_reports(folder: Path) -> Totals:
     """Reads all reports below `folder`; a missing folder has none. Raises ToolchainError for a broken report.

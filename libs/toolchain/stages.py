@@ -1,23 +1,26 @@
 """The stages of `ship test` and how each calls Pants.
 
-Lint comes first, and with it what all calls need from empty caches. Then the integration tests run one at a time, which
-mostly wait, and beside them type checks, unit tests and the integration tests that disturb no others.
+The integration tests run one at a time and mostly wait. Beside them run lint, type checks, unit tests and the
+integration tests that disturb no others, with a lower priority. The sandbox of the tests starts first (docs/adr/0035).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from toolchain.early_sandbox import FOLDER_VARIABLE, EarlySandbox
 from toolchain.pants_runner import PantsRunner
 from toolchain.timing import Stopwatch
 
 # Variables of the caller's environment that integration tests get: for Docker, tools, folders and the network.
 PASSED_VARIABLES = (
+    FOLDER_VARIABLE,
     *("CI", "DOCKER_HOST", "HOME", "LANG", "PATH", "SHIP_ROOT", "SHIP_CHROMIUM", "SHIP_E2E_KEEP"),
     *("SHIP_TOOLS", "SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_CACHE_HOME", "XDG_STATE_HOME"),
     *("http_proxy", "https_proxy", "no_proxy", "PIP_INDEX_URL", "PY_CICD_DEBIAN_MIRROR"),
@@ -79,32 +82,41 @@ class StageRun:
     coverage: bool = False
     reuse: Reuse | None = None
     watch: Stopwatch = field(default_factory=Stopwatch)
+    sandbox: EarlySandbox | None = None
 
     def run(self) -> list[Stage]:
         """Runs all stages, also after a failure. Returns the failed ones in their order."""
-        passed = {Stage.LINT: self._goal(Stage.LINT)}
         alone, beside = self._integration_tests(ALONE), self._integration_tests(BESIDE)
         if alone and not self.selection.targets:
             # The thread starts no daemon: it would keep the integration tests' own calls of Pants waiting.
-            with ThreadPoolExecutor(1) as pool:
+            with self._early_sandbox() as started, ThreadPoolExecutor(1) as pool:
                 others = pool.submit(self._beside, beside, nice=True, PANTS_PANTSD="false")
                 try:
-                    integration = self._integration(alone)
-                    passed |= others.result()
+                    integration = self._integration(alone, started)
+                    passed = others.result()
                 except KeyboardInterrupt:
                     self.runner.interrupted.set()
                     raise
         else:
-            passed |= self._beside(beside)
+            passed = self._beside(beside)
             integration = self._integration(alone)
         passed[Stage.INTEGRATION] &= integration
         return [stage for stage in Stage if not passed[stage]]
 
+    @contextmanager
+    def _early_sandbox(self) -> Iterator[Mapping[str, str]]:
+        if self.sandbox is None:
+            yield {}
+            return
+        with self.sandbox.starting() as variables:
+            yield variables
+
     def _beside(
         self, integration: Sequence[str], *, nice: bool = False, **extra: str
     ) -> dict[Stage, bool]:
-        """Checks, then runs the unit tests and these integration tests. Returns whether each stage passed."""
+        """Lints and checks, then runs the unit tests and these integration tests. Returns whether each stage passed."""
         return {
+            Stage.LINT: self._goal(Stage.LINT, nice=nice, **extra),
             Stage.CHECK: self._goal(Stage.CHECK, nice=nice, **extra),
             Stage.TEST: self._goal(Stage.TEST, nice=nice, **extra),
             Stage.INTEGRATION: self._integration(integration, nice=nice),
@@ -135,19 +147,26 @@ class StageRun:
         addresses = tuple(listed.split())
         return self.reuse.needed(addresses) if self.reuse and addresses else addresses
 
-    def _integration(self, addresses: Sequence[str], *, nice: bool = False) -> bool:
+    def _integration(
+        self,
+        addresses: Sequence[str],
+        variables: Mapping[str, str] | None = None,
+        *,
+        nice: bool = False,
+    ) -> bool:
         """Runs integration tests. Returns whether they passed, also if there are none."""
         if not addresses:
             return True
-        variables = f"--test-extra-env-vars={json.dumps(PASSED_VARIABLES)}"
+        passed = f"--test-extra-env-vars={json.dumps(PASSED_VARIABLES)}"
         # Without Pants' daemon: other settings would restart the one that the other calls share, and tests that call
         # Pants themselves would wait for a busy daemon.
         with self.watch.phase(Stage.INTEGRATION.label):
             code = self.runner.run(
-                [self.selection.integration_tags(), "test", "--force", variables, *addresses],
+                [self.selection.integration_tags(), "test", "--force", passed, *addresses],
                 nice=nice,
                 PANTS_PANTSD="false",
                 PANTS_PROCESS_EXECUTION_LOCAL_PARALLELISM="1",
                 SHIP_ROOT=str(self.runner.toolset.paths.checkout),
+                **(variables or {}),
             )
         return code == 0

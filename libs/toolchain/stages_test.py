@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from toolchain.early_sandbox import EarlySandbox
 from toolchain.pants_runner import PantsRunner
 from toolchain.paths import Paths
 from toolchain.stages import Selection, Stage, StageRun
@@ -58,12 +61,50 @@ def test_checks_and_unit_tests_run_nicely_beside_the_integration_tests() -> None
     alone = f"{ONE_AT_A_TIME} {tags} test --force {' '.join(ALONE)}"
     assert pants.calls.count(alone) == 1
     assert [call for call in pants.calls if call != alone] == [
-        "--tag=[] lint ::",
+        "nice PANTS_PANTSD=false --tag=[] lint ::",
         "nice PANTS_PANTSD=false --tag=[] check ::",
         "nice PANTS_PANTSD=false test ::",
         f"nice {ONE_AT_A_TIME} {tags} test --force {BESIDE[0]}",
     ]
     assert pants.threads["::"] == pants.threads[BESIDE[0]] != pants.threads[ALONE[-1]]
+
+
+@dataclass
+class Sandbox:
+    """Stands in for the sandbox that starts early, and records when it starts and is removed."""
+
+    pants: RecordingRunner
+
+    @contextmanager
+    def starting(self) -> Iterator[Mapping[str, str]]:
+        self.pants.calls.append("up")
+        yield {"SHIP_E2E_UP": "/up"}
+        self.pants.calls.append("down")
+
+
+def sandboxed(pants: RecordingRunner, *targets: str) -> StageRun:
+    sandbox = cast("EarlySandbox", Sandbox(pants))
+    return StageRun(pants, Selection(targets), sandbox=sandbox)
+
+
+def test_the_sandbox_starts_before_anything_else_and_the_tests_learn_about_it() -> None:
+    pants = runner()
+    sandboxed(pants).run()
+    assert (pants.calls[0], pants.calls[-1]) == ("up", "down")
+    told = [call for call in pants.calls if "SHIP_E2E_UP=/up" in call]
+    assert [call.endswith(" ".join(ALONE)) for call in told] == [True]
+
+
+@pytest.mark.parametrize("pants", [runner(alone=(), beside=BESIDE), runner(alone=(), beside=())])
+def test_no_sandbox_starts_if_no_test_uses_one(pants: RecordingRunner) -> None:
+    sandboxed(pants).run()
+    assert "up" not in pants.calls
+
+
+def test_named_tests_make_their_own_sandbox() -> None:
+    pants = runner()
+    sandboxed(pants, "e2e:integration").run()
+    assert "up" not in pants.calls
 
 
 def test_without_integration_tests_the_unit_tests_use_the_daemon() -> None:

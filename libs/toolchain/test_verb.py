@@ -1,6 +1,7 @@
 """`ship test`: runs set-up, lint, type checks and tests, the integration tests beside the unit tests.
 
-The last line is `N passed, N failed`, counted from the reports of the tests that ran.
+The last line is `N passed, N failed`, counted from the reports of the tests that ran. A failed stage without a failed
+test (lint, types, a crash) counts as one failure, so that `0 failed` means that everything passed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from toolchain import (
 )
 from toolchain.arguments import VerbParser
 from toolchain.docker_daemon import stop_daemon_started_by
+from toolchain.early_sandbox import EarlySandbox
 from toolchain.kept_results import KeptResults
 from toolchain.machine import is_ci
 from toolchain.pants_cache import CacheUse
@@ -130,7 +132,8 @@ def _run_tests(
     with fresh_reports(checkout) as reports:
         runner = PantsRunner(setup.toolset, environ, reports, quiet_stdout=args.json)
         reuse = _reuse(setup, args, runner) if Stage.INTEGRATION in stages else None
-        run = StageRun(runner, selection, stages, args.coverage, reuse, watch)
+        sandbox = EarlySandbox(checkout, checkout / "dist" / "test" / f"up-{os.getpid()}", environ)
+        run = StageRun(runner, selection, stages, args.coverage, reuse, watch, sandbox)
         failed = run.run()
         totals = read_reports(reports)
     if reuse:
@@ -194,7 +197,18 @@ def render(totals: Totals, failed: Sequence[Stage], reuse: ResultReuse | None = 
     for suite in totals.suites:
         lines += [f"failed: {name}" for name in suite.failed]
         lines += [f"skipped (counts as failed): {name}" for name in suite.skipped]
-    return "\n".join([*lines, *(reuse.lines if reuse else ()), totals.line])
+    return "\n".join([*lines, *(reuse.lines if reuse else ()), closing_line(totals, failed)])
+
+
+def failures(totals: Totals, failed: Sequence[Stage]) -> int:
+    """Returns the number of failed tests and of failed stages that no failed test explains."""
+    tests = {Stage.TEST, Stage.INTEGRATION} if totals.failed else set()
+    return totals.failed + len(set(failed) - tests)
+
+
+def closing_line(totals: Totals, failed: Sequence[Stage]) -> str:
+    """Returns the last line of `ship test`."""
+    return f"{totals.passed} passed, {failures(totals, failed)} failed"
 
 
 def document(
@@ -208,14 +222,14 @@ def document(
     error = None
     if exit_code:
         causes = ", ".join(stage.label for stage in failed) or "skipped tests"
-        message = f"{causes}: {totals.line}"
+        message = f"{causes}: {closing_line(totals, failed)}"
         error = {"type": "TestsFailedError", "message": message, "hint": "./ship test TARGET"}
     return {
         "ok": not exit_code,
         "exit_code": exit_code,
         "error": error,
         "passed": totals.passed,
-        "failed": totals.failed,
+        "failed": failures(totals, failed),
         "seconds": watch.total_s,
         "phases": watch.seconds,
         "slowest": [asdict(each) for each in totals.times[:SLOWEST]],

@@ -26,6 +26,24 @@ def test_the_last_line_is_only_the_counts() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("failed_tests", "stages", "closing"),
+    [
+        ((), [], "1 passed, 0 failed"),
+        ((), [Stage.LINT], "1 passed, 1 failed"),
+        ((), [Stage.LINT, Stage.CHECK], "1 passed, 2 failed"),
+        ((), [Stage.TEST], "1 passed, 1 failed"),  # Pants or pytest crashed
+        (("a::bad",), [Stage.CHECK, Stage.TEST], "1 passed, 2 failed"),
+        (("a::bad",), [Stage.TEST, Stage.INTEGRATION], "1 passed, 1 failed"),
+    ],
+)
+def test_the_last_line_says_0_failed_only_if_every_stage_passed(
+    failed_tests: tuple[str, ...], stages: list[Stage], closing: str
+) -> None:
+    totals = Totals((Suite("a", 1, failed_tests, ()),))
+    assert render(totals, stages).splitlines()[-1] == closing
+
+
 def test_the_document_states_success_or_the_failed_stages() -> None:
     watch = Stopwatch(phases=[Phase("lint", 1.0, 3.5)])
     times = (TestTime("a::slow", 2.5),)
@@ -36,9 +54,10 @@ def test_the_document_states_success_or_the_failed_stages() -> None:
     bad = document(Totals(()), [Stage.LINT], 1, watch)
     assert bad["error"] == {
         "type": "TestsFailedError",
-        "message": "lint: 0 passed, 0 failed",
+        "message": "lint: 0 passed, 1 failed",
         "hint": "./ship test TARGET",
     }
+    assert bad["failed"] == 1
 
 
 def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +18,13 @@ from requests.exceptions import RequestException
 
 from deploy.core.commands import sockets
 from deploy.core.commands.sockets import Listener
+from deploy.core.images.oci import short_id
+from deploy.core.images.ports import NameRecord
 from deploy.errors import EngineError, NoEngineError
 
 # Enough for loading or pushing a large image on a busy machine.
 TIMEOUT_S = 600
+_LOADED = re.compile(r"Loaded image: (?P<name>\S+)")
 
 
 @contextmanager
@@ -43,10 +47,11 @@ def _text(output: bytes | str | None) -> str:
 
 
 class DockerEngine:
-    """The engine of this machine; connects at first use."""
+    """The engine of this machine; connects at first use. `names` hears which names of images it adds and uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: NameRecord | None = None) -> None:
         self._connected: docker.DockerClient | None = None
+        self._names = names
 
     @property
     def _client(self) -> docker.DockerClient:
@@ -60,6 +65,13 @@ class DockerEngine:
 
     def has(self, reference: str) -> bool:
         """Returns whether the engine has an image of this name or id."""
+        if not self._has(reference):
+            return False
+        if self._names:
+            self._names.used(reference)
+        return True
+
+    def _has(self, reference: str) -> bool:
         with _translated(f"looking for {reference}"):
             try:
                 self._api.inspect_image(reference)
@@ -73,6 +85,8 @@ class DockerEngine:
             for event in self._api.load_image(archive, quiet=True):
                 if "error" in event:
                     raise EngineError(f"the Docker engine did not load an image: {event['error']}")
+                if self._names and (loaded := _LOADED.match(event.get("stream", ""))):
+                    self._names.made(loaded["name"])
 
     def id_of(self, reference: str) -> str:
         """Returns the id (`sha256:...`) of an image that the engine has."""
@@ -111,13 +125,29 @@ class DockerEngine:
 
     def tag(self, image: str, repository: str, tag: str) -> None:
         """Adds a name to an image."""
-        with _translated(f"tagging {repository}:{tag}"):
+        reference = f"{repository}:{tag}"
+        is_new = self._names is not None and not self._has(reference)
+        with _translated(f"tagging {reference}"):
             self._api.tag(image, repository, tag)
+        if self._names and is_new:
+            self._names.made(reference)
 
     def untag(self, reference: str) -> None:
         """Removes a name, and with the last name the image."""
         with _translated(f"removing the name {reference}"), suppress(ImageNotFound):
             self._api.remove_image(reference, noprune=True)
+        if self._names:
+            self._names.removed(reference)
+
+    def ids(self) -> frozenset[str]:
+        """Returns the ids of all images, in the short form that a packager returns."""
+        with _translated("listing the images"):
+            return frozenset(short_id(each) for each in self._api.images(quiet=True, all=True))
+
+    def claim(self, image: str) -> None:
+        """Notes that this program had a new image built, by id, whose name a build elsewhere may take."""
+        if self._names:
+            self._names.made(image)
 
     def push(
         self, repository: str, tag: str, login: tuple[str, str], progress: Callable[[str], None]
@@ -138,6 +168,8 @@ class DockerEngine:
             for event in events:
                 if "error" in event:
                     raise EngineError(f"{repository}:{tag} was not pushed: {event['error']}")
+                if self._names and (pushed := event.get("aux", {}).get("Digest")):
+                    self._names.made(f"{repository}@{pushed}")  # the engine keeps this name
                 if event.get("status") == "Pushed":
                     progress(f"pushed layer {event.get('id', '')}")
 

@@ -14,7 +14,7 @@ class Journeys:
     """The journeys in `file` of a checkout.
 
     Screenshots, traces and the JUnit report are written to `keep`. If `pushgateway` is given, the outcome
-    is pushed to it under the name of the environment.
+    is pushed to it under the name of the environment; `monitored` tells the alerts to expect further runs.
     """
 
     root: Path
@@ -22,6 +22,7 @@ class Journeys:
     keep: Path
     pushgateway: str | None = None
     environment: str = ""
+    monitored: bool = False
 
     def run(self, url: str, *, release: str | None = None, replicas: int | None = None) -> bool:
         """Returns whether all journeys pass at a URL, with answers of `release` from `replicas` replicas if given."""
@@ -35,6 +36,7 @@ class Journeys:
             "SHIP_E2E_KEEP": str(self.keep),
             "SHIP_E2E_PUSHGATEWAY": self.pushgateway or "",
             "SHIP_E2E_ENVIRONMENT": self.environment,
+            "SHIP_E2E_MONITORED": "1" if self.monitored else "",
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
         }
         environ = {**os.environ, **variables}

@@ -67,12 +67,17 @@ def parser() -> ArgumentParser:
 
 def reference() -> str:
     """Returns docs/cli.md, with the toolchain's verbs too."""
+    return render(ALL_VERBS, verb_parsers())
+
+
+def verb_parsers() -> Mapping[str, ArgumentParser]:
+    """Returns the parsers of all verbs, with the toolchain's, by verb."""
     from deploy.cli.wiring import set_up
 
     parsers = _parsers()[1]
     for parser in parsers.values():
         parser.load()
-    return render(ALL_VERBS, {**set_up.parsers(), **parsers})
+    return {**set_up.parsers(), **parsers}
 
 
 def _parsers() -> tuple[ArgumentParser, Mapping[str, _VerbParser]]:
@@ -116,7 +121,11 @@ def _parsers() -> tuple[ArgumentParser, Mapping[str, _VerbParser]]:
 
 
 def main(argv: Sequence[str], redaction: Redaction) -> int:
-    """Runs one command line; returns its exit code. Every secret that the verb reads is added to `redaction`."""
+    """Runs one command line; returns its exit code. Every secret that the verb reads is added to `redaction`.
+
+    Without a verb, it says what to do next.
+    """
+    argv = argv or ["next"]
     as_json = "--json" in argv[: argv.index("--") if "--" in argv else None]
     arguments: Namespace | None = None
     console: Console | None = None

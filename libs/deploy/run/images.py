@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -56,6 +57,8 @@ STOP_S = 40
 READ_LINES, LOG_LINES = 300, 20
 """How many log lines are searched for an exception, and how many are shown."""
 
+PUSH_ATTEMPTS = 3
+
 
 @dataclass(frozen=True)
 class BuildContext:
@@ -88,7 +91,10 @@ def build(service: Service, context: BuildContext, inputs: Sequence[str] = ()) -
         return built
     context.ensure_base()
     context.say(f"{service.name}: packaging {service.image}")
+    known = context.engine.ids()
     packaged = context.packager.package(service.image)
+    if packaged not in known:
+        context.engine.claim(packaged)
     stamp = context.history.last_change(inputs or context.packager.inputs(service.image))
     image = _normalised(service, packaged, stamp, context)
     if state and context.history.state() == state:  # else a file changed during the build
@@ -124,7 +130,8 @@ def _normalised(service: Service, packaged: str, stamp: Stamp, context: BuildCon
     reference = f"{repository}:{short_id(image_id)}"
     # An image gets this name only after its smoke test, so one that has it needs no test.
     if not engine.has(reference):
-        untested = f"{repository}:untried-{short_id(image_id)}"
+        # A name of its own: another checkout may build the same image in this engine now.
+        untested = f"{repository}:untried-{short_id(image_id)}-{secrets.token_hex(4)}"
         _load(engine, packaged, config, untested)
         try:
             context.smoke_test(service, untested, context)
@@ -277,6 +284,14 @@ def publish(image: BuiltImage, engine: ContainerEngine, registry: ImageRegistry,
 
     Raises RegistryError, EngineError, and TagTakenError if the registry has another image under this image's tag.
     """
+    _refuse_taken_tag(image, registry)
+    reference, was_first = _push(image.service, image.tag, image.reference, engine, registry, say)
+    if not was_first:
+        _refuse_taken_tag(image, registry)
+    return reference
+
+
+def _refuse_taken_tag(image: BuiltImage, registry: ImageRegistry) -> None:
     published_id = registry.configuration_of(image.service, image.tag)
     if published_id and published_id != image.id:
         raise TagTakenError(
@@ -284,7 +299,6 @@ def publish(image: BuiltImage, engine: ContainerEngine, registry: ImageRegistry,
             f"not {image.id}); nothing was pushed",
             hint="somebody pushed under this tag by hand: find out who, then delete the tag in ECR",
         )
-    return _push(image.service, image.tag, image.reference, engine, registry, say)
 
 
 def publish_base(
@@ -301,7 +315,8 @@ def publish_base(
     """
     if (digest := registry.digest_of(name, key)) is not None:
         return f"{registry.name}/{name}@{digest}"
-    return _push(name, key, ensure(), engine(), registry, say)
+    reference, _ = _push(name, key, ensure(), engine(), registry, say)
+    return reference
 
 
 def _push(
@@ -311,29 +326,56 @@ def _push(
     engine: ContainerEngine,
     registry: ImageRegistry,
     say: Say,
-) -> str:
-    """Pushes the local image under a tag unless the registry has that tag; returns `name@sha256:...`."""
-    digest = registry.digest_of(repository, tag)
+) -> tuple[str, bool]:
+    """Pushes the local image under a tag unless the registry has that tag.
+
+    Returns `name@sha256:...`, and False if another publisher pushed the tag at the same time.
+    """
+    digest, was_first = registry.digest_of(repository, tag), True
     if digest is None:
         if registry.ensure_repository(repository):
             say(f"{repository}: created the repository: immutable tags, scan on push")
         say(f"{repository}: pushing {tag}")
-        _, user, password = registry.login()
-        remote = f"{registry.push_name}/{repository}"
-        engine.tag(local, remote, tag)
-        try:
-            engine.push(remote, tag, (user, password), say)
-        except EngineError as error:
-            registry.digest_of(repository, tag)  # raises a clearer error if the login has expired
-            raise RegistryError(
-                f"{error.message}; nothing was published", hint=error.hint
-            ) from error
-        finally:
-            engine.untag(f"{remote}:{tag}")
+        was_first = _push_new(repository, tag, local, engine, registry, say)
         digest = registry.digest_of(repository, tag)
     if digest is None:
         raise ImageNotFoundError(
             f"{repository}:{tag} was pushed, but {registry.name} doesn't list it",
             hint="run this again; if it stays so, look at the repository in ECR",
         )
-    return f"{registry.name}/{repository}@{digest}"
+    return f"{registry.name}/{repository}@{digest}", was_first
+
+
+def _push_new(
+    repository: str,
+    tag: str,
+    local: str,
+    engine: ContainerEngine,
+    registry: ImageRegistry,
+    say: Say,
+) -> bool:
+    """Pushes the local image under a tag that the registry lacks. Returns False if another publisher was faster.
+
+    A registry refuses an immutable tag that it got meanwhile. A publisher that uses the same engine removes the name
+    that it pushed, which is this one's name too, so a push whose name is gone is repeated.
+    """
+    _, user, password = registry.login()
+    remote = f"{registry.push_name}/{repository}"
+    for attempt in range(1, PUSH_ATTEMPTS + 1):
+        engine.tag(local, remote, tag)
+        try:
+            engine.push(remote, tag, (user, password), say)
+        except EngineError as error:
+            # It raises a clearer error if the login has expired.
+            if registry.digest_of(repository, tag) is not None:
+                say(f"{repository}: another publisher has pushed {tag} meanwhile")
+                return False
+            if engine.has(f"{remote}:{tag}") or attempt == PUSH_ATTEMPTS:
+                raise RegistryError(
+                    f"{error.message}; nothing was published", hint=error.hint
+                ) from error
+        else:
+            return True
+        finally:
+            engine.untag(f"{remote}:{tag}")
+    raise AssertionError("the last attempt returns or raises")

@@ -88,6 +88,14 @@ def test_image_is_named_after_its_content() -> None:
     assert image.reference == f"py-cicd/app:{image.tag}"
     assert image.revision == machine.work.stamp.revision
     assert set(machine.engine.images) == {"py-cicd/app:packaged", image.reference}
+    assert machine.engine.claimed == ["py-cicd/app:packaged"]
+
+
+def test_image_that_another_build_made_before_is_not_claimed() -> None:
+    machine = BuildMachine()
+    machine.work.package("")
+    machine.build()
+    assert machine.engine.claimed == []
 
 
 def test_image_does_not_depend_on_the_time_or_engine_of_the_build() -> None:
@@ -313,6 +321,72 @@ def test_login_that_expires_during_the_push_is_reported_as_such() -> None:
     with pytest.raises(RegistryAuthError, match="nothing was pushed") as error:
         machine.publish()
     assert (error.value.exit_code, machine.engine.pushed) == (2, [])
+
+
+def _beside(machine: BuildMachine) -> BuildMachine:
+    """Returns a build of the same commit in another checkout that uses the same engine and registry."""
+    other = BuildMachine(machine.registry)
+    other.engine = machine.engine
+    other.work = replace(other.work, engine=machine.engine)
+    other.context = replace(
+        other.context, packager=other.work, history=other.work, engine=machine.engine
+    )
+    return other
+
+
+def test_two_checkouts_can_build_the_same_commit_at_once() -> None:
+    machine = BuildMachine()
+    other = _beside(machine)
+    built: list[BuiltImage] = []
+
+    def smoke_test_meanwhile(service: Service, image: str, context: BuildContext) -> None:
+        built.append(other.build())
+        smoke_test(service, image, context)
+
+    machine.context = replace(machine.context, smoke_test=smoke_test_meanwhile)
+    assert machine.build() == built[0]
+    assert not [name for name in machine.engine.images if "untried" in name]
+
+
+def test_two_checkouts_can_publish_the_same_commit_at_once() -> None:
+    machine = BuildMachine()
+    other = _beside(machine)
+    published: list[str] = []
+    machine.engine.before_push = lambda: published.append(other.ensure_published())
+    assert machine.ensure_published() == published[0]
+    assert len(machine.engine.pushed) == len(set(machine.engine.pushed)) == 2
+    assert any("another publisher" in line for line in machine.messages)
+    assert not any(name.startswith("127.0.0.1") for name in machine.engine.images)
+
+
+def test_publisher_on_another_machine_may_be_faster() -> None:
+    machine = BuildMachine()
+    other = machine.elsewhere()
+    published: list[str] = []
+    machine.engine.before_push = lambda: published.append(other.ensure_published())
+    assert machine.ensure_published() == published[0]
+
+
+def test_other_image_pushed_under_the_tag_meanwhile_is_refused() -> None:
+    machine = BuildMachine()
+    image = machine.build()
+
+    def push_another() -> None:
+        machine.registry.digests[f"app:{image.tag}"] = f"sha256:{'e' * 64}"
+        machine.registry.configurations[f"app:{image.tag}"] = f"sha256:{'f' * 64}"
+
+    machine.engine.before_push = push_another
+    with pytest.raises(TagTakenError):
+        machine.publish()
+
+
+def test_push_is_repeated_if_a_publisher_that_failed_removed_its_name() -> None:
+    machine = BuildMachine()
+    image = machine.build()
+    remote = f"{machine.registry.push_name}/app:{image.tag}"
+    machine.engine.before_push = lambda: machine.engine.untag(remote)
+    assert machine.publish()
+    assert machine.engine.pushed == [f"app:{image.tag}"]
 
 
 def test_base_is_built_only_if_the_registry_lacks_its_key() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +103,10 @@ class MemoryEngine:
         self.images: dict[str, bytes] = {}
         self.started_containers: list[tuple[str, Mapping[str, str]]] = []
         self.pushed: list[str] = []
+        self.claimed: list[str] = []
         self.refuses_push = False
+        self.before_push: Callable[[], object] | None = None
+        """What another program does while the next push begins."""
         self._registry = registry
         self._container = container
         self._slim = slim
@@ -150,12 +153,30 @@ class MemoryEngine:
         """Removes a name from an image."""
         self.images.pop(reference, None)
 
+    def ids(self) -> frozenset[str]:
+        """Returns what a packager calls the images that are there."""
+        return frozenset(self.images)
+
+    def claim(self, image: str) -> None:
+        """Notes that an image was built."""
+        self.claimed.append(image)
+
     def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
-        """Pushes to the registry. Raises EngineError while `refuses_push`."""
+        """Pushes to the registry.
+
+        Raises EngineError while `refuses_push`, if the image's name is gone, and, as ECR does, for a tag that exists.
+        """
+        if before := self.before_push:
+            self.before_push = None
+            before()
         if self.refuses_push:
             raise EngineError(f"{repository}:{tag} was not pushed: denied")
+        if f"{repository}:{tag}" not in self.images:
+            raise EngineError(f"{repository}:{tag} was not pushed: tag does not exist")
         assert login == ("AWS", "password")
         name = f"{repository.removeprefix(f'{self._registry.push_name}/')}:{tag}"
+        if name in self._registry.digests:
+            raise EngineError(f"{name} was not pushed: tag invalid: the tag is immutable")
         self._registry.digests[name] = self.id_of(f"{repository}:{tag}")
         self.pushed.append(name)
         progress("pushed")

@@ -56,14 +56,14 @@ class AwsApplication:
 
     def check_push(self, push: Push) -> Refusal | None:
         """Returns ECR's answer to a push that it would refuse, None to one that it would accept."""
-        repository, tag, digest = push
+        repository, tag = push
         with self._lock:
             self._sync.pull(repository)
             if not self._sync.has(repository):
                 message = f"The repository with name '{repository}' does not exist in the registry with id '{ACCOUNT}'"
                 return Refusal(404, "NAME_UNKNOWN", message)
             stored = None if tag is None else self._sync.digest_of(repository, tag)
-            if stored not in (None, digest) and self._sync.is_immutable(repository):
+            if stored is not None and self._sync.is_immutable(repository):
                 message = (
                     f"The image tag '{tag}' already exists in the '{repository}' repository and cannot be"
                     " overwritten because the tag is immutable."

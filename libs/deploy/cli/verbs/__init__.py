@@ -48,6 +48,20 @@ VERBS = (
         "down",
     ),
     VerbEntry(
+        Group.LOCAL,
+        "next",
+        "says what to do next, from the state that it finds; `ship` alone does the same",
+        "ship next",
+        "next_",
+    ),
+    VerbEntry(
+        Group.LOCAL,
+        "completion",
+        "prints the script that completes `ship` in bash, zsh or fish: services, releases, hosts by name",
+        "ship completion bash",
+        "completion",
+    ),
+    VerbEntry(
         Group.BUILD,
         "build",
         "builds images and prints their ids and sizes",

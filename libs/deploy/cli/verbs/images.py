@@ -50,6 +50,7 @@ def _build(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     tool = wiring.settings.job_images[TOOL]
     if arguments.selection and files.selection(arguments.selection).reaches(tool.target):
         names = [*names, TOOL]  # a merge request that breaks the tool's image shows it
+    wiring.images.keeps_record = False  # they are this command's, not a sandbox's
     built = [wiring.images.build(name) for name in names]
     return {
         "images": [

@@ -49,7 +49,7 @@ def _journeys(wiring: Wiring) -> bool:
     url, keep = wiring.settings.environment().hosts[0].url, ROOT / "dist" / "e2e"
     files = sorted({each.journeys for each in wiring.settings.services.values() if each.journeys})
     # A list, so that all of them run even after one failed.
-    outcomes = [wiring.journeys(file, keep, report=True).run(url) for file in files]
+    outcomes = [wiring.journeys(file, keep, report=True, monitored=True).run(url) for file in files]
     return all(outcomes)
 
 

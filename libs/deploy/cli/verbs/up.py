@@ -19,6 +19,7 @@ from deploy.errors import UsageError
 from deploy.run.queries.scraped import await_scraped
 from deploy.run.rollout.deploy import DeployCommand, deploy
 from sandbox import state
+from sandbox.credentials import host_names
 
 BASES = {"python": 20, "host": 20, "edge": 15, "prometheus": 15, "alerting": 8, "registry": 15}
 """The base images and about how many seconds it takes to build each."""
@@ -41,6 +42,10 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             "`ship up` works on a sandbox only", hint=f"./ship deploy SERVICE --env {arguments.env}"
         )
     hosts = arguments.hosts or state.host_count(arguments.sandbox) or 1
+    host_names(hosts)  # refuses an impossible number
+    state.folder(
+        arguments.sandbox
+    ).make()  # what is built before the sandbox is created already belongs to it
     up = _Up(arguments.sandbox, hosts, not arguments.no_e2e, wiring, console)
     run_tasks([*missing_tasks(), *up.tasks()], console.say)
     return {

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deploy.adapters.rollout_exports import Exports
     from deploy.cli.wiring.commands import Commands
     from deploy.cli.wiring.images import Images
+    from deploy.cli.wiring.names import ProjectNames
     from deploy.core.ci.target_graph import TargetGraphs
     from deploy.core.reports.dora import FourKeys
     from deploy.core.reports.page import Page
@@ -219,27 +220,64 @@ class Wiring:
 
         require_pinned_job_image()
 
-    def journeys(self, file: str, keep: Path, *, report: bool = False) -> Journeys:
+    def journeys(
+        self, file: str, keep: Path, *, report: bool = False, monitored: bool = False
+    ) -> Journeys:
         """Returns the browser journeys in a file of this checkout; evidence goes to the folder `keep`.
 
-        With `report` they send their results to the environment's Pushgateway.
+        With `report` they send their results to the environment's Pushgateway, those of a monitor as `monitored`.
         """
         from deploy.adapters.journeys import Journeys
 
         environment = self.settings.environment()
         metrics = environment.metrics if report else None
         gateway = metrics.pushgateway_url if metrics else None
-        return Journeys(ROOT, file, keep, pushgateway=gateway, environment=environment.name)
+        return Journeys(
+            ROOT,
+            file,
+            keep,
+            pushgateway=gateway,
+            environment=environment.name,
+            monitored=monitored,
+        )
 
     def run_journeys(self, url: str) -> None:
-        """Runs every service's journeys against a URL. Raises JourneysFailedError that names the evidence."""
+        """Runs every service's journeys against a URL and reports them to the environment's Pushgateway.
+
+        Raises JourneysFailedError that names the evidence.
+        """
         kept = ROOT / "dist" / "e2e"
         files = sorted({each.journeys for each in self.settings.services.values() if each.journeys})
-        if not all(self.journeys(file, kept).run(url) for file in files):
+        if not all(self.journeys(file, kept, report=True).run(url) for file in files):
             raise JourneysFailedError(
                 "the browser journeys failed; the release is live",
                 hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
             )
+
+    @contextmanager
+    def names(self, env: str, sandbox: str) -> Iterator[ProjectNames]:
+        """Yields the names that complete a command line for this environment and sandbox."""
+        from deploy.cli.wiring.names import ProjectNames
+
+        with Wiring.here(env, sandbox, self.say, self.redaction) as named:
+            yield ProjectNames(named.settings, lambda: named.connections)
+
+    def end_build_daemon(self) -> str:
+        """Ends the daemon that Pants keeps for this checkout. Returns none, ended, or busy if it serves a build."""
+        from toolchain.pants_daemon import end_pants_daemon
+
+        return end_pants_daemon(ROOT).name.lower()
+
+    def caches(self) -> dict[str, str]:
+        """Returns the caches of this machine, each with what it holds. Other checkouts and sandboxes use them too."""
+        from toolchain.paths import find_paths
+
+        cache = find_paths(os.environ).cache
+        return {
+            str(cache): "tools, Debian packages, archives of the base images",
+            str(cache.parent / "pants"): "results and tools of Pants",
+            "the engine's layers without a name": "the cache of image builds",
+        }
 
     def stop_engine_if_ours(self) -> bool:
         """Stops the Docker engine if `ship up` started it. Returns whether it did."""

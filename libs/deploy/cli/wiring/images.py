@@ -35,8 +35,10 @@ from deploy.core.stacks.definitions import (
     watchdog_stack,
 )
 from deploy.core.state.stack import Stack
-from deploy.errors import ConfigError
+from deploy.errors import ConfigError, EngineError
 from deploy.run import images
+from sandbox import state
+from toolchain.builds import building, no_build
 from toolchain.errors import ToolchainError
 from toolchain.paths import find_paths
 from toolchain.tools.debian import mirror
@@ -44,6 +46,8 @@ from toolchain.tools.debian import mirror
 if TYPE_CHECKING:
     from deploy.adapters.aws.ecr import EcrRegistry
     from deploy.adapters.docker import DockerEngine
+    from deploy.adapters.image_record import ImageRecord
+    from deploy.core.images.ports import NameRecord
 
 RECIPES = ROOT / "deploy" / "base"
 
@@ -56,6 +60,8 @@ class Images:
         self._probe = probe
         self._clock = clock
         self._say = say
+        self.keeps_record = True
+        """Whether images that are made here belong to the sandbox, so that `ship down` removes them."""
         self._published: dict[str, str] = {}
         self._inputs: dict[str, tuple[str, ...]] = {}
 
@@ -71,10 +77,37 @@ class Images:
 
     @cached_property
     def engine(self) -> DockerEngine:
-        """This machine's Docker engine."""
+        """This machine's Docker engine. It records the names of images that it makes for a sandbox."""
         from deploy.adapters.docker import DockerEngine
 
-        return DockerEngine()
+        return DockerEngine(self._name_record())
+
+    def _name_record(self) -> NameRecord | None:
+        if not self.keeps_record or self._settings.env != "sandbox":
+            return None
+        name = self._settings.sandbox_name
+        return self.record.of(name) if name in state.names() else None
+
+    @cached_property
+    def record(self) -> ImageRecord:
+        """The names of images that this user's sandboxes made or use."""
+        from deploy.adapters.image_record import ImageRecord
+
+        return ImageRecord(find_paths(os.environ).state / "images.json")
+
+    def remove_names(self) -> tuple[list[str], dict[str, str]]:
+        """Removes the names of images that removed sandboxes made, and that nobody uses.
+
+        Returns them, and the reason for each that stays. While an image is being built, all stay until the next call.
+        """
+        from deploy.adapters.docker import DockerEngine
+
+        removed, left = self._settings.sandbox_name, state.names()
+        with no_build(find_paths(os.environ).state) as alone:
+            if alone:
+                return self.record.release(removed, left, DockerEngine().untag)
+        kept = self.record.release(removed, left, _refuse)[1]
+        return [], kept
 
     @cached_property
     def bases(self) -> Bases:
@@ -91,7 +124,8 @@ class Images:
 
     def build(self, name: str) -> BuiltImage:
         """Returns the image of a service in this checkout; builds it unless nothing changed."""
-        return images.build(*self._to_build(name))
+        with building(find_paths(os.environ).state):
+            return images.build(*self._to_build(name))
 
     def is_built(self, name: str) -> bool:
         """Returns whether the image of a service in this checkout was built before."""
@@ -106,11 +140,13 @@ class Images:
     def build_for_any(self, name: str) -> BuiltImage:
         """Does the same as `build` before there is an environment: an image is the same for all of them."""
         service, inputs = self._settings.services[name], self._inputs.get(name, ())
-        return images.build(service, self._build_context, inputs)
+        with building(find_paths(os.environ).state):
+            return images.build(service, self._build_context, inputs)
 
     def publish(self, name: str) -> str:
         """Returns a service's image as `name@sha256:...`; builds and pushes it if the registry lacks it."""
-        return images.ensure_published(*self._to_build(name), self.registry)
+        with building(find_paths(os.environ).state):
+            return images.ensure_published(*self._to_build(name), self.registry)
 
     def _to_build(self, name: str) -> tuple[Service, images.BuildContext]:
         if (image := self._settings.job_images.get(name)) is None:
@@ -130,7 +166,10 @@ class Images:
         names = stack_names(self._settings.environment())
         bases = tuple(dict.fromkeys(base_of(name) for name in names))
         _ = self.engine, self.registry  # made once, before threads share them
-        with ThreadPoolExecutor(max_workers=len(bases)) as pool:
+        with (
+            building(find_paths(os.environ).state),
+            ThreadPoolExecutor(max_workers=len(bases)) as pool,
+        ):
             for pushed in [pool.submit(self._base_digest, base, push=True) for base in bases]:
                 pushed.result()
 
@@ -204,6 +243,11 @@ class Images:
                 digest = self.registry.digest_of(name, key)
                 self._published[name] = f"{self.registry.name}/{name}@{digest or key}"
         return self._published[name]
+
+
+def _refuse(reference: str) -> None:
+    del reference
+    raise EngineError("a build that runs may use it; the next ./ship down removes it")
 
 
 def _password_hash(environment: Environment) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.adapters.base_images import Bases, read_recipe
+from deploy.adapters.journeys import Journeys
 from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.cli.wiring.commands import Commands
 from deploy.cli.wiring.images import RECIPES
+from deploy.core.config import Service
 from deploy.core.state.redaction import Redaction
 from deploy.errors import HostAuthError, UsageError
 from deploy.testing.build_context import BuildRegistry
@@ -69,6 +71,39 @@ def test_making_the_adapters_connects_to_nothing(tmp_path: Path) -> None:
         with pytest.raises(HostAuthError, match="can't use the key"):
             found.connections.deploy_key()
         assert found.connections.host_as(config, "root", "").name == "host-1"
+
+
+def test_the_journeys_of_ship_up_report_to_the_pushgateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "environment.toml"
+    metrics = """\
+[metrics]
+prometheus_url = "http://127.0.0.1:9090"
+pushgateway_url = "http://127.0.0.1:9091"
+ca = "ca"
+cert = "cert"
+key = "key"
+password_file = "password"
+"""
+    file.write_text(ENVIRONMENT.replace("[[hosts]]", f"{metrics}[[hosts]]"))
+    ran: list[Journeys] = []
+
+    def run(journeys: Journeys, url: str) -> bool:
+        assert url == "http://host-1"
+        ran.append(journeys)
+        return True
+
+    monkeypatch.setattr(Journeys, "run", run)
+    with Wiring.here(os.fspath(file), "none", print, Redaction()) as found:
+        # Not those of the checkout, which has none where Pants runs this test.
+        service = Service("shop", "services/shop:image", journeys="e2e/shop_test.py")
+        found.settings.__dict__["services"] = {"shop": service}
+        found.run_journeys("http://host-1")
+    (journeys,) = ran
+    assert journeys.file == "e2e/shop_test.py"
+    assert (journeys.pushgateway, journeys.environment) == ("http://127.0.0.1:9091", "test")
+    assert not journeys.monitored  # a single run: no alert when no further one follows
 
 
 def test_publishing_the_stacks_reads_no_secret_file(

@@ -24,6 +24,22 @@ class ImageStore(Protocol):
         ...
 
 
+class NameRecord(Protocol):
+    """Hears which names of images this program adds to an engine, finds there and removes."""
+
+    def made(self, reference: str) -> None:
+        """A name was added."""
+        ...
+
+    def used(self, reference: str) -> None:
+        """A name was found."""
+        ...
+
+    def removed(self, reference: str) -> None:
+        """A name was removed."""
+        ...
+
+
 class StartedContainer(Protocol):
     """A container that a smoke test started."""
 
@@ -52,6 +68,14 @@ class ContainerEngine(ImageStore, Protocol):
     def layers(self, reference: str, folder: Path) -> list[Path]: ...
     def tag(self, image: str, repository: str, tag: str) -> None: ...
     def untag(self, reference: str) -> None: ...
+
+    def ids(self) -> frozenset[str]:
+        """Returns the ids of all images, in the short form that a packager returns."""
+        ...
+
+    def claim(self, image: str) -> None:
+        """Notes that this program had a new image built, by id, whose name a build elsewhere may take."""
+        ...
 
     def push(self, repository: str, tag: str, login: tuple[str, str], progress: Say) -> None:
         """Pushes the image that has this name; `login` is (user, password)."""
