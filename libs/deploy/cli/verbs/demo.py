@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.errors import DemoError
+from deploy.errors import DemoError, UsageError
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -22,6 +22,8 @@ def _add(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
+    if arguments.env != "sandbox":
+        raise UsageError("`ship demo` makes a sandbox of its own", hint="./ship demo")
     name = f"{arguments.sandbox}-demo"
     options = [
         *(["--keep"] if arguments.keep else []),
