@@ -1,5 +1,5 @@
 # Shortcuts for the stages of the pipeline: each target is one command of ./ship or ./pants.
-.PHONY: docs help test lint image push deploy e2e up down bench gate-rates
+.PHONY: docs recording help test lint image push deploy e2e up down bench gate-rates
 
 SERVICE ?= app
 ENV ?= sandbox
@@ -14,5 +14,6 @@ e2e:     ; ./ship test e2e::
 up:      ; ./ship up
 down:    ; ./ship down
 docs:    ; ./ship --reference > docs/cli.md
+recording: ; ./ship demo --yes --record docs/img/demo.svg
 bench:   ; python3 -m bench
 gate-rates: ; python3 -m bench gate

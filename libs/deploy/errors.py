@@ -144,6 +144,10 @@ class AuditError(ShipError):
     exit_code = 4
 
 
+class DemoError(ShipError):
+    """The demo did not go as told."""
+
+
 class JourneysFailedError(ShipError):
     """Browser journeys failed against a release; the message says which release is live."""
 

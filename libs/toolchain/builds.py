@@ -17,8 +17,15 @@ LOCK = "builds.lock"
 
 @contextmanager
 def building(state: Path) -> Iterator[None]:
-    """Marks the context as a build. Waits while `ship down` removes images."""
-    descriptor = _open(state)
+    """Marks the context as a build. Waits while `ship down` removes images.
+
+    Where the folder can't be written, such as in a job's container, no sandbox is removed either.
+    """
+    try:
+        descriptor = _open(state)
+    except OSError:
+        yield
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield

@@ -24,6 +24,12 @@ def _becomes_alone(state: Path) -> bool:
     return False
 
 
+def test_a_build_needs_no_folder_that_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with building(tmp_path / "file" / "state"):
+        pass
+
+
 def test_a_program_that_replaces_this_one_still_counts_as_a_build(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from toolchain.builds import mark_program;"

@@ -176,7 +176,8 @@ def are_installed(toolset: Toolset, tools: Sequence[Tool]) -> bool:
 
 
 def _is_up(args: Sequence[str]) -> bool:
-    return list(args[:1]) == ["up"] and "--help" not in args and "-h" not in args
+    """Returns whether a verb needs what `up` needs. `demo` runs it."""
+    return list(args[:1]) in (["up"], ["demo"]) and "--help" not in args and "-h" not in args
 
 
 def _enforce_cache_limit(environ: Mapping[str, str]) -> None:

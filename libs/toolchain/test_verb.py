@@ -132,7 +132,7 @@ def _run_tests(
     with fresh_reports(checkout) as reports:
         runner = PantsRunner(setup.toolset, environ, reports, quiet_stdout=args.json)
         reuse = _reuse(setup, args, runner) if Stage.INTEGRATION in stages else None
-        sandbox = EarlySandbox(checkout, checkout / "dist" / "test" / f"up-{os.getpid()}", environ)
+        sandbox = EarlySandbox(checkout, reports / "up", environ)
         run = StageRun(runner, selection, stages, args.coverage, reuse, watch, sandbox)
         failed = run.run()
         totals = read_reports(reports)

@@ -49,6 +49,13 @@ VERBS = (
     ),
     VerbEntry(
         Group.LOCAL,
+        "demo",
+        "tells in a few minutes what a deploy does under load, on a sandbox of its own",
+        "ship demo --yes",
+        "demo",
+    ),
+    VerbEntry(
+        Group.LOCAL,
         "next",
         "says what to do next, from the state that it finds; `ship` alone does the same",
         "ship next",

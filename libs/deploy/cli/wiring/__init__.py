@@ -6,12 +6,12 @@ Adapters and use cases are imported when a verb uses them: most verbs need few o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deploy.adapters.clock import SystemClock
 from deploy.adapters.config import loader
@@ -253,6 +253,12 @@ class Wiring:
                 "the browser journeys failed; the release is live",
                 hint=f"screenshots and traces are in {kept.relative_to(ROOT)}",
             )
+
+    def tell_demo(self, sandbox: str, options: Sequence[str]) -> dict[str, Any]:
+        """Tells the story of `ship demo` on a sandbox of this name. Returns its document."""
+        from deploy.adapters.demo import run_demo
+
+        return run_demo(ROOT, sandbox, options)
 
     @contextmanager
     def names(self, env: str, sandbox: str) -> Iterator[ProjectNames]:

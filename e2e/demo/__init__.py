@@ -1,0 +1,1 @@
+"""The story that `ship demo` tells on a sandbox, and its recording."""
