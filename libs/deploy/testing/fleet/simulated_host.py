@@ -83,7 +83,7 @@ class SimulatedHost:
         container = self.engine.at(server)
         if container is None or container.status(self.clock.monotonic()) != "running":
             return Answer(0, b"connection refused")
-        return Answer(200 if container.serves(self.clock.monotonic()) else 503)
+        return Answer(200 if container.is_ready(self.clock.monotonic()) else 503)
 
     def receive_visits(self, since: float) -> None:
         """Answers `visits` once for each moment from which the log is counted: once in each watch or analysis."""
