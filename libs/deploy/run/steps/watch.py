@@ -37,8 +37,8 @@ class _Replicas:
     """Counts how often each replica has ended; one more end than before the watch fails the release.
 
     So does a replica that keeps answering that it isn't ready. One that gives no answer is busy, which isn't a fault:
-    whether it lives is for the engine's check to tell. `fresh` replicas were started by this rollout, so any end counts,
-    also one between the health check and the watch.
+    whether it lives is for the engine's check to tell. `fresh` replicas were started by this rollout, so any end
+    counts, also one between the health check and the watch.
     """
 
     host: Host

@@ -127,10 +127,11 @@ def test_a_replica_that_ends_after_its_health_check_reverts_the_release(fleet: F
 
 
 def test_a_replica_that_stays_unready_while_it_is_watched_reverts_the_release(fleet: Fleet) -> None:
+    events: list[Event] = []
     command = deploy_command(fleet, "two")
     watched = replace(command.service, rollout=Rollout(watch_s=5))
     fleet["host-2"].engine.behaviours[command.image] = ContainerBehaviour(unready_after_s=4.0)
     with pytest.raises(RevertedError) as error:
-        deploy(replace(command, service=watched), context(fleet), [].append)
+        deploy(replace(command, service=watched), context(fleet), events.append)
     assert "is no longer ready: /readyz answers 503" in error.value.message
     assert fleet.served() == [ONE, ONE]
