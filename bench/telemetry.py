@@ -23,6 +23,7 @@ from werkzeug.test import EnvironBuilder
 
 from telemetry import instrument
 from telemetry.identity import Identity
+from telemetry.liveness import Progress
 from telemetry.metrics import ServiceMetrics
 from telemetry.middleware import Middleware
 from telemetry.traces import RequestTracer
@@ -101,7 +102,7 @@ def _measured(traced_share: str | None) -> Flask:
         with _environment(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG=traced_share):
             tracer = RequestTracer(identity, _DiscardingExporter())
     metrics = ServiceMetrics(identity, "unknown", lambda: True)
-    app.wsgi_app = Middleware(app.wsgi_app, identity, metrics, tracer)  # type: ignore[method-assign]
+    app.wsgi_app = Middleware(app.wsgi_app, identity, metrics, tracer, Progress())  # type: ignore[method-assign]
     return app
 
 

@@ -16,6 +16,10 @@ from urllib.parse import urlencode
 SOCKET = "/var/run/docker.sock"
 
 
+DEFAULT_STOP_GRACE_S = 10.0
+"""The engine's own default."""
+
+
 class EngineApiError(Exception):
     """The engine doesn't answer or refuses a request. `status` is its HTTP status, None without an answer."""
 
@@ -49,9 +53,14 @@ class EngineClient:
         """Starts a container. One that runs already is no error."""
         self._post(f"/containers/{container}/start")
 
-    def restart(self, container: str, *, grace_s: int) -> None:
-        """Stops a container, with SIGKILL after `grace_s` seconds, and starts it."""
-        self._post(f"/containers/{container}/restart", t=str(grace_s))
+    def signal(self, container: str, name: str) -> None:
+        """Sends a signal, such as SIGTERM, to the first process of a container. Doesn't wait for what it does."""
+        self._post(f"/containers/{container}/kill", signal=name)
+
+    def stop_grace_s(self, container: str) -> float:
+        """Returns how many seconds a container has between SIGTERM and SIGKILL, by its own configuration."""
+        config = self.get(f"/containers/{container}/json").get("Config") or {}
+        return float(config.get("StopTimeout") or DEFAULT_STOP_GRACE_S)
 
     def container_events(self, *actions: str) -> Iterator[str]:
         """Yields the action of each event of these kinds ("die", "start", ...) until the engine stops."""

@@ -56,11 +56,21 @@ def test_the_containers_of_the_deploy_tool_are_found_by_their_label(
     assert json.loads(query["filters"][0]) == {"label": ["py-cicd.name"]}
 
 
-def test_containers_are_started_and_restarted(engine: Make, requests: Requests) -> None:
+def test_containers_are_started_and_signalled(engine: Make, requests: Requests) -> None:
     client = engine(b"", 204)
     client.start("0c1d")
-    client.restart("0c1d", grace_s=5)
-    assert requests == ["POST /containers/0c1d/start", "POST /containers/0c1d/restart?t=5"]
+    client.signal("0c1d", "SIGTERM")
+    assert requests == ["POST /containers/0c1d/start", "POST /containers/0c1d/kill?signal=SIGTERM"]
+
+
+@pytest.mark.parametrize(
+    ("config", "seconds"), [({"StopTimeout": 40}, 40.0), ({"StopTimeout": None}, 10.0), ({}, 10.0)]
+)
+def test_the_grace_period_is_the_containers_own(
+    engine: Make, config: dict[str, object], seconds: float
+) -> None:
+    answer = json.dumps({"Config": config}).encode()
+    assert engine(answer).stop_grace_s("0c1d") == seconds
 
 
 def test_starting_a_container_that_runs_is_no_error(engine: Make) -> None:

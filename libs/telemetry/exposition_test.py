@@ -19,11 +19,17 @@ def fetch(port: int, path: str, accept: str = "text/plain") -> tuple[int, str, s
 
 
 @pytest.fixture
-def port() -> int:
+def problem() -> dict[str, str]:
+    """What is wrong with the process, under the key `is`."""
+    return {"is": ""}
+
+
+@pytest.fixture
+def port(problem: dict[str, str]) -> int:
     registry = CollectorRegistry()
     Counter("visits_total", "Visits.", registry=registry).inc(3, {"trace_id": "abc"})
     listener = socket.create_server(("127.0.0.1", 0))
-    exposition.serve(listener, registry)
+    exposition.serve(listener, registry, lambda: problem["is"])
     port: int = listener.getsockname()[1]
     return port
 
@@ -43,3 +49,9 @@ def test_exemplars_come_with_openmetrics(port: int) -> None:
 def test_other_paths_are_not_found(port: int) -> None:
     assert fetch(port, "/")[0] == 404
     assert fetch(port, "/metrics/x")[0] == 404
+
+
+def test_liveness_names_the_problem(port: int, problem: dict[str, str]) -> None:
+    assert fetch(port, "/livez")[::2] == (200, "alive\n")
+    problem["is"] = "hung: all threads are taken"
+    assert fetch(port, "/livez")[::2] == (503, "hung: all threads are taken\n")

@@ -124,7 +124,9 @@ def nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None
 
 
 def post_worker_init(worker: Any) -> None:
-    from telemetry import exposition  # in the worker alone: the parent answers no scrape
+    # In the worker alone: the parent answers no scrape.
+    from telemetry import exposition
+    from telemetry.liveness import Liveness
 
     telemetry = worker.telemetry()
     if telemetry is None:
@@ -132,8 +134,11 @@ def post_worker_init(worker: Any) -> None:
         sys.exit(Arbiter.WORKER_BOOT_ERROR)  # gunicorn gives up instead of starting it again
     worker.log.join_root()
     telemetry.metrics.follow_worker(worker.cfg.threads, worker.outstanding)
+    liveness = Liveness(
+        telemetry.progress, worker.cfg.threads, worker.outstanding, _SETTINGS.hung_after_s
+    )
     for listener in _metrics_listeners:
-        exposition.serve(listener, telemetry.metrics.registry)
+        exposition.serve(listener, telemetry.metrics.registry, liveness.problem)
     gc.freeze()  # what the start created stays, so collections need not look at it
     gc.enable()
 

@@ -23,6 +23,7 @@ from telemetry.testing import (
 )
 
 APP = "telemetry.served_fixture:make_app()"
+THREADS = 8
 NOTICE = {"DRAIN_NOTICE_S": "2", "SERVICE": "shop", "RELEASE": "r1"}
 
 
@@ -147,6 +148,32 @@ def test_connections_in_the_accept_queue_are_served() -> None:
         assert server.wait() == 0
 
 
+def test_a_worker_whose_threads_all_wait_is_hung_until_one_goes_on(tmp_path: Path) -> None:
+    answer_now = tmp_path / "answer-now"
+    environ = {**NOTICE, "HUNG_AFTER_S": "1", "ANSWER_WHEN": str(answer_now)}
+    with running(APP, environ) as server, ThreadPoolExecutor(THREADS) as pool:
+        slow = [pool.submit(server.get, "/slow") for _ in range(THREADS)]
+        wait_until(lambda: server.liveness().status == 503, server)
+        assert b"hung: all 8 threads are taken" in server.liveness().body
+        answer_now.touch()
+        assert {future.result().status for future in slow} == {200}
+        assert server.liveness().status == 200
+
+
+def test_a_worker_whose_threads_all_serve_streams_is_busy_and_lives(tmp_path: Path) -> None:
+    end = tmp_path / "end"
+    environ = {**NOTICE, "HUNG_AFTER_S": "1", "ANSWER_WHEN": str(end)}
+    with running(APP, environ) as server, ThreadPoolExecutor(THREADS) as pool:
+        streams = [pool.submit(server.get, "/stream") for _ in range(THREADS)]
+        wait_until(lambda: "http_worker_threads_busy 8.0" in server.metrics(), server)
+        silent_too_long = time.monotonic() + 2.5
+        while time.monotonic() < silent_too_long:
+            assert server.liveness().status == 200
+            time.sleep(0.1)
+        end.touch()
+        assert {future.result().status for future in streams} == {200}
+
+
 def test_a_dead_worker_is_replaced_on_the_same_ports() -> None:
     with running(APP, NOTICE) as server:
         before = worker_pid(server)
@@ -174,6 +201,7 @@ def test_sigttin_starts_no_second_worker() -> None:
         ({}, ("--worker-class", "sync"), "worker_class must be telemetry's"),
         ({"LOG_LEVEL": "loud"}, (), "LOG_LEVEL: should be one of"),
         ({"METRICS_PORT": "x"}, (), "METRICS_PORT: should be a port"),
+        ({"HUNG_AFTER_S": "0"}, (), "HUNG_AFTER_S: should be 1 to 86400 seconds"),
     ],
 )
 def test_an_unusable_configuration_is_refused_without_a_traceback(

@@ -16,6 +16,7 @@ from telemetry.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from telemetry.liveness import Progress
     from telemetry.metrics import ServiceMetrics
     from telemetry.traces import RequestTracer
 
@@ -23,7 +24,7 @@ _EXTENSION = "telemetry"
 
 
 class Telemetry:
-    """Telemetry of an instrumented app: identity, metrics and readiness conditions."""
+    """Telemetry of an instrumented app: identity, metrics, readiness conditions and the progress of its requests."""
 
     def __init__(
         self,
@@ -31,10 +32,12 @@ class Telemetry:
         metrics: "ServiceMetrics",
         lifecycle: Lifecycle,
         tracer: "RequestTracer | None",
+        progress: "Progress",
     ) -> None:
         self.identity = identity
         self.metrics = metrics
         self.lifecycle = lifecycle
+        self.progress = progress
         self._tracer = tracer
 
     def ready_when(self, name: str, condition: Callable[[], bool]) -> None:
@@ -58,6 +61,7 @@ def instrument(app: "Flask", *, environ: Mapping[str, str] | None = None) -> Tel
     defaults to os.environ. To serve the metrics, run gunicorn with `-c python:telemetry.gunicorn_conf`.
     Raises SettingsError if the environment is invalid.
     """
+    from telemetry.liveness import Progress
     from telemetry.metrics import ServiceMetrics
     from telemetry.middleware import Middleware
     from telemetry.probes import add_probes
@@ -73,8 +77,9 @@ def instrument(app: "Flask", *, environ: Mapping[str, str] | None = None) -> Tel
     metrics.prepare(_routes(app))
     logs.configure(identity, settings.log_level, metrics.count_log_record)
     tracer = _tracer(identity) if settings.traces_enabled else None
-    app.wsgi_app = Middleware(app.wsgi_app, identity, metrics, tracer)  # type: ignore[method-assign]
-    telemetry = Telemetry(identity, metrics, lifecycle, tracer)
+    progress = Progress()
+    app.wsgi_app = Middleware(app.wsgi_app, identity, metrics, tracer, progress)  # type: ignore[method-assign]
+    telemetry = Telemetry(identity, metrics, lifecycle, tracer, progress)
     app.extensions[_EXTENSION] = telemetry
     return telemetry
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry.context import CURRENT, RequestContext, read_context
 from telemetry.identity import Identity
+from telemetry.liveness import Progress
 from telemetry.metrics import UNMATCHED, ServiceMetrics
 from telemetry.probes import PROBE_ROUTES
 
@@ -42,6 +43,7 @@ class Exchange:
     ) -> None:
         self._started = perf_counter()
         self._middleware = middleware
+        middleware.progress.mark()
         self._environ = environ
         self._start_response = start_response
         self._finished = False
@@ -67,6 +69,7 @@ class Exchange:
         self._finished = True
         seconds = perf_counter() - self._started
         middleware = self._middleware
+        middleware.progress.mark()
         route = self.route
         method = self._environ["REQUEST_METHOD"]
         middleware.metrics.in_flight.dec()
@@ -104,17 +107,19 @@ class Exchange:
 class _Body:
     """Passes the body through. The request is finished when the server closes it."""
 
-    __slots__ = ("_body", "_exchange", "_next")
+    __slots__ = ("_body", "_exchange", "_mark", "_next")
 
-    def __init__(self, body: Iterable[bytes], exchange: Exchange) -> None:
+    def __init__(self, body: Iterable[bytes], exchange: Exchange, mark: Callable[[], None]) -> None:
         self._body = body
         self._next = iter(body).__next__
         self._exchange = exchange
+        self._mark = mark
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        self._mark()  # the server asks for the next chunk once it has sent the one before
         return self._next()
 
     def close(self) -> None:
@@ -133,10 +138,12 @@ class Middleware:
         identity: Identity,
         metrics: ServiceMetrics,
         tracer: "RequestTracer | None",
+        progress: Progress,
     ) -> None:
         self._app = app
         self.metrics = metrics
         self.tracer = tracer
+        self.progress = progress
         self.identity_headers: Headers = [
             ("X-Release", identity.release),
             ("X-Replica", identity.replica),
@@ -145,7 +152,8 @@ class Middleware:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         exchange = Exchange(self, environ, start_response)
         try:
-            return _Body(self._app(environ, exchange.start_response), exchange)
+            body = self._app(environ, exchange.start_response)
+            return _Body(body, exchange, self.progress.mark)
         except BaseException as error:
             exchange.finish(error)
             raise

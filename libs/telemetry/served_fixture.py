@@ -3,6 +3,7 @@
 import gc
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from flask import Flask
@@ -11,8 +12,8 @@ from telemetry import instrument
 
 
 def make_app() -> Flask:
-    """Returns an instrumented app. `/slow` answers once the file named by ANSWER_WHEN exists, `/collector` with
-    the state of the garbage collector."""
+    """Returns an instrumented app. `/slow` answers once the file named by ANSWER_WHEN exists, and until then
+    `/stream` sends a chunk every 50 ms. `/collector` answers with the state of the garbage collector."""
     app = Flask("shop")
 
     @app.get("/item/<int:number>")
@@ -26,6 +27,14 @@ def make_app() -> Flask:
         while not awaited.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         return "done"
+
+    @app.get("/stream")
+    def stream() -> Iterator[bytes]:
+        ends = Path(os.environ["ANSWER_WHEN"])
+        deadline = time.monotonic() + 20
+        while not ends.exists() and time.monotonic() < deadline:
+            yield b"chunk"
+            time.sleep(0.05)
 
     @app.get("/collector")
     def collector() -> dict[str, object]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _MAX_DRAIN_NOTICE_S = 25.0  # leaves requests in flight 5 of gunicorn's 30 s
+_HUNG_AFTER_S = (1.0, 86400.0)
 
 
 class SettingsError(ValueError):
@@ -18,13 +19,15 @@ class SettingsError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     """Port 0 picks a free port. `drain_notice_s` is how long a stopping replica still accepts requests
-    while `/readyz` already answers 503."""
+    while `/readyz` already answers 503. A worker without a free thread, in which no request went on for
+    `hung_after_s`, counts as hung."""
 
     bind_address: str = "0.0.0.0"  # noqa: S104 - the edge connects to the container's address
     port: int = 8080
     metrics_port: int = 9100
     log_level: str = "info"
     drain_notice_s: float = 2.0
+    hung_after_s: float = 60.0
     traces_enabled: bool = False
 
     @classmethod
@@ -36,7 +39,12 @@ class Settings:
             port=_port(environ, "PORT", cls.port, problems),
             metrics_port=_port(environ, "METRICS_PORT", cls.metrics_port, problems),
             log_level=_log_level(environ, problems),
-            drain_notice_s=_drain_notice_s(environ, problems),
+            drain_notice_s=_seconds(
+                environ, "DRAIN_NOTICE_S", cls.drain_notice_s, (0, _MAX_DRAIN_NOTICE_S), problems
+            ),
+            hung_after_s=_seconds(
+                environ, "HUNG_AFTER_S", cls.hung_after_s, _HUNG_AFTER_S, problems
+            ),
             traces_enabled=_traces_enabled(environ),
         )
         if settings.port and settings.port == settings.metrics_port:
@@ -61,16 +69,21 @@ def _log_level(environ: Mapping[str, str], problems: list[str]) -> str:
     return level
 
 
-def _drain_notice_s(environ: Mapping[str, str], problems: list[str]) -> float:
-    text = environ.get("DRAIN_NOTICE_S") or str(Settings.drain_notice_s)
+def _seconds(
+    environ: Mapping[str, str],
+    name: str,
+    default: float,
+    limits: tuple[float, float],
+    problems: list[str],
+) -> float:
+    text = environ.get(name) or str(default)
+    least, most = limits
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= _MAX_DRAIN_NOTICE_S:
-        problems.append(
-            f"DRAIN_NOTICE_S: should be 0 to {_MAX_DRAIN_NOTICE_S:g} seconds, is {text!r}"
-        )
+    if not least <= seconds <= most:
+        problems.append(f"{name}: should be {least:g} to {most:g} seconds, is {text!r}")
     return seconds
 
 

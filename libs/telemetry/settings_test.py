@@ -35,6 +35,12 @@ def test_the_drain_notice_must_be_a_number_within_bounds(text: str) -> None:
         Settings.from_environ({"DRAIN_NOTICE_S": text})
 
 
+@pytest.mark.parametrize("text", ["nan", "0.5", "86401", "never"])
+def test_the_silence_of_a_hung_worker_must_be_a_number_within_bounds(text: str) -> None:
+    with pytest.raises(SettingsError, match="HUNG_AFTER_S: should be 1 to 86400 seconds"):
+        Settings.from_environ({"HUNG_AFTER_S": text})
+
+
 def test_opentelemetrys_variables_enable_traces() -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
     assert Settings.from_environ(endpoint).traces_enabled

@@ -64,6 +64,10 @@ class GunicornServer:
             self.process.kill()
         self.wait()
 
+    def liveness(self) -> HttpResponse:
+        """Returns what the engine's health check gets."""
+        return self._request(self.metrics_port, "GET", "/livez", None)
+
     def _request(
         self, port: int, method: str, path: str, headers: Mapping[str, str] | None
     ) -> HttpResponse:

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from telemetry.identity import Identity
+from telemetry.liveness import Progress
 from telemetry.metrics import ServiceMetrics
 from telemetry.middleware import Middleware
 from telemetry.testing import running
@@ -50,7 +51,7 @@ def spans_of(path: str, headers: dict[str, str]) -> list[ReadableSpan]:
     exporter = MemoryExporter()
     tracer = RequestTracer(IDENTITY, exporter)
     metrics = ServiceMetrics(IDENTITY, "unknown", lambda: True)
-    app.wsgi_app = Middleware(app.wsgi_app, IDENTITY, metrics, tracer)  # type: ignore[method-assign]
+    app.wsgi_app = Middleware(app.wsgi_app, IDENTITY, metrics, tracer, Progress())  # type: ignore[method-assign]
     app.test_client().get(path, headers=headers).close()
     tracer.close()
     return exporter.spans

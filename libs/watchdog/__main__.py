@@ -34,7 +34,6 @@ EVENT_DELAY_S = 0.3
 
 ENGINE_TIMEOUT_S = 30.0
 EXIT_WITHOUT_ENGINE_AFTER_S = 8.0
-RESTART_GRACE_S = 5
 
 
 class Watchdog:
@@ -54,7 +53,7 @@ class Watchdog:
             containers = [Container.of(listed) for listed in self._engine.deployed_containers()]
             actions = self._health.decide(routes, containers, now_s)
             for action in actions:
-                self._perform(action)
+                self._perform(action, now_s)
         return actions
 
     def _routes(self) -> str:
@@ -70,14 +69,19 @@ class Watchdog:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
-    def _perform(self, action: Action) -> None:
+    def _perform(self, action: Action, now_s: float) -> None:
         code, error_text = 0, ""
         try:
             match action.verb:
                 case Verb.START:
                     self._engine.start(action.container.id)
                 case Verb.RESTART:
-                    self._engine.restart(action.container.id, grace_s=RESTART_GRACE_S)
+                    # Waiting for its end here would keep a deploy waiting for the lock of effects.
+                    grace_s = self._engine.stop_grace_s(action.container.id)
+                    self._engine.signal(action.container.id, "SIGTERM")
+                    self._health.restart_begun(action.container, now_s, grace_s)
+                case Verb.KILL:
+                    self._engine.signal(action.container.id, "SIGKILL")
                 case _:
                     assert_never(action.verb)
         except EngineApiError as error:

@@ -44,6 +44,9 @@ class Verb(StrEnum):
 
     START = "start"
     RESTART = "restart"
+    """Signals a container to stop. Once it has ended, it is started."""
+    KILL = "kill"
+    """Kills a container that didn't end within its grace period."""
 
 
 @dataclass(frozen=True)
@@ -93,54 +96,71 @@ class HealthRecord:
     """The health of all containers of a host, updated at each check."""
 
     by_id: dict[str, Health] = field(default_factory=dict)
+    restarting: dict[str, float] = field(default_factory=dict)
+    """Until when replicas that were signalled to stop may go on with their requests, by container id."""
 
     def decide(self, routes: str, containers: Iterable[Container], now_s: float) -> list[Action]:
         """Returns what to do now. `routes` is the text of routes.conf, `now_s` the monotonic clock in seconds."""
         found = list(containers)
         ids = {container.id for container in found}
         self.by_id = {identity: kept for identity, kept in self.by_id.items() if identity in ids}
+        replicas = list(_replicas(served(routes), found))
+        self._forget_restarts(replicas)
         actions = [
-            *self._replica_actions(served(routes), found, now_s),
+            *self._replica_actions(replicas, now_s),
             *self._stack_actions(found, now_s),
         ]
         for action in actions:
             self._of(action.container).attempt(now_s)
         return actions
 
-    def _replica_actions(
-        self, live: dict[str, Served], found: list[Container], now_s: float
-    ) -> Iterator[Action]:
-        for service, serving in live.items():
-            labels = {"py-cicd.service": service, "py-cicd.release": serving.release}
-            replicas = [
-                container
-                for container in found
-                if labels.items() <= container.labels.items()
-                and container.address in serving.addresses
-            ]
-            for replica in replicas:
-                if self._should_start(replica, failing=replica.state == "exited", now_s=now_s):
-                    yield Action(Verb.START, replica, "it had ended")
-            for replica in replicas:
-                if replica.state == "running":
-                    self._of(replica).observe(failing=replica.unhealthy, now_s=now_s)
-            # One restart at a time: if all replicas fail at once the cause is elsewhere, and some must go on answering.
-            if any(
-                replica.starting or now_s - self._of(replica).last_attempt < BACKOFF_S[1]
+    def restart_begun(self, container: Container, now_s: float, grace_s: float) -> None:
+        """Notes that a replica was signalled to stop and may take `grace_s` seconds for it."""
+        self.restarting[container.id] = now_s + grace_s
+
+    def _forget_restarts(self, replicas: list[Container]) -> None:
+        """Forgets restarts of replicas that a deploy took from the users meanwhile, or that recovered."""
+        pending = {
+            replica.id for replica in replicas if replica.unhealthy or replica.state == "exited"
+        }
+        self.restarting = {key: until for key, until in self.restarting.items() if key in pending}
+
+    def _replica_actions(self, replicas: list[Container], now_s: float) -> Iterator[Action]:
+        restarts = bool(self.restarting)
+        for replica in replicas:
+            if replica.id in self.restarting:
+                yield from self._finish_restart(replica, now_s)
+            elif self._should_start(replica, failing=replica.state == "exited", now_s=now_s):
+                yield Action(Verb.START, replica, "it had ended")
+        for replica in replicas:
+            if replica.state == "running":
+                self._of(replica).observe(failing=replica.unhealthy, now_s=now_s)
+        # One restart at a time on a host: if all replicas fail at once the cause is elsewhere, and some must go on
+        # answering.
+        if restarts or any(
+            replica.starting or now_s - self._of(replica).last_attempt < BACKOFF_S[1]
+            for replica in replicas
+        ):
+            return
+        unhealthy = sorted(
+            (
+                replica
                 for replica in replicas
-            ):
-                continue
-            unhealthy = sorted(
-                (
-                    replica
-                    for replica in replicas
-                    if replica.state == "running" and replica.unhealthy
-                    if self._of(replica).may_attempt(now_s)
-                ),
-                key=lambda replica: self._of(replica).attempts,
-            )
-            for replica in unhealthy[:1]:
-                yield Action(Verb.RESTART, replica, "its health check fails")
+                if replica.state == "running" and replica.unhealthy
+                if self._of(replica).may_attempt(now_s)
+            ),
+            key=lambda replica: self._of(replica).attempts,
+        )
+        for replica in unhealthy[:1]:
+            yield Action(Verb.RESTART, replica, "its health check fails")
+
+    def _finish_restart(self, replica: Container, now_s: float) -> Iterator[Action]:
+        if replica.state == "exited":
+            del self.restarting[replica.id]
+            yield Action(Verb.START, replica, "it ended for its restart")
+        elif now_s >= self.restarting[replica.id]:
+            self.restarting[replica.id] = now_s + BACKOFF_S[1]
+            yield Action(Verb.KILL, replica, "it did not end in time for its restart")
 
     def _stack_actions(self, found: list[Container], now_s: float) -> Iterator[Action]:
         for name in SUPERVISED:
@@ -164,6 +184,16 @@ class HealthRecord:
 
     def _of(self, container: Container) -> Health:
         return self.by_id.setdefault(container.id, Health())
+
+
+def _replicas(live: dict[str, Served], found: list[Container]) -> Iterator[Container]:
+    """Yields the containers that users' requests are sent to."""
+    for service, serving in live.items():
+        labels = {"py-cicd.service": service, "py-cicd.release": serving.release}
+        for container in found:
+            is_its_own = labels.items() <= container.labels.items()
+            if is_its_own and container.address in serving.addresses:
+                yield container
 
 
 def served(routes: str) -> dict[str, Served]:

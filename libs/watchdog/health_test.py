@@ -99,16 +99,56 @@ def test_a_container_that_was_healthy_for_a_while_is_started_without_a_pause() -
     assert actions(health, 6.1 + HEALTHY_AFTER_S, ended) == [("start", "app-1")]
 
 
+def unhealthy(number: int, *, state: str = "running") -> Container:
+    return replace(replica(number, state=state), unhealthy=state == "running")
+
+
 def test_unhealthy_replicas_are_restarted_one_at_a_time() -> None:
-    health = HealthRecord()
-    unhealthy = [replace(replica(number), unhealthy=True) for number in (1, 2)]
-    assert actions(health, 0, *unhealthy) == [("restart", "app-1")]
-    assert actions(health, 1, *unhealthy) == []
-    starting = replace(unhealthy[0], unhealthy=False, starting=True)
-    assert actions(health, 6, starting, unhealthy[1]) == []
-    assert actions(health, 7, *unhealthy) == [("restart", "app-2")]
-    assert actions(health, 11, *unhealthy) == []
-    assert actions(health, 12, *unhealthy) == [("restart", "app-1")]
+    health, both = HealthRecord(), (unhealthy(1), unhealthy(2))
+    assert actions(health, 0, *both) == [("restart", "app-1")]
+    health.restart_begun(both[0], 0, grace_s=40)
+    assert actions(health, 10, *both) == []
+    assert actions(health, 11, unhealthy(1, state="exited"), both[1]) == [("start", "app-1")]
+    starting = replace(both[0], unhealthy=False, starting=True)
+    assert actions(health, 17, starting, both[1]) == []
+    assert actions(health, 18, replica(1), both[1]) == [("restart", "app-2")]
+
+
+def test_one_replica_is_restarted_at_a_time_whatever_its_service() -> None:
+    edge = [
+        {"service": name, "live": LIVE, "upstreams": [{"release": LIVE, "servers": [f"{address}:80"]}]}
+        for name, address in (("app", "10.213.0.1"), ("shop", "10.213.0.2"))
+    ]  # fmt: skip
+    routes = f"# py-cicd edge: {json.dumps({'routes': edge})}\n"
+    shop = replace(unhealthy(2), labels={**unhealthy(2).labels, "py-cicd.service": "shop"})
+    decided = HealthRecord().decide(routes, [unhealthy(1), shop], 0)
+    assert [action.container.name for action in decided] == ["app-1"]
+
+
+def test_a_replica_that_does_not_end_in_time_is_killed_and_then_started() -> None:
+    health, hung = HealthRecord(), unhealthy(1)
+    assert actions(health, 0, hung) == [("restart", "app-1")]
+    health.restart_begun(hung, 0, grace_s=40)
+    assert actions(health, 39, hung) == []
+    assert actions(health, 40, hung) == [("kill", "app-1")]
+    assert actions(health, 41, hung) == []
+    assert actions(health, 42, unhealthy(1, state="exited")) == [("start", "app-1")]
+
+
+def test_a_replica_that_a_deploy_takes_from_the_users_meanwhile_is_not_started() -> None:
+    health, hung = HealthRecord(), unhealthy(1)
+    actions(health, 0, hung)
+    health.restart_begun(hung, 0, grace_s=40)
+    without = ROUTES.replace(LIVE, OLD)
+    assert health.decide(without, [unhealthy(1, state="exited")], 5) == []
+    assert health.restarting == {}
+
+
+def test_a_replica_that_recovers_is_not_killed() -> None:
+    health, hung = HealthRecord(), unhealthy(1)
+    actions(health, 0, hung)
+    health.restart_begun(hung, 0, grace_s=40)
+    assert actions(health, 50, replica(1)) == []
 
 
 def test_an_edge_is_started_only_if_none_runs_and_then_the_newest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class FakeEngine:
     client: EngineClient
     commands: list[str] = field(default_factory=list)
     refusal: int | None = None
+    listed: dict[str, Any] = field(default_factory=lambda: LISTED)
 
     def respond(self, method: str, path: str) -> tuple[int, bytes]:
         if method == "POST":
@@ -50,8 +52,10 @@ class FakeEngine:
             )
         if path.startswith("/events"):
             return 200, b'{"Action": "die"}\n{"Action": "health_status: unhealthy"}\n'
+        if path == "/containers/0c1d/json":
+            return 200, b'{"Config": {"StopTimeout": 40}}'
         assert path.startswith("/containers/json?")
-        return 200, json.dumps([LISTED]).encode()
+        return 200, json.dumps([self.listed]).encode()
 
 
 @pytest.fixture
@@ -102,6 +106,25 @@ def test_a_live_replica_is_started_and_the_start_is_recorded(
     entry = json.loads((root / "ledger.jsonl").read_text())
     assert (entry["who"], entry["event"], entry["service"]) == ("watchdog", "effect", "app")
     assert (entry["what"], entry["code"]) == ("start app-r000001-1: it had ended", 0)
+
+
+def test_a_restart_signals_and_waits_without_the_lock_of_effects(
+    engine: FakeEngine, root: Path
+) -> None:
+    watchdog = Watchdog(engine.client, root)
+    engine.listed = {**LISTED, "State": "running", "Status": "Up 2 minutes (unhealthy)"}
+    assert [action.verb for action in watchdog.check(0)] == ["restart"]
+    assert [watchdog.check(now_s) for now_s in (10, 39)] == [[], []]
+    with (root / "effects").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as a deploy takes it
+    assert [action.verb for action in watchdog.check(41)] == ["kill"]
+    engine.listed = LISTED
+    assert [action.verb for action in watchdog.check(42)] == ["start"]
+    assert engine.commands == [
+        "/containers/0c1d/kill?signal=SIGTERM",
+        "/containers/0c1d/kill?signal=SIGKILL",
+        "/containers/0c1d/start",
+    ]
 
 
 def test_an_action_that_fails_is_recorded_and_repeated_later(

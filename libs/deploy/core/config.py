@@ -21,10 +21,13 @@ class Route:
 class Health:
     """When a replica counts as healthy, in the vocabulary of Nomad's update stanza. Times in seconds.
 
-    Docker checks `path` every `interval_s`. A replica must pass within `startup_deadline_s` of its start and stay
+    A deploy asks each replica for `path`. A replica must pass within `startup_deadline_s` of its start and stay
     healthy for `min_healthy_s`; all replicas of a release must be healthy within `healthy_deadline_s`. Then each must
     answer `path` through the edge `successes` times in a row, before it gets requests of users. When
     a release is replaced, its open connections have `drain_s` to end.
+
+    Docker checks every `interval_s` whether a replica lives. One that is merely busy does; it is hung, and gets
+    restarted, when all its threads are taken and for `hung_after_s` no request started, sent a chunk or ended.
     """
 
     path: str = "/readyz"
@@ -34,6 +37,7 @@ class Health:
     startup_deadline_s: float = 60.0
     healthy_deadline_s: float = 120.0
     drain_s: float = 30.0
+    hung_after_s: float = 60.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,16 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from deploy.core.state.release import MOST_REPLICAS
 
 RESERVED = frozenset(
-    {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "REPLICA", "PORT", "METRICS_PORT"}
+    {
+        "SERVICE",
+        "RELEASE",
+        "REVISION",
+        "CONFIG_HASH",
+        "REPLICA",
+        "PORT",
+        "METRICS_PORT",
+        "HUNG_AFTER_S",
+    }
 )
 """Variables that the tool sets in every replica."""
 
@@ -108,6 +117,7 @@ class HealthForm(Form):
     startup_deadline_s: Seconds = LEFT_OUT
     healthy_deadline_s: Seconds = LEFT_OUT
     drain_s: Pause = LEFT_OUT
+    hung_after_s: Annotated[float, Field(ge=1, le=86400)] = LEFT_OUT
 
 
 class RolloutForm(Form):

@@ -18,6 +18,8 @@ from deploy.core.state.stack import Stack
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
 ADDRESS_SLOTS = 1000
+LIVENESS = "/livez"
+"""The path on the metrics port where telemetry tells whether a replica lives, however busy its threads are."""
 # Each host writes this file together with a release's secrets (`core.commands.secret_files`); it extends replica.yml.
 # A missing folder must be an error: by default the engine would make an empty one.
 _WITH_SECRETS = "secrets/replica.json"
@@ -201,6 +203,7 @@ def render_compose(
         "CONFIG_HASH": hashed,
         "PORT": str(service.port),
         "METRICS_PORT": str(service.metrics_port),
+        "HUNG_AFTER_S": f"{health.hung_after_s:g}",
     }
     names = replica_names(service.name, sequence, service.replicas)
     services = {
@@ -211,7 +214,7 @@ def render_compose(
             "stop_grace_period": f"{health.drain_s + 10:g}s",
             "environment": {**service.env, **identity, "REPLICA": name},
             "healthcheck": {
-                "test": ["CMD", "/usr/local/bin/healthcheck", str(service.port), health.path],
+                "test": ["CMD", "/usr/local/bin/healthcheck", str(service.metrics_port), LIVENESS],
                 "interval": f"{health.interval_s:g}s",
                 "start_period": f"{health.startup_deadline_s:g}s",
             },

@@ -141,8 +141,10 @@ def test_each_replica_is_a_compose_service_with_its_own_name_and_address() -> No
         "CONFIG_HASH": release.config_hash,
         "PORT": "8080",
         "METRICS_PORT": "9100",
+        "HUNG_AFTER_S": "60",
         "REPLICA": "app-r000042-1",
     }
+    assert first["healthcheck"]["test"] == ["CMD", "/usr/local/bin/healthcheck", "9100", "/livez"]
     assert "5$$ green" in release.compose
     assert first["labels"]["py-cicd.release"] == release.id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ from deploy.run.steps.diagnosis import diagnosis, with_details
 from deploy.run.steps.request_counts import count_since, host_time
 
 INTERVAL_S = 1.0
+UNREADY_CHECKS = 3
+"""How many checks in a row a replica may report that it isn't ready: it may wait for a database for a moment."""
+
 SHORTEST_PAUSE_S = 0.05
 """A pause close to zero might not advance the clock at all."""
 
@@ -32,16 +36,20 @@ SHORTEST_PAUSE_S = 0.05
 class _Replicas:
     """Counts how often each replica has ended; one more end than before the watch fails the release.
 
-    `fresh` replicas were started by this rollout, so any end counts, also one between the health check and the watch.
+    So does a replica that keeps answering that it isn't ready. One that gives no answer is busy, which isn't a fault:
+    whether it lives is for the engine's check to tell. `fresh` replicas were started by this rollout, so any end
+    counts, also one between the health check and the watch.
     """
 
     host: Host
     release: Release
     fresh: bool
+    health_path: str
     ended: dict[str, int] = field(default_factory=dict)
+    unready: Counter[str] = field(default_factory=Counter)
 
     def check(self) -> None:
-        """Raises UnhealthyError, with its last log lines, for a replica that ended or became unhealthy."""
+        """Raises UnhealthyError, with its last log lines, for a replica that ended or became unhealthy or unready."""
         done = self.host.run(docker.inspect(self.release.names))
         found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
         for container in found:
@@ -52,6 +60,17 @@ class _Replicas:
                 raise UnhealthyError(diagnosis(self.host, name, "ended while it was watched"))
             if (state.get("Health") or {}).get("Status") == "unhealthy":
                 raise UnhealthyError(diagnosis(self.host, name, "became unhealthy"))
+        self._check_ready()
+
+    def _check_ready(self) -> None:
+        release = self.release
+        for name, address in zip(release.names, release.addresses, strict=True):
+            answer = self.host.fetch(release.port, self.health_path, address=address)
+            refuses = answer.status not in (0, 200)
+            self.unready[name] = self.unready[name] + 1 if refuses else 0
+            if self.unready[name] >= UNREADY_CHECKS:
+                what = f"is no longer ready: {self.health_path} answers {answer.status}"
+                raise UnhealthyError(diagnosis(self.host, name, what))
 
 
 def _has_ended(state: Mapping[str, Any]) -> bool:
@@ -67,7 +86,7 @@ def watch(
     Without requests the result is inconclusive, which is no reason to revert: the analysis that follows sends its own.
     """
     begun, since = clock.monotonic(), host_time(host)
-    replicas = _Replicas(host, step.release, fresh)
+    replicas = _Replicas(host, step.release, fresh, service.health.path)
     while True:
         replicas.check()
         passed_s = clock.monotonic() - begun

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from deploy.core.analysis.access_log import SYNTHETIC_PREFIX, VERIFICATION_ID
 from deploy.core.commands import locks
+from deploy.core.config import Rollout
 from deploy.core.state.ledger import parse_ledger
 from deploy.run.rollout.deploy import (
     Result,
@@ -122,3 +124,14 @@ def test_a_replica_that_ends_after_its_health_check_reverts_the_release(fleet: F
     message = reverted(fleet)
     assert "ended while it was watched" in message
     assert "printed its last line" in message
+
+
+def test_a_replica_that_stays_unready_while_it_is_watched_reverts_the_release(fleet: Fleet) -> None:
+    events: list[Event] = []
+    command = deploy_command(fleet, "two")
+    watched = replace(command.service, rollout=Rollout(watch_s=5))
+    fleet["host-2"].engine.behaviours[command.image] = ContainerBehaviour(unready_after_s=4.0)
+    with pytest.raises(RevertedError) as error:
+        deploy(replace(command, service=watched), context(fleet), events.append)
+    assert "is no longer ready: /readyz answers 503" in error.value.message
+    assert fleet.served() == [ONE, ONE]

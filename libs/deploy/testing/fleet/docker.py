@@ -13,6 +13,7 @@ from typing import Any
 class ContainerBehaviour:
     """How the containers of an image behave. Times are seconds after the start; None is never.
 
+    From `unready_after_s` on it answers that it isn't ready, and lives.
     Every `fails_every`-th answer is a 500 (0: none), and every answer for paths that end with `fails_at` ("": no path).
     An answer takes about `answers_in_s`. `logs` is what it prints before its last line. `health_status` is its answer
     to the health check once it is healthy. It answers nothing at its own port if it `listens_at` another address and
@@ -22,6 +23,7 @@ class ContainerBehaviour:
     healthy_after_s: float | None = 1.5
     crashes_after_s: float | None = None
     dies_after_s: float | None = None
+    unready_after_s: float | None = None
     answers_as: str = ""
     fails_every: int = 0
     fails_at: str = ""
@@ -85,6 +87,11 @@ class SimulatedContainer:
         if after is None or self.behaviour.crashes_after_s or wrong:
             return "starting" if now_s - self.started_s < 30 else "unhealthy"
         return "healthy" if now_s - self.started_s >= after else "starting"
+
+    def is_ready(self, now_s: float) -> bool:
+        """Returns whether it answers its health path with 200."""
+        after = self.behaviour.unready_after_s
+        return self.serves(now_s) and (after is None or now_s - self.started_s < after)
 
     def serves(self, now_s: float) -> bool:
         """Returns whether it runs and is healthy."""

@@ -93,7 +93,7 @@ class SimulatedHost:
             return self._version(container) if behaviour.has_version else Answer(404)
         if behaviour.health_status != 200:
             return Answer(behaviour.health_status)
-        return Answer(200 if container.serves(now_s) else 503)
+        return Answer(200 if container.is_ready(now_s) else 503)
 
     def receive_visits(self, since: float) -> None:
         """Answers `visits` once for each moment from which the log is counted: once in each watch or analysis."""
