@@ -19,8 +19,8 @@ OURS = frozenset({*LIBRARIES, *SERVICES})
 PURE = frozenset({
     "__future__", "abc", "ast", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal",
     "difflib", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac", "html", "ipaddress",
-    "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "textwrap", "types",
-    "typing", "urllib.parse",
+    "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "textwrap", "tomllib",
+    "types", "typing", "urllib.parse",
     # Formats, paths and streams as values; a test below checks that core opens no file.
     "glob.translate", "io", "pathlib", "tarfile",
 })  # fmt: skip

@@ -545,3 +545,48 @@ def test_who_is_the_pipelines_user_or_the_local_login() -> None:
 def test_pipeline_is_empty_outside_a_pipeline() -> None:
     assert invoker.pipeline({}) == ""
     assert invoker.pipeline({"CI_PIPELINE_URL": "https://gitlab.example.com/p/1"}).endswith("/p/1")
+
+
+class TestHostileFiles:
+    """Files that made Python fail, or take all memory, before the schema saw them."""
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            (
+                ".".join("a" * 8000) + " = 1",
+                "line 1: a dotted key of more than 16 parts",
+            ),
+            ("\na = " + "[" * 5000, "line 2: more than 16 brackets inside each other"),
+            (
+                f"port = {'1' * 5000}",
+                "line 1: a number or key of 5000 characters; at most 256 are read",
+            ),
+            ("#" * 200_000, "is larger than 64 KB"),
+        ],
+    )
+    def test_file_that_exhausts_the_parser_is_a_problem_with_its_line(
+        self, write: WriteService, text: str, problem: str
+    ) -> None:
+        root = write("app", text)
+        assert problems(lambda: loader.load_services(root)) == [
+            f"services/app/service.toml: {problem}"
+        ]
+
+    def test_path_in_the_home_of_an_unknown_user_is_a_problem(self, load: Load) -> None:
+        assert problems(lambda: load(ENVIRONMENT.replace("~/keys", "~nosuch/keys"))) == [
+            "environment.toml: ssh_key: should be in the home of a user that this machine has"
+        ]
+
+    def test_variable_that_names_an_unknown_user_is_reported(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SHIP_SSH_KEY", "~nosuch/keys")
+        with pytest.raises(ConfigError, match="this machine has no user nosuch; nothing was"):
+            load(ENVIRONMENT.replace('"~/keys/deploy_key"', '"$SHIP_SSH_KEY"'))
+
+    def test_at_most_fifty_problems_are_listed(self, write: WriteService) -> None:
+        root = write("app", "".join(f"unknown{i} = 1\n" for i in range(3000)))
+        found = problems(lambda: loader.load_services(root))
+        assert found[-1] == "... and 2952 more"
+        assert len(found) == 51

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -54,6 +55,10 @@ def _is_subnet(value: str) -> bool:
         return False
 
 
+def _has_home(path: str) -> bool:
+    return os.path.expanduser(path.partition("/")[0]) != path.partition("/")[0] or path[:1] != "~"
+
+
 Name = Annotated[str, _like("[a-z][a-z0-9-]{0,30}", "a name of a-z, 0-9 and -, such as app-2")]
 Address = Annotated[
     str, _like("[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:]+:[0-9a-fA-F:]*", "a host name or an address")
@@ -84,7 +89,11 @@ Variable = Annotated[
 ]
 VariableText = Annotated[str, _should("text on one line", lambda text: "\n" not in text)]
 Region = Annotated[str, _like("[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as eu-central-1")]
-FilePath = Annotated[str, _should("the path of a file", bool)]
+FilePath = Annotated[
+    str,
+    _should("the path of a file", bool),
+    _should("in the home of a user that this machine has", _has_home),
+]
 
 
 class Form(BaseModel):
