@@ -33,6 +33,7 @@ LIBRARY_OF = {
     "deploy.adapters.report_page": {"jinja2"},
     "deploy.adapters.ssh": {"paramiko"},
     "deploy.testing.servers": {"paramiko"},
+    "deploy.testing.service_files": {"hypothesis", "hypothesis.strategies"},
 }
 """The third-party packages of each adapter; an adapter that isn't listed uses the standard library alone."""
 
@@ -74,15 +75,17 @@ RULES = {
 """One rule a layer; a module belongs to the longest name that it begins with."""
 
 INSIDE_CORE = {
+    "toml_text": (),
+    "yaml_text": (),
     "config": (),
-    "state": ("config",),
+    "state": ("config", "yaml_text"),
     "ports": ("config", "state"),
-    "commands": ("state",),
-    "stacks": ("config", "state", "commands"),
+    "commands": ("state", "yaml_text"),
+    "stacks": ("config", "state", "commands", "yaml_text"),
     "analysis": ("config", "state"),
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
     "images": ("config", "ports"),
-    "ci": ("config",),
+    "ci": ("config", "yaml_text"),
     "reports": ("config", "state", "analysis"),
     "bootstrap": ("config", "commands"),
 }

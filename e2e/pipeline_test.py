@@ -47,6 +47,7 @@ KINDS = {
             "verify: delivery",
             "verify: upgrade",
             "verify: many hosts",
+            "verify: random config",
             "verify: kept results",
             "verify: job image",
             CACHES,

@@ -13,7 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploy.adapters.config.checks import problems_of_environment, problems_of_service
+from deploy.adapters.config.checks import (
+    problems_of_environment,
+    problems_of_routes,
+    problems_of_service,
+)
 from deploy.core.config import (
     STORES,
     Condition,
@@ -103,6 +107,12 @@ def load_environment(path: Path, *, services: Collection[str] | None = None) -> 
     _raise_for(problems, str(path))
     assert form is not None, "a file without a value has a problem"
     return _environment(form, path.absolute().parent)
+
+
+def require_distinct_routes(services: Iterable[Service], environment: Environment) -> None:
+    """Raises ConfigError if the environment's overrides give two services the same route."""
+    merged = (for_environment(service, environment) for service in services)
+    _raise_for([*problems_of_routes(merged)], f"environment {environment.name}")
 
 
 def for_environment(service: Service, environment: Environment) -> Service:

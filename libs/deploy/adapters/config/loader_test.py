@@ -188,7 +188,7 @@ class TestServices:
             ),
             ('"/shop"', '"shop"', 'route.path: should be a path that starts with "/"'),
             ('"/shop"', '"/; return 200"', 'route.path: should be a path that starts with "/"'),
-            ("interval_s = 10", "interval_s = 0", "health.interval_s: should be more than 0"),
+            ("interval_s = 10", "interval_s = 0", "health.interval_s: should be at least 0.1"),
             (
                 "interval_s = 10",
                 "interval_s = inf",
@@ -202,7 +202,11 @@ class TestServices:
             ),
             ("LOG_LEVEL", '"a b"', "env.a b: should be the name of a variable"),
             ('"info"', "1", "env.LOG_LEVEL: should be text in quotes"),
-            ('"info"', '"a\\nb"', "env.LOG_LEVEL: should be text on one line"),
+            (
+                '"info"',
+                '"a\\nb"',
+                "env.LOG_LEVEL: should be text on one line, without control characters",
+            ),
             ("[health]", "[healht]", "healht: unknown key; did you mean health?"),
             ("[health]", "[[health]]", "health: should be a table"),
         ],
@@ -346,6 +350,15 @@ class TestEnvironment:
         assert merged.rollout == Rollout(max_parallel=5, watch_s=30.0)
         assert merged.tasks == Tasks(migrate, Task(("warm-up",)))
 
+    def test_overrides_that_give_two_services_one_route_are_refused(self, load: Load) -> None:
+        services = [
+            Service("app", "services/app:image"),
+            Service("shop", "services/shop:image", route=Route("/", "shop.example.com")),
+        ]
+        assert problems(lambda: loader.require_distinct_routes(services, load(ENVIRONMENT))) == [
+            "services.shop.route: app has the same path and host here"
+        ]
+
     def test_service_without_an_override_is_unchanged(self, load: Load) -> None:
         other = Service("other", "services/other:image")
         assert loader.for_environment(other, load(ENVIRONMENT)) == other
@@ -445,6 +458,59 @@ class TestEnvironment:
                 ),
             ),
             ("allow_dirty = true", "keep_releases = 0", "keep_releases: should be at least 1"),
+            (
+                "[metrics]",
+                "[edge]\nhttp_port = 22\n[metrics]",
+                "edge.http_port: SSH has the same port, 22",
+            ),
+            (
+                "[metrics]",
+                "[edge]\npreview_port = 9171\n[metrics]",
+                "edge.preview_port: the tool's exporter has the same port, 9171",
+            ),
+            (
+                "[metrics]",
+                "[metrics]\nport = 9172",
+                "metrics.port: the node exporter has the same port, 9172",
+            ),
+            (
+                "[metrics]",
+                '[edge]\nsubnet = "172.17.0.0/16"\n[metrics]',
+                "edge.subnet: should be a private network other than 172.17.0.0/16, which is Docker's own",
+            ),
+            (
+                "[metrics]",
+                '[edge]\nsubnet = "169.254.0.0/16"\n[metrics]',
+                "edge.subnet: should be a private network other than 172.17.0.0/16, which is Docker's own",
+            ),
+            (
+                'address = "192.0.2.2"',
+                'address = "10.213.0.5"',
+                "edge.subnet: 10.213.0.0/16 contains the address of hosts[1], 10.213.0.5",
+            ),
+            (
+                'address = "192.0.2.2"',
+                'address = "a..b"',
+                "hosts[1].address: should be a host name or an address",
+            ),
+            (
+                'metrics_address = "host-1:9443"',
+                'metrics_address = "host-1:94430"',
+                "hosts[0].metrics_address: should be a host and a port, host:port",
+            ),
+            (
+                '"http://127.0.0.1:19090"',
+                '"http://bob:pw@127.0.0.1:19090"',
+                (
+                    "metrics.prometheus_url: should be an address without a login, which others "
+                    "could read here"
+                ),
+            ),
+            (
+                "COLOUR",
+                "IMAGE",
+                "services.app.env.IMAGE: should be left out: the tool sets it",
+            ),
         ],
     )
     def test_wrong_value_is_reported_with_its_path(

@@ -16,15 +16,32 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from deploy.core.state.release import MOST_REPLICAS
 
 RESERVED = frozenset(
-    {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "REPLICA", "PORT", "METRICS_PORT"}
+    {"SERVICE", "RELEASE", "REVISION", "CONFIG_HASH", "REPLICA", "PORT", "METRICS_PORT", "IMAGE"}
 )
 """Variables that the tool sets in every replica."""
+
+RESERVED_NAMES = frozenset(
+    {"alerting", "edge", "host", "job", "prometheus", "python", "registry", "ship"}
+)
+"""Names of the tool's own images. A service's image is a repository of the same registry, by the service's name."""
 
 LEFT_OUT: Any = None
 """The default of optional keys. Forms are dumped without them, so the real defaults are in `core.config` only."""
 
+DAY_S = 86_400.0
+LONGEST_PATH = 200
 
-# Types of values.
+_PRIVATE = tuple(
+    ipaddress.IPv4Network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+_DOCKERS_OWN = ipaddress.IPv4Network("172.17.0.0/16")
+_LABEL = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_KILOBYTES = {"k": 1, "m": 1024, "g": 1024**2}
+
+
+# Types of values. What they accept, `docker compose config` and `nginx -t` must accept (e2e/config_test.py).
 
 
 def _should(be: str, holds: Callable[[str], object]) -> AfterValidator:
@@ -37,7 +54,33 @@ def _should(be: str, holds: Callable[[str], object]) -> AfterValidator:
 
 
 def _like(pattern: str, be: str) -> AfterValidator:
-    return _should(be, re.compile(pattern).fullmatch)
+    return _should(be, re.compile(pattern, re.ASCII).fullmatch)
+
+
+def _is_host_name(value: str) -> bool:
+    """Returns whether DNS could know the name. A last label of digits would make it an IPv4 address."""
+    labels = value.split(".")
+    fit = all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
+    return fit and len(value) <= 253
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return _is_host_name(value.lower())
+    return "%" not in value
+
+
+def _is_machine(value: str) -> bool:
+    """Returns whether the text is an address with a port."""
+    address, _, port = value.rpartition(":")
+    return _is_address(address) and port.isdecimal() and 0 < int(port[:6]) <= 65535
+
+
+def _is_jump(value: str) -> bool:
+    machine = value.partition("@")[2]
+    return value == "none" or _is_machine(machine if ":" in machine else f"{machine}:22")
 
 
 def _is_web_address(value: str) -> bool:
@@ -55,42 +98,109 @@ def _is_subnet(value: str) -> bool:
         return False
 
 
+def _is_free(subnet: str) -> bool:
+    network = ipaddress.IPv4Network(subnet)
+    return network != _DOCKERS_OWN and any(network.subnet_of(private) for private in _PRIVATE)
+
+
+def _is_plain_path(path: str) -> bool:
+    """Returns whether a request can have the path: nginx compares paths without `//`, `/./` and `/../`."""
+    return not {"", ".", ".."} & {*path.strip("/").split("/")} or path == "/"
+
+
+def _is_memory(value: str) -> bool:
+    return 6 * 1024 <= int(value[:-1]) * _KILOBYTES[value[-1]] <= 16 * 1024**3
+
+
 def _has_home(path: str) -> bool:
-    return os.path.expanduser(path.partition("/")[0]) != path.partition("/")[0] or path[:1] != "~"
+    first = path.partition("/")[0]
+    return not first.startswith("~") or os.path.expanduser(first) != first
 
 
-Name = Annotated[str, _like("[a-z][a-z0-9-]{0,30}", "a name of a-z, 0-9 and -, such as app-2")]
-Address = Annotated[
-    str, _like("[A-Za-z0-9][A-Za-z0-9.-]*|[0-9a-fA-F:]+:[0-9a-fA-F:]*", "a host name or an address")
+Name = Annotated[
+    str,
+    _like("[a-z](-?[a-z0-9]){0,30}", "a name of a-z, 0-9 and -, such as app-2"),
+    _should("a name of at most 31 characters", lambda name: len(name) <= 31),
 ]
-HostAndPort = Annotated[str, _like(r"[A-Za-z0-9._-]+:[0-9]{1,5}", "a host and a port, host:port")]
+ServiceName = Annotated[
+    Name,
+    _should("a name of at least 2 characters", lambda name: len(name) >= 2),
+    _should(
+        "another name: the tool has an image of this name", lambda name: name not in RESERVED_NAMES
+    ),
+    _should("another name: py-cicd is the tool's own", lambda name: not name.startswith("py-cicd")),
+]
+Address = Annotated[str, _should("a host name or an address", _is_address)]
+HostAndPort = Annotated[str, _should("a host and a port, host:port", _is_machine)]
 JumpText = Annotated[
     str,
     _like(
-        r"none|[a-z_][a-z0-9_-]{0,31}@[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?",
-        'a login and a machine, such as "ops@bastion.example.com:22", or "none"',
+        r"none|[a-z_][a-z0-9_-]{0,31}@[A-Za-z0-9.:-]+",
+        _JUMP := 'a login and a machine, such as "ops@bastion.example.com:22", or "none"',
     ),
+    _should(_JUMP, _is_jump),
 ]
 TargetAddress = Annotated[
-    str, _like(r"[\w./-]+:[\w.-]+", "a target's address, such as services/app:image")
+    str, _like(r"\w[\w./-]*:[\w.-]+", "a target's address, such as services/app:image")
 ]
-UrlPath = Annotated[str, _like("/[A-Za-z0-9._~/-]*", 'a path that starts with "/"')]
-Url = Annotated[str, _should("an address that starts with http:// or https://", _is_web_address)]
-Memory = Annotated[str, _like("[1-9][0-9]*[kmg]", 'an amount such as "256m" or "1g"')]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-CiVariable = Annotated[str, _like("[A-Za-z_][A-Za-z0-9_]*", "the name of a variable")]
-Variable = Annotated[
+UrlPath = Annotated[
     str,
-    _like("[A-Za-z_][A-Za-z0-9_]*", "the name of a variable"),
-    _should("left out: the tool sets it", lambda name: name not in RESERVED),
+    _like("/[A-Za-z0-9._~/-]*", 'a path that starts with "/"'),
+    _should('a path without "//", "/./" and "/../"', _is_plain_path),
+    _should(f"a path of at most {LONGEST_PATH} characters", lambda path: len(path) <= LONGEST_PATH),
 ]
-VariableText = Annotated[str, _should("text on one line", lambda text: "\n" not in text)]
+RoutePath = Annotated[
+    UrlPath,
+    _should(
+        "a path outside /-/, which belongs to the edge", lambda path: path.split("/")[1] != "-"
+    ),
+]
+RouteHost = Annotated[
+    str,
+    _like("[a-z0-9.-]*", "a host name in lower case"),
+    _should(
+        "a host name: labels of at most 63 letters, digits and -, at most 253 characters",
+        lambda host: not host or _is_host_name(host),
+    ),
+]
+Url = Annotated[
+    str,
+    _should("an address that starts with http:// or https://", _is_web_address),
+    _like(
+        r"[!#$%&'()*+,./:;=?@A-Z\[\]_a-z~0-9-]{1,1000}",
+        "an address of at most 1000 plain characters",
+    ),
+    _should(
+        "an address without a login, which others could read here",
+        lambda url: "@" not in urlsplit(url).netloc,
+    ),
+]
+Memory = Annotated[
+    str,
+    _like("[1-9][0-9]{0,8}[kmg]", 'an amount such as "256m" or "1g"'),
+    _should('between "6m", which Docker needs at least, and "16384g"', _is_memory),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+Seconds = Annotated[float, Field(ge=0.001, le=DAY_S, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, le=DAY_S, allow_inf_nan=False)]
+Text = Annotated[str, _should("text without NUL", lambda text: "\0" not in text)]
+Line = Annotated[
+    str,
+    _should("text on one line, without control characters", lambda text: not _CONTROL.search(text)),
+]
+CiVariable = Annotated[str, _like("[A-Za-z_][A-Za-z0-9_]{0,254}", "the name of a variable")]
+Variable = Annotated[
+    CiVariable,
+    _should("left out: the tool sets it", lambda name: name not in RESERVED),
+    _should(
+        "left out: it replaces code of every program in the replica; set it in the image",
+        lambda name: not name.startswith("LD_"),
+    ),
+]
 Region = Annotated[str, _like("[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS region such as eu-central-1")]
 FilePath = Annotated[
-    str,
+    Line,
     _should("the path of a file", bool),
     _should("in the home of a user that this machine has", _has_home),
 ]
@@ -105,13 +215,13 @@ class Form(BaseModel):
 
 
 class RouteForm(Form):
-    path: UrlPath = LEFT_OUT
-    host: Annotated[str, _like("[a-z0-9.-]*", "a host name in lower case")] = LEFT_OUT
+    path: RoutePath = LEFT_OUT
+    host: RouteHost = LEFT_OUT
 
 
 class HealthForm(Form):
     path: UrlPath = LEFT_OUT
-    interval_s: Seconds = LEFT_OUT
+    interval_s: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = LEFT_OUT
     successes: Count = LEFT_OUT
     min_healthy_s: Pause = LEFT_OUT
     startup_deadline_s: Seconds = LEFT_OUT
@@ -124,7 +234,7 @@ class RolloutForm(Form):
     batch_pause_s: Pause = LEFT_OUT
     watch_s: Pause = LEFT_OUT
     max_error_share: Annotated[float, Field(ge=0, le=1)] = LEFT_OUT
-    hold_s: Seconds = LEFT_OUT
+    hold_s: Annotated[float, Field(ge=0.001, le=30 * DAY_S, allow_inf_nan=False)] = LEFT_OUT
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -133,7 +243,7 @@ GateAction = Annotated[str, _like("rollback|hold|continue", "one of rollback, ho
 
 class ConditionForm(Form):
     name: Name
-    query: Annotated[str, _should("a PromQL query", bool)]
+    query: Annotated[Text, _should("a PromQL query", bool)]
     at_most: Number = LEFT_OUT
     at_least: Number = LEFT_OUT
 
@@ -142,7 +252,7 @@ class GateForm(Form):
     enabled: bool = LEFT_OUT
     min_requests: Annotated[int, Field(ge=1, le=100_000)] = LEFT_OUT
     paths: list[UrlPath] = LEFT_OUT
-    alpha: Annotated[float, Field(gt=0, le=0.5)] = LEFT_OUT
+    alpha: Annotated[float, Field(ge=0.0001, le=0.5)] = LEFT_OUT
     looks: Annotated[int, Field(ge=1, le=100)] = LEFT_OUT
     extend_s: Pause = LEFT_OUT
     baseline_s: Seconds = LEFT_OUT
@@ -154,7 +264,7 @@ class GateForm(Form):
 
 
 class TaskForm(Form):
-    command: Annotated[list[str], Field(min_length=1)]
+    command: Annotated[list[Text], Field(min_length=1)]
     timeout_s: Seconds = LEFT_OUT
 
 
@@ -174,7 +284,7 @@ class SecretForm(Form):
     secretsmanager: Annotated[
         str, _like(r"[\w/+=.@:!-]+", "the name or ARN of a secret, such as app/db")
     ] = LEFT_OUT
-    field: Annotated[str, _should("the name of a field", bool)] = LEFT_OUT
+    field: Annotated[Line, _should("the name of a field", bool)] = LEFT_OUT
     into: Annotated[str, _like("file|env", '"file" or "env"')] = LEFT_OUT
 
 
@@ -188,25 +298,25 @@ class OverrideForm(Form):
     rollout: RolloutForm = LEFT_OUT
     gate: GateForm = LEFT_OUT
     tasks: TasksForm = LEFT_OUT
-    env: dict[Variable, VariableText] = LEFT_OUT
+    env: dict[Variable, Line] = LEFT_OUT
     secrets: dict[Variable, SecretForm] = LEFT_OUT
 
 
 class ServiceForm(OverrideForm):
-    name: Name
+    name: ServiceName
     image: TargetAddress
     port: Port = LEFT_OUT
     metrics_port: Port = LEFT_OUT
     source: Url = LEFT_OUT
-    journeys: Annotated[str, _like(r"[\w./-]+_test\.py", "a file such as e2e/journeys_test.py")] = (
-        LEFT_OUT
-    )
+    journeys: Annotated[
+        str, _like(r"(\w[\w-]*/)*\w+_test\.py", "a file such as e2e/journeys_test.py")
+    ] = LEFT_OUT
 
 
 class JobImageForm(Form):
     target: TargetAddress
     bases: Annotated[list[Name], Field(min_length=1)]
-    commands: Annotated[list[str], Field(min_length=1)]
+    commands: Annotated[list[Text], Field(min_length=1)]
 
 
 class JobImagesForm(Form):
@@ -230,7 +340,11 @@ class SecretStoresForm(Form):
 class EdgeForm(Form):
     http_port: Port = LEFT_OUT
     preview_port: Port = LEFT_OUT
-    subnet: Annotated[str, _should("an IPv4 network such as 10.213.0.0/16", _is_subnet)] = LEFT_OUT
+    subnet: Annotated[
+        str,
+        _should("an IPv4 network such as 10.213.0.0/16", _is_subnet),
+        _should("a private network other than 172.17.0.0/16, which is Docker's own", _is_free),
+    ] = LEFT_OUT
 
 
 class MetricsForm(Form):
@@ -239,9 +353,11 @@ class MetricsForm(Form):
     cert: FilePath
     key: FilePath
     password_file: FilePath
-    user: Annotated[str, _like("[^:\n]+", "a name without a colon")] = LEFT_OUT
+    user: Annotated[str, _like(r"[\w.@-]{1,64}", "a name of letters, digits and . _ @ -")] = (
+        LEFT_OUT
+    )
     port: Port = LEFT_OUT
-    interval_s: Count = LEFT_OUT
+    interval_s: Annotated[int, Field(ge=1, le=3600)] = LEFT_OUT
     pushgateway_url: Url = LEFT_OUT
     alertmanager_url: Url = LEFT_OUT
 
@@ -261,14 +377,14 @@ class EnvironmentForm(Form):
     known_hosts: FilePath
     ssh_key: FilePath
     allow_dirty: bool = LEFT_OUT
-    keep_releases: Count = LEFT_OUT
+    keep_releases: Annotated[int, Field(ge=1, le=500)] = LEFT_OUT
     jump: JumpText = LEFT_OUT
     registry: RegistryForm
     edge: EdgeForm = LEFT_OUT
     secrets: SecretStoresForm = LEFT_OUT
     metrics: MetricsForm = LEFT_OUT
     hosts: Annotated[list[HostForm], Field(min_length=1)]
-    services: dict[Name, OverrideForm] = LEFT_OUT
+    services: dict[ServiceName, OverrideForm] = LEFT_OUT
 
 
 # Problems as text.

@@ -41,7 +41,9 @@ class Settings:
 
     def environment(self) -> Environment:
         """Reads the environment of --env. Not cached: `ship up` creates it while it runs."""
-        return loader.load_environment(self._environment_file(), services=self.services)
+        environment = loader.load_environment(self._environment_file(), services=self.services)
+        loader.require_distinct_routes(self.services.values(), environment)
+        return environment
 
     def named_environment(self, name: str) -> Environment:
         """Reads another environment."""
