@@ -75,6 +75,8 @@ RULES = {
 """One rule a layer; a module belongs to the longest name that it begins with."""
 
 INSIDE_CORE = {
+    "printable": (),
+    "references": (),
     "toml_text": (),
     "yaml_text": (),
     "config": (),
@@ -85,7 +87,7 @@ INSIDE_CORE = {
     "analysis": ("config", "state"),
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
     "images": ("config", "ports"),
-    "ci": ("config", "yaml_text"),
+    "ci": ("config", "printable", "references", "yaml_text"),
     "reports": ("config", "state", "analysis"),
     "bootstrap": ("config", "commands"),
 }

@@ -9,7 +9,6 @@ import base64
 import http.client
 import ipaddress
 import json
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from deploy.adapters.aws import session as aws
 from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import image_for_linux, pulled_bytes
 from deploy.core.images.registry_failures import explain, failure_of
+from deploy.core.references import REFERENCE
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ LIFECYCLE = {
         },
     ]
 }
-REFERENCE = re.compile(r"(?P<registry>[^/]+)/(?P<repository>[^@]+)@(?P<digest>sha256:[0-9a-f]{64})")
 
 type _Answer = tuple[int, str, bytes]
 """Status, digest, body."""

@@ -34,8 +34,8 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_secret_is_redacted_in_every_kind_of_output(way: str) -> None:
+def output_of(way: str) -> str:
+    """Returns what a process writes that knows the secret and then runs the lines of `way`."""
     libs = str(Path(__file__).resolve().parents[3])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(way=way)],
@@ -45,5 +45,25 @@ def test_secret_is_redacted_in_every_kind_of_output(way: str) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join([libs, *sys.path])},
         timeout=60,
     )
-    assert "***" in done.stdout + done.stderr
-    assert SENTINEL not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_secret_is_redacted_in_every_kind_of_output(way: str) -> None:
+    written = output_of(way)
+    assert "***" in written
+    assert SENTINEL not in written
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_control_characters_are_shown_as_text_in_every_kind_of_output(way: str) -> None:
+    written = output_of("value = 'a' + chr(27) + '[2J' + chr(0x9b) + '31m'\n" + way)
+    assert "[2J" in written
+    assert not {"\x1b", "\x9b"} & set(written)
+
+
+def test_what_the_process_draws_itself_keeps_its_control_sequences() -> None:
+    drawn = output_of(
+        "from deploy.cli.output.redact import draw\ndraw(sys.stderr, chr(27) + '[1m' + value)"
+    )
+    assert drawn == "\x1b[1m***"
