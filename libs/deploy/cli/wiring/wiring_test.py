@@ -71,6 +71,43 @@ def test_making_the_adapters_connects_to_nothing(tmp_path: Path) -> None:
         assert found.connections.host_as(config, "root", "").name == "host-1"
 
 
+def test_credentials_that_the_process_handles_are_known_to_the_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "environment.toml"
+    file.write_text(ENVIRONMENT)
+    (tmp_path / "key").write_text("the-private-key-of-the-login\n")
+    monkeypatch.setenv("CI_JOB_TOKEN", "glcbt-64-abcdef")
+    redaction = Redaction()
+    with Wiring.here(os.fspath(file), "none", print, redaction) as found:
+        found.connections.hosts()
+        assert redaction("glcbt-64-abcdef the-private-key-of-the-login") == "*** ***"
+
+
+def test_files_of_the_stacks_are_known_to_the_filter(tmp_path: Path) -> None:
+    file = tmp_path / "environment.toml"
+    metrics = """\
+[metrics]
+prometheus_url = "https://prometheus.example.com"
+ca = "ca"
+cert = "cert"
+key = "metrics-key"
+password_file = "password"
+"""
+    file.write_text(ENVIRONMENT.replace("[[hosts]]", f"{metrics}[[hosts]]"))
+    for name in ("cert", "metrics-key", "password"):
+        (tmp_path / name).write_text(f"content-of-{name}")
+    registry = BuildRegistry()
+    keys = {name: read_recipe(RECIPES / name).key for name in ("edge", "python", "prometheus")}
+    registry.digests = {f"{name}:{key}": "sha256:there" for name, key in keys.items()}
+    redaction = Redaction()
+    with Wiring.here(os.fspath(file), "none", print, redaction) as found:
+        found.images.__dict__ |= {"registry": registry, "engine": None}
+        found.images.stacks(found.settings.environment(), push=False)
+    text = "content-of-cert content-of-metrics-key content-of-password"
+    assert redaction(text) == "content-of-cert *** ***"
+
+
 def test_publishing_the_stacks_reads_no_secret_file(
     tmp_path: Path,
 ) -> None:
