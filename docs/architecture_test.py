@@ -77,6 +77,7 @@ RULES = {
 INSIDE_CORE = {
     "printable": (),
     "references": (),
+    "setting_sources": ("config",),
     "toml_text": (),
     "yaml_text": (),
     "config": (),

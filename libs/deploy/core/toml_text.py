@@ -5,9 +5,10 @@ tomllib copies the prefixes of a dotted key, calls itself for each bracket, and 
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAX_BYTES = 64 * 1024
@@ -17,6 +18,8 @@ MAX_DEPTH = 16
 MAX_KEY_PARTS = 16
 MAX_WORD = 256
 """The most characters of an unquoted word: a key, a number, a date."""
+
+_BARE = re.compile("[A-Za-z0-9_-]+", re.ASCII)
 
 # A text without an end reaches to the end of the file or line, so that nothing is read twice.
 _TOKEN = re.compile(
@@ -49,6 +52,36 @@ def parse_toml(source: bytes) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TomlError(f"is not TOML: {error}") from error
+
+
+def write_value(value: object) -> str:
+    """Returns a value in TOML, on one line."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return _quoted(value)
+        case float() if value.is_integer() and abs(value) < 1e15:
+            return str(int(value))
+        case Mapping():
+            pairs = ", ".join(
+                f"{write_key(key)} = {write_value(each)}" for key, each in value.items()
+            )
+            return f"{{{pairs}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(write_value, value))}]"
+        case _:
+            return repr(value)
+
+
+def write_key(key: str) -> str:
+    """Returns a key in TOML, in quotes where it needs them."""
+    return key if _BARE.fullmatch(key) else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    """Returns text in quotes. JSON's escapes are TOML's too; TOML also forbids DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _problems(text: str) -> Iterator[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 
 from deploy.core.state.release import MOST_REPLICAS
+from deploy.core.toml_text import write_key, write_value
 
 type Document = dict[str, Any]
 
@@ -97,23 +97,4 @@ def service_files(draw: st.DrawFn) -> Document:
 
 def to_toml(document: Mapping[str, Any]) -> str:
     """Returns a document as TOML."""
-    return "".join(f"{_text(key)} = {_value(value)}\n" for key, value in document.items())
-
-
-def _value(value: object) -> str:
-    match value:
-        case Mapping():
-            inside = ", ".join(f"{_text(key)} = {_value(each)}" for key, each in value.items())
-            return f"{{{inside}}}"
-        case list():
-            return f"[{', '.join(map(_value, value))}]"
-        case str():
-            return _text(value)
-        case bool():
-            return str(value).lower()
-        case _:
-            return repr(value)
-
-
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "".join(f"{write_key(key)} = {write_value(value)}\n" for key, value in document.items())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 
-from deploy.adapters.config import loader, schema
+from deploy.adapters.config import loader, problems, schema, value_types
 from deploy.core.config import Service
 from deploy.core.state.release import make_release
 from deploy.errors import ConfigError
@@ -126,7 +126,7 @@ def test_what_docker_or_nginx_would_refuse_is_refused(
     for name in tables:
         table = table.setdefault(name, {})
     table[key] = value
-    (found,) = schema.parse(document, schema.ServiceForm)[1][:1]
+    (found,) = problems.parse(document, schema.ServiceForm)[1][:1]
     assert found.startswith(f"{path}")
     assert problem in found
 
@@ -147,5 +147,6 @@ def test_longest_host_name_and_the_widest_numbers_are_accepted(tmp_path: Path) -
 def test_no_service_has_the_name_of_an_image_of_the_tool() -> None:
     bases = {file.parent.name for file in (ROOT / "deploy" / "base").glob("*/recipe.toml")}
     assert (
-        bases | {*loader.load_job_images(ROOT / "deploy" / "images.toml")} == schema.RESERVED_NAMES
+        bases | {*loader.load_job_images(ROOT / "deploy" / "images.toml")}
+        == value_types.RESERVED_NAMES
     )

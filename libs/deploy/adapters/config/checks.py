@@ -63,7 +63,7 @@ def problems_of_environment(
         override = _table(_table(document, "services"), name)
         yield from _unbounded_conditions(override, f"services.{name}.")
         yield from _problems_of_secrets(override, f"services.{name}.")
-    from deploy.adapters.config.schema import unknown
+    from deploy.adapters.config.problems import unknown
 
     for name in _table(document, "services") if services is not None else ():
         if name not in (services or ()):

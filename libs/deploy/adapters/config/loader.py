@@ -79,6 +79,15 @@ def load_services(root: Path) -> dict[str, Service]:
     return services
 
 
+def read_given(file: Path) -> dict[str, Any]:
+    """Returns the settings that a file has, as they stand there. Raises ConfigError."""
+    try:
+        with file.open("rb") as opened:
+            return parse_toml(opened.read(MAX_BYTES + 1))
+    except (OSError, TomlError) as error:
+        raise ConfigError(f"{file} can't be read: {error}; nothing was changed") from error
+
+
 def load_job_images(path: Path) -> dict[str, JobImage]:
     """Returns the job images in deploy/images.toml, by name. Raises ConfigError with all problems."""
     from deploy.adapters.config.schema import JobImagesForm
@@ -266,7 +275,7 @@ def _read[F: Form](
     file: Path, shown: str, form: type[F], check: Check, problems: list[str]
 ) -> F | None:
     """Returns the filled form, or None after adding the file's problems to `problems`, each with the path `shown`."""
-    from deploy.adapters.config.schema import parse
+    from deploy.adapters.config.problems import parse
 
     filled, found = None, list[str]()
     try:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from deploy.adapters import files, invoker
 from deploy.adapters.config import checks, loader, schema
+from deploy.adapters.config import problems as problem_texts
 from deploy.core.config import (
     Edge,
     Environment,
@@ -147,10 +148,16 @@ class TestServices:
         root = write("app", SERVICE.replace("interval_s = 10", 'interval_s = "10"\nsucesses = 1'))
         assert problems(lambda: loader.load_services(root)) == [
             "services/app/service.toml: health.interval_s: should be a number",
-            "services/app/service.toml: health.sucesses: unknown key; did you mean successes?",
+            (
+                "services/app/service.toml: health.sucesses: unknown key; did you mean successes? "
+                "(docs/service-toml.md#health)"
+            ),
             "services/three/service.toml: is not TOML: Invalid value (at line 1, column 8)",
             "services/two/service.toml: image: should be a target's address, such as services/app:image",
-            "services/two/service.toml: replcas: unknown key; did you mean replicas?",
+            (
+                "services/two/service.toml: replcas: unknown key; did you mean replicas? "
+                "(docs/service-toml.md#top-level)"
+            ),
             'services/two/service.toml: name: should be "two", like its folder',
         ]
 
@@ -207,7 +214,11 @@ class TestServices:
                 '"a\\nb"',
                 "env.LOG_LEVEL: should be text on one line, without control characters",
             ),
-            ("[health]", "[healht]", "healht: unknown key; did you mean health?"),
+            (
+                "[health]",
+                "[healht]",
+                "healht: unknown key; did you mean health? (docs/service-toml.md#top-level)",
+            ),
             ("[health]", "[[health]]", "health: should be a table"),
         ],
     )
@@ -223,7 +234,10 @@ class TestServices:
     ) -> None:
         root = write("app", SERVICE.replace("[route]", "[route]\nzzz = 1"))
         assert problems(lambda: loader.load_services(root)) == [
-            "services/app/service.toml: route.zzz: unknown key; known are host, path"
+            (
+                "services/app/service.toml: route.zzz: unknown key, and there is no such feature; "
+                "known are host, path (docs/service-toml.md#route)"
+            )
         ]
 
     @pytest.mark.parametrize("name", ["App", "1app", "a_b", "a" * 32, ""])
@@ -383,7 +397,10 @@ class TestEnvironment:
             "environment.toml: registry.region: is missing",
             "environment.toml: hosts[0].port: should be an integer",
             "environment.toml: services.app.env.PORT: should be left out: the tool sets it",
-            "environment.toml: allow_drity: unknown key; did you mean allow_dirty?",
+            (
+                "environment.toml: allow_drity: unknown key; did you mean allow_dirty? "
+                "(docs/environment-files.md#top-level)"
+            ),
             "environment.toml: hosts: two hosts are named host-1",
         ]
 
@@ -428,20 +445,20 @@ class TestEnvironment:
             (
                 "replicas = 2",
                 "replcias = 2",
-                "services.app.replcias: unknown key; did you mean replicas?",
+                "services.app.replcias: unknown key; did you mean replicas? (docs/service-toml.md#top-level)",
             ),
             (
                 "replicas = 2",
                 "image = 'x:y'",
                 (
-                    "services.app.image: unknown key; known are env, gate, health, memory, replicas, "
-                    "rollout, route, secrets, tasks"
+                    "services.app.image: stands in services/app/service.toml and is the same in all "
+                    "environments"
                 ),
             ),
             (
                 "drain_s = 1",
                 "drian_s = 1",
-                "services.app.health.drian_s: unknown key; did you mean drain_s?",
+                "services.app.health.drian_s: unknown key; did you mean drain_s? (docs/service-toml.md#health)",
             ),
             (
                 'name = "sandbox"',
@@ -555,7 +572,7 @@ def test_any_wrong_value_gives_problems_and_no_exception(data: st.DataObject) ->
             continue
         where[key] = data.draw(VALUES)
         break
-    filled, found = schema.parse(document, schema.EnvironmentForm)
+    filled, found = problem_texts.parse(document, schema.EnvironmentForm)
     assert (filled is None) == bool(found)
     assert all(": " in problem for problem in found)
     list(checks.problems_of_environment(document, services=["app"]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from deploy.adapters import files
 from deploy.adapters.config import loader
 from deploy.core.config import Environment, HostConfig, JobImage, Service
+from deploy.core.setting_sources import Given, Setting, settings_of
 from deploy.errors import UsageError
 from sandbox import state
 
@@ -71,6 +72,18 @@ class Settings:
                 f"there is no service {name}", hint=f"one of: {', '.join(sorted(self.services))}"
             )
         return loader.for_environment(self.services[name], self.environment())
+
+    def sources(self, name: str) -> tuple[Setting, ...]:
+        """Returns what a service's settings come to, and the file of each. Raises UsageError for an unknown name."""
+        merged, environment = self.service(name), self.environment()
+        own = Path("services") / name / "service.toml"
+        file = self._environment_file()
+        shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+        return settings_of(
+            merged,
+            Given(own.as_posix(), loader.read_given(ROOT / own)),
+            Given(shown.as_posix(), environment.overrides.get(name, {})),
+        )
 
     def names(self, names: Sequence[str]) -> list[str]:
         """Returns these services' names, or all if none is given. Raises UsageError for an unknown name."""

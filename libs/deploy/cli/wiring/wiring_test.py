@@ -12,6 +12,7 @@ from deploy.adapters.base_images import Bases, read_recipe
 from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.cli.wiring.commands import Commands
 from deploy.cli.wiring.images import RECIPES
+from deploy.cli.wiring.settings import Settings
 from deploy.core.state.redaction import Redaction
 from deploy.errors import HostAuthError, UsageError
 from deploy.testing.build_context import BuildRegistry
@@ -140,6 +141,17 @@ def test_a_report_shows_screenshots_of_its_own_service_only(
         (tmp_path / name).write_bytes(b"png")
     assert files.shots("app") == [("it works", b"png")]
     assert files.shots("none") == []
+
+
+def test_settings_name_the_files_that_they_are_from(tmp_path: Path) -> None:
+    found = {each.key: each for each in Settings("production", "none").sources("app")}
+    assert found["memory"].source == "deploy/environments/production.toml"
+    assert found["route.path"].source == "services/app/service.toml"
+    assert found["health.healthy_deadline_s"].source == "default"
+    file = tmp_path / "other.toml"
+    file.write_text(f"{ENVIRONMENT}[services.app]\nreplicas = 2\n")
+    found = {each.key: each for each in Settings(os.fspath(file), "none").sources("app")}
+    assert (found["replicas"].value, found["replicas"].source) == (2, os.fspath(file))
 
 
 def test_job_images_are_read_from_the_checkout(wiring: Wiring) -> None:
