@@ -90,9 +90,7 @@ def render(child: ChildPipeline) -> str:
     for name, image in images.items():
         if not REFERENCE.fullmatch(image or ""):
             problem = (
-                f"{image!r} is not of the form registry/name@sha256:..."
-                if image
-                else "no image is named"
+                f"{image!r} is not of the form name@sha256:..." if image else "no image is named"
             )
             raise UsageError(
                 f"{name}: {problem}; the pipeline of {child.environment} was not written and nothing will be deployed",
