@@ -109,8 +109,8 @@ REFUSED = [
     ("image", "--help:image", "should be a target's address"),
     ("journeys", "../a_test.py", "should be a file such as e2e/journeys_test.py"),
     ("name", "a", "should be a name of at least 2 characters"),
-    ("name", "a--b", "should be a name of a-z, 0-9 and -"),
-    ("name", "app-", "should be a name of a-z, 0-9 and -"),
+    ("name", "a--b", "should be a name with single - between letters and digits"),
+    ("name", "app-", "should be a name with single - between letters and digits"),
     ("name", "edge", "should be another name: the tool has an image of this name"),
     ("name", "py-cicd-app", "should be another name: py-cicd is the tool's own"),
 ]

@@ -124,13 +124,10 @@ def _has_home(path: str) -> bool:
     return not first.startswith("~") or os.path.expanduser(first) != first
 
 
-Name = Annotated[
-    str,
-    like("[a-z](-?[a-z0-9]){0,30}", "a name of a-z, 0-9 and -, such as app-2"),
-    should("a name of at most 31 characters", lambda name: len(name) <= 31),
-]
+Name = Annotated[str, like("[a-z][a-z0-9-]{0,30}", "a name of a-z, 0-9 and -, such as app-2")]
 ServiceName = Annotated[
     Name,
+    like("[a-z](-?[a-z0-9])*", "a name with single - between letters and digits"),
     should("a name of at least 2 characters", lambda name: len(name) >= 2),
     should(
         "another name: the tool has an image of this name", lambda name: name not in RESERVED_NAMES
