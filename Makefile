@@ -13,7 +13,7 @@ deploy:  ; ./ship deploy $(SERVICE) --env $(ENV)
 e2e:     ; ./ship test e2e::
 up:      ; ./ship up
 down:    ; ./ship down
-docs:    ; ./ship --reference > docs/cli.md
+docs:    ; ./ship --reference > docs/cli.md && ./ship --config-references
 recording: ; ./ship demo --yes --record docs/img/demo.svg
 bench:   ; python3 -m bench
 gate-rates: ; python3 -m bench gate

@@ -29,7 +29,7 @@ PURE = frozenset({
     "__future__", "abc", "ast", "base64", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal",
     "difflib", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac", "html", "ipaddress",
     "itertools", "json", "math", "operator", "posixpath", "re", "shlex", "statistics", "string", "struct", "textwrap",
-    "types", "typing", "urllib.parse", "zlib",
+    "tomllib", "types", "typing", "urllib.parse", "zlib",
     # Formats, paths and streams as values; a test below checks that core opens no file.
     "glob.translate", "io", "pathlib", "tarfile",
 })  # fmt: skip
@@ -42,6 +42,7 @@ LIBRARY_OF = {
     "deploy.adapters.report_page": {"jinja2"},
     "deploy.adapters.ssh": {"paramiko"},
     "deploy.testing.servers": {"paramiko"},
+    "deploy.testing.service_files": {"hypothesis", "hypothesis.strategies"},
 }
 """The third-party packages of each adapter; an adapter that isn't listed uses the standard library alone."""
 
@@ -84,16 +85,21 @@ RULES = {
 """One rule a layer; a module belongs to the longest name that it begins with."""
 
 INSIDE_CORE = {
+    "printable": (),
+    "references": (),
+    "setting_sources": ("config",),
+    "toml_text": (),
+    "yaml_text": (),
     "config": (),
-    "state": ("config",),
+    "state": ("config", "yaml_text"),
     "ports": ("config", "state"),
-    "commands": ("state",),
-    "stacks": ("config", "state", "commands"),
+    "commands": ("state", "yaml_text"),
+    "stacks": ("config", "state", "commands", "yaml_text"),
     "analysis": ("config", "state"),
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
     "contract": ("ports", "commands"),
     "images": ("config", "ports", "commands"),
-    "ci": ("config",),
+    "ci": ("config", "printable", "references", "yaml_text"),
     "reports": ("config", "state", "analysis"),
     "bootstrap": ("config", "commands"),
 }

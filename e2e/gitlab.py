@@ -153,8 +153,18 @@ def shellcheck(line: str) -> str:
 
 def schema_problems(paths: Sequence[Path]) -> str:
     """Checks files against GitLab's schema; returns the problems, empty if there are none."""
-    argv = [*tools()["check-jsonschema"], "--builtin-schema", "vendor.gitlab-ci"]
-    argv += ["--data-transform", "gitlab-ci", *map(str, paths)]
+    return _check_schema(
+        "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", paths=paths
+    )
+
+
+def editor_problems(schema: Path, paths: Sequence[Path]) -> str:
+    """Checks files against a JSON Schema for editors; returns the problems, empty if there are none."""
+    return _check_schema("--schemafile", str(schema), paths=paths)
+
+
+def _check_schema(*words: str, paths: Sequence[Path]) -> str:
+    argv = [*tools()["check-jsonschema"], *words, *map(str, paths)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_clean_environ())
     print(done.stdout, done.stderr, file=sys.stderr)
     return "" if done.returncode == 0 else done.stdout

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from e2e.gitlab import GitlabProject, pipeline_files, schema_problems, script_lines, shellcheck
+from e2e.gitlab import (
+    GitlabProject,
+    editor_problems,
+    pipeline_files,
+    schema_problems,
+    script_lines,
+    shellcheck,
+)
 from e2e.live_sandbox import Clone, checkout
 
 PLAN_AND_VERIFY = [
@@ -50,6 +57,7 @@ KINDS = {
             "verify: delivery",
             "verify: upgrade",
             "verify: many hosts",
+            "verify: random config",
             "verify: kept results",
             "verify: job image",
             CACHES,
@@ -76,6 +84,26 @@ def gitlab(tmp_path_factory: pytest.TempPathFactory) -> GitlabProject:
 
 def test_every_file_is_valid_under_gitlabs_schema() -> None:
     assert schema_problems(pipeline_files(checkout())) == ""
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("service", ["services/app/service.toml", "e2e/fixture/service.toml"]),
+        (
+            "environment",
+            ["deploy/environments/production.toml", "deploy/environments/staging.toml"],
+        ),
+    ],
+)
+def test_schemas_for_editors_accept_the_files_and_find_a_wrong_key(
+    schema: str, files: list[str], tmp_path: Path
+) -> None:
+    path = checkout() / "docs" / "schemas" / f"{schema}.schema.json"
+    assert editor_problems(path, [checkout() / file for file in files]) == ""
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("replcas = 5\n" + (checkout() / files[0]).read_text())
+    assert "replcas" in editor_problems(path, [wrong])
 
 
 @pytest.mark.parametrize("file", pipeline_files(checkout()), ids=lambda path: path.name)

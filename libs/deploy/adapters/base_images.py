@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-import tomllib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,6 +27,7 @@ from deploy.core.images.recipes import (
     parse_recipe,
 )
 from deploy.core.ports import Say
+from deploy.core.toml_text import TomlError, parse_toml
 from deploy.errors import BuildError, ConfigError, UsageError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -57,7 +57,10 @@ def read_recipe(folder: Path) -> Recipe:
             f"there is no base image {folder.name}; nothing was changed",
             hint=f"one of: {', '.join(known)}",
         ) from None
-    values = tomllib.loads(source.decode())
+    try:
+        values = parse_toml(source)
+    except TomlError as error:
+        raise ConfigError(f"{folder.name}/recipe.toml: {error}; nothing was changed") from error
     programs = {path: _source(folder / name) for path, name in values.get("programs", {}).items()}
     return parse_recipe(folder.name, source, values, tuple(_files(folder / "files")), programs)
 

@@ -36,6 +36,16 @@ class _PrintReference(Action):
         parser.exit()
 
 
+class _WriteConfigReferences(Action):
+    """Writes the references of configuration files into the checkout, and ends."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> NoReturn:
+        from deploy.cli.wiring.config_reference import write
+
+        write()
+        parser.exit()
+
+
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"{self.prog} --help")
@@ -89,6 +99,7 @@ def _parsers() -> tuple[ArgumentParser, Mapping[str, _VerbParser]]:
         epilog=overview(ALL_VERBS),
     )
     top.add_argument("--reference", action=_PrintReference, nargs=0, help=SUPPRESS)
+    top.add_argument("--config-references", action=_WriteConfigReferences, nargs=0, help=SUPPRESS)
     found = top.add_subparsers(
         dest="verb", metavar="VERB", required=True, parser_class=_VerbParser, help=SUPPRESS
     )

@@ -64,6 +64,7 @@ OF_HELP = {
     "deploy.core.config",
     "deploy.core.state",
     "deploy.core.state.redaction",
+    "deploy.core.state.secret_forms",
     "deploy.core.state.secrets",
     "deploy.errors",
 }

@@ -9,7 +9,6 @@ import base64
 import http.client
 import ipaddress
 import json
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ from deploy.adapters.aws import session as aws
 from deploy.core.config import RegistryConfig
 from deploy.core.images.oci import image_for_linux, pulled_bytes
 from deploy.core.images.registry_failures import explain, failure_of
+from deploy.core.references import REFERENCE
+from deploy.core.state.secrets import Know, Secret, unknown
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 
 if TYPE_CHECKING:
@@ -63,17 +64,20 @@ LIFECYCLE = {
         },
     ]
 }
-REFERENCE = re.compile(r"(?P<registry>[^/]+)/(?P<repository>[^@]+)@(?P<digest>sha256:[0-9a-f]{64})")
 
 type _Answer = tuple[int, str, bytes]
 """Status, digest, body."""
 
 
 class EcrRegistry:
-    """The registry of an account in a region. It fetches one login and keeps it in memory only."""
+    """The registry of an account in a region. It fetches one login and keeps it in memory only.
 
-    def __init__(self, config: RegistryConfig) -> None:
+    `know` gets the login's password and the credentials that it was fetched with.
+    """
+
+    def __init__(self, config: RegistryConfig, know: Know = unknown) -> None:
         self._config = config
+        self._know = know
 
     @property
     def name(self) -> str:
@@ -89,7 +93,7 @@ class EcrRegistry:
     def _api(self) -> ECRClient:
         config = self._config
         with self._translated():
-            session = aws.session(config.region, config.credentials)
+            session = aws.session(config.region, config.credentials, self._know)
             return session.client("ecr", endpoint_url=config.endpoint_url, config=aws.LIMITS)
 
     @cached_property
@@ -100,6 +104,7 @@ class EcrRegistry:
             answer = api.get_authorization_token(registryIds=[self._config.account])
         token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
         user, _, password = token.partition(":")
+        self._know(Secret(password))
         return user, password
 
     def login(self) -> tuple[str, str, str]:

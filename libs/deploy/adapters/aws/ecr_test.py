@@ -1,6 +1,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -9,6 +10,7 @@ import pytest
 from deploy.adapters.aws.aws_fixture import credentials_file, moto_server
 from deploy.adapters.aws.ecr import EcrRegistry
 from deploy.core.config import RegistryConfig
+from deploy.core.state.secrets import Secret
 from deploy.errors import ImageNotFoundError, RegistryAuthError, RegistryError
 from deploy.testing.servers.registry import RegistryServer
 
@@ -58,6 +60,28 @@ def test_repository_is_created_once_with_immutable_tags_scan_and_lifecycle(
 
 def test_login_returns_registry_user_and_password(config: RegistryConfig) -> None:
     assert EcrRegistry(config).login() == (NAME, "AWS", f"{ACCOUNT}-auth-token")
+
+
+def test_credentials_and_the_password_are_made_known_before_they_are_used(
+    config: RegistryConfig,
+) -> None:
+    known: list[Secret] = []
+    EcrRegistry(config, known.append).login()
+    values = [secret.reveal() for secret in known]
+    assert f"{ACCOUNT}-auth-token" in values
+    assert "secret" in values, "the secret key of the credentials file"
+
+
+def test_credentials_of_the_default_chain_are_made_known(
+    config: RegistryConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-key-of-the-chain")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-session-token")
+    known: list[Secret] = []
+    EcrRegistry(replace(config, credentials=None), known.append).login()
+    values = {secret.reveal() for secret in known}
+    assert {"a-secret-key-of-the-chain", "a-session-token", f"{ACCOUNT}-auth-token"} <= values
 
 
 def test_digest_comes_from_the_registry(

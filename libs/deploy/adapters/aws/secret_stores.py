@@ -23,8 +23,10 @@ from deploy.adapters.aws import session as aws
 from deploy.core.config import RegistryConfig, SecretStoreConfig
 from deploy.core.state.secrets import (
     Found,
+    Know,
     Missing,
     Secret,
+    unknown,
 )
 from deploy.errors import SecretStoreAuthError, SecretStoreError
 
@@ -35,7 +37,10 @@ MOST_PARAMETERS = 10
 class Account:
     """Region and credentials for the stores: from [secrets] in the environment file, else from [registry]."""
 
-    def __init__(self, stores: SecretStoreConfig, registry: RegistryConfig) -> None:
+    def __init__(
+        self, stores: SecretStoreConfig, registry: RegistryConfig, know: Know = unknown
+    ) -> None:
+        self._know = know
         self.region = stores.region or registry.region
         self._credentials = stores.credentials or registry.credentials
         self._endpoint_url = stores.endpoint_url
@@ -43,7 +48,7 @@ class Account:
     def client(self, service: str) -> Any:
         """Returns a client of an AWS service."""
         with translated(service):
-            session: Any = aws.session(self.region, self._credentials)
+            session: Any = aws.session(self.region, self._credentials, self._know)
             return session.client(service, endpoint_url=self._endpoint_url, config=aws.LIMITS)
 
 

@@ -6,6 +6,7 @@ import boto3
 from botocore.config import Config
 from botocore.credentials import SharedCredentialProvider
 
+from deploy.core.state.secrets import Know, Secret, unknown
 from deploy.errors import ConfigError
 
 TIMEOUT_S = 20
@@ -31,22 +32,34 @@ REFUSED = frozenset(
 )
 
 
-def session(region: str, credentials: str | None) -> boto3.Session:
+def session(region: str, credentials: str | None, know: Know = unknown) -> boto3.Session:
     """Returns a session with a shared credentials file, or (None) with botocore's default chain, web identity included.
 
-    Raises ConfigError if the file has no credentials.
+    `know` gets the credentials, those of the default chain whenever botocore signs with them. Raises ConfigError if the
+    file has no credentials.
     """
     if credentials is None:
-        return boto3.Session(region_name=region)
+        chain = boto3.Session(region_name=region)
+        chain.events.register("before-sign", lambda **_: _tell(chain, know))
+        return chain
     found = SharedCredentialProvider(credentials, "default").load()
     if found is None:
         raise ConfigError(
             f"{credentials} has no AWS credentials under [default]; nothing was changed",
             hint="correct `credentials` in the environment file, or the file",
         )
+    for value in (found.secret_key, found.token):
+        know(Secret(value or ""))
     return boto3.Session(
         region_name=region,
         aws_access_key_id=found.access_key,
         aws_secret_access_key=found.secret_key,
         aws_session_token=found.token,
     )
+
+
+def _tell(chain: boto3.Session, know: Know) -> None:
+    if (found := chain.get_credentials()) is not None:
+        frozen = found.get_frozen_credentials()
+        for value in (frozen.secret_key, frozen.token):
+            know(Secret(value or ""))

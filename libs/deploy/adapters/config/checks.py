@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-from deploy.core.config import STORES, Edge, HostConfig, Metrics, Service
+from deploy.core.config import STORES, Edge, HostConfig, Metrics, Route, Service
+from deploy.core.stacks.prometheus import EXPORTER_PORT, NODE_PORT
+
+HOST_PORTS: Mapping[str, object] = {
+    "SSH": 22,
+    "the tool's exporter": EXPORTER_PORT,
+    "the node exporter": NODE_PORT,
+}
+"""Ports of a host that are taken on its loopback or outside."""
 
 # The documents are the parsed files before validation, so any value may have any type.
 
@@ -25,7 +34,8 @@ def problems_of_environment(
 ) -> Iterator[str]:
     """Yields the problems of an environment file. If `services` are given, an override of any other is one."""
     edge, metrics = _table(document, "edge"), _table(document, "metrics")
-    ports = {
+    ports: dict[str, object] = {
+        **HOST_PORTS,
         "edge.http_port": edge.get("http_port", Edge.http_port),
         "edge.preview_port": edge.get("preview_port", Edge.preview_port),
     }
@@ -36,6 +46,10 @@ def problems_of_environment(
     hosts = [host for host in listed if isinstance(host, dict)] if isinstance(listed, list) else []
     names = [host.get("name") for host in hosts]
     yield from (f"hosts: two hosts are named {name}" for name in _duplicates(names))
+    subnet = edge.get("subnet", Edge.subnet)
+    for number, host in enumerate(hosts):
+        if _is_within(host.get("address"), subnet):
+            yield f"edge.subnet: {subnet} contains the address of hosts[{number}], {host['address']}"
     jump = document.get("jump")
     addresses = [
         (host.get("address"), host.get("port", HostConfig.port), host.get("jump", jump))
@@ -49,11 +63,26 @@ def problems_of_environment(
         override = _table(_table(document, "services"), name)
         yield from _unbounded_conditions(override, f"services.{name}.")
         yield from _problems_of_secrets(override, f"services.{name}.")
-    from deploy.adapters.config.schema import unknown
+    from deploy.adapters.config.problems import unknown
 
     for name in _table(document, "services") if services is not None else ():
         if name not in (services or ()):
             yield f"services.{name}: {unknown(name, services or (), 'service')}"
+
+
+def problems_of_routes(services: Iterable[Service]) -> Iterator[str]:
+    """Yields the routes that two services share, as an environment has them."""
+    first: dict[Route, str] = {}
+    for service in services:
+        if (other := first.setdefault(service.route, service.name)) != service.name:
+            yield f"services.{service.name}.route: {other} has the same path and host here"
+
+
+def _is_within(address: object, subnet: object) -> bool:
+    try:
+        return ip_address(str(address)) in ip_network(str(subnet))
+    except ValueError:  # a host name, or a value that the schema refuses
+        return False
 
 
 def _problems_of_secrets(document: Mapping[str, Any], where: str) -> Iterator[str]:

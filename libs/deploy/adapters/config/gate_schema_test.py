@@ -56,7 +56,7 @@ def test_gate_is_loaded(tmp_path: Path) -> None:
         (
             "at_most = 20",
             "most = 20",
-            "gate.conditions[0].most: unknown key; did you mean at_most?",
+            "gate.conditions[0].most: unknown key; did you mean at_most? (docs/service-toml.md#gateconditions)",
         ),
         ("at_most = 20", "at_most = inf", "gate.conditions[0].at_most: should be a finite number"),
         ("paths = []", 'paths = ["home"]', 'gate.paths[0]: should be a path that starts with "/"'),

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploy.adapters.config.checks import problems_of_environment, problems_of_service
+from deploy.adapters.config.checks import (
+    problems_of_environment,
+    problems_of_routes,
+    problems_of_service,
+)
 from deploy.core.config import (
     STORES,
     Condition,
@@ -35,6 +38,7 @@ from deploy.core.config import (
     Task,
     Tasks,
 )
+from deploy.core.toml_text import MAX_BYTES, TomlError, parse_toml
 from deploy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,6 +51,9 @@ if TYPE_CHECKING:
 
 VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 """A variable in a path of an environment file. GitLab passes files to a job in such variables (type file)."""
+
+MOST_PROBLEMS = 50
+"""The most problems that one error lists."""
 
 type Check = Callable[[Mapping[str, Any]], Iterable[str]]
 
@@ -70,6 +77,15 @@ def load_services(root: Path) -> dict[str, Service]:
         services[service.name] = service
     _raise_for(problems, "the service files")
     return services
+
+
+def read_given(file: Path) -> dict[str, Any]:
+    """Returns the settings that a file has, as they stand there. Raises ConfigError."""
+    try:
+        with file.open("rb") as opened:
+            return parse_toml(opened.read(MAX_BYTES + 1))
+    except (OSError, TomlError) as error:
+        raise ConfigError(f"{file} can't be read: {error}; nothing was changed") from error
 
 
 def load_job_images(path: Path) -> dict[str, JobImage]:
@@ -100,6 +116,12 @@ def load_environment(path: Path, *, services: Collection[str] | None = None) -> 
     _raise_for(problems, str(path))
     assert form is not None, "a file without a value has a problem"
     return _environment(form, path.absolute().parent)
+
+
+def require_distinct_routes(services: Iterable[Service], environment: Environment) -> None:
+    """Raises ConfigError if the environment's overrides give two services the same route."""
+    merged = (for_environment(service, environment) for service in services)
+    _raise_for([*problems_of_routes(merged)], f"environment {environment.name}")
 
 
 def for_environment(service: Service, environment: Environment) -> Service:
@@ -228,7 +250,15 @@ def _absolute(path: str, folder: Path) -> str:
     path = VARIABLE.sub(lambda match: os.environ.get(match[1]) or match[0], path)
     if VARIABLE.search(path):  # `path_of` raises; most verbs need none of these files
         return path
-    return os.path.normpath(folder / Path(path).expanduser())
+    try:
+        return os.path.normpath(folder / Path(path).expanduser())
+    except RuntimeError:
+        name = path.partition("/")[0]
+        raise ConfigError(
+            f"the environment file names a file by {name}, and this machine has no user {name[1:]}; "
+            "nothing was changed",
+            hint="name the file by its path, or by ~/ for a file in your own home",
+        ) from None
 
 
 def path_of(path: str) -> Path:
@@ -245,19 +275,18 @@ def _read[F: Form](
     file: Path, shown: str, form: type[F], check: Check, problems: list[str]
 ) -> F | None:
     """Returns the filled form, or None after adding the file's problems to `problems`, each with the path `shown`."""
-    from deploy.adapters.config.schema import parse
+    from deploy.adapters.config.problems import parse
 
     filled, found = None, list[str]()
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            document = parse_toml(opened.read(MAX_BYTES + 1))
         filled, found = parse(document, form)
         found += check(document)
     except OSError as error:
         found.append(f"can't be read: {error.strerror}")
-    except UnicodeDecodeError as error:
-        found.append(f"is not UTF-8 text (at byte {error.start})")
-    except tomllib.TOMLDecodeError as error:
-        found.append(f"is not TOML: {error}")
+    except TomlError as error:
+        found.append(str(error))
     problems += [f"{shown}: {problem}" for problem in found]
     return filled
 
@@ -265,8 +294,10 @@ def _read[F: Form](
 def _raise_for(problems: list[str], where: str) -> None:
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        more = len(problems) - MOST_PROBLEMS
+        shown = [*problems[:MOST_PROBLEMS], *([f"... and {more} more"] if more > 0 else [])]
         raise ConfigError(
             f"{count} in {where}; nothing was changed",
-            problems=tuple(problems),
+            problems=tuple(shown),
             hint="correct what is listed, then run this again",
         )

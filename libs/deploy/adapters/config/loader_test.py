@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from deploy.adapters import files, invoker
 from deploy.adapters.config import checks, loader, schema
+from deploy.adapters.config import problems as problem_texts
 from deploy.core.config import (
     Edge,
     Environment,
@@ -147,10 +148,16 @@ class TestServices:
         root = write("app", SERVICE.replace("interval_s = 10", 'interval_s = "10"\nsucesses = 1'))
         assert problems(lambda: loader.load_services(root)) == [
             "services/app/service.toml: health.interval_s: should be a number",
-            "services/app/service.toml: health.sucesses: unknown key; did you mean successes?",
+            (
+                "services/app/service.toml: health.sucesses: unknown key; did you mean successes? "
+                "(docs/service-toml.md#health)"
+            ),
             "services/three/service.toml: is not TOML: Invalid value (at line 1, column 8)",
             "services/two/service.toml: image: should be a target's address, such as services/app:image",
-            "services/two/service.toml: replcas: unknown key; did you mean replicas?",
+            (
+                "services/two/service.toml: replcas: unknown key; did you mean replicas? "
+                "(docs/service-toml.md#top-level)"
+            ),
             'services/two/service.toml: name: should be "two", like its folder',
         ]
 
@@ -188,7 +195,7 @@ class TestServices:
             ),
             ('"/shop"', '"shop"', 'route.path: should be a path that starts with "/"'),
             ('"/shop"', '"/; return 200"', 'route.path: should be a path that starts with "/"'),
-            ("interval_s = 10", "interval_s = 0", "health.interval_s: should be more than 0"),
+            ("interval_s = 10", "interval_s = 0", "health.interval_s: should be at least 0.1"),
             (
                 "interval_s = 10",
                 "interval_s = inf",
@@ -202,8 +209,16 @@ class TestServices:
             ),
             ("LOG_LEVEL", '"a b"', "env.a b: should be the name of a variable"),
             ('"info"', "1", "env.LOG_LEVEL: should be text in quotes"),
-            ('"info"', '"a\\nb"', "env.LOG_LEVEL: should be text on one line"),
-            ("[health]", "[healht]", "healht: unknown key; did you mean health?"),
+            (
+                '"info"',
+                '"a\\nb"',
+                "env.LOG_LEVEL: should be text on one line, without control characters",
+            ),
+            (
+                "[health]",
+                "[healht]",
+                "healht: unknown key; did you mean health? (docs/service-toml.md#top-level)",
+            ),
             ("[health]", "[[health]]", "health: should be a table"),
         ],
     )
@@ -219,7 +234,10 @@ class TestServices:
     ) -> None:
         root = write("app", SERVICE.replace("[route]", "[route]\nzzz = 1"))
         assert problems(lambda: loader.load_services(root)) == [
-            "services/app/service.toml: route.zzz: unknown key; known are host, path"
+            (
+                "services/app/service.toml: route.zzz: unknown key, and there is no such feature; "
+                "known are host, path (docs/service-toml.md#route)"
+            )
         ]
 
     @pytest.mark.parametrize("name", ["App", "1app", "a_b", "a" * 32, ""])
@@ -346,6 +364,15 @@ class TestEnvironment:
         assert merged.rollout == Rollout(max_parallel=5, watch_s=30.0)
         assert merged.tasks == Tasks(migrate, Task(("warm-up",)))
 
+    def test_overrides_that_give_two_services_one_route_are_refused(self, load: Load) -> None:
+        services = [
+            Service("app", "services/app:image"),
+            Service("shop", "services/shop:image", route=Route("/", "shop.example.com")),
+        ]
+        assert problems(lambda: loader.require_distinct_routes(services, load(ENVIRONMENT))) == [
+            "services.shop.route: app has the same path and host here"
+        ]
+
     def test_service_without_an_override_is_unchanged(self, load: Load) -> None:
         other = Service("other", "services/other:image")
         assert loader.for_environment(other, load(ENVIRONMENT)) == other
@@ -370,7 +397,10 @@ class TestEnvironment:
             "environment.toml: registry.region: is missing",
             "environment.toml: hosts[0].port: should be an integer",
             "environment.toml: services.app.env.PORT: should be left out: the tool sets it",
-            "environment.toml: allow_drity: unknown key; did you mean allow_dirty?",
+            (
+                "environment.toml: allow_drity: unknown key; did you mean allow_dirty? "
+                "(docs/environment-files.md#top-level)"
+            ),
             "environment.toml: hosts: two hosts are named host-1",
         ]
 
@@ -415,20 +445,20 @@ class TestEnvironment:
             (
                 "replicas = 2",
                 "replcias = 2",
-                "services.app.replcias: unknown key; did you mean replicas?",
+                "services.app.replcias: unknown key; did you mean replicas? (docs/service-toml.md#top-level)",
             ),
             (
                 "replicas = 2",
                 "image = 'x:y'",
                 (
-                    "services.app.image: unknown key; known are env, gate, health, memory, replicas, "
-                    "rollout, route, secrets, tasks"
+                    "services.app.image: stands in services/app/service.toml and is the same in all "
+                    "environments"
                 ),
             ),
             (
                 "drain_s = 1",
                 "drian_s = 1",
-                "services.app.health.drian_s: unknown key; did you mean drain_s?",
+                "services.app.health.drian_s: unknown key; did you mean drain_s? (docs/service-toml.md#health)",
             ),
             (
                 'name = "sandbox"',
@@ -445,6 +475,59 @@ class TestEnvironment:
                 ),
             ),
             ("allow_dirty = true", "keep_releases = 0", "keep_releases: should be at least 1"),
+            (
+                "[metrics]",
+                "[edge]\nhttp_port = 22\n[metrics]",
+                "edge.http_port: SSH has the same port, 22",
+            ),
+            (
+                "[metrics]",
+                "[edge]\npreview_port = 9171\n[metrics]",
+                "edge.preview_port: the tool's exporter has the same port, 9171",
+            ),
+            (
+                "[metrics]",
+                "[metrics]\nport = 9172",
+                "metrics.port: the node exporter has the same port, 9172",
+            ),
+            (
+                "[metrics]",
+                '[edge]\nsubnet = "172.17.0.0/16"\n[metrics]',
+                "edge.subnet: should be a private network other than 172.17.0.0/16, which is Docker's own",
+            ),
+            (
+                "[metrics]",
+                '[edge]\nsubnet = "169.254.0.0/16"\n[metrics]',
+                "edge.subnet: should be a private network other than 172.17.0.0/16, which is Docker's own",
+            ),
+            (
+                'address = "192.0.2.2"',
+                'address = "10.213.0.5"',
+                "edge.subnet: 10.213.0.0/16 contains the address of hosts[1], 10.213.0.5",
+            ),
+            (
+                'address = "192.0.2.2"',
+                'address = "a..b"',
+                "hosts[1].address: should be a host name or an address",
+            ),
+            (
+                'metrics_address = "host-1:9443"',
+                'metrics_address = "host-1:94430"',
+                "hosts[0].metrics_address: should be a host and a port, host:port",
+            ),
+            (
+                '"http://127.0.0.1:19090"',
+                '"http://bob:pw@127.0.0.1:19090"',
+                (
+                    "metrics.prometheus_url: should be an address without a login, which others "
+                    "could read here"
+                ),
+            ),
+            (
+                "COLOUR",
+                "IMAGE",
+                "services.app.env.IMAGE: should be left out: the tool sets it",
+            ),
         ],
     )
     def test_wrong_value_is_reported_with_its_path(
@@ -489,7 +572,7 @@ def test_any_wrong_value_gives_problems_and_no_exception(data: st.DataObject) ->
             continue
         where[key] = data.draw(VALUES)
         break
-    filled, found = schema.parse(document, schema.EnvironmentForm)
+    filled, found = problem_texts.parse(document, schema.EnvironmentForm)
     assert (filled is None) == bool(found)
     assert all(": " in problem for problem in found)
     list(checks.problems_of_environment(document, services=["app"]))
@@ -545,3 +628,48 @@ def test_who_is_the_pipelines_user_or_the_local_login() -> None:
 def test_pipeline_is_empty_outside_a_pipeline() -> None:
     assert invoker.pipeline({}) == ""
     assert invoker.pipeline({"CI_PIPELINE_URL": "https://gitlab.example.com/p/1"}).endswith("/p/1")
+
+
+class TestHostileFiles:
+    """Files that made Python fail, or take all memory, before the schema saw them."""
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            (
+                ".".join("a" * 8000) + " = 1",
+                "line 1: a dotted key of more than 16 parts",
+            ),
+            ("\na = " + "[" * 5000, "line 2: more than 16 brackets inside each other"),
+            (
+                f"port = {'1' * 5000}",
+                "line 1: a number or key of 5000 characters; at most 256 are read",
+            ),
+            ("#" * 200_000, "is larger than 64 KB"),
+        ],
+    )
+    def test_file_that_exhausts_the_parser_is_a_problem_with_its_line(
+        self, write: WriteService, text: str, problem: str
+    ) -> None:
+        root = write("app", text)
+        assert problems(lambda: loader.load_services(root)) == [
+            f"services/app/service.toml: {problem}"
+        ]
+
+    def test_path_in_the_home_of_an_unknown_user_is_a_problem(self, load: Load) -> None:
+        assert problems(lambda: load(ENVIRONMENT.replace("~/keys", "~nosuch/keys"))) == [
+            "environment.toml: ssh_key: should be in the home of a user that this machine has"
+        ]
+
+    def test_variable_that_names_an_unknown_user_is_reported(
+        self, load: Load, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SHIP_SSH_KEY", "~nosuch/keys")
+        with pytest.raises(ConfigError, match="this machine has no user nosuch; nothing was"):
+            load(ENVIRONMENT.replace('"~/keys/deploy_key"', '"$SHIP_SSH_KEY"'))
+
+    def test_at_most_fifty_problems_are_listed(self, write: WriteService) -> None:
+        root = write("app", "".join(f"unknown{i} = 1\n" for i in range(3000)))
+        found = problems(lambda: loader.load_services(root))
+        assert found[-1] == "... and 2952 more"
+        assert len(found) == 51

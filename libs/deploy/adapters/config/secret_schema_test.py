@@ -89,7 +89,7 @@ TWICE = { env = "A", into = "env" }
     ] == [
         "secrets.PLAIN: should be a table",
         "secrets.PORT: should be left out: the tool sets it",
-        "secrets.TYPO.smm: unknown key; did you mean ssm?",
+        "secrets.TYPO.smm: unknown key; did you mean ssm? (docs/service-toml.md#secretsname)",
         "secrets.SPACE.ssm: should be the name or ARN of a parameter, such as /app/db",
         'secrets.HOW.into: should be "file" or "env"',
         f"secrets.NONE: {stores}, not 0",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from deploy.core.printable import printable
 from deploy.core.reports.page import Page
+
+
+def _shown(value: object) -> object:
+    """Shows control characters of texts as text; markup is ours."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return printable(str(value)) if is_text else value
 
 
 def render_page(page: Page) -> str:
@@ -12,6 +19,7 @@ def render_page(page: Page) -> str:
     environment = Environment(
         loader=PackageLoader(__name__),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

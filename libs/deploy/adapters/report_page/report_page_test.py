@@ -132,3 +132,9 @@ def test_only_web_addresses_become_links() -> None:
     ):
         report = replace(REPORT, log=replace(LOG, pipeline=url))
         assert document(report).links == links
+
+
+def test_control_characters_are_shown_as_text() -> None:
+    text = render_page(page_of(replace(REPORT, log=replace(LOG, why="\x1b[2J \u202egnp.exe"))))
+    assert "\\x1b[2J \\u202egnp.exe" in text
+    assert not {"\x1b", "\u202e"} & set(text)

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from deploy.cli.output.live import Live
+from deploy.cli.output.redact import draw
 from deploy.cli.output.table import Board, render
 from deploy.core.planning.steps import Step, describe, name_of
 from deploy.core.planning.waits import asked_wait
+from deploy.core.printable import printable
 from deploy.run.rollout.events import (
     Event,
     Listener,
@@ -28,6 +30,8 @@ from deploy.run.rollout.events import (
     StepDone,
     StepFailed,
 )
+
+BOLD, RED = "1", "31"
 
 
 def _stderr() -> TextIO:
@@ -60,15 +64,16 @@ class Console:
         plain = "NO_COLOR" in environ or "CI" in environ or environ.get("TERM") == "dumb"
         return cls(terminal=not plain and sys.stderr.isatty(), redact=redact)
 
-    def say(self, text: str) -> None:
-        """Writes one line with the seconds since the start."""
+    def say(self, text: str, colour: str = "") -> None:
+        """Writes one line with the seconds since the start. `colour` is a code of ANSI's SGR."""
         with self._lock:
             elapsed_s = time.monotonic() - self._begun
-            line = f"{self._paint('2', f'{elapsed_s:6.1f} s')}  {text}"
+            begin = self._paint("2", f"{elapsed_s:6.1f} s")
+            line = f"{begin}  {self._paint(colour, printable(text))}"
             if self._live is not None:
                 self._live.say(line)
             else:
-                print(line, file=self.stream, flush=True)
+                draw(self.stream, f"{line}\n")
 
     @contextmanager
     def doing(self, what: str, *, usually: str = "") -> Iterator[None]:
@@ -88,7 +93,7 @@ class Console:
             case PlanMade(plan=plan, reverting=reverting):
                 what = "revert" if reverting else "plan"
                 hosts = len({step.host for step in plan.steps})
-                self.say(self._paint("1", f"{what}: {len(plan.steps)} steps on {hosts} host(s)"))
+                self.say(f"{what}: {len(plan.steps)} steps on {hosts} host(s)", BOLD)
             case PhaseBegun(name=name, number=number, of=of):
                 self._phase = f"[{number}/{of} {name}]"
             case StepBegun():
@@ -102,7 +107,7 @@ class Console:
                 # The details, on further lines, come once: with the error at the end.
                 head = str(error).partition("\n")[0]
                 text = f"{self._phase} {describe(step)}: failed after {seconds:.1f} s: {head}"
-                self.say(self._paint("31", text))
+                self.say(text, RED)
         if self.terminal:
             self._show(event)
 
@@ -157,4 +162,4 @@ class Console:
         )
 
     def _paint(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.terminal else text
+        return f"\x1b[{code}m{text}\x1b[0m" if self.terminal and code else text

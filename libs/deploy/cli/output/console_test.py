@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.cli.output.console import RED, Console
 from deploy.testing.terminal import Screen
 
 PROGRAM = Path(__file__).with_name("console_fixture.py")
@@ -139,3 +141,12 @@ def test_pipe_gets_plain_lines() -> None:
     assert "] host-1: start 3 replicas of app" in done.stderr
     details = [line for line in done.stderr.splitlines() if line.startswith("  log: ")]
     assert len(details) == len(set(details)), "they are shown once, with the error"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_control_characters_of_a_host_are_shown_as_text(terminal: bool) -> None:
+    stream = io.StringIO()
+    Console(terminal=terminal, stream=stream).say("web-1: \x1b[2J\x9b31mall is well", RED)
+    written = stream.getvalue()
+    assert "\\x1b[2J\\x9b31mall is well" in written
+    assert ("\x1b[31m" in written) is terminal, "the console's own colour"

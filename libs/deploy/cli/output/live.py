@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from deploy.cli.output.redact import draw
+
 EVERY_S = 0.5
 LEAST_PAUSE_S = 0.05
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -62,8 +64,7 @@ class Live:
         # The line below the last one stays free for the cursor.
         lines = self._lines(width, height - 1)
         text = "".join(f"{line}\n" for line in (*logged, *lines))
-        self._stream.write(f"{erasing(self._drawn, width)}{text}")
-        self._stream.flush()
+        draw(self._stream, f"{erasing(self._drawn, width)}{text}")
         self._drawn = lines
 
 

@@ -93,6 +93,13 @@ VERBS = (
     ),
     VerbEntry(
         Group.DEPLOY,
+        "config",
+        "shows what a service's configuration comes to, and from which file each value is",
+        "ship config show app --env production",
+        "config",
+    ),
+    VerbEntry(
+        Group.DEPLOY,
         "plan",
         "shows the steps that a deploy would take, each with its reason",
         "ship plan app",

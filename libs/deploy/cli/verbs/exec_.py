@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
-from deploy.core.state.redaction import redacted_command
+from deploy.core.state.recorded_commands import recorded_command
 from deploy.run.queries.logs import (
     ExecCommand,
     ExitCode,
@@ -21,19 +21,28 @@ from deploy.run.queries.logs import (
 def _add(parser: ArgumentParser) -> None:
     parser.add_argument("service")
     parser.add_argument("--replica", default="", metavar="NAME", help="only this replica")
+    parser.add_argument(
+        "--record-arguments",
+        action="store_true",
+        help="the hosts record the whole command, without known secrets (default: program and names of options)",
+    )
     parser.add_argument("command", nargs="+", metavar="CMD", help="what to run, after --")
 
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     service = wiring.settings.service(arguments.service)
     unknown = wiring.secrets.learn(service.name, service.secrets)
-    if unknown:
-        console.say(f"the hosts record only the command's name, because {unknown}")
+    if arguments.record_arguments and unknown:
+        console.say(f"the hosts don't record the command's arguments, because {unknown}")
     caller = wiring.commands.origin("")
     command = ExecCommand(
         service.name,
         tuple(arguments.command),
-        redacted_command(arguments.command, wiring.redaction, whole=not unknown),
+        recorded_command(
+            arguments.command,
+            wiring.redaction,
+            arguments=arguments.record_arguments and not unknown,
+        ),
         caller.who,
         caller.when,
         arguments.replica or None,

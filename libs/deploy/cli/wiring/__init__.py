@@ -19,7 +19,7 @@ from deploy.adapters.gitlab.web_identity import web_identity
 from deploy.cli.wiring.connections import Connections
 from deploy.cli.wiring.settings import ROOT, Settings
 from deploy.core.ports import Say, SecretStore
-from deploy.core.state.redaction import Redaction
+from deploy.core.state.redaction import Redaction, credentials_in
 from deploy.errors import ConfigError, JourneysFailedError
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Wiring:
     ) -> Iterator[Wiring]:
         """Yields a wiring and closes its connections. Every secret that is read is added to `redaction`."""
         wiring = cls(env, sandbox_name, say, redaction or Redaction())
+        for credential in credentials_in(os.environ):
+            wiring.redaction.know(credential)
         try:
             with web_identity():
                 yield wiring
@@ -85,14 +87,14 @@ class Wiring:
     @cached_property
     def connections(self) -> Connections:
         """The environment's hosts."""
-        return Connections(self.settings)
+        return Connections(self.settings, self.redaction.know)
 
     @cached_property
     def images(self) -> Images:
         """The images of this checkout."""
         from deploy.cli.wiring.images import Images
 
-        return Images(self.settings, self.probe, self.clock, self.say)
+        return Images(self.settings, self.probe, self.clock, self.say, self.redaction.know)
 
     @cached_property
     def commands(self) -> Commands:
@@ -118,7 +120,9 @@ class Wiring:
         environment = self.settings.environment()
         if environment.secrets.credentials:
             loader.path_of(environment.secrets.credentials)
-        account = secret_stores.Account(environment.secrets, environment.registry)
+        account = secret_stores.Account(
+            environment.secrets, environment.registry, self.redaction.know
+        )
         stores: dict[str, SecretStore] = {
             "env": VariableSecrets(os.environ),
             "file": FileSecrets(os.environ),

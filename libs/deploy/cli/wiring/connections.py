@@ -6,16 +6,19 @@ Their adapters are also imported at first use: importing paramiko takes longer t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.adapters import files
 from deploy.adapters.config import loader
 from deploy.cli.wiring.settings import Settings
-from deploy.core.config import HostConfig
+from deploy.core.config import Environment, HostConfig
 from deploy.core.ports import Host
+from deploy.core.state.secrets import Know, Secret
+from deploy.errors import ConfigError
 
 if TYPE_CHECKING:
     from deploy.adapters.ssh.host import SshHost
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
 class Connections:
     """Hosts over SSH, connected until `close` is called."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, know: Know) -> None:
         self._settings = settings
+        self._know = know
 
     @cached_property
     def _hosts(self) -> tuple[SshHost, ...]:
@@ -37,23 +41,24 @@ class Connections:
 
     @cached_property
     def _connector(self) -> SshConnector:
+        environment = self._settings.environment()
+        return self._connect(environment, loader.path_of(environment.ssh_key))
+
+    def _connect(self, environment: Environment, key: Path) -> SshConnector:
         from deploy.adapters.ssh.login import SshConnector
 
-        environment = self._settings.environment()
-        return SshConnector(
-            known_hosts=str(loader.path_of(environment.known_hosts)),
-            key=str(loader.path_of(environment.ssh_key)),
-        )
+        with suppress(ConfigError):  # the login says what is wrong with the key
+            self._know(Secret(files.read_text(key)))
+        known_hosts = str(loader.path_of(environment.known_hosts))
+        return SshConnector(known_hosts=known_hosts, key=str(key))
 
     def host_as(self, config: HostConfig, user: str, key: str) -> Host:
         """Returns a host for a login other than the deploy user's."""
         from deploy.adapters.ssh.host import SshHost
-        from deploy.adapters.ssh.login import SshConnector
 
         environment = self._settings.environment()
         path = Path(key).expanduser() if key else loader.path_of(environment.ssh_key)
-        known_hosts = str(loader.path_of(environment.known_hosts))
-        connector = SshConnector(known_hosts=known_hosts, key=str(path))
+        connector = self._connect(environment, path)
         host = SshHost(replace(config, user=user), connector)
         self._others += [host, connector]
         return host

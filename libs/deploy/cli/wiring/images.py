@@ -34,6 +34,7 @@ from deploy.core.stacks.definitions import (
     stack_names,
     watchdog_stack,
 )
+from deploy.core.state.secrets import Know, Secret
 from deploy.core.state.stack import Stack
 from deploy.errors import ConfigError, EngineError
 from deploy.run import images
@@ -55,11 +56,14 @@ RECIPES = ROOT / "deploy" / "base"
 class Images:
     """Builds with this machine's engine and Pants, publishes to the environment's registry."""
 
-    def __init__(self, settings: Settings, probe: Probe, clock: Clock, say: Say) -> None:
+    def __init__(
+        self, settings: Settings, probe: Probe, clock: Clock, say: Say, know: Know
+    ) -> None:
         self._settings = settings
         self._probe = probe
         self._clock = clock
         self._say = say
+        self._know = know
         self.keeps_record = True
         """Whether images that are made here belong to the sandbox, so that `ship down` removes them."""
         self._published: dict[str, str] = {}
@@ -73,7 +77,7 @@ class Images:
         registry = self._settings.environment().registry
         if registry.credentials:
             loader.path_of(registry.credentials)
-        return EcrRegistry(registry)
+        return EcrRegistry(registry, self._know)
 
     @cached_property
     def engine(self) -> DockerEngine:
@@ -183,7 +187,7 @@ class Images:
         names = stack_names(environment)
         with ThreadPoolExecutor(max_workers=1) as pool:
             # It takes about as long as the registry's answers.
-            password_hash = pool.submit(_password_hash, environment)
+            password_hash = pool.submit(_password_hash, environment, self._know)
             images = [self._base_digest(base_of(name), push=push) for name in names]
         return tuple(
             self._stack(name, environment, image, password_hash.result())
@@ -207,7 +211,7 @@ class Images:
                 watchdog_yml = files.read_text(deploy / "watchdog.yml")
                 return watchdog_stack(image, watchdog_yml, _modules(WATCHDOG_PACKAGES))
             case StackName.METRICS:
-                return _metrics_stack(image, environment, password_hash)
+                return _metrics_stack(image, environment, password_hash, self._know)
             case StackName.EXPORTER:
                 return exporter_stack(image, _modules(EXPORTER_PACKAGES), environment.edge)
             case _:
@@ -250,25 +254,28 @@ def _refuse(reference: str) -> None:
     raise EngineError("a build that runs may use it; the next ./ship down removes it")
 
 
-def _password_hash(environment: Environment) -> str:
+def _password_hash(environment: Environment, know: Know) -> str:
     """Returns the bcrypt hash of the password of the hosts' Prometheus, "" for an environment without one."""
     import bcrypt
 
     if environment.metrics is None:
         return ""
     password = files.read_text(loader.path_of(environment.metrics.password_file)).strip()
+    know(Secret(password))
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
 
 
-def _metrics_stack(image: str, environment: Environment, password_hash: str) -> Stack:
+def _metrics_stack(image: str, environment: Environment, password_hash: str, know: Know) -> Stack:
     metrics = environment.metrics
     assert metrics is not None, "only environments with [metrics] have this stack"
     password = files.read_text(loader.path_of(metrics.password_file)).strip()
+    key = files.read_text(loader.path_of(metrics.key))
+    know(Secret(key))
     return metrics_stack(
         image,
         metrics,
         cert=files.read_text(loader.path_of(metrics.cert)),
-        key=files.read_text(loader.path_of(metrics.key)),
+        key=key,
         password=password,
         password_hash=password_hash,
         interval_s=metrics.interval_s,

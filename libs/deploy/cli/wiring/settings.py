@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from deploy.adapters import files
 from deploy.adapters.config import loader
 from deploy.core.config import Environment, HostConfig, JobImage, Service
+from deploy.core.setting_sources import Given, Setting, settings_of
 from deploy.errors import UsageError
 from sandbox import state
 
@@ -41,7 +42,9 @@ class Settings:
 
     def environment(self) -> Environment:
         """Reads the environment of --env. Not cached: `ship up` creates it while it runs."""
-        return loader.load_environment(self._environment_file(), services=self.services)
+        environment = loader.load_environment(self._environment_file(), services=self.services)
+        loader.require_distinct_routes(self.services.values(), environment)
+        return environment
 
     def named_environment(self, name: str) -> Environment:
         """Reads another environment."""
@@ -69,6 +72,18 @@ class Settings:
                 f"there is no service {name}", hint=f"one of: {', '.join(sorted(self.services))}"
             )
         return loader.for_environment(self.services[name], self.environment())
+
+    def sources(self, name: str) -> tuple[Setting, ...]:
+        """Returns what a service's settings come to, and the file of each. Raises UsageError for an unknown name."""
+        merged, environment = self.service(name), self.environment()
+        own = Path("services") / name / "service.toml"
+        file = self._environment_file()
+        shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+        return settings_of(
+            merged,
+            Given(own.as_posix(), loader.read_given(ROOT / own)),
+            Given(shown.as_posix(), environment.overrides.get(name, {})),
+        )
 
     def names(self, names: Sequence[str]) -> list[str]:
         """Returns these services' names, or all if none is given. Raises UsageError for an unknown name."""

@@ -13,6 +13,7 @@ from deploy.adapters.journeys import Journeys
 from deploy.cli.wiring import ROOT, Wiring, files
 from deploy.cli.wiring.commands import Commands
 from deploy.cli.wiring.images import RECIPES
+from deploy.cli.wiring.settings import Settings
 from deploy.core.config import Service
 from deploy.core.state.redaction import Redaction
 from deploy.errors import HostAuthError, UsageError
@@ -106,6 +107,43 @@ password_file = "password"
     assert not journeys.monitored  # a single run: no alert when no further one follows
 
 
+def test_credentials_that_the_process_handles_are_known_to_the_filter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "environment.toml"
+    file.write_text(ENVIRONMENT)
+    (tmp_path / "key").write_text("the-private-key-of-the-login\n")
+    monkeypatch.setenv("CI_JOB_TOKEN", "glcbt-64-abcdef")
+    redaction = Redaction()
+    with Wiring.here(os.fspath(file), "none", print, redaction) as found:
+        found.connections.hosts()
+        assert redaction("glcbt-64-abcdef the-private-key-of-the-login") == "*** ***"
+
+
+def test_files_of_the_stacks_are_known_to_the_filter(tmp_path: Path) -> None:
+    file = tmp_path / "environment.toml"
+    metrics = """\
+[metrics]
+prometheus_url = "https://prometheus.example.com"
+ca = "ca"
+cert = "cert"
+key = "metrics-key"
+password_file = "password"
+"""
+    file.write_text(ENVIRONMENT.replace("[[hosts]]", f"{metrics}[[hosts]]"))
+    for name in ("cert", "metrics-key", "password"):
+        (tmp_path / name).write_text(f"content-of-{name}")
+    registry = BuildRegistry()
+    keys = {name: read_recipe(RECIPES / name).key for name in ("edge", "python", "prometheus")}
+    registry.digests = {f"{name}:{key}": "sha256:there" for name, key in keys.items()}
+    redaction = Redaction()
+    with Wiring.here(os.fspath(file), "none", print, redaction) as found:
+        found.images.__dict__ |= {"registry": registry, "engine": None}
+        found.images.stacks(found.settings.environment(), push=False)
+    text = "content-of-cert content-of-metrics-key content-of-password"
+    assert redaction(text) == "content-of-cert *** ***"
+
+
 def test_publishing_the_stacks_reads_no_secret_file(
     tmp_path: Path,
 ) -> None:
@@ -138,6 +176,17 @@ def test_a_report_shows_screenshots_of_its_own_service_only(
         (tmp_path / name).write_bytes(b"png")
     assert files.shots("app") == [("it works", b"png")]
     assert files.shots("none") == []
+
+
+def test_settings_name_the_files_that_they_are_from(tmp_path: Path) -> None:
+    found = {each.key: each for each in Settings("production", "none").sources("app")}
+    assert found["memory"].source == "deploy/environments/production.toml"
+    assert found["route.path"].source == "services/app/service.toml"
+    assert found["health.healthy_deadline_s"].source == "default"
+    file = tmp_path / "other.toml"
+    file.write_text(f"{ENVIRONMENT}[services.app]\nreplicas = 2\n")
+    found = {each.key: each for each in Settings(os.fspath(file), "none").sources("app")}
+    assert (found["replicas"].value, found["replicas"].source) == (2, os.fspath(file))
 
 
 def test_job_images_are_read_from_the_checkout(wiring: Wiring) -> None:

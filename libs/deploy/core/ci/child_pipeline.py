@@ -12,21 +12,28 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from deploy.core.ci import yaml_text
 from deploy.core.ci.base_revision import gitlab_environment
 from deploy.core.ci.selection_file import PublishedImages, SavedSelection
-from deploy.core.ci.yaml_text import Plain
 from deploy.core.config import Environment
+from deploy.core.printable import printable
+from deploy.core.references import REFERENCE
+from deploy.core.yaml_text import Plain, write_yaml
 from deploy.errors import UsageError
 
 STAGES = ("hold", "e2e", "promote", "watch", "confirm", "rollback", "report")
-DIGEST = re.compile(r"[^\s@/]+/[^\s@]+@sha256:[0-9a-f]{64}")
 TEMPLATE = ".gitlab/ci/child.yml"
 FROZEN = "$CI_DEPLOY_FREEZE"
 EVERY_TOOL = "$SHIP_JOB_IMAGE"
 NOTES = "dist/ci"
 EVIDENCE = "dist/e2e"
 REPORTS = "dist/report"
+
+
+@dataclass(frozen=True)
+class FromJob:
+    """A word of a script that the shell takes from a variable, which an earlier job passes on."""
+
+    variable: str
 
 
 @dataclass(frozen=True)
@@ -74,16 +81,16 @@ def render_dotenv(service: str, release: str, outcome: str) -> str:
 
 
 def render(child: ChildPipeline) -> str:
-    """Returns the pipeline as YAML. Raises UsageError for an image without a digest."""
+    """Returns the pipeline as JSON, which is YAML. Raises UsageError for an image without a digest, and for NUL."""
     images: dict[str, str | None] = {
         deployable.service: deployable.image for deployable in child.deployables
     }
     if images:
         images["the tool"] = child.tool
     for name, image in images.items():
-        if not DIGEST.fullmatch(image or ""):
+        if not REFERENCE.fullmatch(image or ""):
             problem = (
-                f"{image} is not of the form name@sha256:..." if image else "no image is named"
+                f"{image!r} is not of the form name@sha256:..." if image else "no image is named"
             )
             raise UsageError(
                 f"{name}: {problem}; the pipeline of {child.environment} was not written and nothing will be deployed",
@@ -91,11 +98,27 @@ def render(child: ChildPipeline) -> str:
             )
     jobs = _deploy_jobs(child) if child.deployables else _nothing_to_deploy(child)
     names = ", ".join(deployable.service for deployable in child.deployables) or "nothing"
-    head = (
-        f"# Made by `ship pipeline` for {child.environment} at {child.revision[:12]}: {names}.\n"
-        f"# {_one_line(child.reason)}\n"
+    # GitLab ignores a job whose name begins with a dot; people who open the file see it first.
+    about: dict[str, Plain] = {
+        "ENVIRONMENT": child.environment,
+        "REVISION": child.revision[:12],
+        "SERVICES": names,
+        "REASON": _one_line(child.reason),
+    }
+    try:
+        return write_yaml({".made by ship pipeline": {"variables": about}, **jobs})
+    except ValueError as error:
+        raise UsageError(
+            f"the selection {error}; the pipeline of {child.environment} was not written and nothing will be deployed",
+            hint="correct the reason, or the name, in the selection file",
+        ) from error
+
+
+def script(*words: str | FromJob) -> str:
+    """Returns a line of a script in which the shell reads each word as it is, whatever it contains."""
+    return " ".join(
+        f'"${word.variable}"' if isinstance(word, FromJob) else shlex.quote(word) for word in words
     )
-    return head + yaml_text.write(jobs)
 
 
 def _nothing_to_deploy(child: ChildPipeline) -> Mapping[str, Plain]:
@@ -107,7 +130,7 @@ def _nothing_to_deploy(child: ChildPipeline) -> Mapping[str, Plain]:
             "stage": "hold",
             "image": EVERY_TOOL,
             "variables": {"GIT_STRATEGY": "none"},
-            "script": [f"echo {shlex.quote(message)}"],
+            "script": [script("echo", message)],
         },
     }
 
@@ -120,7 +143,7 @@ def _deploy_jobs(child: ChildPipeline) -> Mapping[str, Plain]:
             "extends": ".ship",
             "stage": "hold",
             "rules": [{"if": FROZEN}],
-            "script": [f"./ship pipeline {child.environment} --frozen"],
+            "script": [script("./ship", "pipeline", child.environment, "--frozen")],
         }
     for stage in STAGES:
         for deployable in child.deployables:
@@ -129,8 +152,9 @@ def _deploy_jobs(child: ChildPipeline) -> Mapping[str, Plain]:
 
 
 def _job(
-    child: ChildPipeline, deployable: Deployable, stage: str, action: str, script: str
+    child: ChildPipeline, deployable: Deployable, stage: str, action: str, *words: str | FromJob
 ) -> dict[str, Plain]:
+    """Returns a job that runs `./ship` with these words."""
     job: dict[str, Plain] = {
         "extends": ".deploys",
         "image": child.tool,
@@ -140,7 +164,7 @@ def _job(
             "url": deployable.url,
             "action": action,
         },
-        "script": [f"{script} --env {child.environment}"],
+        "script": [script("./ship", *words, "--env", child.environment)],
         "cache": [],  # the image contains all it needs
     }
     if child.freezes:
@@ -149,19 +173,18 @@ def _job(
 
 
 def _hold(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
-    note = f"{NOTES}/{deployable.service}.env"
-    script = f"./ship deploy {deployable.service} --image {deployable.image} --hold --wait --dotenv {note}"
+    name, note = deployable.service, f"{NOTES}/{deployable.service}.env"
+    words = ("deploy", name, "--image", deployable.image, "--hold", "--wait", "--dotenv", note)
     return {
-        **_job(child, deployable, "hold", "prepare", script),
+        **_job(child, deployable, "hold", "prepare", *words),
         "artifacts": {"when": "always", "reports": {"dotenv": note}},
     }
 
 
 def _e2e(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
-    release = variable_name(deployable.service, "RELEASE")
-    evidence = f"{EVIDENCE}/{deployable.service}"
-    script = f'./ship e2e {deployable.service} --release "${release}" --keep {evidence}'
-    job = _job(child, deployable, "e2e", "verify", script)
+    name, evidence = deployable.service, f"{EVIDENCE}/{deployable.service}"
+    words = ("e2e", name, "--release", _release(deployable), "--keep", evidence)
+    job = _job(child, deployable, "e2e", "verify", *words)
     del job["cache"]
     return {
         **job,
@@ -175,25 +198,25 @@ def _e2e(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
 
 
 def _promote(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
-    release = variable_name(deployable.service, "RELEASE")
-    script = f'./ship promote {deployable.service} --release "${release}" --wait'
-    return _job(child, deployable, "promote", "prepare", script)
+    words = ("promote", deployable.service, "--release", _release(deployable), "--wait")
+    return _job(child, deployable, "promote", "prepare", *words)
 
 
 def _watch(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
-    return _job(child, deployable, "watch", "verify", f"./ship watch {deployable.service}")
+    return _job(child, deployable, "watch", "verify", "watch", deployable.service)
 
 
 def _confirm(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
     """Returns the only job that GitLab records as a deployment. GitLab's Rollback button runs it again."""
-    script = f"./ship confirm {deployable.service} --image {deployable.image} --wait"
-    return _job(child, deployable, "confirm", "start", script)
+    words = ("confirm", deployable.service, "--image", deployable.image, "--wait")
+    return _job(child, deployable, "confirm", "start", *words)
 
 
 def _rollback(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
-    held = variable_name(deployable.service, "HELD")
-    script = f'./ship revert {deployable.service} --release "${held}"'
-    job = _job(child, deployable, "rollback", "prepare", script)
+    held = FromJob(variable_name(deployable.service, "HELD"))
+    job = _job(
+        child, deployable, "rollback", "prepare", "revert", deployable.service, "--release", held
+    )
     rules: Sequence[Mapping[str, Plain]] = [{"when": "on_failure"}]
     if child.freezes:
         rules = [{"if": FROZEN, "when": "never"}, *rules]
@@ -203,9 +226,8 @@ def _rollback(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plai
 def _report(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]:
     """Returns the job that renders the report. It runs after success and failure, and its own failure is allowed."""
     page = f"{REPORTS}/{deployable.service}.html"
-    release = variable_name(deployable.service, "RELEASE")
-    script = f'./ship report {deployable.service} "${release}" --out {page}'
-    job = _job(child, deployable, "report", "verify", script)
+    words = ("report", deployable.service, _release(deployable), "--out", page)
+    job = _job(child, deployable, "report", "verify", *words)
     rules: Sequence[Mapping[str, Plain]] = [{"when": "always"}]
     if child.freezes:
         rules = [{"if": FROZEN, "when": "never"}, *rules]
@@ -215,6 +237,10 @@ def _report(child: ChildPipeline, deployable: Deployable) -> Mapping[str, Plain]
         "allow_failure": True,
         "artifacts": {"when": "always", "paths": [page]},
     }
+
+
+def _release(deployable: Deployable) -> FromJob:
+    return FromJob(variable_name(deployable.service, "RELEASE"))
 
 
 _JOBS = {
@@ -229,7 +255,7 @@ _JOBS = {
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def make_child_pipeline(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from deploy.core.commands import paths
 from deploy.core.state.secrets import Pinned, Secret
+from deploy.core.yaml_text import write_yaml
 
 KEY = f"{paths.ROOT}/secrets.key"
 
@@ -54,4 +54,4 @@ def render_secret_files(
     if environment:
         replica |= {"environment": environment, "annotations": {"py-cicd.salt": salt}}
     document = {"services": {"replica": replica}}
-    return (*files, ("replica.json", json.dumps(document).replace("$", "$$") + "\n", 0o600))
+    return (*files, ("replica.json", write_yaml(document, indent=None).replace("$", "$$"), 0o600))

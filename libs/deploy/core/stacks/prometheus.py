@@ -8,12 +8,12 @@ are JSON, which is valid YAML in which no value can be misread.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from deploy.core.config import Environment, Metrics
 from deploy.core.state.release import Release
+from deploy.core.yaml_text import write_yaml
 
 CONFIG_FOLDER = "/etc/prometheus"
 RULES_FILE = f"{CONFIG_FOLDER}/rules.yml"
@@ -268,5 +268,5 @@ def _config(interval_s: int, jobs: list[dict[str, Any]], more: dict[str, Any] | 
     return _dump({"global": times, "scrape_configs": jobs, **(more or {})})
 
 
-def _dump(document: object) -> str:
-    return json.dumps(document, indent=2) + "\n"
+def _dump(document: Mapping[str, object] | Sequence[object]) -> str:
+    return write_yaml(document)

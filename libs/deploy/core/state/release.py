@@ -14,6 +14,7 @@ from deploy.core.state.edge import Upstream
 from deploy.core.state.json_record import from_json, to_json
 from deploy.core.state.secrets import Pinned
 from deploy.core.state.stack import Stack
+from deploy.core.yaml_text import write_yaml
 
 ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
 MOST_REPLICAS = 63
@@ -233,7 +234,7 @@ def render_compose(
         "services": {**services, **tasks},
         "networks": {"edge": {"name": "py-cicd", "external": True}},
     }
-    return json.dumps(document, indent=2).replace("$", "$$") + "\n"
+    return write_yaml(document).replace("$", "$$")
 
 
 def _replica(service: Service) -> dict[str, Any]:
@@ -277,7 +278,7 @@ def scaled(release: Release, replicas: int) -> Release:
         name: _named(json.loads(template), name, address)
         for name, address in zip(names, addresses, strict=True)
     }
-    compose = json.dumps(document, indent=2) + "\n"
+    compose = write_yaml(document)
     return replace(release, replicas=replicas, addresses=addresses, compose=compose)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Never, Self
 
 from deploy.core.config import SecretRef
 
 MASK = "***"
+
+type Know = Callable[[Secret], None]
+"""Tells the filter of this process's output about a credential, before it is used."""
 
 
 class Secret:
@@ -49,6 +53,10 @@ class Secret:
 
     def __reduce__(self) -> Never:
         raise TypeError("a secret can't be pickled")
+
+
+def unknown(credential: Secret) -> None:
+    """Tells nobody about a credential, where there is no output to filter."""
 
 
 @dataclass(frozen=True)

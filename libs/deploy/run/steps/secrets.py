@@ -78,6 +78,7 @@ class SecretResolver:
         key = Secret("")
         if any(value.version is None for value in found.values()):
             key = self._key = self._key or _key_of(hosts)
+            self.redact.know(key)
         return tuple(
             Pinned(
                 name, ref.store, ref.key, ref.field, ref.into, version_of(name, found[name], key)
