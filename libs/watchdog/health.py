@@ -7,16 +7,12 @@ a deploy never act on the same container.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from watchdog.containers import Container
-
-HEADER = "# py-cicd edge: "
-"""What the first line of routes.conf begins with; JSON follows."""
+from watchdog.routes import Served
 
 SUPERVISED = ("edge", "metrics", "node", "exporter")
 """Values of the label py-cicd.name. The watchdog's own container isn't among them: the engine restarts it."""
@@ -29,14 +25,6 @@ BACKOFF_S = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 
 HEALTHY_AFTER_S = 60.0
 """A container that has been healthy for this long starts again without a pause."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """A service's live release and the addresses of the replicas that the edge sends users to."""
-
-    release: str
-    addresses: frozenset[str]
 
 
 class Verb(StrEnum):
@@ -94,13 +82,15 @@ class HealthRecord:
 
     by_id: dict[str, Health] = field(default_factory=dict)
 
-    def decide(self, routes: str, containers: Iterable[Container], now_s: float) -> list[Action]:
-        """Returns what to do now. `routes` is the text of routes.conf, `now_s` the monotonic clock in seconds."""
+    def decide(
+        self, live: Mapping[str, Served], containers: Iterable[Container], now_s: float
+    ) -> list[Action]:
+        """Returns what to do now. `live` is what serves each service, `now_s` the monotonic clock in seconds."""
         found = list(containers)
         ids = {container.id for container in found}
         self.by_id = {identity: kept for identity, kept in self.by_id.items() if identity in ids}
         actions = [
-            *self._replica_actions(served(routes), found, now_s),
+            *self._replica_actions(live, found, now_s),
             *self._stack_actions(found, now_s),
         ]
         for action in actions:
@@ -108,7 +98,7 @@ class HealthRecord:
         return actions
 
     def _replica_actions(
-        self, live: dict[str, Served], found: list[Container], now_s: float
+        self, live: Mapping[str, Served], found: list[Container], now_s: float
     ) -> Iterator[Action]:
         for service, serving in live.items():
             labels = {"py-cicd.service": service, "py-cicd.release": serving.release}
@@ -164,28 +154,3 @@ class HealthRecord:
 
     def _of(self, container: Container) -> Health:
         return self.by_id.setdefault(container.id, Health())
-
-
-def served(routes: str) -> dict[str, Served]:
-    """Returns what serves each service's users, by service, from the first line of routes.conf.
-
-    Empty for a file that was written by hand or is torn.
-    """
-    first = routes.partition("\n")[0]
-    if not first.startswith(HEADER):
-        return {}
-    try:
-        found = json.loads(first.removeprefix(HEADER))["routes"]
-        return {route["service"]: _served(route) for route in found if route["live"]}
-    except (ValueError, KeyError, TypeError):
-        return {}
-
-
-def _served(route: dict[str, Any]) -> Served:
-    servers = [
-        server
-        for upstream in route["upstreams"]
-        if upstream["release"] == route["live"]
-        for server in upstream["servers"]
-    ]
-    return Served(route["live"], frozenset(server.partition(":")[0] for server in servers))

@@ -6,11 +6,11 @@ about it into its ledger, even if the deployer is gone by then.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from deploy.core.commands.paths import ROOT
 from deploy.core.commands.shell import KILL_AFTER_S
+from deploy.core.state.json_record import load
 
 LOCK, EFFECTS, TOKEN, HOLDER = (
     f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json")
@@ -135,7 +135,7 @@ def is_held() -> list[str]:
 def parse_holder(text: str) -> dict[str, str]:
     """Returns who holds a lock, from its holder file; empty if the file is damaged."""
     try:
-        found = json.loads(text or "{}")
+        found = load(text or "{}")
     except ValueError:
         return {}
-    return {key: str(value) for key, value in found.items()}
+    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}

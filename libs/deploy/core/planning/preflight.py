@@ -96,5 +96,5 @@ def clock_warning(host: HostState, now: str) -> str | None:
 
 
 def _version(text: str) -> tuple[int, int]:
-    found = re.match(r"v?(\d+)\.(\d+)", text)
+    found = re.match(r"v?([0-9]{1,9})\.([0-9]{1,9})", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -34,10 +34,11 @@ from deploy.core.state.stack import REPLACED, Stack
 from deploy.testing import factories
 from deploy.testing.local_root import LocalRoot
 from engine_api.client import EngineClient
-from watchdog.__main__ import ROOT, Watchdog
+from watchdog.__main__ import PROBLEM_FILE, ROOT, Watchdog
 from watchdog.containers import Container
-from watchdog.health import SUPERVISED, HealthRecord, Served, served
+from watchdog.health import SUPERVISED, HealthRecord
 from watchdog.record import Effect, append
+from watchdog.routes import Served, served
 
 EFFECT = Effect(
     "2026-11-02T09:00:00+00:00", "app", "r000001-aaaaaaa", "start app-1: it had ended", 0
@@ -92,8 +93,8 @@ def test_the_watchdog_recognises_the_replicas_of_a_release() -> None:
     live, health = release(2), HealthRecord()
     services = json.loads(live.compose)["services"].values()
     containers = [Container.of(ended(service)) for service in services]
-    health.decide(routes(live), containers, 0)
-    actions = health.decide(routes(live), containers, 5)
+    health.decide(served(routes(live)), containers, 0)
+    actions = health.decide(served(routes(live)), containers, 5)
     assert [action.container.name for action in actions] == list(live.names)
 
 
@@ -109,6 +110,14 @@ def test_the_watchdog_supervises_every_container_of_a_stack_but_itself() -> None
     names = {service["labels"]["py-cicd.name"] for service in services}
     assert {"edge", *names} == {*SUPERVISED}
     assert not {"watchdog", *REPLACED["watchdog"]} & {*SUPERVISED}
+
+
+def test_the_exporter_reports_the_problem_that_the_watchdog_notes() -> None:
+    compose = json.loads({p: t for p, t, _ in exporter_stack("p", {}, Edge()).files}["compose.yml"])
+    login = Path(compose["services"]["exporter"]["environment"]["REGISTRY_LOGIN"])
+    assert login.parent == Path(f"/host{ROOT}")
+    source = Path(exporter.__file__).with_name("__main__.py").read_text()
+    assert f'with_name("{PROBLEM_FILE}")' in source
 
 
 def test_both_use_the_same_paths_on_a_host(tmp_path: Path) -> None:

@@ -9,11 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 
-from deploy.core.state.json_record import from_json, to_json
+from deploy.core.state.json_record import (
+    UNKNOWN,
+    UnknownKeys,
+    from_json,
+    load,
+    refuse_newer,
+    to_json,
+)
 
 HEADER = "# py-cicd edge: "
+FORMAT = 1
+"""The highest format of the state that this version reads."""
+
+# What the rendered text can hold without another meaning to nginx.
+_RELEASE = re.compile(r"r[0-9]{6,12}-[0-9a-z]+(-dirty)?")
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PATH = re.compile(r"/[^\s;{}\"'\\$#]*")
+_HOST = re.compile(r"[A-Za-z0-9_.*-]*")
+_SERVER = re.compile(r"[A-Za-z0-9_.\[\]:-]+:[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -21,10 +38,12 @@ class Upstream:
     """One release's replicas on this host. `servers` are `address:port`; no other release reuses them until pruned.
 
     Addresses instead of names: a reload, a restart of the edge or a reboot then waits for no resolver (docs/adr/0004).
+    `unknown` are keys that a newer version wrote; two upstreams with the same replicas are equal whatever these are.
     """
 
     release: str
     servers: tuple[str, ...]
+    unknown: UnknownKeys = field(default=(), metadata=UNKNOWN, compare=False)
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,7 @@ class EdgeRoute:
     upstreams: tuple[Upstream, ...] = ()
     share: int = 0
     maintenance: bool = False
+    unknown: UnknownKeys = field(default=(), metadata=UNKNOWN)
 
     @property
     def is_shared(self) -> bool:
@@ -58,7 +78,9 @@ class EdgeRoute:
     def offer(self, upstream: Upstream) -> EdgeRoute:
         """Returns the route with this upstream as its candidate."""
         others = tuple(other for other in self.upstreams if other.release != upstream.release)
-        return replace(self, candidate=upstream.release, upstreams=(*others, upstream), share=0)
+        known = next((each for each in self.upstreams if each.release == upstream.release), None)
+        offered = replace(known, servers=upstream.servers) if known else upstream
+        return replace(self, candidate=upstream.release, upstreams=(*others, offered), share=0)
 
     def point(self, release: str) -> EdgeRoute:
         """Returns the route with `release` live. All upstreams stay, so that a revert can point back."""
@@ -75,6 +97,7 @@ class EdgeState:
     """All routes of one host's edge, ordered by service."""
 
     routes: tuple[EdgeRoute, ...] = ()
+    unknown: UnknownKeys = field(default=(), metadata=UNKNOWN)
 
     def route(self, service: str) -> EdgeRoute | None:
         """Returns the service's route, None if the edge has none."""
@@ -88,34 +111,58 @@ class EdgeState:
     def with_route(self, route: EdgeRoute) -> EdgeState:
         """Returns the state with the service's route replaced or added."""
         others = [other for other in self.routes if other.service != route.service]
-        return EdgeState(tuple(sorted([*others, route], key=lambda route: route.service)))
+        routes = tuple(sorted([*others, route], key=lambda route: route.service))
+        return replace(self, routes=routes)
 
 
 def parse_edge(text: str) -> EdgeState:
     """Returns the state in the text's first line; a text without that line, as one written by hand, has no routes.
 
-    Raises ValueError for a line that holds something else, or a key of a newer version: the text is written again from
-    what is read, so a key that was ignored would be lost.
+    Keys of a newer version are kept. Raises NewerFormatError for a higher format, and ValueError for anything else that
+    isn't a state from which the text can be written again.
     """
     first = text.partition("\n")[0]
     if not first.startswith(HEADER):
         return EdgeState()
-    document = json.loads(first.removeprefix(HEADER))
+    return parse_state(first.removeprefix(HEADER))
+
+
+def parse_state(text: str) -> EdgeState:
+    """Returns the state that a JSON text holds. Raises what `parse_edge` raises."""
+    document = load(text)
+    refuse_newer(document, FORMAT)
     state = from_json(EdgeState, document)
-    if _keys(document) - _keys(to_json(state)) or "routes" not in document:
-        raise ValueError(f"the edge's state is of another version: {first[:300]}")
+    if "routes" not in document:
+        raise ValueError("routes: is missing")
+    services = [route.service for route in state.routes]
+    if len(set(services)) != len(services):
+        raise ValueError("routes: a service has two")
+    for number, route in enumerate(state.routes):
+        _check(route, f"routes[{number}]")
     return state
 
 
-def _keys(document: object) -> set[str]:
-    """Returns the keys of all objects in a JSON document."""
-    match document:
-        case dict():
-            return set(document).union(*map(_keys, document.values()))
-        case list():
-            return set[str]().union(*map(_keys, document))
-        case _:
-            return set()
+def _check(route: EdgeRoute, path: str) -> None:
+    """Raises ValueError for a route that nginx would refuse or read as something else."""
+    texts = [("service", route.service, _SERVICE), ("path", route.path, _PATH)]
+    texts += [("host", route.host, _HOST)]
+    texts += [("upstreams", upstream.release, _RELEASE) for upstream in route.upstreams]
+    texts += [
+        ("servers", server, _SERVER) for upstream in route.upstreams for server in upstream.servers
+    ]
+    for key, text, pattern in texts:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"{path}.{key}: {text!r} is wrong"[:300])
+    releases = [upstream.release for upstream in route.upstreams]
+    if len(set(releases)) != len(releases):
+        raise ValueError(f"{path}.upstreams: a release has two")
+    if any(not upstream.servers for upstream in route.upstreams):
+        raise ValueError(f"{path}.upstreams: a release has no servers")
+    for key, release in (("live", route.live), ("candidate", route.candidate)):
+        if release is not None and release not in releases:
+            raise ValueError(f"{path}.{key}: {release!r} has no upstream"[:300])
+    if not 0 <= route.share <= 100:
+        raise ValueError(f"{path}.share: should be a percentage, not {route.share}"[:300])
 
 
 def generation_of(state: EdgeState) -> str:

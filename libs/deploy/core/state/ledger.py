@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deploy.core.state.json_record import from_json, to_json
+from deploy.core.state.json_record import from_json, load, to_json
 
 EXEC = "exec"
 """The verb of a command that a person ran in replicas. It belongs to no operation: its turn is 0."""
@@ -140,13 +140,13 @@ def seal(line: str) -> str:
 
 def _entry(line: str) -> Entry | None:
     try:
-        return from_json(Entry, json.loads(line))
+        return from_json(Entry, load(line))
     except ValueError:
         return None
 
 
 def _prev(line: str) -> str | None:
     try:
-        return str(json.loads(line)["prev"])
+        return str(load(line)["prev"])
     except (ValueError, KeyError, TypeError):
         return None

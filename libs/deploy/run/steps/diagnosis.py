@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from deploy.core.commands import docker
-from deploy.core.commands.snapshot import container_of
+from deploy.core.commands.snapshot import inspected_documents, parse_inspected
 from deploy.core.ports import Host
 from deploy.core.reports.exceptions import RaisedException, last_exception, shortened, shown_line
 from deploy.errors import ShipError
@@ -31,12 +30,12 @@ def with_details(reason: str, host: Host, names: Sequence[str]) -> str:
     """
     try:
         done = host.run(docker.inspect(names))
-        found = [container_of(document) for document in json.loads(done.stdout or "[]")]
+        found = parse_inspected(done.stdout)
         container = min(found, key=lambda c: (c.ready, -c.restarts), default=None)
         if container is None:
             return reason
         cause, details = _inspect_failure(host, container.name)
-    except ShipError:
+    except (ShipError, ValueError):
         return reason
     state = f"{host.name}: {container.name} is {container.condition}{cause}"
     return "\n  ".join([reason, state, *details])
@@ -52,11 +51,10 @@ def _inspect_failure(host: Host, container: str) -> tuple[str, list[str]]:
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     raised = last_exception(lines)
     log = [shown_line(line) for line in lines[-SHOWN_LINES:]]
-    inspected = json.loads(host.run(docker.inspect([container])).stdout or "[]")
+    document = _inspected(host, container)
     shown = [f"log: {line}" for line in log]
-    if not inspected:
+    if document is None:
         return "", [*_exception_details(raised, ""), *shown]
-    document = inspected[0]
     labels = document["Config"].get("Labels") or {}
     details = _exception_details(raised, labels.get("py-cicd.service", ""))
     if check := _health_check(document["State"]):
@@ -65,6 +63,15 @@ def _inspect_failure(host: Host, container: str) -> tuple[str, list[str]]:
         details.append(f"started as: {shortened(shlex.join(words))}")
     cause = str(raised) if raised else log[-1] if log else ""
     return _end_of(document["State"], cause), [*details, *shown]
+
+
+def _inspected(host: Host, container: str) -> dict[str, Any] | None:
+    """Returns what the engine says about a container, None if there is none or that can't be read."""
+    text = host.run(docker.inspect([container])).stdout or "[]"
+    try:
+        return next(iter(inspected_documents(text)), None)
+    except ValueError:
+        return None
 
 
 def _end_of(state: Mapping[str, Any], cause: str) -> str:

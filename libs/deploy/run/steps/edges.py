@@ -13,7 +13,7 @@ from deploy.core.config import Edge
 from deploy.core.ports import Clock, Host
 from deploy.core.stacks.nginx_conf import render_edge
 from deploy.core.state.edge import EdgeRoute, EdgeState, generation_of, parse_edge
-from deploy.errors import CommandError, VerifyError
+from deploy.errors import CommandError, RecordError, VerifyError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
 
@@ -66,8 +66,14 @@ def _routing(route: EdgeRoute) -> str:
 
 
 def read_edge(host: Host) -> EdgeState:
-    """Returns the routes that the edges' configuration has now."""
-    return parse_edge((host.read(paths.ROUTES) or b"").decode())
+    """Returns the routes that the edges' configuration has now. Raises RecordError if they can't be read."""
+    try:
+        return parse_edge((host.read(paths.ROUTES) or b"").decode())
+    except ValueError as error:
+        raise RecordError(
+            f"{host.name}: the edge's state ({paths.ROUTES}) can't be read: {error}",
+            hint="./ship status shows what is served",
+        ) from error
 
 
 def answering(host: Host, preview_port: int) -> frozenset[str]:
