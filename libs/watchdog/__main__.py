@@ -66,7 +66,7 @@ class Watchdog:
         """Returns what serves each service; nothing while that can't be told, which leaves replicas as they are."""
         has_replicas = any("py-cicd.release" in container.labels for container in containers)
         try:
-            live = served(self._routes())
+            live = served(self._routes(), self._state)
             if not live and has_replicas and not (self._root / ROUTES).exists():
                 raise RoutesError("routes.conf is missing")
         except RoutesError as error:
@@ -82,6 +82,9 @@ class Watchdog:
             return ""
         except (OSError, ValueError) as error:
             raise RoutesError(f"routes.conf can't be read: {error}") from error
+
+    def _state(self, name: str) -> str:
+        return (self._root / "edge" / "states" / f"{name}.json").read_text()
 
     def _note(self, problem: str | None) -> None:
         """Writes why replicas are left as they are, or removes that once they aren't."""

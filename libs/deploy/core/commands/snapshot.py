@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.core.commands import locks, paths
+from deploy.core.commands import edge_state, locks, paths
 from deploy.core.commands.paths import ROOT
 from deploy.core.state.edge import EdgeState, parse_edge
 from deploy.core.state.hold import parse_hold
@@ -45,7 +45,7 @@ _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 # example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
 # A network that a running container is in exists, so usually no client has to ask for it. From Docker 29 on, images
 # without a tag are listed only with --all.
-_SNAPSHOT = f"""
+_SNAPSHOT = f"""{edge_state.FUNCTION}
 {{
   if ids=$(docker ps --all --quiet --filter label=py-cicd.name); then
     echo 'complete containers'
@@ -58,7 +58,7 @@ _SNAPSHOT = f"""
     fi
   fi
   cat "$1"/services/*/releases/*/release.json | sed 's/^/release /'
-  sed -n '1s/^/routes /p' "$1"/edge/conf/routes.conf
+  edge_state "$1"/edge/conf/routes.conf "$1"/edge/states
   (cd "$1/metrics/conf/targets" && sha256sum -- *.json) | sed 's/^/targets /'
   printf 'now %s\\n' "$(date +%s)"
   grep -v -E -e "$4" "$1"/ledger.jsonl | sed 's/^/ledger /'
@@ -235,7 +235,7 @@ def _releases(lines: Iterable[str], damage: list[Damage]) -> Iterable[Release]:
 def _edge(facts: dict[str, list[str]], damage: list[Damage]) -> EdgeState:
     """Returns the edge's routes. A state that can't be read is damage, never an edge without routes."""
     try:
-        return parse_edge(_one(facts, "routes"))
+        return parse_edge(_one(facts, "routes"), facts["state"][0] if "state" in facts else None)
     except NewerFormatError as error:
         damage.append(Damage(f"the edge's state ({paths.ROUTES}): {error}", newer=True))
     except ValueError as error:

@@ -1,8 +1,9 @@
 """The routes of a host's edge, as a value.
 
 Two services on one host name share a server block, so all routes of a host are one text (`core.stacks.nginx_conf`
-renders it). Its first line holds this value as JSON: one file, replaced atomically, is both what nginx runs and what
-the next deploy observes. There is no second record of what is live.
+renders it). Its first line names a file by the SHA-256 of its content, which is this value as JSON. The file is written
+first and never changed, so replacing the text atomically is the only commit: it changes at once what nginx runs and
+what the next deploy observes. There is no second record of what is live (docs/adr/0042).
 """
 
 from __future__ import annotations
@@ -22,8 +23,13 @@ from deploy.core.state.json_record import (
 )
 
 HEADER = "# py-cicd edge: "
-FORMAT = 1
-"""The highest format of the state that this version reads."""
+HEADER_FORMAT = 2
+"""The highest format of the first line that this version reads. In 1 the line holds the state itself."""
+
+STATE_FORMAT = 1
+"""The highest format of a state that this version reads."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 # What the rendered text can hold without another meaning to nginx.
 _RELEASE = re.compile(r"r[0-9]{6,12}-[0-9a-z]+(-dirty)?")
@@ -115,22 +121,55 @@ class EdgeState:
         return replace(self, routes=routes)
 
 
-def parse_edge(text: str) -> EdgeState:
-    """Returns the state in the text's first line; a text without that line, as one written by hand, has no routes.
+def header_of(state: EdgeState) -> str:
+    """Returns the first line of the text: nginx refuses one above about 4 KB, so it only names the state's file.
 
-    Keys of a newer version are kept. Raises NewerFormatError for a higher format, and ValueError for anything else that
-    isn't a state from which the text can be written again.
+    A state without routes has no file. An edge starts with it before there is any service.
+    """
+    if state == EdgeState():
+        return HEADER + dump_edge(state)
+    return f'{HEADER}{{"format":{HEADER_FORMAT},"state":"{state_name(state)}"}}'
+
+
+def state_name(state: EdgeState) -> str:
+    """Returns the name of the state's file: the SHA-256 of `dump_edge`."""
+    return hashlib.sha256(dump_edge(state).encode()).hexdigest()
+
+
+def named_state(text: str) -> str | None:
+    """Returns the name of the state's file in the first line of a text, None if it names none."""
+    found = re.match(HEADER + r'\{.*"state": *"([0-9a-f]{64})"', text.partition("\n")[0])
+    return found[1] if found else None
+
+
+def parse_edge(text: str, stored: str | None = None) -> EdgeState:
+    """Returns the state of a text; one without the first line, as one written by hand, has no routes.
+
+    `stored` is the content of the state's file, None if there is no such file or the first line names none. Keys of a
+    newer version are kept. Raises NewerFormatError for a higher format, and ValueError for anything else that isn't a
+    state from which the text can be written again.
     """
     first = text.partition("\n")[0]
     if not first.startswith(HEADER):
         return EdgeState()
-    return parse_state(first.removeprefix(HEADER))
+    found = load(first.removeprefix(HEADER))
+    refuse_newer(found, HEADER_FORMAT)
+    if not isinstance(found, dict) or "state" not in found:
+        return parse_state(first.removeprefix(HEADER))
+    name = found["state"]
+    if not isinstance(name, str) or not _SHA256.fullmatch(name):
+        raise ValueError(f"state: {name!r} is no SHA-256"[:300])
+    if stored is None:
+        raise ValueError(f"state: its file {name} is missing")
+    if hashlib.sha256(stored.encode()).hexdigest() != name:
+        raise ValueError(f"state: its file {name} is damaged")
+    return parse_state(stored)
 
 
 def parse_state(text: str) -> EdgeState:
     """Returns the state that a JSON text holds. Raises what `parse_edge` raises."""
     document = load(text)
-    refuse_newer(document, FORMAT)
+    refuse_newer(document, STATE_FORMAT)
     state = from_json(EdgeState, document)
     if "routes" not in document:
         raise ValueError("routes: is missing")
@@ -165,9 +204,12 @@ def _check(route: EdgeRoute, path: str) -> None:
         raise ValueError(f"{path}.share: should be a percentage, not {route.share}"[:300])
 
 
+GENERATION_LENGTH = 16
+
+
 def generation_of(state: EdgeState) -> str:
     """Returns the name of a state; the preview listener answers with it, which shows that a reload took effect."""
-    return hashlib.sha256(dump_edge(state).encode()).hexdigest()[:16]
+    return state_name(state)[:GENERATION_LENGTH]
 
 
 def upstream_name(service: str, release: str) -> str:

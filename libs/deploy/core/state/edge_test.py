@@ -18,7 +18,9 @@ from deploy.core.state.edge import (
     direct_path,
     dump_edge,
     generation_of,
+    named_state,
     parse_edge,
+    state_name,
     upstream_name,
 )
 from deploy.core.state.json_record import NewerFormatError
@@ -63,7 +65,32 @@ states = st.lists(
 @_ON_A_BUSY_MACHINE
 @given(states)
 def test_written_state_is_read_back(state: EdgeState) -> None:
-    assert parse_edge(render_edge(state)) == state
+    assert parse_edge(render_edge(state), dump_edge(state)) == state
+    assert parse_edge(HEADER + dump_edge(state)) == state  # as earlier versions wrote it
+
+
+def test_first_line_names_the_state_however_many_routes_it_has() -> None:
+    def of(services: int) -> EdgeState:
+        found = (
+            EdgeRoute(f"s{number}", f"/s{number}", "").offer(OLD) for number in range(services)
+        )
+        return EdgeState(tuple(sorted(found, key=lambda route: route.service)))
+
+    lengths = {len(render_edge(of(services)).partition("\n")[0]) for services in (1, 200)}
+    assert len(lengths) == 1
+    assert lengths.pop() < 128
+    assert named_state(render_edge(of(200))) == state_name(of(200))
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"), [(None, "is missing"), ("", "is damaged"), ("{}", "is damaged")]
+)
+def test_a_state_whose_file_is_missing_or_damaged_is_not_read(
+    stored: str | None, reason: str
+) -> None:
+    text = render_edge(EdgeState((EdgeRoute("app", "/", ""),)))
+    with pytest.raises(ValueError, match=f"its file .* {reason}"):
+        parse_edge(text, stored)
 
 
 @_ON_A_BUSY_MACHINE

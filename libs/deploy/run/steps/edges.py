@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deploy.core.commands import paths, stacks
+from deploy.core.commands import edge_state, paths, stacks
 from deploy.core.config import Edge
 from deploy.core.ports import Clock, Host
 from deploy.core.stacks.nginx_conf import render_edge
-from deploy.core.state.edge import EdgeRoute, EdgeState, generation_of, parse_edge
+from deploy.core.state.edge import EdgeRoute, EdgeState, dump_edge, generation_of
 from deploy.errors import CommandError, RecordError, VerifyError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
@@ -34,10 +34,10 @@ def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) ->
     generation, preview_port = generation_of(after), edge.preview_port
     keys: frozenset[str] = frozenset()
     if before != after or not _serves(host, preview_port, generation):
-        text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
-        size, left = len(text.encode()), generation_of(before)
-        argv = stacks.replace_routes(size, left, generation)
-        done = locked.run(argv, _routing(route), stdin=text.encode())
+        text = render_edge(after, http_port=edge.http_port, preview_port=preview_port).encode()
+        state = dump_edge(after).encode()
+        argv = stacks.replace_routes(len(text), generation_of(before), generation, state)
+        done = locked.run(argv, _routing(route), stdin=state + text)
         if done.code == stacks.NGINX_REFUSED:
             raise VerifyError(
                 f"{host.name}: nginx refused the edge's new configuration, nothing was changed: {last_line(done)}"
@@ -67,8 +67,11 @@ def _routing(route: EdgeRoute) -> str:
 
 def read_edge(host: Host) -> EdgeState:
     """Returns the routes that the edges' configuration has now. Raises RecordError if they can't be read."""
+    done = host.run(edge_state.read())
+    if done.code != 0:
+        raise CommandError(f"{host.name}: the edge's state can't be read: {last_line(done)}")
     try:
-        return parse_edge((host.read(paths.ROUTES) or b"").decode())
+        return edge_state.parse(done.stdout)
     except ValueError as error:
         raise RecordError(
             f"{host.name}: the edge's state ({paths.ROUTES}) can't be read: {error}",

@@ -8,6 +8,7 @@ import json
 from deploy.core.analysis import access_log
 from deploy.core.commands import (
     docker,
+    edge_state,
     files,
     locks,
     paths,
@@ -16,6 +17,7 @@ from deploy.core.commands import (
     stacks,
 )
 from deploy.core.ports import Completed
+from deploy.core.state.edge import named_state
 from deploy.testing.fleet.files import (
     environment_of,
     place_secrets,
@@ -125,9 +127,13 @@ class CommandLine:
             case "pull", [_, user, registry, *images]:
                 assert_built(argv, docker.pull(user, registry, images))
                 return self._pull(images)
-            case "routes", [_, _, left, taken, _]:
-                assert_built(argv, stacks.replace_routes(len(stdin), left, taken))
-                return self._routes(stdin.decode())
+            case "edge-state", _:
+                assert_built(argv, edge_state.read())
+                return Completed(0, "".join(f"{line}\n" for line in self._edge_state()))
+            case "routes", [_, size, left, taken, _, _, _, stored]:
+                state, text = stdin[: int(stored)], stdin[int(stored) :]
+                assert_built(argv, stacks.replace_routes(int(size), left, taken, state))
+                return self._routes(state, text.decode(), half=half)
             case "processes", []:
                 assert_built(argv, stacks.edge_processes())
                 return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
@@ -251,7 +257,16 @@ class CommandLine:
             self._host.engine.images.add(image)
         return Completed(0)
 
-    def _routes(self, text: str) -> Completed:
+    def _edge_state(self) -> list[str]:
+        if (routes := self._host.files.get(paths.ROUTES)) is None:
+            return []
+        first = routes.decode().partition("\n")[0]
+        named = named_state(first)
+        stored = self._host.files.get(paths.state_file(named)) if named else None
+        state = [f"state {stored.decode()}"] if stored is not None else []
+        return [f"routes {first}", *state]
+
+    def _routes(self, state: bytes, text: str, *, half: bool) -> Completed:
         edges = [nginx for nginx in self._host.running_edges() if nginx.workers]
         if not edges:
             return Completed(stacks.NGINX_REFUSED, "", "no edge runs\n")
@@ -261,6 +276,9 @@ class CommandLine:
         except ValueError as refused:
             return Completed(stacks.NGINX_REFUSED, "", f"{refused}\n")
         processes = "".join(nginx.top() for nginx in self._host.running_edges())
+        self._host.files[paths.state_file(hashlib.sha256(state).hexdigest())] = state
+        if half:
+            return Completed(137)
         self._host.files[paths.ROUTES] = text.encode()
         for nginx in edges:
             nginx.reload(text, self._host.clock.monotonic())
@@ -282,8 +300,7 @@ class CommandLine:
             if path.startswith(f"{paths.TARGETS}/"):
                 digest = hashlib.sha256(content).hexdigest()
                 lines.append(f"targets {digest}  {path.rpartition('/')[2]}")
-        routes = self._host.files.get(paths.ROUTES, b"").decode()
-        lines += [f"routes {line}" for line in routes.splitlines()[:1]]
+        lines += self._edge_state()
         lines.append(f"now {self._host.log.now(now_s):.0f}")
         lines += [
             f"socket 0: 00000000:{port:04X} 00000000:0000 0A" for port in self._host.taken_ports
