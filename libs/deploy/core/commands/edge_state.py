@@ -31,6 +31,11 @@ def read() -> list[str]:
     return ["sh", "-c", _READ, "edge-state", ROUTES, STATES]
 
 
+def stored(generation: str) -> list[str]:
+    """Prints the state whose name begins with a generation; fails if there is none."""
+    return ["sh", "-c", 'cat "$1/$2"*.json', "stored-state", STATES, generation]
+
+
 def parse(text: str) -> EdgeState:
     """Returns the state from the output of `read`. Raises what `parse_edge` raises."""
     facts = dict(line.partition(" ")[::2] for line in text.split("\n"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.core.commands import edge_state, locks, paths
 from deploy.core.commands.paths import ROOT
-from deploy.core.state.edge import EdgeState, parse_edge
+from deploy.core.state.edge import HEADER, EdgeState, parse_edge
 from deploy.core.state.hold import parse_hold
 from deploy.core.state.host import Container, Damage, HostState
 from deploy.core.state.json_record import NewerFormatError, from_json, load
@@ -171,6 +171,15 @@ def parse_snapshot(name: str, text: str) -> HostState:
     damage: list[Damage] = []
     releases = tuple(_releases(facts.get("release", []), damage))
     edge = _edge(facts, damage)
+    running = [each for each in containers if each.state == "running"]
+    if running and not damage and not _one(facts, "routes").startswith(HEADER):
+        lost = "has lost its first line" if "routes" in facts else "is missing"
+        damage.append(
+            Damage(
+                f"the edge's state ({paths.ROUTES}) {lost}, but {len(running)} replicas run",
+                of_edge=True,
+            )
+        )
     return HostState(
         host=name,
         damage=tuple(damage),
@@ -239,7 +248,9 @@ def _edge(facts: dict[str, list[str]], damage: list[Damage]) -> EdgeState:
     except NewerFormatError as error:
         damage.append(Damage(f"the edge's state ({paths.ROUTES}): {error}", newer=True))
     except ValueError as error:
-        damage.append(Damage(f"the edge's state ({paths.ROUTES}) can't be read: {error}"))
+        damage.append(
+            Damage(f"the edge's state ({paths.ROUTES}) can't be read: {error}", of_edge=True)
+        )
     return EdgeState()
 
 

@@ -38,10 +38,14 @@ class Container:
 
 @dataclass(frozen=True)
 class Damage:
-    """A record of a host that is damaged, missing, or (`newer`) of a newer version of the tool. `what` says which."""
+    """A record of a host that is damaged, missing, or (`newer`) of a newer version of the tool.
+
+    `what` says which; `of_edge` is set for the edge's state.
+    """
 
     what: str
     newer: bool = False
+    of_edge: bool = False
 
 
 @dataclass(frozen=True)

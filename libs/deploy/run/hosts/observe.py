@@ -74,5 +74,5 @@ def damage_of(host: HostState) -> RecordError:
         )
     return RecordError(
         f"{host.host}: its records are damaged: {what}; nothing was changed, users are served as before",
-        hint=f"inspect them on {host.host}; a copy of the file from before puts it right",
+        hint=f"./ship host repair {host.host} rebuilds them from the release records and from what nginx runs",
     )

@@ -134,9 +134,9 @@ def test_engine_that_is_down_is_reported_with_its_message() -> None:
     ("text", "problem", "hint"),
     [
         (b'# py-cicd edge: {"format": 99, "routes": []}', "are of a newer version", "newer one"),
-        (b'# py-cicd edge: {"routes": [', "are damaged: the edge's state", "on a"),
-        (b"# py-cicd edge: []", "should be EdgeState", "on a"),
-        (b"# py-cicd edge: " + b"[" * 100_000, "nested too deep", "on a"),
+        (b'# py-cicd edge: {"routes": [', "are damaged: the edge's state", "host repair a"),
+        (b"# py-cicd edge: []", "should be EdgeState", "host repair a"),
+        (b"# py-cicd edge: " + b"[" * 100_000, "nested too deep", "host repair a"),
     ],
 )
 def test_a_damaged_or_newer_state_is_a_typed_error_that_needs_a_person(

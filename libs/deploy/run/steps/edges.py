@@ -26,27 +26,37 @@ REQUESTS_PER_EDGE = 10
 def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) -> None:
     """Replaces one service's route in all edges of a host; returns when new connections get it.
 
-    Raises VerifyError if nginx refuses the new text, which leaves the old one in force, or doesn't load it in time.
+    Raises VerifyError if nginx refuses the new text, which leaves the old one in force, or doesn't load it in time, and
+    RecordError if the edge's state can't be read.
     """
-    host = locked.host
-    before = read_edge(host)
+    before = read_edge(locked.host)
     after = before.with_route(route)
-    generation, preview_port = generation_of(after), edge.preview_port
-    keys: frozenset[str] = frozenset()
-    if before != after or not _serves(host, preview_port, generation):
-        text = render_edge(after, http_port=edge.http_port, preview_port=preview_port).encode()
-        state = dump_edge(after).encode()
-        argv = stacks.replace_routes(len(text), generation_of(before), generation, state)
-        done = locked.run(argv, _routing(route), stdin=state + text)
-        if done.code == stacks.NGINX_REFUSED:
-            raise VerifyError(
-                f"{host.name}: nginx refused the edge's new configuration, nothing was changed: {last_line(done)}"
-            )
-        if done.code != 0:
-            raise CommandError(
-                f"{host.name}: changing the edge failed ({done.code}): {last_line(done)}"
-            )
-        keys = _accepting(_parse_processes(done.stdout))
+    if before == after and _serves(locked.host, edge.preview_port, generation_of(after)):
+        return
+    set_state(locked, clock, after, generation_of(before), edge, _routing(route))
+
+
+def set_state(
+    locked: LockedHost, clock: Clock, state: EdgeState, left: str, edge: Edge, what: str
+) -> None:
+    """Replaces the state of all edges of a host, whose generation is `left`; returns when new connections get it.
+
+    `what` is for the ledger. Raises what `set_route` raises.
+    """
+    host, generation, preview_port = locked.host, generation_of(state), edge.preview_port
+    text = render_edge(state, http_port=edge.http_port, preview_port=preview_port).encode()
+    stored = dump_edge(state).encode()
+    argv = stacks.replace_routes(len(text), left, generation, stored)
+    done = locked.run(argv, what, stdin=stored + text)
+    if done.code == stacks.NGINX_REFUSED:
+        raise VerifyError(
+            f"{host.name}: nginx refused the edge's new configuration, nothing was changed: {last_line(done)}"
+        )
+    if done.code != 0:
+        raise CommandError(
+            f"{host.name}: changing the edge failed ({done.code}): {last_line(done)}"
+        )
+    keys = _accepting(_parse_processes(done.stdout))
     if not wait_until(
         lambda: _serves(host, preview_port, generation, keys),
         clock,
@@ -57,6 +67,11 @@ def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) ->
             f"{host.name}: the edge did not load its new configuration in {RELOAD_DEADLINE_S:g} s",
             hint="docker logs of the container labelled py-cicd.name=edge, on that host, says why",
         )
+
+
+def running_generation(host: Host, preview_port: int) -> str:
+    """Returns the generation that an edge of the host serves now, "" if none answers."""
+    return _generation(host, preview_port)[0]
 
 
 def _routing(route: EdgeRoute) -> str:

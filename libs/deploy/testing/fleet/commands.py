@@ -130,6 +130,14 @@ class CommandLine:
             case "edge-state", _:
                 assert_built(argv, edge_state.read())
                 return Completed(0, "".join(f"{line}\n" for line in self._edge_state()))
+            case "stored-state", [folder, prefix]:
+                assert_built(argv, edge_state.stored(prefix))
+                found = [
+                    content.decode()
+                    for path, content in sorted(self._host.files.items())
+                    if path.startswith(f"{folder}/{prefix}") and path.endswith(".json")
+                ]
+                return Completed(0 if found else 1, "".join(found))
             case "routes", [_, size, left, taken, _, _, _, stored]:
                 state, text = stdin[: int(stored)], stdin[int(stored) :]
                 assert_built(argv, stacks.replace_routes(int(size), left, taken, state))
