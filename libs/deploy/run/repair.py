@@ -56,7 +56,9 @@ def repair(
                 )
                 done.append(f"rebuilt the edge's state from {source}")
             else:
-                locked.record(replace(entry, what=f"{VERB}: {damage.what}"))
+                newest = max((release.sequence for release in found.releases), default=0)
+                event = EntryEvent.REPAIRED
+                locked.record(replace(entry, event=event, sequence=newest, what=damage.what))
                 done.append(f"began the ledger anew: {damage.what}")
         return tuple(done)
 

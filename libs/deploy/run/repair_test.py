@@ -8,8 +8,9 @@ import pytest
 
 from deploy.core.commands import locks, paths
 from deploy.core.state.edge import HEADER, named_state
-from deploy.errors import RecordError
+from deploy.errors import AuditError, RecordError
 from deploy.run.hosts.observe import observe_host, read_host
+from deploy.run.queries.history import verify
 from deploy.run.repair import repair
 from deploy.run.rollout.deploy import plan
 from deploy.run.rollout.rollout_fixture import (
@@ -118,6 +119,47 @@ def test_repair_rebuilds_the_state_that_nginx_runs(damage: Damage, also: Damage 
         fleet,
         deploy_command(fleet, "three", factories.service("shop", path="/shop", host="www.example")),
     )
+
+
+def ledgerless(host: MemoryHost) -> None:
+    del host.files[locks.LEDGER], host.files[locks.SEAL]
+
+
+def shorter(host: MemoryHost) -> None:
+    host.files[locks.LEDGER] = host.files[locks.LEDGER].partition(b"\n")[0] + b"\n"
+
+
+@pytest.mark.parametrize("damage", [ledgerless, shorter])
+def test_ledger_that_is_missing_or_too_short_is_damage_and_nothing_is_pruned_on_doubt(
+    damage: Damage,
+) -> None:
+    fleet = live_fleet()
+    (host,) = fleet.hosts
+    run_deploy(fleet, deploy_command(fleet, "two"))
+    run_deploy(fleet, deploy_command(fleet, "three"))
+    assert len(host.folders("app")) == 3
+    damage(host)
+    with pytest.raises(AuditError):
+        verify(fleet.hosts)
+    with pytest.raises(RecordError, match="the ledger") as refused:
+        run_deploy(fleet, deploy_command(fleet, "four"))
+    assert refused.value.exit_code == 4
+    assert f"./ship host repair {host.name}" in refused.value.hint
+    (done,) = repaired(fleet)
+    assert done.startswith("began the ledger anew")
+    verify(fleet.hosts)
+    assert b'"event": "repaired"' in host.files[locks.LEDGER]
+    known = host.folders("app")
+    run_deploy(fleet, deploy_command(fleet, "four"))
+    assert host.folders("app") > known
+    run_deploy(fleet, deploy_command(fleet, "five"), keep_releases=2)
+    assert len(host.folders("app")) == 2
+
+
+def test_host_without_releases_needs_no_ledger() -> None:
+    fleet = Fleet.of("a")
+    assert observe_host(fleet["a"]).damage == ()
+    assert verify(fleet.hosts) == {"a": 0}
 
 
 def test_repair_of_a_service_that_nginx_lost_serves_what_was_verified_last() -> None:

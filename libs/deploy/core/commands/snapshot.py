@@ -12,7 +12,7 @@ from deploy.core.state.edge import HEADER, EdgeState, parse_edge
 from deploy.core.state.hold import parse_hold
 from deploy.core.state.host import Container, Damage, HostState
 from deploy.core.state.json_record import NewerFormatError, from_json, load
-from deploy.core.state.ledger import parse_ledger
+from deploy.core.state.ledger import ledger_problem, parse_ledger
 from deploy.core.state.release import ID, Release, parse_release
 
 # The environment of a container is left out, because it may contain secrets.
@@ -61,6 +61,8 @@ _SNAPSHOT = f"""{edge_state.FUNCTION}
   edge_state "$1"/edge/conf/routes.conf "$1"/edge/states
   (cd "$1/metrics/conf/targets" && sha256sum -- *.json) | sed 's/^/targets /'
   printf 'now %s\\n' "$(date +%s)"
+  sed 's/^/seal /' "$1"/ledger.jsonl.seal
+  [ -e "$1"/ledger.jsonl ] && printf 'lines %s\\n' "$(wc -l < "$1"/ledger.jsonl)"
   grep -v -E -e "$4" "$1"/ledger.jsonl | sed 's/^/ledger /'
   flock --shared --nonblock --conflict-exit-code {locks.LOCK_TAKEN} "$5" true
   [ $? -ne {locks.LOCK_TAKEN} ] || printf 'holder %s\\n' "$(cat "$6")"
@@ -180,6 +182,10 @@ def parse_snapshot(name: str, text: str) -> HostState:
                 of_edge=True,
             )
         )
+    if problem := ledger_problem(
+        _one(facts, "seal"), _count(facts), has_releases=bool(facts.get("release"))
+    ):
+        damage.append(Damage(f"the ledger ({locks.LEDGER}) {problem}"))
     return HostState(
         host=name,
         damage=tuple(damage),
@@ -228,6 +234,11 @@ def _seconds(text: str) -> float:
     if not 0 <= found < LAST_SECOND:
         raise ValueError(f"now: {text[:100]!r} is no time")
     return found
+
+
+def _count(facts: dict[str, list[str]]) -> int | None:
+    """Returns the number of lines of the ledger, None if there is no ledger."""
+    return int(_one(facts, "lines")) if "lines" in facts else None
 
 
 def _releases(lines: Iterable[str], damage: list[Damage]) -> Iterable[Release]:

@@ -31,6 +31,8 @@ class EntryEvent(StrEnum):
     """A command of an operation ran: `what`, with its exit `code`."""
     TASK = "task"
     """The task `what` of a release ran to its end; `outcome` is "done" or "failed", `why` the end of its output."""
+    REPAIRED = "repaired"
+    """The ledger was damaged: nothing is certain about releases up to `sequence` that no line verifies."""
     JUDGED = "judged"
     """The analysis reached a verdict: `what`, as JSON."""
 
@@ -111,6 +113,20 @@ def broken_links(text: str, sealed_by: str = "") -> tuple[int, ...]:
     if count and (len(lines) < int(count) or seal(lines[int(count) - 1]) != last):
         found.append(min(len(lines) + 1, int(count)))
     return tuple(dict.fromkeys(found))
+
+
+def ledger_problem(sealed_by: str, lines: int | None, *, has_releases: bool) -> str | None:
+    """Returns what is missing of a ledger, None if nothing is. `lines` is None without a ledger.
+
+    The first line is written before the first release, and the seal after each line. A ledger longer than its seal is
+    whole: a kill may come between the two.
+    """
+    count = sealed_by.partition(" ")[0]
+    if lines is None:
+        return "is missing beside release records or its seal" if has_releases or count else None
+    if count.isdecimal() and len(count) < 12:
+        return f"has {lines} lines, but its seal says {int(count)}" if lines < int(count) else None
+    return "has a damaged seal" if count else None
 
 
 def last_sequence(entries: Iterable[Entry]) -> int:

@@ -61,9 +61,9 @@ def _route(host: HostState, service: str, answered: Answered) -> EdgeRoute:
         return EdgeRoute(service, newest.route.path, newest.route.host)
     route = EdgeRoute(service, records[live].route.path, records[live].route.host)
     others = [release for release in records if release in answered.routed and release != live]
-    for release in records:
+    for release, record in records.items():
         if release in (*others, live):
-            route = route.offer(records[release].upstream)
+            route = route.offer(record.upstream)
     candidate = answered.preview if answered.preview in others else None
     pointed = route.point(live)
     return EdgeRoute(

@@ -318,7 +318,11 @@ class CommandLine:
         for path, content in sorted(self._host.files.items()):
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")
+        if seal := self._host.files.get(locks.SEAL, b"").decode().strip():
+            lines.append(f"seal {seal}")
         ledger = self._host.files.get(locks.LEDGER, b"").decode()
+        if locks.LEDGER in self._host.files:
+            lines.append(f"lines {ledger.count(chr(10))}")
         kept = (line for line in ledger.splitlines() if not _is_omitted(line))
         return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
 
