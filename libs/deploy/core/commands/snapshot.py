@@ -39,13 +39,13 @@ _LEFT_OUT_EVENTS = ("effect", "judged")
 _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
 # $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out,
-# $5 lock, $6 holder file.
+# $5 lock, $6 holder file, $7 file with the holder's process.
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
 # of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, for
 # example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
 # A network that a running container is in exists, so usually no client has to ask for it. From Docker 29 on, images
 # without a tag are listed only with --all.
-_SNAPSHOT = f"""{edge_state.FUNCTION}
+_SNAPSHOT = f"""{edge_state.FUNCTION}{locks.HOLDER_FUNCTION}
 {{
   if ids=$(docker ps --all --quiet --filter label=py-cicd.name); then
     echo 'complete containers'
@@ -65,7 +65,7 @@ _SNAPSHOT = f"""{edge_state.FUNCTION}
   [ -e "$1"/ledger.jsonl ] && printf 'lines %s\\n' "$(wc -l < "$1"/ledger.jsonl)"
   grep -v -E -e "$4" "$1"/ledger.jsonl | sed 's/^/ledger /'
   flock --shared --nonblock --conflict-exit-code {locks.LOCK_TAKEN} "$5" true
-  [ $? -ne {locks.LOCK_TAKEN} ] || printf 'holder %s\\n' "$(cat "$6")"
+  [ $? -ne {locks.LOCK_TAKEN} ] || printf 'holder %s\\n' "$(holder "$5" "$6" "$7")"
   for hold in "$1"/services/*/hold.json; do
     [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
@@ -89,7 +89,7 @@ _SNAPSHOT = f"""{edge_state.FUNCTION}
 
 def take() -> list[str]:
     """Prints everything that a plan is made from."""
-    values = [ROOT, _CONTAINER, _ENGINE, _LEFT_OUT, locks.LOCK, locks.HOLDER]
+    values = [ROOT, _CONTAINER, _ENGINE, _LEFT_OUT, locks.LOCK, locks.HOLDER, locks.HOLDER_PID]
     return ["sh", "-c", _SNAPSHOT, "snapshot", *values]
 
 

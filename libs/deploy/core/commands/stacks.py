@@ -39,7 +39,8 @@ processes() {
 # client takes about 60 ms, and users wait for the switch.
 _ROUTES = f"""{_PROCESSES_FUNCTION}
 cd "$1" || exit 1
-mkdir -p "$6" && head -c "$8" > "$6/.next" && [ "$(sha256sum < "$6/.next" | cut -c 1-64)" = "$7" ] || exit 1
+(umask 077; mkdir -p "$6" && head -c "$8" > "$6/.next") || exit 1
+[ "$(sha256sum < "$6/.next" | cut -c 1-64)" = "$7" ] || exit 1
 cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$2" ] || exit 1
 edges=$(docker ps --filter label=py-cicd.name=edge --format '{{{{.ID}}}} {{{{.Label "py-cicd.key"}}}}') || exit 1
 [ -n "$edges" ] || {{ echo "no edge runs" >&2; exit 65; }}

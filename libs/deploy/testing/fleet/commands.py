@@ -127,6 +127,9 @@ class CommandLine:
             case "pull", [_, user, registry, *images]:
                 assert_built(argv, docker.pull(user, registry, images))
                 return self._pull(images)
+            case "holder", _:
+                assert_built(argv, locks.holder())
+                return Completed(0, self._host.files.get(locks.HOLDER, b"").decode())
             case "edge-state", _:
                 assert_built(argv, edge_state.read())
                 return Completed(0, "".join(f"{line}\n" for line in self._edge_state()))

@@ -87,7 +87,7 @@ class MemoryHost(SimulatedHost):
     @contextmanager
     def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Holds the lock until the context ends."""
-        token, holder = argv[-2:]
+        token, holder = argv[-3:-1]
         assert list(argv) == locks.take(token, holder)
         assert expect == "held"
         self.commands += 1
