@@ -353,6 +353,7 @@ _ALERTS: dict[tuple[str, str], Callable[[AlertRule], tuple[RuleCase, ...]]] = {
     ("MetricsMissing", "exporter"): _no_exporter,
     ("MetricsMissing", "service"): _no_service,
     ("EdgeDown", ""): _zero("nginx_up"),
+    ("EdgeStateUnreadable", ""): _zero("watchdog_routes_readable"),
     ("EngineDown", ""): _zero("engine_up"),
     ("DiskFilling", ""): _filling,
     ("DiskFull", ""): _full,

@@ -209,6 +209,14 @@ HOSTS = RuleGroup(
             "nginx doesn't answer on the host's loopback address, so this host serves nobody.",
         ),
         AlertRule(
+            "EdgeStateUnreadable",
+            "watchdog_routes_readable == 0",
+            "1m",
+            "critical",
+            "{{ $labels.host }}: the edge's state can't be read",
+            "The edge serves as before, but the watchdog restarts no replica and deploys are refused.",
+        ),
+        AlertRule(
             "EngineDown",
             "engine_up == 0",
             "1m",

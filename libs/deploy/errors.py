@@ -138,6 +138,12 @@ class VerifyError(ShipError):
     """The answers through the edge are not from the expected release."""
 
 
+class RecordError(ShipError):
+    """Records of a host are damaged, missing or of a newer version; nothing was changed and serving goes on."""
+
+    exit_code = 4
+
+
 class AuditError(ShipError):
     """Lines of a host's ledger were changed or are missing."""
 

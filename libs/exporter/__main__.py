@@ -50,6 +50,7 @@ class Exporter:
         up = Family("engine_up", "gauge", "1 while the engine answers, else 0.")
         families = [
             *host.credentials(self._certificate, self._login),
+            *host.watchdog(self._login.with_name("watchdog.problem")),
             *nginx.collect(self._status_url),
         ]
         try:

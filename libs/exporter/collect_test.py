@@ -138,6 +138,13 @@ def test_a_host_without_certificate_and_login_reports_neither(tmp_path: Path) ->
     assert values(host.credentials(tmp_path / "none", tmp_path / "none")) == {}
 
 
+def test_the_exporter_says_whether_the_watchdog_can_read_the_routes(tmp_path: Path) -> None:
+    problem = tmp_path / "watchdog.problem"
+    assert values(host.watchdog(problem)) == {"watchdog_routes_readable": 1.0}
+    problem.touch()
+    assert values(host.watchdog(problem)) == {"watchdog_routes_readable": 0.0}
+
+
 def certificate(end: datetime) -> str:
     key, name = (
         ec.generate_private_key(ec.SECP256R1()),

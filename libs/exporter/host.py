@@ -73,6 +73,17 @@ def credentials(certificate: Path, login: Path) -> list[Family]:
     return [expiry, last]
 
 
+def watchdog(problem: Path) -> list[Family]:
+    """Returns whether the watchdog can tell what the edge serves; it notes in the file `problem` that it can't."""
+    readable = Family(
+        "watchdog_routes_readable",
+        "gauge",
+        "0 while the watchdog leaves all replicas as they are, since the edge's state can't be read, else 1.",
+    )
+    readable.add(0.0 if problem.exists() else 1.0)
+    return [readable]
+
+
 def not_after(pem: str) -> datetime:
     """Returns the end of validity of the first certificate of a PEM text. Raises ValueError.
 

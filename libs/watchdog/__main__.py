@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,16 @@ from engine_api.client import EngineApiError, EngineClient
 from watchdog.containers import Container
 from watchdog.health import Action, HealthRecord, Verb
 from watchdog.record import Effect, append
+from watchdog.routes import RoutesError, Served, served
 
 ROOT = Path("/srv/py-cicd")
 PAUSE_FILES = ("watchdog.pause", "keeper.pause")
 """Either pauses the watchdog. Earlier versions read the second one: a pause made for them still holds."""
+
+PROBLEM_FILE = "watchdog.problem"
+"""Says why the watchdog leaves all replicas as they are, while it does; the exporter reports that it exists."""
+
+ROUTES = Path("edge", "conf", "routes.conf")
 
 CHECK_EVERY_S = 2.0
 WAKING_EVENTS = ("die", "oom", "stop", "start", "health_status")
@@ -49,18 +55,44 @@ class Watchdog:
         if any((self._root / name).exists() for name in PAUSE_FILES):
             return []
         with self._effects_shared():
-            routes = self._routes()
             containers = [Container.of(listed) for listed in self._engine.deployed_containers()]
-            actions = self._health.decide(routes, containers, now_s)
+            actions = self._health.decide(self._served(containers), containers, now_s)
             for action in actions:
                 self._perform(action, now_s)
         return actions
 
+    def _served(self, containers: Iterable[Container]) -> dict[str, Served]:
+        """Returns what serves each service; nothing while that can't be told, which leaves replicas as they are."""
+        has_replicas = any("py-cicd.release" in container.labels for container in containers)
+        try:
+            live = served(self._routes(), self._state)
+            if not live and has_replicas and not (self._root / ROUTES).exists():
+                raise RoutesError("routes.conf is missing")
+        except RoutesError as error:
+            self._note(str(error))
+            return {}
+        self._note(None)
+        return live
+
     def _routes(self) -> str:
         try:
-            return (self._root / "edge" / "conf" / "routes.conf").read_text()
-        except OSError:
+            return (self._root / ROUTES).read_text()
+        except FileNotFoundError:
             return ""
+        except (OSError, ValueError) as error:
+            raise RoutesError(f"routes.conf can't be read: {error}") from error
+
+    def _state(self, name: str) -> str:
+        return (self._root / "edge" / "states" / f"{name}.json").read_text()
+
+    def _note(self, problem: str | None) -> None:
+        """Writes why replicas are left as they are, or removes that once they aren't."""
+        path = self._root / PROBLEM_FILE
+        if problem is None:
+            path.unlink(missing_ok=True)
+        elif not path.exists() or path.read_text() != problem:
+            log("replicas are left as they are", error=problem)
+            path.write_text(problem)
 
     @contextmanager
     def _effects_shared(self) -> Iterator[None]:

@@ -7,16 +7,12 @@ a deploy never act on the same container.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from watchdog.containers import Container
-
-HEADER = "# py-cicd edge: "
-"""What the first line of routes.conf begins with; JSON follows."""
+from watchdog.routes import Served
 
 SUPERVISED = ("edge", "metrics", "node", "exporter")
 """Values of the label py-cicd.name. The watchdog's own container isn't among them: the engine restarts it."""
@@ -29,14 +25,6 @@ BACKOFF_S = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 
 HEALTHY_AFTER_S = 60.0
 """A container that has been healthy for this long starts again without a pause."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """A service's live release and the addresses of the replicas that the edge sends users to."""
-
-    release: str
-    addresses: frozenset[str]
 
 
 class Verb(StrEnum):
@@ -99,12 +87,14 @@ class HealthRecord:
     restarting: dict[str, float] = field(default_factory=dict)
     """Until when replicas that were signalled to stop may go on with their requests, by container id."""
 
-    def decide(self, routes: str, containers: Iterable[Container], now_s: float) -> list[Action]:
-        """Returns what to do now. `routes` is the text of routes.conf, `now_s` the monotonic clock in seconds."""
+    def decide(
+        self, live: Mapping[str, Served], containers: Iterable[Container], now_s: float
+    ) -> list[Action]:
+        """Returns what to do now. `live` is what serves each service, `now_s` the monotonic clock in seconds."""
         found = list(containers)
         ids = {container.id for container in found}
         self.by_id = {identity: kept for identity, kept in self.by_id.items() if identity in ids}
-        replicas = list(_replicas(served(routes), found))
+        replicas = list(_replicas(live, found))
         self._forget_restarts(replicas)
         actions = [
             *self._replica_actions(replicas, now_s),
@@ -186,7 +176,7 @@ class HealthRecord:
         return self.by_id.setdefault(container.id, Health())
 
 
-def _replicas(live: dict[str, Served], found: list[Container]) -> Iterator[Container]:
+def _replicas(live: Mapping[str, Served], found: list[Container]) -> Iterator[Container]:
     """Yields the containers that users' requests are sent to."""
     for service, serving in live.items():
         labels = {"py-cicd.service": service, "py-cicd.release": serving.release}
@@ -194,28 +184,3 @@ def _replicas(live: dict[str, Served], found: list[Container]) -> Iterator[Conta
             is_its_own = labels.items() <= container.labels.items()
             if is_its_own and container.address in serving.addresses:
                 yield container
-
-
-def served(routes: str) -> dict[str, Served]:
-    """Returns what serves each service's users, by service, from the first line of routes.conf.
-
-    Empty for a file that was written by hand or is torn.
-    """
-    first = routes.partition("\n")[0]
-    if not first.startswith(HEADER):
-        return {}
-    try:
-        found = json.loads(first.removeprefix(HEADER))["routes"]
-        return {route["service"]: _served(route) for route in found if route["live"]}
-    except (ValueError, KeyError, TypeError):
-        return {}
-
-
-def _served(route: dict[str, Any]) -> Served:
-    servers = [
-        server
-        for upstream in route["upstreams"]
-        if upstream["release"] == route["live"]
-        for server in upstream["servers"]
-    ]
-    return Served(route["live"], frozenset(server.partition(":")[0] for server in servers))

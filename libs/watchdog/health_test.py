@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from watchdog.containers import Container
-from watchdog.health import BACKOFF_S, HEALTHY_AFTER_S, HealthRecord, Served, served
+from watchdog.health import BACKOFF_S, HEALTHY_AFTER_S, HealthRecord
+from watchdog.routes import RoutesError, Served, served
 
 LIVE, OLD = "r000002-bbbbbbb", "r000001-aaaaaaa"
 UPSTREAMS = [
@@ -37,7 +38,7 @@ def stack(name: str, number: int = 1, *, state: str = "exited") -> Container:
 
 
 def actions(health: HealthRecord, now_s: float, *found: Container) -> list[tuple[str, str]]:
-    decided = health.decide(ROUTES, found, now_s)
+    decided = health.decide(served(ROUTES), found, now_s)
     return [(action.verb.value, action.container.name) for action in decided]
 
 
@@ -45,9 +46,26 @@ def test_the_header_of_the_routes_names_what_is_served() -> None:
     assert served(ROUTES) == {"app": Served(LIVE, frozenset({"10.213.0.1", "10.213.0.2"}))}
 
 
-@pytest.mark.parametrize("text", ["", "upstream app {}", "# py-cicd edge: {", "# py-cicd edge: []"])
-def test_a_handwritten_or_torn_file_names_no_service(text: str) -> None:
-    assert served(text) == {}
+@pytest.mark.parametrize(
+    "text",
+    [
+        "upstream app {}",
+        "# py-cicd edge: {",
+        "# py-cicd edge: []",
+        "# py-cicd edge: " + "[" * 100_000,
+        '# py-cicd edge: {"routes": [{"live": "r"}]}',
+        '# py-cicd edge: {"routes": [7]}',
+        '# py-cicd edge: {"format": "x", "routes": []}',
+        '# py-cicd edge: {"format": 9, "routes": []}',
+    ],
+)
+def test_routes_without_a_readable_first_line_raise(text: str) -> None:
+    with pytest.raises(RoutesError):
+        served(text)
+
+
+def test_no_routes_name_no_service() -> None:
+    assert served("") == {}
 
 
 def test_a_live_replica_that_ended_is_started_once_it_has_settled() -> None:
@@ -77,8 +95,8 @@ def test_containers_of_a_deploy_or_of_the_engine_are_left_alone(other: Container
 
 def test_a_replica_of_a_release_that_is_no_longer_live_is_left_alone() -> None:
     health, ended = HealthRecord(), replica(state="exited")
-    health.decide(ROUTES, [ended], 0)
-    assert health.decide(ROUTES.replace(LIVE, OLD), [ended], 5) == []
+    health.decide(served(ROUTES), [ended], 0)
+    assert health.decide(served(ROUTES.replace(LIVE, OLD)), [ended], 5) == []
 
 
 def test_the_pause_grows_with_each_attempt_on_a_container_that_keeps_ending() -> None:
@@ -121,7 +139,7 @@ def test_one_replica_is_restarted_at_a_time_whatever_its_service() -> None:
     ]  # fmt: skip
     routes = f"# py-cicd edge: {json.dumps({'routes': edge})}\n"
     shop = replace(unhealthy(2), labels={**unhealthy(2).labels, "py-cicd.service": "shop"})
-    decided = HealthRecord().decide(routes, [unhealthy(1), shop], 0)
+    decided = HealthRecord().decide(served(routes), [unhealthy(1), shop], 0)
     assert [action.container.name for action in decided] == ["app-1"]
 
 
@@ -140,7 +158,7 @@ def test_a_replica_that_a_deploy_takes_from_the_users_meanwhile_is_not_started()
     actions(health, 0, hung)
     health.restart_begun(hung, 0, grace_s=40)
     without = ROUTES.replace(LIVE, OLD)
-    assert health.decide(without, [unhealthy(1, state="exited")], 5) == []
+    assert health.decide(served(without), [unhealthy(1, state="exited")], 5) == []
     assert health.restarting == {}
 
 

@@ -14,7 +14,14 @@ import pytest
 
 from engine_api.client import EngineApiError, EngineClient
 from engine_api.server_fixture import engine_socket
-from watchdog.__main__ import PAUSE_FILES, WAKING_EVENTS, Watchdog, run, wake_on_events
+from watchdog.__main__ import (
+    PAUSE_FILES,
+    PROBLEM_FILE,
+    WAKING_EVENTS,
+    Watchdog,
+    run,
+    wake_on_events,
+)
 from watchdog.containers import Container
 
 LABELS = {
@@ -143,6 +150,36 @@ def test_a_pause_file_stops_all_actions(engine: FakeEngine, root: Path, name: st
     (root / name).touch()
     watchdog = Watchdog(engine.client, root)
     assert [watchdog.check(now_s) for now_s in (0, 2, 20)] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"\xff\xfe",
+        b"# py-cicd edge: {",
+        b'# py-cicd edge: {"routes": 7}',
+        b"upstream app {}\n",
+    ],
+)
+def test_damaged_routes_leave_replicas_as_they_are_until_they_can_be_read(
+    engine: FakeEngine, root: Path, damage: bytes
+) -> None:
+    routes, watchdog = root / "edge" / "conf" / "routes.conf", Watchdog(engine.client, root)
+    whole = routes.read_bytes()
+    if damage:
+        routes.write_bytes(damage)
+    else:
+        routes.unlink()
+    assert [watchdog.check(now_s) for now_s in (0, 2, 20)] == [[], [], []]
+    assert (
+        "routes" in (root / PROBLEM_FILE).read_text()
+        or "state" in (root / PROBLEM_FILE).read_text()
+    )
+    routes.write_bytes(whole)
+    watchdog.check(30)
+    assert not (root / PROBLEM_FILE).exists()
+    assert [action.verb for action in watchdog.check(32)] == ["start"]
 
 
 def test_it_exits_when_the_engine_is_gone(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.adapters.config.schema import EnvironmentForm, HostForm, ServiceForm, TasksForm, parse
+from deploy.adapters.config.problems import parse
+from deploy.adapters.config.schema import EnvironmentForm, HostForm, ServiceForm, TasksForm
 from deploy.cli.main import ALL_VERBS, parser
 from deploy.cli.wiring import set_up
 

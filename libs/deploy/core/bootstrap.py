@@ -148,13 +148,27 @@ class User:
     key: str
 
 
+PRIVATE = (
+    "lock",
+    "effects",
+    "token",
+    "holder.json",
+    "holder.pid",
+    "ledger.jsonl",
+    "ledger.jsonl.seal",
+    "secrets.key",
+)
+"""The files of the hosts' folder that no other user may read (docs/architecture.md)."""
+
+
 @dataclass(frozen=True)
 class Folder:
-    """A folder belongs to a user."""
+    """A folder belongs to a user, who alone may enter it; `private` are its files with mode 0600."""
 
     name: str
     path: str
     owner: str
+    private: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,7 +225,7 @@ def settings(
             Activation.RESTART_DOCKER,
         ),
         User(f"user {host.user}", host.user, "docker", key),
-        Folder(f"folder {ROOT}", ROOT, host.user),
+        Folder(f"folder {ROOT}", ROOT, host.user, PRIVATE),
         File(
             "sshd settings",
             "/etc/ssh/sshd_config.d/10-py-cicd.conf",

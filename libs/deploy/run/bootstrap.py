@@ -143,16 +143,31 @@ def problem_of(server: Server, setting: Setting) -> str | None:
             return _json_problem(server.run(shell.read_argv(path)).stdout, path, values)
         case User(user=user, group=group, key=key):
             return _user_problem(server, user, group, key)
-        case Folder(path=path, owner=owner):
-            done = server.run(["stat", "--format", "%U", path])
-            if done.code != 0:
-                return f"{path} is missing"
-            actual = done.stdout.strip()
-            return None if actual == owner else f"{path} belongs to {actual}"
+        case Folder():
+            return _folder_problem(server, setting)
         case InEffect(argv=argv, lines=lines):
             return _effect_problem(server.run(argv), lines)
         case _:
             assert_never(setting)
+
+
+def _folder_problem(server: Server, folder: Folder) -> str | None:
+    done = server.run(["stat", "--format", "%U %a", folder.path])
+    if done.code != 0:
+        return f"{folder.path} is missing"
+    owner, _, mode = done.stdout.strip().partition(" ")
+    if owner != folder.owner:
+        return f"{folder.path} belongs to {owner}"
+    if mode != "700":
+        return f"{folder.path} has mode {mode}, so other users can enter it"
+    found = sorted(server.run([*_open_files(folder), "-printf", "%f\\n"]).stdout.split())
+    return f"other users can read {', '.join(found)} in {folder.path}" if found else None
+
+
+def _open_files(folder: Folder) -> tuple[str, ...]:
+    """Returns the beginning of a `find` for the private files that others may read or write."""
+    names = [word for name in folder.private for word in ("-o", "-name", name)]
+    return ("find", folder.path, "-maxdepth", "1", "-perm", "/077", "(", "-false", *names, ")")
 
 
 def _installed(server: Server, package: str) -> bool:
@@ -237,7 +252,8 @@ def _apply(server: Server, setting: Setting) -> None:
         case User(user=user, group=group, key=key):
             _make_user(server, user, group, key)
         case Folder(path=path, owner=owner):
-            server.run_checked(["install", "-d", "-m", "0755", "-o", owner, "-g", owner, path])
+            server.run_checked(["install", "-d", "-m", "0700", "-o", owner, "-g", owner, path])
+            server.run_checked([*_open_files(setting), "-exec", "chmod", "0600", "{}", "+"])
         case InEffect(activation=activation):
             _activate(server, activation)
         case _:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -52,7 +56,16 @@ def test_setting_that_holds_has_no_problem() -> None:
         (SSHD, NO_FILE, "/etc/sshd is missing"),
         (SSHD, Completed(0, "old\n", ""), "/etc/sshd has other content"),
         (Packages("packages", ("nftables",)), Completed(1, "", ""), "nftables not installed"),
-        (Folder("folder", "/srv", "deploy"), Completed(0, "root\n", ""), "/srv belongs to root"),
+        (
+            Folder("folder", "/srv", "deploy"),
+            Completed(0, "root 700\n", ""),
+            "/srv belongs to root",
+        ),
+        (
+            Folder("folder", "/srv", "deploy"),
+            Completed(0, "deploy 755\n", ""),
+            "/srv has mode 755, so other users can enter it",
+        ),
         (JsonFile("json", "/d.json", {"a": 1}), Completed(0, '{"b": 2}', ""), "/d.json lacks a"),
         (JsonFile("json", "/d.json", {}), Completed(0, "[", ""), "/d.json is not a JSON object"),
         (InEffect("effect", ("x",), ("a 1",)), Completed(0, "b 2\n", ""), "not in effect: a 1"),
@@ -62,6 +75,29 @@ def test_setting_that_holds_has_no_problem() -> None:
 )
 def test_problem_of_a_setting(setting: File, done: Completed, problem: str | None) -> None:
     assert problem_of(server(lambda _: done), setting) == problem
+
+
+class ThisMachine(ScriptedHost):
+    """Runs the commands here."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        done = subprocess.run(
+            argv, input=stdin, capture_output=True, check=False, timeout=timeout_s
+        )
+        return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_private_files_that_others_can_read_are_found_and_closed(tmp_path: Path) -> None:
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    folder = Folder("folder", str(tmp_path), owner, ("lock", "token"))
+    here = Server(cast("Host", ThisMachine(lambda _: None)), sudo=False)
+    tmp_path.chmod(0o700)
+    for name, mode in (("lock", 0o644), ("token", 0o600), ("registry-login", 0o644)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    assert problem_of(here, folder) == f"other users can read lock in {tmp_path}"
+    (tmp_path / "lock").chmod(0o600)
+    assert problem_of(here, folder) is None
 
 
 def test_setting_is_applied_and_activated() -> None:

@@ -223,7 +223,7 @@ VERBS = (
     VerbEntry(
         Group.HOSTS,
         "host",
-        "sets up a bare Debian or Ubuntu server over SSH, or lists what is missing",
+        "sets up a bare Debian or Ubuntu server over SSH, lists what is missing, or repairs records",
         "ship host bootstrap web-1 --env production",
         "host",
     ),

@@ -1,4 +1,6 @@
-"""`ship host bootstrap HOST` and `ship host check HOST`: sets up a bare server, or lists what is missing."""
+"""`ship host bootstrap HOST`, `check HOST` and `repair HOST`: sets up a bare server, lists what is missing on it, or
+puts damaged records right.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,11 @@ from deploy.core.bootstrap import settings
 from deploy.core.state.ledger import BOOTSTRAP, Entry
 from deploy.errors import HostAuthError
 from deploy.run.bootstrap import CheckedSetting, Server, check, describe, make, record
+from deploy.run.repair import repair
 
 
 def _add(parser: ArgumentParser) -> None:
-    parser.add_argument("what", choices=("bootstrap", "check"))
+    parser.add_argument("what", choices=("bootstrap", "check", "repair"))
     parser.add_argument("host", help="its name in the environment file")
     parser.add_argument(
         "--user",
@@ -42,6 +45,8 @@ def _add(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     config = wiring.settings.host_config(arguments.host)
+    if arguments.what == "repair":
+        return _repair(arguments.host, wiring, console)
     source = files.docker_source(arguments.docker_source, arguments.docker_key)
     server = Server(
         wiring.connections.host_as(config, arguments.user, arguments.key), arguments.user != "root"
@@ -75,6 +80,18 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         "missing": len(missing),
         "points": [_document(point) for point in points],
     }
+
+
+def _repair(name: str, wiring: Wiring, console: Console) -> Document:
+    done = repair(
+        next(host for host in wiring.connections.hosts() if host.name == name),
+        wiring.settings.environment().edge,
+        who=wiring.commands.origin("").who,
+        pipeline=wiring.commands.pipeline,
+        clock=wiring.clock,
+        say=console.say,
+    )
+    return {"host": name, "repaired": list(done)}
 
 
 def _record(
@@ -117,6 +134,9 @@ def _document(point: CheckedSetting) -> dict[str, Any]:
 
 
 def _show(document: Document) -> str:
+    if "repaired" in document:
+        done = "; ".join(document["repaired"]) or "its records are whole, nothing to do"
+        return f"{document['host']}: {done}"
     host = f"{document['host']} ({document['system']})"
     if document["missing"]:
         missing = f"{document['missing']} of {len(document['points'])} checks failed"

@@ -27,7 +27,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     urls = dict.fromkeys(names, environment.hosts[0].url)
     if environment.metrics:
         urls["prometheus"] = environment.metrics.prometheus_url
-    return {"environment": environment.name, "urls": urls, "services": found}
+    damaged = any(host["phase"] == "damaged" for service in found for host in service["hosts"])
+    ended = {"ok": False, "exit_code": 4} if damaged else {}
+    return {**ended, "environment": environment.name, "urls": urls, "services": found}
 
 
 def _show(document: Document) -> str:

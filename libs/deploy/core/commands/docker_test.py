@@ -108,7 +108,7 @@ def test_snapshot_has_one_line_per_fact(machine: LocalRoot) -> None:
         port = f"0100007F:{taken.getsockname()[1]:04X}"
     assert [line for line in printed if line.startswith("socket ") and port in line]
     lines = [line for line in printed if not line.startswith("socket ")]
-    data, disk, now = lines.pop(2), lines.pop(2), lines.pop(-4)
+    data, disk, now = lines.pop(2), lines.pop(2), lines.pop(-5)
     assert data == f"data {machine.fake}"
     assert int(disk.removeprefix("disk ")) > 0
     assert abs(int(now.removeprefix("now ")) - time.time()) < 60
@@ -122,6 +122,7 @@ def test_snapshot_has_one_line_per_fact(machine: LocalRoot) -> None:
         'release {"id": "r000002-b"}',
         "routes # 1",
         "targets 37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570  app.json",
+        "lines 3",
         "ledger first",
         "ledger tor",
         'hold {"release": "r000002-b"}',

@@ -29,6 +29,7 @@ _SEED = 'mkdir -p "$1" && tar -x --skip-old-files -C "$1"'
 
 # $1 folder, $2 file, $3 number of files to keep; the text on stdin.
 _KEEP = """
+umask 077
 mkdir -p "$1" && cd "$1" && cat > "$2.new" && mv "$2.new" "$2" || exit 1
 find . -maxdepth 1 -name '*.json' | sort | head -n "-$3" | xargs -r rm -f --
 """

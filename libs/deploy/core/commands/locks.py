@@ -6,15 +6,16 @@ about it into its ledger, even if the deployer is gone by then.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from deploy.core.commands.paths import ROOT
 from deploy.core.commands.shell import KILL_AFTER_S
+from deploy.core.state.json_record import load
 
 LOCK, EFFECTS, TOKEN, HOLDER = (
     f"{ROOT}/{name}" for name in ("lock", "effects", "token", "holder.json")
 )
+HOLDER_PID = f"{ROOT}/holder.pid"
 LEDGER = f"{ROOT}/ledger.jsonl"
 SEAL = f"{LEDGER}.seal"
 
@@ -29,18 +30,25 @@ EFFECTS_WAIT_S = 5.0
 """How long a new holder waits for the last effect of a deployer that is gone."""
 
 # $1 lock, $2 how long to wait for it, $3 effects, $4 how long to wait for these, $5 token file, $6 holder file,
-# $7 token, $8 who takes the lock (JSON); times in seconds.
+# $7 token, $8 who takes the lock (JSON), $9 file for the process that holds it; times in seconds.
+# Only the deploy user may enter the folder, or anybody on the host could hold the lock and read the token. Containers
+# mount folders below it, not through it: what they mount keeps its mode. Earlier versions left wider modes.
 # The new holder waits until no effect runs and then writes its token, which fences off the effects of earlier holders.
 # `cat` ends with the connection, and so does the lock.
 _TAKE = f"""
-mkdir -p "${{1%/*}}" || exit 1
+root=${{1%/*}}
+mkdir -p "$root" || exit 1
+chmod 700 "$root" 2>/dev/null
+umask 077
 exec 8>> "$1"
 flock --exclusive --timeout "$2" --conflict-exit-code {LOCK_TAKEN} 8 || exit
 exec 9>> "$3"
 flock --exclusive --timeout "$4" --conflict-exit-code {STRAGGLERS} 9 || exit
 printf %s "$7" > "$5" || exit 1
 exec 9>&-
-printf '%s\\n' "$8" > "$6"
+printf '%s\\n' "$$" > "$9" && printf '%s\\n' "$8" > "$6"
+chmod 600 "$1" "$3" "$5" "$6" "$9" "$root"/ledger.jsonl* "$root"/*.key 2>/dev/null
+chmod -R go= "$root"/services/*/rollouts 2>/dev/null
 echo held
 exec cat > /dev/null
 """
@@ -52,6 +60,7 @@ exec cat > /dev/null
 RECORD_FUNCTION = """
 hashed() { tail -n 1 "$1" | tr -d '\\n' | sha256sum | cut -c 1-64; }
 record() (
+  umask 077
   mkdir -p "${1%/*}" || exit 1
   exec 8>> "$1" && flock 8 || exit 1
   prev=
@@ -63,6 +72,30 @@ record() (
   printf '%s, "at": "%s", "prev": "%s"}\\n' "$2" "$at" "$prev" >&8 && sync "$1" || exit 1
   printf '%s %s\\n' "$(wc -l < "$1")" "$(hashed "$1")" > "$1.seal.new" && mv "$1.seal.new" "$1.seal" || true
 )
+"""
+
+# holder LOCK HOLDER PID: prints who holds a lock, as JSON. The holder file says it if the process that wrote it still
+# has the lock open as its descriptor 8. Else another program holds the lock, which only /proc can tell; processes of
+# other users can't be seen there. A holder of an earlier version wrote no process id.
+HOLDER_FUNCTION = """
+holder() {
+  pid=$(cat "$3")
+  if [ -z "$pid" ] || [ "/proc/$pid/fd/8" -ef "$1" ]; then cat "$2"; return; fi
+  set -- "$(readlink -f "$1")"
+  pid=$(find /proc/[0-9]*/fd -lname "$1" | cut -d / -f 3 | sort -un | head -n 1)
+  user=$(stat -c %U "/proc/$pid")
+  command=$(tr '\\0' ' ' < "/proc/$pid/cmdline" | tr -d '"\\\\' | tr -c '[:print:]' ' ' | cut -c 1-80)
+  if [ -n "$pid" ] && [ -n "$user" ]; then
+    printf '{"who": "process %s of %s, which is no deploy", "verb": "%s"}\\n' "$pid" "$user" "${command% }"
+  else
+    echo '{"who": "a process of another user, which is no deploy", "verb": "unknown"}'
+  fi
+}
+"""
+
+# $1 lock, $2 holder file, $3 file with the holder's process.
+_HOLDER = f"""{HOLDER_FUNCTION}
+holder "$1" "$2" "$3" 2>/dev/null
 """
 
 # $1 token file, $2 token, $3 ledger, $4 head of the entry, $5 limit in seconds, then the command. The shared lock on
@@ -96,7 +129,7 @@ def take(token: str, holder: str) -> list[str]:
     Exits with LOCK_TAKEN if another process has it, with STRAGGLERS if an effect of an earlier holder still runs.
     """
     locks = [LOCK, f"{LOCK_WAIT_S:g}", EFFECTS, f"{EFFECTS_WAIT_S:g}"]
-    return ["sh", "-c", _TAKE, "take", *locks, TOKEN, HOLDER, token, holder]
+    return ["sh", "-c", _TAKE, "take", *locks, TOKEN, HOLDER, token, holder, HOLDER_PID]
 
 
 def effect(token: str, head: str, argv: Sequence[str], timeout_s: float) -> list[str]:
@@ -132,10 +165,15 @@ def is_held() -> list[str]:
     ]
 
 
+def holder() -> list[str]:
+    """Prints who holds the lock, as `parse_holder` reads it. Only to be asked while it is held."""
+    return ["sh", "-c", _HOLDER, "holder", LOCK, HOLDER, HOLDER_PID]
+
+
 def parse_holder(text: str) -> dict[str, str]:
     """Returns who holds a lock, from its holder file; empty if the file is damaged."""
     try:
-        found = json.loads(text or "{}")
+        found = load(text or "{}")
     except ValueError:
         return {}
-    return {key: str(value) for key, value in found.items()}
+    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}

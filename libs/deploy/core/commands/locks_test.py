@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.core.bootstrap import PRIVATE
 from deploy.core.commands import locks
 from deploy.core.state.ledger import (
     Entry,
@@ -66,6 +68,46 @@ def test_lock_is_held_until_stdin_ends(machine: LocalRoot, take_lock: TakeLock) 
     _release(first)
     take_lock("two")
     assert machine.read("token") == "two"
+
+
+def test_nobody_else_can_enter_the_folder_or_read_its_private_files(
+    machine: LocalRoot, take_lock: TakeLock
+) -> None:
+    """Files and modes of earlier versions are closed, too."""
+    machine.root.chmod(0o755)
+    logs = machine.root / "services/app/rollouts"
+    logs.mkdir(parents=True)
+    for path in (machine.root / "lock", machine.root / "secrets.key", logs / "000001.json"):
+        path.touch()
+        path.chmod(0o644)
+    take_lock("one")
+    machine.run(locks.record("one", HEAD))
+    found = {
+        path.name: path.stat().st_mode & 0o777 for path in machine.root.iterdir() if path.is_file()
+    }
+    assert found == dict.fromkeys(PRIVATE, 0o600)
+    assert machine.root.stat().st_mode & 0o777 == 0o700
+    assert (logs / "000001.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_holder_that_is_named_is_the_process_that_holds_the_lock(
+    machine: LocalRoot, take_lock: TakeLock
+) -> None:
+    def holder() -> dict[str, str]:
+        return locks.parse_holder(machine.run(locks.holder()).stdout.decode())
+
+    first = take_lock("one")
+    assert holder() == {"who": "'one' $HOME"}
+    _release(first)
+    other = machine.start(["flock", str(machine.root / "lock"), "sh", "-c", "echo held; cat"])
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    assert machine.run(locks.take("two", "{}")).returncode == locks.LOCK_TAKEN
+    found = holder()
+    _release(other)
+    other.stdout.close()
+    assert re.fullmatch(r"process \d+ of \w+, which is no deploy", found["who"])
+    assert "flock" in found["verb"] or "echo held; cat" in found["verb"]
 
 
 def test_query_of_the_lock_refuses_no_holder(machine: LocalRoot) -> None:

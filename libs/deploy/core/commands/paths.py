@@ -6,7 +6,13 @@ ROOT = "/srv/py-cicd"
 NETWORK = "py-cicd"
 EDGE_CONF = f"{ROOT}/edge/conf"
 ROUTES = f"{EDGE_CONF}/routes.conf"
+STATES = f"{ROOT}/edge/states"
 TARGETS = f"{ROOT}/metrics/conf/targets"
+
+
+def state_file(name: str) -> str:
+    """Returns the file of an edge's state; its name is the SHA-256 of its content."""
+    return f"{STATES}/{name}.json"
 
 
 def service_folder(service: str) -> str:

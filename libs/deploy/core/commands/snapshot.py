@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.core.commands import locks, paths
+from deploy.core.commands import edge_state, locks, paths
 from deploy.core.commands.paths import ROOT
-from deploy.core.state.edge import parse_edge
+from deploy.core.state.edge import HEADER, EdgeState, parse_edge
 from deploy.core.state.hold import parse_hold
-from deploy.core.state.host import Container, HostState
-from deploy.core.state.ledger import parse_ledger
+from deploy.core.state.host import Container, Damage, HostState
+from deploy.core.state.json_record import NewerFormatError, from_json, load
+from deploy.core.state.ledger import ledger_problem, parse_ledger
 from deploy.core.state.release import ID, Release, parse_release
 
 # The environment of a container is left out, because it may contain secrets.
@@ -30,18 +31,21 @@ _ENGINE = (
 )
 
 
+LAST_SECOND = 253_402_300_800.0
+"""The year 10000, in seconds since 1970."""
+
 # Effects and results of analyses are most of a ledger, and no plan needs them.
 _LEFT_OUT_EVENTS = ("effect", "judged")
 _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
 # $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out,
-# $5 lock, $6 holder file.
+# $5 lock, $6 holder file, $7 file with the holder's process.
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
 # of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, for
 # example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
 # A network that a running container is in exists, so usually no client has to ask for it. From Docker 29 on, images
 # without a tag are listed only with --all.
-_SNAPSHOT = f"""
+_SNAPSHOT = f"""{edge_state.FUNCTION}{locks.HOLDER_FUNCTION}
 {{
   if ids=$(docker ps --all --quiet --filter label=py-cicd.name); then
     echo 'complete containers'
@@ -54,12 +58,14 @@ _SNAPSHOT = f"""
     fi
   fi
   cat "$1"/services/*/releases/*/release.json | sed 's/^/release /'
-  sed -n '1s/^/routes /p' "$1"/edge/conf/routes.conf
+  edge_state "$1"/edge/conf/routes.conf "$1"/edge/states
   (cd "$1/metrics/conf/targets" && sha256sum -- *.json) | sed 's/^/targets /'
   printf 'now %s\\n' "$(date +%s)"
+  sed 's/^/seal /' "$1"/ledger.jsonl.seal
+  [ -e "$1"/ledger.jsonl ] && printf 'lines %s\\n' "$(wc -l < "$1"/ledger.jsonl)"
   grep -v -E -e "$4" "$1"/ledger.jsonl | sed 's/^/ledger /'
   flock --shared --nonblock --conflict-exit-code {locks.LOCK_TAKEN} "$5" true
-  [ $? -ne {locks.LOCK_TAKEN} ] || printf 'holder %s\\n' "$(cat "$6")"
+  [ $? -ne {locks.LOCK_TAKEN} ] || printf 'holder %s\\n' "$(holder "$5" "$6" "$7")"
   for hold in "$1"/services/*/hold.json; do
     [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
@@ -86,84 +92,188 @@ _SNAPSHOT = f"""
 
 def take() -> list[str]:
     """Prints everything that a plan is made from."""
-    values = [ROOT, _CONTAINER, _ENGINE, _LEFT_OUT, locks.LOCK, locks.HOLDER]
+    values = [ROOT, _CONTAINER, _ENGINE, _LEFT_OUT, locks.LOCK, locks.HOLDER, locks.HOLDER_PID]
     return ["sh", "-c", _SNAPSHOT, "snapshot", *values]
 
 
+@dataclass(frozen=True)
+class _Health:
+    status: str = field(metadata={"key": "Status"})
+
+
+@dataclass(frozen=True)
+class _ContainerState:
+    status: str = field(metadata={"key": "Status"})
+    health: _Health | None = field(default=None, metadata={"key": "Health"})
+
+
+@dataclass(frozen=True)
+class _ContainerConfig:
+    labels: Mapping[str, str] | None = field(default=None, metadata={"key": "Labels"})
+
+
+@dataclass(frozen=True)
+class _Network:
+    address: str = field(default="", metadata={"key": "IPAddress"})
+
+
+@dataclass(frozen=True)
+class _Networks:
+    networks: Mapping[str, _Network | None] | None = field(
+        default=None, metadata={"key": "Networks"}
+    )
+
+
+@dataclass(frozen=True)
+class _Inspected:
+    """The parts of an element of `docker inspect` that are used here."""
+
+    id: str = field(metadata={"key": "Id"})
+    name: str = field(metadata={"key": "Name"})
+    state: _ContainerState = field(metadata={"key": "State"})
+    config: _ContainerConfig = field(metadata={"key": "Config"})
+    settings: _Networks = field(default=_Networks(), metadata={"key": "NetworkSettings"})
+    restarts: int = field(default=0, metadata={"key": "RestartCount"})
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.config.labels or {}
+
+    @property
+    def is_replica(self) -> bool:
+        return ID.fullmatch(self.labels.get("py-cicd.release", "")) is not None
+
+    def container(self) -> Container:
+        network = (self.settings.networks or {}).get(paths.NETWORK)
+        return Container(
+            id=self.id,
+            name=self.name.lstrip("/"),
+            service=self.labels.get("py-cicd.service", ""),
+            release=self.labels.get("py-cicd.release", ""),
+            replica=self.labels.get("py-cicd.name", ""),
+            state=self.state.status,
+            health=(self.state.health.status if self.state.health else "") or None,
+            address=network.address if network else "",
+            restarts=self.restarts,
+        )
+
+
 def parse_snapshot(name: str, text: str) -> HostState:
-    """Returns the state of a host from the output of `take`, which has one fact per line."""
+    """Returns the state of a host from the output of `take`, which has one fact per line.
+
+    Records that can't be read are listed as its `damage`. Raises ValueError for anything else that isn't such an
+    output, as that of an engine that answers with something else.
+    """
     facts: dict[str, list[str]] = {}
     # Not splitlines(): labels may contain characters that end a line in Python only.
     for line in text.split("\n"):
         key, _, value = line.partition(" ")
         facts.setdefault(key, []).append(value)
-    inspected = [json.loads(line) for line in facts.get("container", [])]
+    inspected = [
+        from_json(_Inspected, load(line), "container") for line in facts.get("container", [])
+    ]
+    containers = tuple(each.container() for each in inspected if each.is_replica)
+    damage: list[Damage] = []
+    releases = tuple(_releases(facts.get("release", []), damage))
+    edge = _edge(facts, damage)
+    running = [each for each in containers if each.state == "running"]
+    if running and not damage and not _one(facts, "routes").startswith(HEADER):
+        lost = "has lost its first line" if "routes" in facts else "is missing"
+        damage.append(
+            Damage(
+                f"the edge's state ({paths.ROUTES}) {lost}, but {len(running)} replicas run",
+                of_edge=True,
+            )
+        )
+    if problem := ledger_problem(
+        _one(facts, "seal"), _count(facts), has_releases=bool(facts.get("release"))
+    ):
+        damage.append(Damage(f"the ledger ({locks.LEDGER}) {problem}"))
     return HostState(
         host=name,
+        damage=tuple(damage),
         engine_version=_one(facts, "engine"),
         compose_version=_one(facts, "compose").removeprefix("v"),
         disk_free_bytes=int(_one(facts, "disk") or 0),
         network="network" in facts,
         images=frozenset(facts.get("image", [])),
-        containers=tuple(
-            container_of(container) for container in inspected if _is_replica(container)
-        ),
-        releases=tuple(_releases(facts.get("release", []))),
-        edge=parse_edge(_one(facts, "routes")),
+        containers=containers,
+        releases=releases,
+        edge=edge,
         stacks=tuple(_stacks(inspected, running=True)),
         stopped_stacks=tuple(_stacks(inspected, running=False)),
         targets=tuple(_targets(facts.get("targets", []))),
         ledger=parse_ledger("\n".join(facts.get("ledger", []))),
         holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
-        now_s=float(_one(facts, "now") or 0),
+        now_s=_seconds(_one(facts, "now")),
         listening=frozenset(_ports(facts.get("socket", []))),
         holder=locks.parse_holder(facts["holder"][0]) if "holder" in facts else None,
         kept_logs=tuple(_kept_logs(facts.get("kept", []))),
     )
 
 
-def _is_replica(inspected: dict[str, Any]) -> bool:
-    return ID.fullmatch(_labels(inspected).get("py-cicd.release", "")) is not None
-
-
-def container_of(inspected: dict[str, Any]) -> Container:
-    """Returns the container of one element of `docker inspect`."""
-    labels, state = _labels(inspected), inspected["State"]
-    networks = inspected.get("NetworkSettings", {}).get("Networks", {})
-    return Container(
-        id=inspected["Id"],
-        name=inspected["Name"].lstrip("/"),
-        service=labels.get("py-cicd.service", ""),
-        release=labels.get("py-cicd.release", ""),
-        replica=labels.get("py-cicd.name", ""),
-        state=state["Status"],
-        health=(state.get("Health") or {}).get("Status"),
-        address=networks.get(paths.NETWORK, {}).get("IPAddress", ""),
-        restarts=inspected.get("RestartCount", 0),
+def parse_inspected(text: str) -> tuple[Container, ...]:
+    """Returns the containers in the output of `docker inspect`. Raises ValueError if it isn't such an output."""
+    return tuple(
+        from_json(_Inspected, each, "container").container() for each in inspected_documents(text)
     )
 
 
-def _labels(inspected: dict[str, Any]) -> dict[str, str]:
-    return inspected["Config"].get("Labels") or {}
+def inspected_documents(text: str) -> list[dict[str, Any]]:
+    """Returns the same as documents, for what containers alone don't tell. Raises ValueError as well."""
+    found = load(text or "[]")
+    if not isinstance(found, list):
+        raise ValueError(f"should be a list, not {text[:100]!r}")
+    for each in found:
+        from_json(_Inspected, each, "container")
+    return found
 
 
 def _one(facts: dict[str, list[str]], key: str) -> str:
     return facts.get(key, [""])[0].strip()
 
 
-def _releases(lines: Iterable[str]) -> Iterable[Release]:
+def _seconds(text: str) -> float:
+    found = float(text or 0)
+    if not 0 <= found < LAST_SECOND:
+        raise ValueError(f"now: {text[:100]!r} is no time")
+    return found
+
+
+def _count(facts: dict[str, list[str]]) -> int | None:
+    """Returns the number of lines of the ledger, None if there is no ledger."""
+    return int(_one(facts, "lines")) if "lines" in facts else None
+
+
+def _releases(lines: Iterable[str], damage: list[Damage]) -> Iterable[Release]:
+    """Yields the readable records. Without one its release can't be returned to, but is never removed."""
     for line in lines:
         try:
             yield parse_release(line)
+        except NewerFormatError as error:
+            damage.append(Damage(f"the record of a release: {error}", newer=True))
         except ValueError:
-            continue  # a torn record, or one of a newer version
+            continue
 
 
-def _stacks(inspected: Iterable[dict[str, Any]], *, running: bool) -> Iterable[tuple[str, str]]:
-    for container in inspected:
-        labels = _labels(container)
-        if "py-cicd.key" in labels and (container["State"]["Status"] == "running") is running:
-            yield labels["py-cicd.name"], labels["py-cicd.key"]
+def _edge(facts: dict[str, list[str]], damage: list[Damage]) -> EdgeState:
+    """Returns the edge's routes. A state that can't be read is damage, never an edge without routes."""
+    try:
+        return parse_edge(_one(facts, "routes"), facts["state"][0] if "state" in facts else None)
+    except NewerFormatError as error:
+        damage.append(Damage(f"the edge's state ({paths.ROUTES}): {error}", newer=True))
+    except ValueError as error:
+        damage.append(
+            Damage(f"the edge's state ({paths.ROUTES}) can't be read: {error}", of_edge=True)
+        )
+    return EdgeState()
+
+
+def _stacks(inspected: Iterable[_Inspected], *, running: bool) -> Iterable[tuple[str, str]]:
+    for each in inspected:
+        labels = each.labels
+        if "py-cicd.key" in labels and (each.state.status == "running") is running:
+            yield labels.get("py-cicd.name", ""), labels["py-cicd.key"]
 
 
 def _ports(lines: Iterable[str]) -> Iterable[int]:

@@ -5,9 +5,10 @@ Edges are found by their label. While one replaces another there are two, and bo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
-from deploy.core.commands.paths import EDGE_CONF, ROOT
+from deploy.core.commands.paths import EDGE_CONF, ROOT, STATES
 from deploy.core.state.stack import Stack
 
 NGINX_REFUSED = 65
@@ -29,13 +30,17 @@ processes() {
 """
 
 # $1 conf folder, $2 size in bytes, $3 old generation, $4 new generation, $5 minutes for which the files of old
-# generations are kept; routes.conf on stdin. Every running edge checks the text with its own nginx.conf before it takes
+# generations and the files of unreferenced states are kept, $6 folder of the states, $7 name and $8 size of the new
+# state; that state and then routes.conf on stdin. The state is synced before the text that names it takes effect, so
+# renaming the text is the only commit. Every running edge checks the text with its own nginx.conf before it takes
 # effect. The size reveals a text that a lost connection cut short, which nginx might accept. Workers of the old
 # generation see its file in `left` and forward their requests (docs/adr/0024). If the disk is too full for that file,
 # they keep answering from the old routes. The edges' processes are listed while the text is checked: each call of the
 # client takes about 60 ms, and users wait for the switch.
 _ROUTES = f"""{_PROCESSES_FUNCTION}
 cd "$1" || exit 1
+(umask 077; mkdir -p "$6" && head -c "$8" > "$6/.next") || exit 1
+[ "$(sha256sum < "$6/.next" | cut -c 1-64)" = "$7" ] || exit 1
 cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$2" ] || exit 1
 edges=$(docker ps --filter label=py-cicd.name=edge --format '{{{{.ID}}}} {{{{.Label "py-cicd.key"}}}}') || exit 1
 [ -n "$edges" ] || {{ echo "no edge runs" >&2; exit 65; }}
@@ -46,9 +51,11 @@ printf '%s\\n' "$edges" | while read -r id key; do
   rm "$key/nginx.next.conf"
 done || exit
 mkdir -p left; find left -type f -mmin "+$5" -delete; rm -f "left/$4"
+sync "$6/.next" && mv "$6/.next" "$6/$7.json" && sync "$6" || exit 1
 sync routes.next.conf && mv routes.next.conf routes.conf || exit 1
 printf '%s\\n' "$edges" | cut -d ' ' -f 1 | xargs docker kill --signal HUP >/dev/null || exit 1
 [ "$3" = "$4" ] || touch "left/$3"
+find "$6" -name '*.json' ! -name "$7.json" -mmin "+$5" -delete
 wait
 exit 0
 """
@@ -91,13 +98,17 @@ printf '%s\\n' "$found" | xargs -r docker rm --force >/dev/null
 """
 
 
-def replace_routes(size: int, old: str, new: str) -> list[str]:
-    """Replaces the routes.conf of all edges by stdin, `size` bytes, and generation `old` by generation `new`.
+def replace_routes(size: int, old: str, new: str, state: bytes) -> list[str]:
+    """Replaces the routes.conf of all edges, and generation `old` by generation `new`.
+
+    On stdin come `state`, which gets a file of its own, and then the new routes.conf, `size` bytes.
 
     Prints what `edge_processes` does, as of just before. Exits with NGINX_REFUSED if an edge refuses the text or none
     runs; nothing has changed then.
     """
-    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, str(size), old, new, str(LEFT_KEPT_MIN)]
+    numbers = [str(size), old, new, str(LEFT_KEPT_MIN)]
+    stored = [STATES, hashlib.sha256(state).hexdigest(), str(len(state))]
+    return ["sh", "-c", _ROUTES, "routes", EDGE_CONF, *numbers, *stored]
 
 
 def edge_processes() -> list[str]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
 
 import pytest
 
-from deploy.core.commands import stacks
+from deploy.core.commands import edge_state, stacks
+from deploy.core.stacks.nginx_conf import render_edge
+from deploy.core.state.edge import HEADER, EdgeRoute, EdgeState, dump_edge, state_name
 from deploy.testing import factories
 from deploy.testing.local_root import LocalRoot
 
 EDGE, _, METRICS = factories.stacks()
+STATE = b'{"routes":[]}'
+STATE_FILE = f"edge/states/{hashlib.sha256(STATE).hexdigest()}.json"
 
 
 @pytest.fixture
@@ -36,7 +41,9 @@ def files(machine: LocalRoot) -> list[str]:
 def test_routes_are_checked_by_every_edge_then_replaced_then_loaded_by_every_edge(
     machine: LocalRoot,
 ) -> None:
-    assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
+    assert (
+        machine.run(stacks.replace_routes(4, "one", "two", STATE), STATE + b"new\n").returncode == 0
+    )
     assert machine.read("fake/checked") == "new\n"
     assert machine.read("edge/conf/routes.conf") == "new\n"
     calls = [call for call in machine.calls() if call.startswith(("exec", "kill"))]
@@ -49,10 +56,61 @@ def test_routes_are_checked_by_every_edge_then_replaced_then_loaded_by_every_edg
     assert files(machine) == ["left/one", "new/nginx.conf", "old/nginx.conf", "routes.conf"]
 
 
+def test_state_is_written_before_the_routes_that_name_it(machine: LocalRoot) -> None:
+    argv = stacks.replace_routes(4, "one", "two", STATE)
+    (machine.fake / "check").write_text("1")
+    assert machine.run(argv, STATE + b"new\n").returncode == stacks.NGINX_REFUSED
+    assert not (machine.root / STATE_FILE).exists()
+    (machine.fake / "check").unlink()
+    assert machine.run(argv, STATE + b"new\n").returncode == 0
+    assert machine.read(STATE_FILE).encode() == STATE
+    script = argv[2]
+    steps = ('sync "$6/.next"', 'mv "$6/.next"', 'sync "$6" ', "mv routes.next.conf")
+    assert sorted(steps, key=script.index) == list(steps)
+
+
+@pytest.mark.parametrize("sent", [b"", STATE[:-1], b"x" * len(STATE)])
+def test_state_that_arrives_cut_short_or_changed_changes_nothing(
+    machine: LocalRoot, sent: bytes
+) -> None:
+    done = machine.run(stacks.replace_routes(4, "one", "two", STATE), sent)
+    assert done.returncode == 1
+    assert machine.read("edge/conf/routes.conf") == "before\n"
+    assert machine.calls() == []
+
+
+def test_states_that_nothing_names_are_removed_by_the_next_switch_minutes_later(
+    machine: LocalRoot,
+) -> None:
+    states = machine.root / "edge/states"
+    states.mkdir()
+    for name, minutes in (("a", stacks.LEFT_KEPT_MIN + 2), ("b", stacks.LEFT_KEPT_MIN - 2)):
+        (states / f"{name}.json").touch()
+        then = time.time() - 60 * minutes
+        os.utime(states / f"{name}.json", (then, then))
+    argv = stacks.replace_routes(4, "one", "two", STATE)
+    assert machine.run(argv, STATE + b"new\n").returncode == 0
+    assert sorted(path.name for path in states.iterdir()) == sorted(
+        ["b.json", STATE_FILE.rpartition("/")[2]]
+    )
+
+
+def test_state_is_read_with_the_line_that_names_it(machine: LocalRoot) -> None:
+    state = EdgeState((EdgeRoute("app", "/", ""),))
+    routes = machine.root / "edge/conf/routes.conf"
+    (machine.root / "edge/states").mkdir()
+    (machine.root / f"edge/states/{state_name(state)}.json").write_text(dump_edge(state))
+    for text in (render_edge(state), HEADER + dump_edge(state)):
+        routes.write_text(text)
+        assert edge_state.parse(machine.run(edge_state.read()).stdout.decode()) == state
+    routes.unlink()
+    assert edge_state.parse(machine.run(edge_state.read()).stdout.decode()) == EdgeState()
+
+
 def test_generation_that_is_restored_is_no_longer_marked_as_left(machine: LocalRoot) -> None:
     for left, taken in (("one", "two"), ("two", "one"), ("one", "one")):
-        argv = stacks.replace_routes(4, left, taken)
-        assert machine.run(argv, b"new\n").returncode == 0
+        argv = stacks.replace_routes(4, left, taken, STATE)
+        assert machine.run(argv, STATE + b"new\n").returncode == 0
     assert "left/two" in files(machine)
     assert "left/one" not in files(machine)
 
@@ -64,13 +122,15 @@ def test_marks_of_generations_left_long_ago_are_removed(machine: LocalRoot) -> N
         (left / name).touch()
         then = time.time() - 60 * minutes
         os.utime(left / name, (then, then))
-    assert machine.run(stacks.replace_routes(4, "one", "two"), b"new\n").returncode == 0
+    assert (
+        machine.run(stacks.replace_routes(4, "one", "two", STATE), STATE + b"new\n").returncode == 0
+    )
     assert sorted(file.name for file in left.iterdir()) == ["one", "recent"]
 
 
 def test_routes_that_an_edge_refuses_change_nothing(machine: LocalRoot) -> None:
     (machine.fake / "check").write_text("1")
-    done = machine.run(stacks.replace_routes(4, "one", "two"), b"new\n")
+    done = machine.run(stacks.replace_routes(4, "one", "two", STATE), STATE + b"new\n")
     assert done.returncode == stacks.NGINX_REFUSED
     assert machine.read("edge/conf/routes.conf") == "before\n"
     assert not [call for call in machine.calls() if call.startswith("kill")]
@@ -78,13 +138,13 @@ def test_routes_that_an_edge_refuses_change_nothing(machine: LocalRoot) -> None:
 
 def test_routes_without_an_edge_are_not_written(machine: LocalRoot) -> None:
     (machine.fake / "edges").unlink()
-    done = machine.run(stacks.replace_routes(4, "one", "two"), b"new\n")
+    done = machine.run(stacks.replace_routes(4, "one", "two", STATE), STATE + b"new\n")
     assert (done.returncode, done.stderr) == (stacks.NGINX_REFUSED, b"no edge runs\n")
     assert machine.read("edge/conf/routes.conf") == "before\n"
 
 
 def test_truncated_routes_are_not_checked_or_written(machine: LocalRoot) -> None:
-    assert machine.run(stacks.replace_routes(4, "one", "two"), b"ne").returncode == 1
+    assert machine.run(stacks.replace_routes(4, "one", "two", STATE), STATE + b"ne").returncode == 1
     assert machine.read("edge/conf/routes.conf") == "before\n"
     assert machine.calls() == []
 

@@ -35,7 +35,7 @@ from deploy.core.planning.steps import (
 from deploy.core.stacks.prometheus import targets_digest
 from deploy.core.state.edge import EdgeRoute
 from deploy.core.state.host import Container, HostState
-from deploy.core.state.ledger import verified
+from deploy.core.state.ledger import EntryEvent, verified
 from deploy.core.state.release import Release
 from deploy.core.state.secrets import changed
 
@@ -226,12 +226,20 @@ def _surplus(release: Release, host: HostState) -> tuple[str, ...]:
     return tuple(replica.name for replica in found if replica.name not in release.names)
 
 
+def may_have_been_live(sequence: int, release: str, host: HostState) -> bool:
+    """Returns whether lines of the ledger that were lost may have verified a release: on doubt it is not removed."""
+    known = {entry.release for entry in host.ledger}
+    repaired = [entry.sequence for entry in host.ledger if entry.event == EntryEvent.REPAIRED]
+    return release not in known or sequence <= max(repaired, default=0)
+
+
 def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """Yields the removal of old releases and images.
 
     The releases verified last are kept, the target of a rollback among them. Those aren't always the newest ones: after
     a rollback the live release is older than those it replaced. Releases that never went live are removed at once, and
     so are images that no record names, which a kill between a pull and its record leaves, or a new edge or watchdog.
+    A release that may have been live counts as one that was, before all others (`may_have_been_live`).
     """
     service, release = desired.service.name, desired.release
     verified_turns = {entry.release: entry.turn for entry in verified(host.ledger, service)}
@@ -242,7 +250,12 @@ def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
     by_turn = sorted(
         (r for r in others if r.id in verified_turns), key=lambda r: -verified_turns[r.id]
     )
-    kept = by_turn[: desired.keep_releases - 1]
+    doubtful = [
+        r
+        for r in others
+        if r.id not in verified_turns and may_have_been_live(r.sequence, r.id, host)
+    ]
+    kept = [*by_turn, *doubtful][: desired.keep_releases - 1]
     old = [record for record in others if record not in kept]
     named = (*kept, release, *(r for r in host.releases if r.service != service))
     used = {image for r in named for image in (r.image, r.edge and r.edge.image)}

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from deploy.core.config import Environment
+from deploy.core.planning import host_steps
 from deploy.core.planning.plan import DesiredState
+from deploy.core.stacks.nginx_conf import render_edge
 from deploy.core.state.host import HostState
 
 OLDEST_ENGINE = (26, 0)
@@ -18,6 +20,10 @@ LEAST_WITHOUT_PULL_BYTES = 50_000_000
 UNPACKED = 4
 """An image's size on disk, as a multiple of its download: layers are compressed, and unpacked beside the archive."""
 SKEW_S = 30.0
+LONGEST_LINE_BYTES = 4000
+"""nginx reads its configuration in pieces of 4,096 bytes, and no word may be longer."""
+MOST_SERVICES = 200
+"""What deploy/nginx/nginx.conf has room for, which e2e/damage_test.py checks with nginx."""
 
 
 def unfit(
@@ -81,6 +87,28 @@ def ports_to_take(
     return found
 
 
+def oversized(environment: Environment, desired: DesiredState, host: HostState) -> tuple[str, ...]:
+    """Returns why nginx would refuse the routes that the host's edge gets, by their sizes; usually nothing.
+
+    During a rollout the routes are at their longest: they list the replicas of both releases.
+    """
+    state = host.edge.with_route(host_steps.with_candidate(desired, host))
+    edge = environment.edge
+    text = render_edge(state, http_port=edge.http_port, preview_port=edge.preview_port)
+    longest = max(len(line.encode()) for line in text.splitlines())
+    problems = []
+    if longest > LONGEST_LINE_BYTES:
+        problems.append(
+            f"a line of its routes has {longest} bytes, nginx takes {LONGEST_LINE_BYTES}"
+        )
+    if len(state.routes) > MOST_SERVICES:
+        problems.append(f"it would serve {len(state.routes)} services, at most {MOST_SERVICES} fit")
+    return tuple(
+        f"{host.host}: {problem}; shorten paths and host names, or use more hosts"
+        for problem in problems
+    )
+
+
 def clock_warning(host: HostState, now: str) -> str | None:
     """Returns a warning if a host's clock is far from `now` (UTC, ISO 8601), else None.
 
@@ -96,5 +124,5 @@ def clock_warning(host: HostState, now: str) -> str | None:
 
 
 def _version(text: str) -> tuple[int, int]:
-    found = re.match(r"v?(\d+)\.(\d+)", text)
+    found = re.match(r"v?([0-9]{1,9})\.([0-9]{1,9})", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)

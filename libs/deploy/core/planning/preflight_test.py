@@ -6,12 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.preflight import (
     clock_warning,
     needed_bytes,
+    oversized,
     unfit,
 )
+from deploy.core.state.edge import EdgeRoute, EdgeState
 from deploy.core.state.host import HostState
+from deploy.core.state.release import make_release
+from deploy.testing import factories
+from deploy.testing.fleet.fleet import Fleet
 
 FIT = HostState(
     "a", engine_version="26.1.5+dfsg1", compose_version="v2.26.1-4", disk_free_bytes=10**9
@@ -45,6 +51,35 @@ def test_fit_host_has_no_problem(host: HostState) -> None:
 )
 def test_unfit_host_has_a_problem_with_its_fix(host: HostState, problem: str) -> None:
     assert unfit(host) == (problem,)
+
+
+def _wanted(path: str, replicas: int = 1) -> DesiredState:
+    release = make_release(
+        factories.service(path=path, replicas=replicas),
+        factories.image("one"),
+        2,
+        factories.REPLICA,
+        factories.ORIGIN,
+        subnet="10.213.0.0/16",
+    )
+    return DesiredState(factories.service(path=path, replicas=replicas), release, (), 5)
+
+
+def test_routes_that_nginx_would_refuse_for_their_size_are_refused_before_anything_is_changed() -> (
+    None
+):
+    environment = Fleet.of("a").environment()
+    services = tuple(EdgeRoute(f"s{number:03d}", f"/s{number}", "") for number in range(199))
+    full = replace(FIT, edge=EdgeState(services))
+    assert oversized(environment, _wanted("/app", replicas=63), full) == ()
+    (crowded,) = oversized(
+        environment,
+        _wanted("/app"),
+        replace(full, edge=full.edge.with_route(EdgeRoute("t", "/t", ""))),
+    )
+    assert "a: it would serve 201 services, at most 200 fit" in crowded
+    (long,) = oversized(environment, _wanted("/" + "a" * 4096), FIT)
+    assert "a: a line of its routes has" in long
 
 
 def test_needed_disk_space_is_that_of_unpacked_images() -> None:

@@ -519,6 +519,9 @@ def test_image_of_an_edge_is_removed_once_no_record_names_it() -> None:
 
 
 def reverted(to: int, before: tuple[HostState, ...], now: tuple[HostState, ...]) -> str:
+    """The plan that reverts an attempt at release 2, whose beginning is in the ledgers."""
+    begun = replace(factories.ENTRY, turn=9, release=release(2).id)
+    now = tuple(replace(host, ledger=(*host.ledger, begun)) for host in now)
     return text(
         plan_revert(desired(2), release(to) if to else None, FleetState(before), FleetState(now))
     )

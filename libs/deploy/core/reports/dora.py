@@ -52,7 +52,7 @@ def four_keys(
     own deploy reverted it or a rollback followed it; service is restored when a release is live again.
     """
     since = datetime.fromisoformat(now) - timedelta(days=days)
-    recent = [entry for entry in operations if datetime.fromisoformat(entry.when) >= since]
+    recent = [entry for entry in operations if _is_since(entry.when, since)]
     changes = [entry for entry in recent if entry.verb in CHANGES]
     live = [entry for entry in changes if entry.outcome == Outcome.LIVE]
     reverted = [entry for entry in changes if entry.outcome == Outcome.REVERTED]
@@ -70,6 +70,14 @@ def four_keys(
         lead_time_s=median(lead_times) if lead_times else None,
         restore_s=median(restore_times) if restore_times else None,
     )
+
+
+def _is_since(when: str, since: datetime) -> bool:
+    """Returns whether a ledger's time is not before `since`; False for a damaged one."""
+    try:
+        return datetime.fromisoformat(when) >= since
+    except (ValueError, TypeError):
+        return False
 
 
 def _rolled_back(operations: Iterable[Entry]) -> tuple[int, list[float]]:

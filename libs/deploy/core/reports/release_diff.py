@@ -60,7 +60,7 @@ def _settings(release: Release) -> Mapping[str, str]:
     try:
         document: dict[str, Any] = json.loads(release.compose.replace("$$", "$"))
         replica = next(iter(document["services"].values()))
-    except (ValueError, KeyError, StopIteration):
+    except (ValueError, KeyError, StopIteration, AttributeError, RecursionError):
         return settings
     environment = replica.get("environment", {})
     settings |= {f"env {key}": str(v) for key, v in environment.items() if key not in _SET_BY_SHIP}

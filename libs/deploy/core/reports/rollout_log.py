@@ -6,7 +6,7 @@ import json
 import textwrap
 from dataclasses import dataclass
 
-from deploy.core.state.json_record import from_json, to_json
+from deploy.core.state.json_record import from_json, load, to_json
 
 
 @dataclass(frozen=True)
@@ -72,4 +72,4 @@ def dump_rollout_log(log: RolloutLog) -> str:
 
 def parse_rollout_log(text: str) -> RolloutLog:
     """Returns the log that a text holds. Raises ValueError if it holds none."""
-    return from_json(RolloutLog, json.loads(text))
+    return from_json(RolloutLog, load(text))

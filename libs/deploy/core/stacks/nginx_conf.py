@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deploy.core.state.edge import (
-    HEADER,
     EdgeRoute,
     EdgeState,
     Upstream,
     direct_path,
-    dump_edge,
     generation_of,
+    header_of,
     upstream_name,
 )
 
@@ -36,7 +35,7 @@ def render_edge(state: EdgeState, *, http_port: int = 80, preview_port: int = 80
     (docs/adr/0012): https://nginx.org/en/docs/http/ngx_http_core_module.html#reuseport
     """
     generation = generation_of(state)
-    blocks = [HEADER + dump_edge(state), _forwarding(generation)]
+    blocks = [header_of(state), _forwarding(generation)]
     for route in state.routes:
         blocks += [_upstream(route.service, upstream) for upstream in route.upstreams]
         blocks += [_split(route)] if route.is_shared else []

@@ -27,17 +27,18 @@ from deploy.core.stacks.definitions import (
     watchdog_stack,
 )
 from deploy.core.stacks.nginx_conf import render_edge
-from deploy.core.state.edge import EdgeRoute, EdgeState
+from deploy.core.state.edge import HEADER, EdgeRoute, EdgeState, dump_edge, state_name
 from deploy.core.state.ledger import broken_links, head_of, parse_ledger
 from deploy.core.state.release import Release, make_release
 from deploy.core.state.stack import REPLACED, Stack
 from deploy.testing import factories
 from deploy.testing.local_root import LocalRoot
 from engine_api.client import EngineClient
-from watchdog.__main__ import ROOT, Watchdog
+from watchdog.__main__ import PROBLEM_FILE, ROOT, Watchdog
 from watchdog.containers import Container
-from watchdog.health import SUPERVISED, HealthRecord, Served, served
+from watchdog.health import SUPERVISED, HealthRecord
 from watchdog.record import Effect, append
+from watchdog.routes import RoutesError, Served, served
 
 EFFECT = Effect(
     "2026-11-02T09:00:00+00:00", "app", "r000001-aaaaaaa", "start app-1: it had ended", 0
@@ -55,25 +56,44 @@ def release(sequence: int) -> Release:
     )
 
 
-def routes(live: Release, *others: Release, maintenance: bool = False) -> str:
-    """The text of routes.conf with one live service, and one that never went live."""
+def state(live: Release, *others: Release, maintenance: bool = False) -> EdgeState:
+    """The edge's state with one live service, and one that never went live."""
     route = EdgeRoute("app", "/", "")
     for offered in (*others, live):
         route = route.offer(offered.upstream)
     route = replace(route.point(live.id), maintenance=maintenance)
     never_live = EdgeRoute("shop", "/shop", "").offer(release(9).upstream)
-    return render_edge(EdgeState((route, never_live)))
+    return EdgeState((route, never_live))
+
+
+def read(found: EdgeState) -> dict[str, Served]:
+    """What the watchdog reads from the files of a state."""
+    files = {state_name(found): dump_edge(found)}
+    return served(render_edge(found), files.__getitem__)
 
 
 @pytest.mark.parametrize("maintenance", [False, True])
 def test_the_watchdog_reads_what_the_deploy_tool_routes_to(maintenance: bool) -> None:
     old, live = release(1), release(2)
-    found = served(routes(live, old, maintenance=maintenance))
+    found = read(state(live, old, maintenance=maintenance))
     assert found == {"app": Served(live.id, frozenset(live.addresses))}
 
 
+def test_the_watchdog_reads_the_line_of_earlier_versions() -> None:
+    live = release(2)
+    assert served(HEADER + dump_edge(state(live))) == read(state(live))
+
+
+def test_the_watchdog_refuses_a_state_whose_file_is_missing_or_damaged() -> None:
+    text = render_edge(state(release(2)))
+    with pytest.raises(RoutesError, match="is damaged"):
+        served(text, lambda name: "{}")
+    with pytest.raises(RoutesError, match="can't be read"):
+        served(text, lambda name: Path(f"/nowhere/{name}").read_text())
+
+
 def test_the_watchdog_reads_routes_without_any_service() -> None:
-    assert served(render_edge(EdgeState())) == {}
+    assert read(EdgeState()) == {}
 
 
 def ended(service: dict[str, Any]) -> dict[str, Any]:
@@ -92,8 +112,8 @@ def test_the_watchdog_recognises_the_replicas_of_a_release() -> None:
     live, health = release(2), HealthRecord()
     services = json.loads(live.compose)["services"].values()
     containers = [Container.of(ended(service)) for service in services]
-    health.decide(routes(live), containers, 0)
-    actions = health.decide(routes(live), containers, 5)
+    health.decide(read(state(live)), containers, 0)
+    actions = health.decide(read(state(live)), containers, 5)
     assert [action.container.name for action in actions] == list(live.names)
 
 
@@ -111,6 +131,14 @@ def test_the_watchdog_supervises_every_container_of_a_stack_but_itself() -> None
     assert not {"watchdog", *REPLACED["watchdog"]} & {*SUPERVISED}
 
 
+def test_the_exporter_reports_the_problem_that_the_watchdog_notes() -> None:
+    compose = json.loads({p: t for p, t, _ in exporter_stack("p", {}, Edge()).files}["compose.yml"])
+    login = Path(compose["services"]["exporter"]["environment"]["REGISTRY_LOGIN"])
+    assert login.parent == Path(f"/host{ROOT}")
+    source = Path(exporter.__file__).with_name("__main__.py").read_text()
+    assert f'with_name("{PROBLEM_FILE}")' in source
+
+
 def test_both_use_the_same_paths_on_a_host(tmp_path: Path) -> None:
     assert str(ROOT) == paths.ROOT
     routes_conf, effects, ledger = (
@@ -119,7 +147,11 @@ def test_both_use_the_same_paths_on_a_host(tmp_path: Path) -> None:
     )
     live = release(1)
     routes_conf.parent.mkdir(parents=True)
-    routes_conf.write_text(routes(live))
+    found = state(live)
+    routes_conf.write_text(render_edge(found))
+    stored = tmp_path / Path(paths.state_file(state_name(found))).relative_to(paths.ROOT)
+    stored.parent.mkdir()
+    stored.write_text(dump_edge(found))
     replica = ended(json.loads(live.compose)["services"][live.names[0]])
     engine = FakeEngine([replica])
     program = Watchdog(engine, tmp_path)

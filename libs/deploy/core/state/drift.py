@@ -16,6 +16,7 @@ class ServicePhase(StrEnum):
     """How far a service's rollout is on a host, as `ship status --json` writes it."""
 
     UNREACHABLE = "unreachable"
+    DAMAGED = "damaged"
     EMPTY = "empty"
     STARTING = "starting"
     CANDIDATE = "candidate"
@@ -28,6 +29,8 @@ def phase(service: Service, host: HostState) -> ServicePhase:
 
     Replicas of a release older than the live one are draining, those of a newer one are starting.
     """
+    if host.damage:
+        return ServicePhase.DAMAGED
     if host.problem:
         return ServicePhase.UNREACHABLE
     route = host.edge.route(service.name)

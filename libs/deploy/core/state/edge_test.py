@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,14 +16,20 @@ from deploy.core.state.edge import (
     EdgeState,
     Upstream,
     direct_path,
+    dump_edge,
     generation_of,
+    named_state,
     parse_edge,
+    state_name,
     upstream_name,
 )
+from deploy.core.state.json_record import NewerFormatError
 from deploy.testing.fleet.nginx import NginxConf, read_conf
 
 OLD = Upstream("r000001-aaaaaaa", ("10.213.0.65:8080", "10.213.0.66:8080"))
 NEW = Upstream("r000002-bbbbbbb", ("10.213.0.129:8080",))
+
+ROUTE = '{{"service": "{}", "path": "/", "host": ""}}'
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)
 upstreams = st.builds(
@@ -56,7 +65,32 @@ states = st.lists(
 @_ON_A_BUSY_MACHINE
 @given(states)
 def test_written_state_is_read_back(state: EdgeState) -> None:
-    assert parse_edge(render_edge(state)) == state
+    assert parse_edge(render_edge(state), dump_edge(state)) == state
+    assert parse_edge(HEADER + dump_edge(state)) == state  # as earlier versions wrote it
+
+
+def test_first_line_names_the_state_however_many_routes_it_has() -> None:
+    def of(services: int) -> EdgeState:
+        found = (
+            EdgeRoute(f"s{number}", f"/s{number}", "").offer(OLD) for number in range(services)
+        )
+        return EdgeState(tuple(sorted(found, key=lambda route: route.service)))
+
+    lengths = {len(render_edge(of(services)).partition("\n")[0]) for services in (1, 200)}
+    assert len(lengths) == 1
+    assert lengths.pop() < 128
+    assert named_state(render_edge(of(200))) == state_name(of(200))
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"), [(None, "is missing"), ("", "is damaged"), ("{}", "is damaged")]
+)
+def test_a_state_whose_file_is_missing_or_damaged_is_not_read(
+    stored: str | None, reason: str
+) -> None:
+    text = render_edge(EdgeState((EdgeRoute("app", "/", ""),)))
+    with pytest.raises(ValueError, match=f"its file .* {reason}"):
+        parse_edge(text, stored)
 
 
 @_ON_A_BUSY_MACHINE
@@ -223,17 +257,51 @@ def test_text_written_by_hand_has_no_routes() -> None:
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
-        ("{}", "of another version"),
-        ('{"routes": [], "listeners": []}', "of another version"),
-        (
-            '{"routes": [{"service": "app", "path": "/", "host": "", "tls": true}]}',
-            "of another version",
-        ),
+        ("{}", "routes: is missing"),
         ("[]", "should be EdgeState"),
         ("{", "Expecting property name"),
+        ("[" * 100_000, "nested too deep"),
+        ('{"routes": [], "x": NaN}', "NaN is no JSON"),
+        ('{"routes": [], "x": "\\ud800"}', "surrogates not allowed"),
+        ('{"routes": [], "format": "2"}', "format: should be a number"),
+        ('{"routes": [' + ROUTE.format("app;") + "]}", "service: 'app;' is wrong"),
+        ('{"routes": [' + ROUTE.format("app") + "," + ROUTE.format("app") + "]}", "has two"),
+        (
+            '{"routes": [{"service": "app", "path": "/", "host": "", "live": "r000001-a"}]}',
+            "live: 'r000001-a' has no upstream",
+        ),
     ],
 )
-def test_a_header_of_another_version_is_refused(document: str, reason: str) -> None:
-    """The header is written again from what was read: a key that was ignored would be lost for every service."""
+def test_a_damaged_state_is_refused(document: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_edge(f"{HEADER}{document}\n")
+
+
+def test_a_state_of_a_higher_format_is_refused() -> None:
+    with pytest.raises(NewerFormatError, match="its format is 999"):
+        parse_edge(f'{HEADER}{{"format": 999, "routes": []}}\n')
+
+
+def test_keys_of_a_newer_version_are_kept_when_the_state_changes() -> None:
+    upstream = {"release": OLD.release, "servers": [*OLD.servers], "weight": 7}
+    route = {
+        "service": "app",
+        "path": "/",
+        "host": "",
+        "live": OLD.release,
+        "candidate": "",
+        "upstreams": [upstream],
+        "tls": {"names": ["a"]},
+    }
+    state = parse_edge(HEADER + json.dumps({"routes": [route], "listeners": [1.5]}))
+    found = state.route("app")
+    assert found is not None
+    assert OLD in found.upstreams
+    for changed in (
+        found.offer(NEW).point(NEW.release).offer(OLD).point(OLD.release).settle(),
+        replace(found, maintenance=True),
+    ):
+        document = json.loads(dump_edge(state.with_route(changed)))
+        assert document["listeners"] == [1.5]
+        assert document["routes"][0]["tls"] == {"names": ["a"]}
+        assert document["routes"][0]["upstreams"][0]["weight"] == 7

@@ -36,7 +36,14 @@ from deploy.core.images.inputs_tag import inputs_tag
 from deploy.core.images.oci import Stamp
 from deploy.core.reports.rollout_log import RolloutLog, Span, dump_rollout_log, parse_rollout_log
 from deploy.core.stacks.nginx_conf import render_edge
-from deploy.core.state.edge import EdgeRoute, EdgeState, generation_of, parse_edge
+from deploy.core.state.edge import (
+    HEADER,
+    EdgeRoute,
+    EdgeState,
+    dump_edge,
+    generation_of,
+    parse_edge,
+)
 from deploy.core.state.hold import Hold, dump_hold, parse_hold
 from deploy.core.state.ledger import Entry, broken_links, head_of, parse_ledger, sealed
 from deploy.core.state.release import (
@@ -180,7 +187,7 @@ def written() -> dict[str, str]:
         "hold first": dump_hold(FIRST_HOLD),
         "ledger head": begun,
         "ledger line": sealed(head_of(ENDED), first),
-        "edge header": render_edge(STATE).partition("\n")[0],
+        "edge header": HEADER + dump_edge(STATE),
         "edge generation": generation_of(STATE),
         "edge without routes": render_edge(EdgeState()).partition("\n")[0],
         "rollout log": dump_rollout_log(LOG),

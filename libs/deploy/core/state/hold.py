@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from deploy.core.state.json_record import from_json, to_json
+from deploy.core.state.json_record import UNKNOWN, UnknownKeys, from_json, load, to_json
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Hold:
     since: str
     expires_s: float
     pipeline: str = ""
+    unknown: UnknownKeys = field(default=(), metadata=UNKNOWN)
 
 
 def dump_hold(hold: Hold) -> str:
@@ -33,6 +34,6 @@ def dump_hold(hold: Hold) -> str:
 def parse_hold(line: str) -> Hold | None:
     """Returns the record that a line holds, None if it holds none."""
     try:
-        return from_json(Hold, json.loads(line))
+        return from_json(Hold, load(line))
     except ValueError:
         return None

@@ -37,10 +37,23 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Damage:
+    """A record of a host that is damaged, missing, or (`newer`) of a newer version of the tool.
+
+    `what` says which; `of_edge` is set for the edge's state.
+    """
+
+    what: str
+    newer: bool = False
+    of_edge: bool = False
+
+
+@dataclass(frozen=True)
 class HostState:
     """A snapshot of one host.
 
-    `problem` says why the host could not be observed; all else is empty then. `images` are the references by digest
+    `problem` says why the host could not be observed; all else is empty then, unless its records are damaged: `damage`
+    lists how, and what they said is missing in the rest. `images` are the references by digest
     that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
     `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
     the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who holds the lock:
@@ -50,6 +63,7 @@ class HostState:
 
     host: str
     problem: str | None = None
+    damage: tuple[Damage, ...] = ()
     engine_version: str = ""
     compose_version: str = ""
     disk_free_bytes: int = 0

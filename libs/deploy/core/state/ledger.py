@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deploy.core.state.json_record import from_json, to_json
+from deploy.core.state.json_record import from_json, load, to_json
 
 EXEC = "exec"
 """The verb of a command that a person ran in replicas. It belongs to no operation: its turn is 0."""
@@ -31,6 +31,8 @@ class EntryEvent(StrEnum):
     """A command of an operation ran: `what`, with its exit `code`."""
     TASK = "task"
     """The task `what` of a release ran to its end; `outcome` is "done" or "failed", `why` the end of its output."""
+    REPAIRED = "repaired"
+    """The ledger was damaged: nothing is certain about releases up to `sequence` that no line verifies."""
     JUDGED = "judged"
     """The analysis reached a verdict: `what`, as JSON."""
 
@@ -113,6 +115,20 @@ def broken_links(text: str, sealed_by: str = "") -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def ledger_problem(sealed_by: str, lines: int | None, *, has_releases: bool) -> str | None:
+    """Returns what is missing of a ledger, None if nothing is. `lines` is None without a ledger.
+
+    The first line is written before the first release, and the seal after each line. A ledger longer than its seal is
+    whole: a kill may come between the two.
+    """
+    count = sealed_by.partition(" ")[0]
+    if lines is None:
+        return "is missing beside release records or its seal" if has_releases or count else None
+    if count.isdecimal() and len(count) < 12:
+        return f"has {lines} lines, but its seal says {int(count)}" if lines < int(count) else None
+    return "has a damaged seal" if count else None
+
+
 def last_sequence(entries: Iterable[Entry]) -> int:
     """Returns the highest sequence of any release, 0 if there is none."""
     return max((entry.sequence for entry in entries), default=0)
@@ -140,13 +156,13 @@ def seal(line: str) -> str:
 
 def _entry(line: str) -> Entry | None:
     try:
-        return from_json(Entry, json.loads(line))
+        return from_json(Entry, load(line))
     except ValueError:
         return None
 
 
 def _prev(line: str) -> str | None:
     try:
-        return str(json.loads(line)["prev"])
+        return str(load(line)["prev"])
     except (ValueError, KeyError, TypeError):
         return None

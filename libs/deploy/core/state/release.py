@@ -5,18 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from deploy.core.config import Route, Service, Tasks
 from deploy.core.state.edge import Upstream
-from deploy.core.state.json_record import from_json, to_json
+from deploy.core.state.json_record import (
+    UNKNOWN,
+    UnknownKeys,
+    from_json,
+    load,
+    refuse_newer,
+    to_json,
+)
 from deploy.core.state.secrets import Pinned
 from deploy.core.state.stack import Stack
 from deploy.core.yaml_text import write_yaml
 
-ID = re.compile(r"r(?P<sequence>\d{6,})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
+ID = re.compile(r"r(?P<sequence>[0-9]{6,12})-(?P<revision>[0-9a-z]+)(?P<dirty>-dirty)?")
+FORMAT = 1
+"""The highest format of a record that this version reads."""
 MOST_REPLICAS = 63
 ADDRESS_SLOTS = 1000
 LIVENESS = "/livez"
@@ -64,6 +73,7 @@ class Release:
     dirty: bool = False
     secrets: tuple[Pinned, ...] = ()
     edge: Stack | None = None
+    unknown: UnknownKeys = field(default=(), metadata=UNKNOWN)
 
     @property
     def project(self) -> str:
@@ -296,5 +306,33 @@ def dump_release(release: Release) -> str:
 
 
 def parse_release(line: str) -> Release:
-    """Returns the record that a line of JSON holds. Raises ValueError if it holds none."""
-    return from_json(Release, json.loads(line))
+    """Returns the record that a line of JSON holds, with the keys of a newer version.
+
+    Raises NewerFormatError for a higher format, and ValueError for anything else that isn't a release.
+    """
+    document = load(line)
+    refuse_newer(document, FORMAT)
+    release = from_json(Release, document)
+    if sequence_of(release.id) != release.sequence:
+        raise ValueError(f"sequence: {release.sequence} is not that of {release.id}"[:300])
+    if len(release.addresses) != release.replicas or not release.addresses:
+        raise ValueError(f"addresses: {len(release.addresses)} for {release.replicas} replicas")
+    for address in release.addresses:
+        ip_address(address)
+    if not _is_compose_of(release):
+        raise ValueError("compose: does not describe these replicas")
+    return release
+
+
+def _is_compose_of(release: Release) -> bool:
+    document = load(release.compose)
+    services = document.get("services") if isinstance(document, dict) else None
+    if not isinstance(services, dict):
+        return False
+    replicas = [services.get(name) for name in release.names]
+    return all(
+        isinstance(replica, dict)
+        and all(isinstance(replica.get(key), dict) for key in ("environment", "labels", "networks"))
+        and isinstance(replica["networks"].get("edge"), dict)
+        for replica in replicas
+    )

@@ -22,6 +22,7 @@ from deploy.core.state.release import (
     release_id,
     replica_addresses,
     replica_names,
+    scaled,
     sequence_of,
 )
 from deploy.testing import factories
@@ -44,6 +45,44 @@ def made(sequence: int = 42, **options: object) -> Release:
 @given(st.integers(1, 10**7), st.text("0123456789abcdef", min_size=7, max_size=40), st.booleans())
 def test_id_contains_the_sequence(sequence: int, revision: str, dirty: bool) -> None:
     assert sequence_of(release_id(sequence, revision, dirty=dirty)) == sequence
+
+
+def test_keys_of_a_newer_version_are_kept_when_a_release_is_scaled() -> None:
+    release = make_release(
+        factories.service(),
+        factories.image("one"),
+        7,
+        factories.REPLICA,
+        factories.ORIGIN,
+        subnet="10.213.0.0/16",
+    )
+    document = json.loads(dump_release(release)) | {"canary": {"percent": 5}}
+    found = parse_release(json.dumps(document))
+    assert json.loads(dump_release(scaled(found, 5)))["canary"] == {"percent": 5}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"format": 99}, "its format is 99"),
+        ({"id": "r7-x"}, "is no release id"),
+        ({"sequence": 8}, "sequence: 8 is not that of r000007"),
+        ({"addresses": ["10.213.0.1"]}, "addresses: 1 for 3 replicas"),
+        ({"addresses": ["a", "b", "c"]}, "does not appear to be an IPv4"),
+        ({"compose": "{}"}, "compose: does not describe"),
+    ],
+)
+def test_a_damaged_record_is_refused(changed: dict[str, object], reason: str) -> None:
+    release = make_release(
+        factories.service(),
+        factories.image("one"),
+        7,
+        factories.REPLICA,
+        factories.ORIGIN,
+        subnet="10.213.0.0/16",
+    )
+    with pytest.raises(ValueError, match=reason):
+        parse_release(json.dumps({**json.loads(dump_release(release)), **changed}))
 
 
 def test_id_is_short_and_lower_case() -> None:
@@ -91,11 +130,14 @@ def test_written_record_is_read_back() -> None:
     assert parse_release(dump_release(release)) == release
 
 
-def test_unknown_keys_of_a_newer_version_are_ignored() -> None:
+def test_unknown_keys_of_a_newer_version_are_kept() -> None:
     release = replace(made(), edge=factories.stacks()[0])
     newer = json.loads(dump_release(release)) | {"of_later": {"a": 1}}
     newer["edge"] |= {"of_later": 1}
-    assert parse_release(json.dumps(newer)) == release
+    found = parse_release(json.dumps(newer))
+    assert replace(found, unknown=()) == release
+    written = json.loads(dump_release(found))
+    assert (written["of_later"], written["edge"]["of_later"]) == ({"a": 1}, 1)
 
 
 @pytest.mark.parametrize(

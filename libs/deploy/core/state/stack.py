@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deploy.core.state.json_record import UNKNOWN, UnknownKeys
+
 REPLACED: Mapping[str, tuple[str, ...]] = {"watchdog": ("keeper",)}
 """The stacks of earlier versions that a stack replaces. A host must not run both."""
 
@@ -29,6 +31,7 @@ class Stack:
     settings: str = ""
     check: tuple[str, ...] = ()
     check_at: tuple[str, str] = ("", "")
+    unknown: UnknownKeys = field(default=(), metadata=UNKNOWN, compare=False)
 
     @property
     def folder(self) -> str:

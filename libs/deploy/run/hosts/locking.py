@@ -109,7 +109,7 @@ def holder_of(host: Host) -> dict[str, str] | None:
     """Returns who holds the host's lock, None if nobody does."""
     if host.run(locks.is_held()).code != locks.LOCK_TAKEN:
         return None
-    return locks.parse_holder((host.read(locks.HOLDER) or b"").decode())
+    return locks.parse_holder(host.run(locks.holder()).stdout)
 
 
 def refuse_if_locked(hosts: Sequence[Host]) -> None:

@@ -14,7 +14,7 @@ from deploy.core.state.ledger import (
     sealed,
 )
 from deploy.core.state.release import dump_release, make_release
-from deploy.errors import CommandError, HostUnreachableError
+from deploy.errors import CommandError, HostUnreachableError, RecordError
 from deploy.run.hosts.observe import observe, observe_host, observe_reachable
 from deploy.testing import factories
 from deploy.testing.fleet.faults import Fault, FaultKind
@@ -130,8 +130,23 @@ def test_engine_that_is_down_is_reported_with_its_message() -> None:
         observe_host(fleet["a"])
 
 
-def test_records_of_a_newer_version_are_reported_and_not_overwritten() -> None:
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        (b'# py-cicd edge: {"format": 99, "routes": []}', "are of a newer version", "newer one"),
+        (b'# py-cicd edge: {"routes": [', "are damaged: the edge's state", "host repair a"),
+        (b"# py-cicd edge: []", "should be EdgeState", "host repair a"),
+        (b"# py-cicd edge: " + b"[" * 100_000, "nested too deep", "host repair a"),
+    ],
+)
+def test_a_damaged_or_newer_state_is_a_typed_error_that_needs_a_person(
+    text: bytes, problem: str, hint: str
+) -> None:
     fleet = Fleet.of("a")
-    fleet["a"].files[ROUTES] = b'# py-cicd edge: {"routes": [], "listeners": []}\n'
-    with pytest.raises(CommandError, match="a: its records can't be read: the edge's state"):
+    fleet["a"].files[ROUTES] = text + b"\n"
+    with pytest.raises(RecordError, match=problem) as refused:
         observe_host(fleet["a"])
+    assert refused.value.exit_code == 4
+    assert hint in refused.value.hint
+    (host,) = observe_reachable(fleet.hosts)
+    assert problem in (host.problem or "")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from deploy.core.config import Service
 from deploy.core.ports import Answer, Host
+from deploy.core.state.json_record import load
 from deploy.errors import LockedError, UsageError
 from deploy.run.steps.verify import verification_headers
 
@@ -33,6 +33,6 @@ def require_candidate(
 
 def _release_of(answer: Answer) -> str | None:
     try:
-        return str(json.loads(answer.body)["release"])
+        return str(load(answer.body.decode())["release"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -13,10 +13,12 @@ from deploy.core.state.ledger import (
     Entry,
     EntryEvent,
     broken_links,
+    ledger_problem,
     parse_ledger,
 )
 from deploy.errors import AuditError
 from deploy.run.hosts.fanout import on_every
+from deploy.run.hosts.observe import read_host
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ def verify(hosts: Sequence[Host]) -> dict[str, int]:
         seal = (host.read(locks.SEAL) or b"").decode(errors="replace")
         lines[host.name] = text.count("\n")
         problems += [f"{host.name}: line {number}" for number in broken_links(text, seal)]
+        count = text.count("\n") if text else None
+        if count is None and ledger_problem(
+            seal, count, has_releases=bool(read_host(host).releases)
+        ):
+            problems.append(f"{host.name}: line 1, there is no ledger beside its release records")
     if problems:
         raise AuditError(
             f"ledger lines were changed or removed, at or just before {', '.join(problems)}",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.core.commands import locks
+from deploy.core.commands import locks, paths
 from deploy.errors import ShipError, UsageError
 from deploy.run.queries.history import history
 from deploy.run.queries.logs import (
@@ -111,6 +111,15 @@ def test_status_names_all_drift() -> None:
         "host-1: app-r000001-2 is exited",
         f"host-2: {ONE} is live and its record is missing",
     ]
+
+
+def test_a_host_with_damaged_records_is_damaged_and_not_empty() -> None:
+    fleet = live_fleet("host-1", "host-2")
+    fleet["host-2"].files[paths.ROUTES] = b"# py-cicd edge: {\n"
+    assert hosts(fleet, "phase") == ["live", "damaged"]
+    drift = app(fleet)["drift"]
+    assert isinstance(drift, list)
+    assert drift[0].startswith("host-2: its records are damaged: the edge's state")
 
 
 def test_a_stack_that_the_watchdog_replaces_is_drift_only_beside_it() -> None:

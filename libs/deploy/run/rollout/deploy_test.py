@@ -22,6 +22,7 @@ from deploy.errors import (
     ShipError,
 )
 from deploy.run.hosts.locking import refuse_if_locked
+from deploy.run.repair import repair
 from deploy.run.rollout.deploy import (
     RevertedError,
     StuckError,
@@ -564,6 +565,8 @@ def test_torn_ledger_line_hides_no_later_one() -> None:
 def test_sequences_stay_unique_after_the_ledger_is_lost() -> None:
     fleet = live_fleet()
     del fleet["host-1"].files[locks.LEDGER]
+    (host,) = fleet.hosts
+    repair(host, factories.EDGE, who="ada", pipeline="", clock=fleet.clock, say=print)
     assert run_deploy(fleet, deploy_command(fleet, "two")).release == TWO
 
 

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from deploy.core.commands import locks, paths
 from deploy.core.planning.steps import Step, name_of
-from deploy.core.state.edge import parse_edge
 from deploy.errors import ShipError
 from deploy.run.rollout.deploy import (
     DeployCommand,
@@ -280,7 +279,7 @@ def _nothing_left(fleet: Fleet, before: Before, verified: str, where: str) -> No
         assert not edges or _edges(host) <= edges, where
         old = verified if host.name in before.used else ""
         containers = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
-        route = parse_edge(host.files.get(paths.ROUTES, b"").decode()).route("app")
+        route = host.edge_state.route("app")
         assert now == old, where
         assert containers - {None} == {old} - {""}, where
         assert host.folders("app") == {old} - {""}, where

@@ -12,7 +12,7 @@ from deploy.core.commands import locks, paths
 from deploy.core.config import Task, Tasks
 from deploy.core.planning.steps import name_of
 from deploy.core.ports import Completed
-from deploy.core.state.edge import parse_edge
+from deploy.core.state.edge import Upstream
 from deploy.core.state.ledger import parse_ledger
 from deploy.errors import LockedError, ReleaseRefusedError, ShipError, UsageError
 from deploy.run.hosts.observe import observe
@@ -206,12 +206,11 @@ def test_live_release_cannot_be_aborted(fleet: Fleet) -> None:
 
 def test_promote_is_refused_if_another_release_went_live(held: Fleet) -> None:
     for host in held.hosts:  # as if a person had switched by hand
-        text = host.files[paths.ROUTES].decode()
-        state = parse_edge(text)
-        route = state.routes[0]
-        line = text.replace(f'"live":"{ONE}"', f'"live":"{THREE}"', 1)
+        state = host.edge_state
+        (route,) = state.routes
         assert route.live == ONE
-        host.files[paths.ROUTES] = line.encode()
+        switched = route.offer(Upstream(THREE, ("10.213.0.193:8080",))).point(THREE)
+        host.write_edge_state(state.with_route(switched))
     with pytest.raises(LockedError, match=f"{THREE} is live"):
         promoted(held)
 

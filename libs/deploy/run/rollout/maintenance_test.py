@@ -7,8 +7,7 @@ from functools import cache
 
 import pytest
 
-from deploy.core.commands import locks, paths
-from deploy.core.state.edge import parse_edge
+from deploy.core.commands import locks
 from deploy.core.state.ledger import parse_ledger
 from deploy.errors import ShipError, UsageError
 from deploy.run.queries.status import status
@@ -162,6 +161,6 @@ def test_service_whose_replicas_do_not_answer_stays_closed(fleet: Fleet) -> None
     with pytest.raises(ShipError):
         turn(fleet, False)
     assert closed(fleet) == [True, True]
-    state = parse_edge(fleet["host-1"].files[paths.ROUTES].decode())
+    state = fleet["host-1"].edge_state
     assert (route := state.route("app"))
     assert route.maintenance

@@ -7,6 +7,7 @@ from deploy.core.planning.preflight import (
     clock_warning,
     missing_images,
     needed_bytes,
+    oversized,
     ports_to_take,
     unfit,
 )
@@ -37,6 +38,7 @@ def preflight(
         images = missing[host.host]
         room = needed_bytes(images, sizes) if images else None
         ports = ports_to_take(context.environment, desired, host)
+        problems += oversized(context.environment, desired, host)
         problems += unfit(host, needed_bytes=room, ports=ports)
     if problems:
         raise PreflightError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from deploy.core.commands import docker
-from deploy.core.commands.snapshot import container_of
+from deploy.core.commands.snapshot import inspected_documents, parse_inspected
 from deploy.core.ports import Host
 from deploy.core.reports.exceptions import (
     EXCEPTION,
@@ -38,12 +37,12 @@ def with_details(reason: str, host: Host, names: Sequence[str]) -> str:
     """
     try:
         done = host.run(docker.inspect(names))
-        found = [container_of(document) for document in json.loads(done.stdout or "[]")]
+        found = parse_inspected(done.stdout)
         container = min(found, key=lambda c: (c.ready, -c.restarts), default=None)
         if container is None:
             return reason
         cause, details = _inspect_failure(host, container.name)
-    except ShipError:
+    except (ShipError, ValueError):
         return reason
     raised = next((line for line in details if line.startswith(EXCEPTION)), "")
     if raised:
@@ -62,11 +61,10 @@ def _inspect_failure(host: Host, container: str) -> tuple[str, list[str]]:
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     raised = last_exception(lines)
     log = [shown_line(line) for line in lines[-SHOWN_LINES:]]
-    inspected = json.loads(host.run(docker.inspect([container])).stdout or "[]")
+    document = _inspected(host, container)
     shown = [f"log: {line}" for line in log]
-    if not inspected:
+    if document is None:
         return "", [*details_of(raised, ""), *shown]
-    document = inspected[0]
     labels = document["Config"].get("Labels") or {}
     details = details_of(raised, labels.get("py-cicd.service", ""))
     if check := _health_check(document["State"]):
@@ -75,6 +73,15 @@ def _inspect_failure(host: Host, container: str) -> tuple[str, list[str]]:
         details.append(f"started as: {shortened(shlex.join(words))}")
     cause = str(raised) if raised else log[-1] if log else ""
     return _end_of(document["State"], cause), [*details, *shown]
+
+
+def _inspected(host: Host, container: str) -> dict[str, Any] | None:
+    """Returns what the engine says about a container, None if there is none or that can't be read."""
+    text = host.run(docker.inspect([container])).stdout or "[]"
+    try:
+        return next(iter(inspected_documents(text)), None)
+    except ValueError:
+        return None
 
 
 def _end_of(state: Mapping[str, Any], cause: str) -> str:

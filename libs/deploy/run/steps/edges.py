@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from deploy.core.commands import paths, stacks
+from deploy.core.commands import edge_state, paths, stacks
 from deploy.core.config import Edge
 from deploy.core.ports import Clock, Host
 from deploy.core.stacks.nginx_conf import render_edge
-from deploy.core.state.edge import EdgeRoute, EdgeState, generation_of, parse_edge
-from deploy.errors import CommandError, VerifyError
+from deploy.core.state.edge import EdgeRoute, EdgeState, dump_edge, generation_of
+from deploy.errors import CommandError, RecordError, VerifyError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.hosts.waiting import wait_until
 
@@ -26,27 +26,37 @@ REQUESTS_PER_EDGE = 10
 def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) -> None:
     """Replaces one service's route in all edges of a host; returns when new connections get it.
 
-    Raises VerifyError if nginx refuses the new text, which leaves the old one in force, or doesn't load it in time.
+    Raises VerifyError if nginx refuses the new text, which leaves the old one in force, or doesn't load it in time, and
+    RecordError if the edge's state can't be read.
     """
-    host = locked.host
-    before = read_edge(host)
+    before = read_edge(locked.host)
     after = before.with_route(route)
-    generation, preview_port = generation_of(after), edge.preview_port
-    keys: frozenset[str] = frozenset()
-    if before != after or not _serves(host, preview_port, generation):
-        text = render_edge(after, http_port=edge.http_port, preview_port=preview_port)
-        size, left = len(text.encode()), generation_of(before)
-        argv = stacks.replace_routes(size, left, generation)
-        done = locked.run(argv, _routing(route), stdin=text.encode())
-        if done.code == stacks.NGINX_REFUSED:
-            raise VerifyError(
-                f"{host.name}: nginx refused the edge's new configuration, nothing was changed: {last_line(done)}"
-            )
-        if done.code != 0:
-            raise CommandError(
-                f"{host.name}: changing the edge failed ({done.code}): {last_line(done)}"
-            )
-        keys = _accepting(_parse_processes(done.stdout))
+    if before == after and _serves(locked.host, edge.preview_port, generation_of(after)):
+        return
+    set_state(locked, clock, after, generation_of(before), edge, _routing(route))
+
+
+def set_state(
+    locked: LockedHost, clock: Clock, state: EdgeState, left: str, edge: Edge, what: str
+) -> None:
+    """Replaces the state of all edges of a host, whose generation is `left`; returns when new connections get it.
+
+    `what` is for the ledger. Raises what `set_route` raises.
+    """
+    host, generation, preview_port = locked.host, generation_of(state), edge.preview_port
+    text = render_edge(state, http_port=edge.http_port, preview_port=preview_port).encode()
+    stored = dump_edge(state).encode()
+    argv = stacks.replace_routes(len(text), left, generation, stored)
+    done = locked.run(argv, what, stdin=stored + text)
+    if done.code == stacks.NGINX_REFUSED:
+        raise VerifyError(
+            f"{host.name}: nginx refused the edge's new configuration, nothing was changed: {last_line(done)}"
+        )
+    if done.code != 0:
+        raise CommandError(
+            f"{host.name}: changing the edge failed ({done.code}): {last_line(done)}"
+        )
+    keys = _accepting(_parse_processes(done.stdout))
     if not wait_until(
         lambda: _serves(host, preview_port, generation, keys),
         clock,
@@ -59,6 +69,11 @@ def set_route(locked: LockedHost, clock: Clock, route: EdgeRoute, edge: Edge) ->
         )
 
 
+def running_generation(host: Host, preview_port: int) -> str:
+    """Returns the generation that an edge of the host serves now, "" if none answers."""
+    return _generation(host, preview_port)[0]
+
+
 def _routing(route: EdgeRoute) -> str:
     """Returns the words for the ledger: where the service's users go from now on."""
     to = "the maintenance page" if route.maintenance else route.live or "nothing"
@@ -66,8 +81,17 @@ def _routing(route: EdgeRoute) -> str:
 
 
 def read_edge(host: Host) -> EdgeState:
-    """Returns the routes that the edges' configuration has now."""
-    return parse_edge((host.read(paths.ROUTES) or b"").decode())
+    """Returns the routes that the edges' configuration has now. Raises RecordError if they can't be read."""
+    done = host.run(edge_state.read())
+    if done.code != 0:
+        raise CommandError(f"{host.name}: the edge's state can't be read: {last_line(done)}")
+    try:
+        return edge_state.parse(done.stdout)
+    except ValueError as error:
+        raise RecordError(
+            f"{host.name}: the edge's state ({paths.ROUTES}) can't be read: {error}",
+            hint="./ship status shows what is served",
+        ) from error
 
 
 def answering(host: Host, preview_port: int) -> frozenset[str]:

@@ -232,7 +232,7 @@ def _write_release(locked: LockedHost, release: Release) -> None:
 
 
 def _write_hold(locked: LockedHost, hold: Hold) -> None:
-    tar = tar_of((("hold.json", dump_hold(hold) + "\n", 0o644),))
+    tar = tar_of((("hold.json", dump_hold(hold) + "\n", 0o600),))
     folder = paths.service_folder(hold.service)
     locked.run_checked(overlay(folder), f"holding {hold.service} {hold.release}", stdin=tar)
 

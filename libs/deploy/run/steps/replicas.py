@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.core.commands import docker
-from deploy.core.commands.snapshot import container_of
+from deploy.core.commands.snapshot import inspected_documents, parse_inspected
 from deploy.core.contract import SILENT_AFTER_S
 from deploy.core.planning.steps import AwaitHealthy
 from deploy.core.ports import Clock, Completed, Host
@@ -66,14 +65,19 @@ class _Progress:
         """Inspects the replicas once. Raises UnhealthyError for one that crashed or didn't become healthy in time."""
         names = self.step.release.names
         done = self.host.run(docker.inspect(names))
-        inspected: list[dict[str, Any]] = json.loads(done.stdout or "[]")
         self.inspect_at = self.clock.monotonic() + again_after_s
-        self.replicas = tuple(container_of(document) for document in inspected)
+        try:
+            self.replicas = parse_inspected(done.stdout)
+            documents = inspected_documents(done.stdout)
+        except ValueError as error:
+            raise CommandError(
+                f"{self.host.name}: what docker inspect prints can't be read: {error}"
+            ) from error
         for container in self.replicas:
             before = self.restarts.setdefault(container.id, container.restarts)
             if container.restarts > before or container.state in ("exited", "dead"):
                 raise UnhealthyError(diagnosis(self.host, container.name, "keeps crashing"))
-        for document in inspected:
+        for document in documents:
             self._check_contract(document)
         self.once_ready |= {replica.name for replica in self.replicas if self._is_ready(replica)}
         self._refuse_late(names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from deploy.core.analysis.access_log import VERIFICATION_ID
 from deploy.core.planning.steps import VerifyOutside, VerifyPreview
 from deploy.core.ports import Answer, Clock, Host, Probe
 from deploy.core.state.edge import EdgeRoute, direct_path
+from deploy.core.state.json_record import load
 from deploy.core.state.release import Release
 from deploy.errors import VerifyError
 from deploy.run.hosts.waiting import wait_until
@@ -173,7 +173,7 @@ def _status(answer: Answer) -> str:
 
 def _version_of(answer: Answer) -> dict[str, Any]:
     try:
-        document = json.loads(answer.body) if answer.status == 200 else {}
+        document = load(answer.body.decode()) if answer.status == 200 else {}
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

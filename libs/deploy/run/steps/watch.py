@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +13,12 @@ from deploy.core.analysis.evidence import combine
 from deploy.core.analysis.verdict import Conclusion, RuleResult, Verdict
 from deploy.core.analysis.watch import evaluate_watch
 from deploy.core.commands import docker
+from deploy.core.commands.snapshot import inspected_documents
 from deploy.core.config import Service
 from deploy.core.planning.steps import WatchRelease
 from deploy.core.ports import Clock, Host
 from deploy.core.state.release import Release
-from deploy.errors import ReleaseRefusedError, UnhealthyError
+from deploy.errors import CommandError, ReleaseRefusedError, UnhealthyError
 from deploy.run.hosts.fanout import MOST_HOSTS
 from deploy.run.hosts.observe import observe
 from deploy.run.steps.diagnosis import diagnosis, with_details
@@ -51,7 +51,12 @@ class _Replicas:
     def check(self) -> None:
         """Raises UnhealthyError, with its last log lines, for a replica that ended or became unhealthy or unready."""
         done = self.host.run(docker.inspect(self.release.names))
-        found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+        try:
+            found = inspected_documents(done.stdout)
+        except ValueError as error:
+            raise CommandError(
+                f"{self.host.name}: what docker inspect prints can't be read: {error}"
+            ) from error
         for container in found:
             name, state = container["Name"].lstrip("/"), container["State"]
             restarts = container.get("RestartCount", 0)

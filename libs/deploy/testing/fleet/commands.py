@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from deploy.core.analysis import access_log
 from deploy.core.commands import (
     docker,
+    edge_state,
     files,
     kept_logs,
     locks,
@@ -20,6 +21,7 @@ from deploy.core.commands import (
     stacks,
 )
 from deploy.core.ports import Completed
+from deploy.core.state.edge import named_state
 from deploy.testing.fleet.files import (
     environment_of,
     place_secrets,
@@ -154,9 +156,24 @@ class CommandLine:
             case "pull", [_, user, registry, *images]:
                 assert_built(argv, docker.pull(user, registry, images))
                 return self._pull(images)
-            case "routes", [_, _, left, taken, _]:
-                assert_built(argv, stacks.replace_routes(len(stdin), left, taken))
-                return self._routes(stdin.decode())
+            case "holder", _:
+                assert_built(argv, locks.holder())
+                return Completed(0, self._host.files.get(locks.HOLDER, b"").decode())
+            case "edge-state", _:
+                assert_built(argv, edge_state.read())
+                return Completed(0, "".join(f"{line}\n" for line in self._edge_state()))
+            case "stored-state", [folder, prefix]:
+                assert_built(argv, edge_state.stored(prefix))
+                found = [
+                    content.decode()
+                    for path, content in sorted(self._host.files.items())
+                    if path.startswith(f"{folder}/{prefix}") and path.endswith(".json")
+                ]
+                return Completed(0 if found else 1, "".join(found))
+            case "routes", [_, size, left, taken, _, _, _, stored]:
+                state, text = stdin[: int(stored)], stdin[int(stored) :]
+                assert_built(argv, stacks.replace_routes(int(size), left, taken, state))
+                return self._routes(state, text.decode(), half=half)
             case "processes", []:
                 assert_built(argv, stacks.edge_processes())
                 return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
@@ -311,7 +328,16 @@ class CommandLine:
             self._host.engine.images.add(image)
         return Completed(0)
 
-    def _routes(self, text: str) -> Completed:
+    def _edge_state(self) -> list[str]:
+        if (routes := self._host.files.get(paths.ROUTES)) is None:
+            return []
+        first = routes.decode().partition("\n")[0]
+        named = named_state(first)
+        stored = self._host.files.get(paths.state_file(named)) if named else None
+        state = [f"state {stored.decode()}"] if stored is not None else []
+        return [f"routes {first}", *state]
+
+    def _routes(self, state: bytes, text: str, *, half: bool) -> Completed:
         edges = [nginx for nginx in self._host.running_edges() if nginx.workers]
         if not edges:
             return Completed(stacks.NGINX_REFUSED, "", "no edge runs\n")
@@ -321,6 +347,9 @@ class CommandLine:
         except ValueError as refused:
             return Completed(stacks.NGINX_REFUSED, "", f"{refused}\n")
         processes = "".join(nginx.top() for nginx in self._host.running_edges())
+        self._host.files[paths.state_file(hashlib.sha256(state).hexdigest())] = state
+        if half:
+            return Completed(137)
         self._host.files[paths.ROUTES] = text.encode()
         for nginx in edges:
             nginx.reload(text, self._host.clock.monotonic())
@@ -342,8 +371,7 @@ class CommandLine:
             if path.startswith(f"{paths.TARGETS}/"):
                 digest = hashlib.sha256(content).hexdigest()
                 lines.append(f"targets {digest}  {path.rpartition('/')[2]}")
-        routes = self._host.files.get(paths.ROUTES, b"").decode()
-        lines += [f"routes {line}" for line in routes.splitlines()[:1]]
+        lines += self._edge_state()
         lines.append(f"now {self._host.log.now(now_s):.0f}")
         lines += [
             f"socket 0: 00000000:{port:04X} 00000000:0000 0A" for port in self._host.taken_ports
@@ -359,7 +387,11 @@ class CommandLine:
         }
         kept = (folder.removeprefix(services) for folder in sorted(folders) if "/logs/" in folder)
         lines += [f"kept {folder}" for folder in kept]
+        if seal := self._host.files.get(locks.SEAL, b"").decode().strip():
+            lines.append(f"seal {seal}")
         ledger = self._host.files.get(locks.LEDGER, b"").decode()
+        if locks.LEDGER in self._host.files:
+            lines.append(f"lines {ledger.count(chr(10))}")
         shown = (line for line in ledger.splitlines() if not _is_omitted(line))
         return "\n".join([*lines, *(f"ledger {line}" for line in shown)]) + "\n"
 

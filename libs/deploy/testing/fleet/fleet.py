@@ -58,7 +58,8 @@ class Fleet:
 
     `violations` collects broken invariants: a host that serves two releases or an unhealthy one, or one with few CPU
     shares, old workers whose replicas are gone, a stack beside one that it replaces, an unknown command. `must_serve`
-    are the names of hosts that must have a live release, `away` of those that don't answer at their URL. Unless
+    are the names of hosts that must have a live release, `away` of those that don't answer at their URL,
+    `damaged` of those whose records a test damaged: on all others the edge's state must be readable. Unless
     `wide`, only the called host is checked, which makes fleets of hundreds affordable.
     """
 
@@ -71,6 +72,7 @@ class Fleet:
     away: set[str] = field(default_factory=set)
     violations: list[str] = field(default_factory=list)
     must_serve: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
     after_call: Callable[[MemoryHost], None] = lambda host: None
     killed: bool = False
     calls: dict[str, int] = field(default_factory=dict)
@@ -201,6 +203,11 @@ def url(name: str) -> str:
 
 def _violations(fleet: Fleet, host: MemoryHost) -> list[str]:
     edges, violations = host.running_edges(), []
+    if host.name not in fleet.damaged:
+        try:
+            _ = host.edge_state
+        except ValueError as error:
+            violations.append(f"{host.name}: {error}")
     live = tuple(servers for nginx in edges if nginx.workers for servers in _upstreams(nginx.conf))
     if host.name in fleet.must_serve and not live:
         violations.append(f"{host.name} serves nothing")

@@ -14,7 +14,7 @@ from deploy.testing.fleet.docker import EngineRefusedError
 from deploy.testing.fleet.files import record
 from deploy.testing.fleet.simulated_host import SimulatedHost
 
-PREVIEW_PORT = 8081
+PUBLIC_PORT, PREVIEW_PORT = 80, 8081
 
 
 class Wire(Protocol):
@@ -87,7 +87,7 @@ class MemoryHost(SimulatedHost):
     @contextmanager
     def keep_running(self, argv: Sequence[str], *, expect: str) -> Iterator[Completed | None]:
         """Holds the lock until the context ends."""
-        token, holder = argv[-2:]
+        token, holder = argv[-3:-1]
         assert list(argv) == locks.take(token, holder)
         assert expect == "held"
         self.commands += 1
@@ -114,14 +114,14 @@ class MemoryHost(SimulatedHost):
         headers: Mapping[str, str] | None = None,
         address: str = "127.0.0.1",
     ) -> Answer:
-        """Sends a GET request to the preview listener, or to the replica with this address."""
+        """Sends a GET request to the edge's public or preview listener, or to the replica with this address."""
         if address != "127.0.0.1":
             return self.wire.call(
                 self,
                 lambda _: self.answer_directly(f"{address}:{port}", path),
                 lambda: Answer(0, b"simulated failure"),
             )
-        assert port == PREVIEW_PORT, f"nothing listens on port {port}"
+        assert port in (PUBLIC_PORT, PREVIEW_PORT), f"nothing listens on port {port}"
         host, name = ((headers or {}).get(header, "") for header in ("Host", "X-Request-Id"))
         return self.wire.call(
             self,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from deploy.core.commands import paths
 from deploy.core.ports import Answer, Clock, Completed
+from deploy.core.stacks.nginx_conf import render_edge
+from deploy.core.state.edge import EdgeState, dump_edge, named_state, parse_edge, state_name
 from deploy.testing.fleet.access_log import AccessLog, Logged
 from deploy.testing.fleet.docker import SimulatedContainer, SimulatedEngine
 from deploy.testing.fleet.files import extended
@@ -104,6 +106,19 @@ class SimulatedHost:
             for number in range(visits.requests):
                 path = BROKEN if number < visits.broken else "/"
                 self.answer(80, "", path, visits.request_id)
+
+    @property
+    def edge_state(self) -> EdgeState:
+        """The edge's state as its files have it. Raises ValueError if it can't be read."""
+        text = self.files.get(paths.ROUTES, b"").decode()
+        named = named_state(text)
+        stored = self.files.get(paths.state_file(named)) if named else None
+        return parse_edge(text, None if stored is None else stored.decode())
+
+    def write_edge_state(self, state: EdgeState) -> None:
+        """Writes a state as a person would, without a reload."""
+        self.files[paths.state_file(state_name(state))] = dump_edge(state).encode()
+        self.files[paths.ROUTES] = render_edge(state).encode()
 
     @property
     def nginx(self) -> Nginx:
