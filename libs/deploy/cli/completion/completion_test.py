@@ -51,7 +51,7 @@ def complete(line: str) -> list[str]:
         ("promote --release ", ["r000002-None", "r000001-None"]),
         ("promote app --rel", ["--release"]),
         ("deploy --hold --ho", []),
-        ("host ", ["bootstrap", "check"]),
+        ("host ", ["bootstrap", "check", "repair"]),
         ("host check web-", ["web-1", "web-2"]),
         ("scale a", ["app="]),
         ("maintenance o", ["on", "off"]),
