@@ -30,7 +30,7 @@ _NAMED_CREDENTIAL = re.compile(
     rf"(?!\w*(?:_FILE|_URL|_URI|_DIR|_PATH|_ROLE)$){NAME}", re.IGNORECASE
 )
 _WRAP = re.compile(
-    r"(?:\\*\r?\n|(?:\\+r)?\\+n)(?:[ \t]|\\+t)*+(?:[\w.-]{1,80}+ [\w.-]{1,80}+ \| )?"
+    r"(?<!\\)\\*+(?:\r?\n|(?<=\\)(?:r\\++)?n)(?:[ \t]|\\++t)*+(?:[\w.-]{1,80}+ [\w.-]{1,80}+ \| )?"
 )
 """A line break in a text, or in a text within JSON, with what stands before the next line: blanks, or its replica."""
 

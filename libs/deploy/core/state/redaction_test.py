@@ -144,6 +144,13 @@ def test_any_value_and_any_text_come_to_an_end(value: str, text: str) -> None:
     assert isinstance(shown + kept, str)
 
 
+@pytest.mark.parametrize("text", ["\\" * 500_000, "\n" * 500_000, "\\n" * 200_000, "a" * 500_000])
+def test_long_text_of_one_kind_takes_no_time_to_speak_of(text: str) -> None:
+    redact = knowing("a-long-secret")
+    assert redact(text) == text
+    assert "".join(redact.split(text)) == text
+
+
 def test_words_that_a_value_contains_are_not_redacted() -> None:
     redact = knowing("postgres://app:a-password@db.internal/production")
     text = "the password of db.internal/production, from postgres"
