@@ -38,8 +38,8 @@ USAGE = (
 PANTS_VERBS = ("build", "publish", "plan", "deploy", "affected", "monitor")
 # Verbs that the image of the tool (deploy/ship) runs itself: they use hosts and the registry, no build and no browser.
 IMAGE_VERBS = frozenset({
-    "abort", "confirm", "deploy", "dora", "exec", "history", "host", "logs", "maintenance", "plan", "promote", "report",
-    "revert", "rollback", "scale", "status", "watch",
+    "abort", "config", "confirm", "deploy", "dora", "exec", "history", "host", "logs", "maintenance", "plan", "promote",
+    "report", "revert", "rollback", "scale", "status", "watch",
 })  # fmt: skip
 OWN_VERBS = ("doctor", "test", "caches", "lock")
 SHIP_PYTHON_LINK = "current/ship-python"  # `./ship` reads it

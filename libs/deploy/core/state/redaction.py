@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from deploy.core.state.secret_forms import forms_of
+from deploy.core.state.secret_forms import SHORTEST, forms_of
 from deploy.core.state.secrets import MASK, Secret
 
 LEAST = 3
@@ -30,7 +30,7 @@ _NAMED_CREDENTIAL = re.compile(
     rf"(?!\w*(?:_FILE|_URL|_URI|_DIR|_PATH|_ROLE)$){NAME}", re.IGNORECASE
 )
 _WRAP = re.compile(
-    r"(?:\\*\r?\n|(?:\\+r)?\\+n)(?:[ \t]|\\+t)*+(?:[\w.-]{1,80}+ [\w.-]{1,80}+ \| )?"
+    r"(?<!\\)\\*+(?:\r?\n|(?<=\\)(?:r\\++)?n)(?:[ \t]|\\++t)*+(?:[\w.-]{1,80}+ [\w.-]{1,80}+ \| )?"
 )
 """A line break in a text, or in a text within JSON, with what stands before the next line: blanks, or its replica."""
 
@@ -42,7 +42,8 @@ class _Known:
 
     def __init__(self, forms: Iterable[str]) -> None:
         self.forms = _longest_first(forms)
-        self.unwrapped = _longest_first(_WRAP.sub("", form) for form in self.forms)
+        unwrapped = (_WRAP.sub("", form) for form in self.forms)
+        self.unwrapped = _longest_first(form for form in unwrapped if len(form) >= SHORTEST)
 
     @cached_property
     def starts(self) -> Mapping[str, Sequence[str]]:

@@ -129,6 +129,28 @@ def test_short_values_are_not_redacted(value: str) -> None:
     assert knowing(value)("level info 1 seven..") == "level info 1 seven.."
 
 
+@pytest.mark.parametrize("value", ["\n" * 8, "\\n" * 8, " \n" * 8, "ab\n\n\n\n\n\nc", " " * 9])
+def test_value_of_line_breaks_redacts_nothing_else(value: str) -> None:
+    assert knowing(value)("a text\nin lines\n abc") == "a text\nin lines\n abc"
+    assert knowing(value)(f"a{' ' * 10}b") == f"a{' ' * 10}b"
+    assert knowing(value).split("a text\nin lines\n abc!") == ("a text\nin lines\n abc!", "")
+
+
+@without_deadline
+@given(st.text(min_size=SHORTEST, max_size=20), st.text(max_size=100))
+def test_any_value_and_any_text_come_to_an_end(value: str, text: str) -> None:
+    redact = knowing(value)
+    shown, kept = redact.split(redact(text))
+    assert isinstance(shown + kept, str)
+
+
+@pytest.mark.parametrize("text", ["\\" * 500_000, "\n" * 500_000, "\\n" * 200_000, "a" * 500_000])
+def test_long_text_of_one_kind_takes_no_time_to_speak_of(text: str) -> None:
+    redact = knowing("a-long-secret")
+    assert redact(text) == text
+    assert "".join(redact.split(text)) == text
+
+
 def test_words_that_a_value_contains_are_not_redacted() -> None:
     redact = knowing("postgres://app:a-password@db.internal/production")
     text = "the password of db.internal/production, from postgres"

@@ -23,7 +23,7 @@ def forms_of(value: str) -> frozenset[str]:
     forms = {
         form
         for text in {value, value.strip()}
-        if len(text) >= SHORTEST
+        if len(text) >= SHORTEST and text.strip()
         for form in (*_as_text(text), *_as_bytes(text.encode(errors="surrogatepass")))
     }
     lines = (line.strip() for line in value.splitlines())
