@@ -1,4 +1,4 @@
-"""Damage to a host's records under load: no request is lost, no verb takes the host for an empty one, one command mends it.
+"""Damage to a host's records under load: no request is lost, no host counts as an empty one, one command mends it.
 
 Each damage is done to the sandbox's host as a person or a disk would do it, while users send requests.
 """

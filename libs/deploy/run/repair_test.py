@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from deploy.core.commands import locks, paths
 from deploy.core.state.edge import HEADER, named_state
+from deploy.core.state.ledger import head_of
 from deploy.errors import AuditError, RecordError
 from deploy.run.hosts.observe import observe_host, read_host
 from deploy.run.queries.history import verify
@@ -22,6 +24,7 @@ from deploy.run.rollout.rollout_fixture import (
     run_deploy,
 )
 from deploy.testing import factories
+from deploy.testing.fleet.files import record
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 
@@ -125,11 +128,17 @@ def ledgerless(host: MemoryHost) -> None:
     del host.files[locks.LEDGER], host.files[locks.SEAL]
 
 
+def begun_by_the_watchdog(host: MemoryHost) -> None:
+    """The ledger was removed, and then the watchdog wrote one line into a new one."""
+    ledgerless(host)
+    record(host.files, head_of(replace(factories.ENTRY, turn=0, event="effect", what="restart")))
+
+
 def shorter(host: MemoryHost) -> None:
     host.files[locks.LEDGER] = host.files[locks.LEDGER].partition(b"\n")[0] + b"\n"
 
 
-@pytest.mark.parametrize("damage", [ledgerless, shorter])
+@pytest.mark.parametrize("damage", [ledgerless, shorter, begun_by_the_watchdog])
 def test_ledger_that_is_missing_or_too_short_is_damage_and_nothing_is_pruned_on_doubt(
     damage: Damage,
 ) -> None:
