@@ -88,11 +88,14 @@ class Watchdog:
     def _note(self, problem: str | None) -> None:
         """Writes why replicas are left as they are, or removes that once they aren't."""
         path = self._root / PROBLEM_FILE
-        if problem is None:
-            path.unlink(missing_ok=True)
-        elif not path.exists() or path.read_text() != problem:
-            log("replicas are left as they are", error=problem)
-            path.write_text(problem)
+        try:
+            if problem is None:
+                path.unlink(missing_ok=True)
+            elif not path.exists() or path.read_bytes() != problem.encode():
+                log("replicas are left as they are", error=problem)
+                path.write_bytes(problem.encode())
+        except OSError as error:
+            log("writing the problem failed", error=str(error))
 
     @contextmanager
     def _effects_shared(self) -> Iterator[None]:

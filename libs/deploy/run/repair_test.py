@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from deploy.core.commands import locks, paths
 from deploy.core.state.edge import HEADER, named_state
-from deploy.errors import AuditError, RecordError
+from deploy.core.state.ledger import head_of
+from deploy.errors import AuditError, RecordError, ShipError
 from deploy.run.hosts.observe import observe_host, read_host
 from deploy.run.queries.history import verify
 from deploy.run.repair import repair
@@ -22,6 +25,8 @@ from deploy.run.rollout.rollout_fixture import (
     run_deploy,
 )
 from deploy.testing import factories
+from deploy.testing.fleet.faults import Fault, FaultKind, Killed
+from deploy.testing.fleet.files import record
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
 
@@ -125,11 +130,17 @@ def ledgerless(host: MemoryHost) -> None:
     del host.files[locks.LEDGER], host.files[locks.SEAL]
 
 
+def begun_by_the_watchdog(host: MemoryHost) -> None:
+    """The ledger was removed, and then the watchdog wrote one line into a new one."""
+    ledgerless(host)
+    record(host.files, head_of(replace(factories.ENTRY, turn=0, event="effect", what="restart")))
+
+
 def shorter(host: MemoryHost) -> None:
     host.files[locks.LEDGER] = host.files[locks.LEDGER].partition(b"\n")[0] + b"\n"
 
 
-@pytest.mark.parametrize("damage", [ledgerless, shorter])
+@pytest.mark.parametrize("damage", [ledgerless, shorter, begun_by_the_watchdog])
 def test_ledger_that_is_missing_or_too_short_is_damage_and_nothing_is_pruned_on_doubt(
     damage: Damage,
 ) -> None:
@@ -174,6 +185,36 @@ def test_repair_of_a_service_that_nginx_lost_serves_what_was_verified_last() -> 
     assert fleet.served() == [""]
     repaired(fleet)
     assert fleet.served() == [ONE]
+
+
+INTERRUPTIONS = (
+    (FaultKind.KILLED, False),
+    (FaultKind.KILLED, True),
+    (FaultKind.HALF, False),
+)
+
+
+@pytest.mark.parametrize(("kind", "after"), INTERRUPTIONS)
+def test_repair_that_was_interrupted_anywhere_serves_on_and_can_be_repeated(
+    kind: FaultKind, after: bool
+) -> None:
+    for call in range(1, 100):
+        fleet = live_fleet()
+        (host,) = fleet.hosts
+        whole = host.edge_state
+        fleet.damaged.add(host.name)
+        without_first_line(host)
+        without_any_state(host)
+        fault = Fault(host.name, call, kind, after=after)
+        fleet.faults.append(fault)
+        with suppress(Killed, ShipError):
+            repaired(fleet)
+        fleet.revive()
+        repaired(fleet)
+        assert (fleet.served(), host.edge_state, fleet.violations) == ([ONE], whole, []), call
+        if not fault.hit:
+            return
+    raise AssertionError("the repair does not end")
 
 
 def test_repair_refuses_records_of_a_newer_version_and_changes_nothing() -> None:

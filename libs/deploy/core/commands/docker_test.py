@@ -90,6 +90,12 @@ def test_refused_pull_removes_the_login_too(machine: LocalRoot, what: str, code:
     assert not list(machine.root.glob("login.*"))
 
 
+def test_rollout_log_is_private(machine: LocalRoot) -> None:
+    assert machine.run(files.keep_rollout_log("app", 7), b"{}\n").returncode == 0
+    log = machine.root / "services/app/rollouts/000007.json"
+    assert (log.read_text(), log.stat().st_mode & 0o777) == ("{}\n", 0o600)
+
+
 def test_snapshot_has_one_line_per_fact(machine: LocalRoot) -> None:
     for release in ("r000001-a", "r000002-b"):
         tar = files.tar_of((("release.json", json.dumps({"id": release}) + "\n", 0o644),))

@@ -185,8 +185,9 @@ def parse_snapshot(name: str, text: str) -> HostState:
                 of_edge=True,
             )
         )
+    ledger = parse_ledger("\n".join(facts.get("ledger", [])))
     if problem := ledger_problem(
-        _one(facts, "seal"), _count(facts), has_releases=bool(facts.get("release"))
+        _one(facts, "seal"), _count(facts), ledger, has_releases=bool(releases)
     ):
         damage.append(Damage(f"the ledger ({locks.LEDGER}) {problem}"))
     return HostState(
@@ -203,7 +204,7 @@ def parse_snapshot(name: str, text: str) -> HostState:
         stacks=tuple(_stacks(inspected, running=True)),
         stopped_stacks=tuple(_stacks(inspected, running=False)),
         targets=tuple(_targets(facts.get("targets", []))),
-        ledger=parse_ledger("\n".join(facts.get("ledger", []))),
+        ledger=ledger,
         holds=tuple(hold for line in facts.get("hold", []) if (hold := parse_hold(line))),
         now_s=_seconds(_one(facts, "now")),
         listening=frozenset(_ports(facts.get("socket", []))),

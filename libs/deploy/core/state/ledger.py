@@ -115,18 +115,27 @@ def broken_links(text: str, sealed_by: str = "") -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def ledger_problem(sealed_by: str, lines: int | None, *, has_releases: bool) -> str | None:
+def ledger_problem(
+    sealed_by: str, lines: int | None, entries: Iterable[Entry], *, has_releases: bool
+) -> str | None:
     """Returns what is missing of a ledger, None if nothing is. `lines` is None without a ledger.
 
-    The first line is written before the first release, and the seal after each line. A ledger longer than its seal is
-    whole: a kill may come between the two.
+    The line that an operation began is written before the first release, and the seal after each line. A ledger longer
+    than its seal is whole: a kill may come between the two. One that the watchdog began anew, after the old one was
+    removed, has no operation.
     """
     count = sealed_by.partition(" ")[0]
     if lines is None:
         return "is missing beside release records or its seal" if has_releases or count else None
     if count.isdecimal() and len(count) < 12:
-        return f"has {lines} lines, but its seal says {int(count)}" if lines < int(count) else None
-    return "has a damaged seal" if count else None
+        if lines < int(count):
+            return f"has {lines} lines, but its seal says {int(count)}"
+    elif count:
+        return "has a damaged seal"
+    operations = (EntryEvent.BEGUN, EntryEvent.ENDED, EntryEvent.REPAIRED)
+    if has_releases and not any(entry.event in operations for entry in entries):
+        return "has no operation beside release records"
+    return None
 
 
 def last_sequence(entries: Iterable[Entry]) -> int:

@@ -13,7 +13,6 @@ from deploy.core.state.ledger import (
     Entry,
     EntryEvent,
     broken_links,
-    ledger_problem,
     parse_ledger,
 )
 from deploy.errors import AuditError
@@ -86,15 +85,16 @@ def verify(hosts: Sequence[Host]) -> dict[str, int]:
     """
     lines, problems = {}, []
     for host in hosts:
-        text = (host.read(locks.LEDGER) or b"").decode(errors="replace")
+        # The seal first: it must not be of a line that was written after the ledger was read.
         seal = (host.read(locks.SEAL) or b"").decode(errors="replace")
+        text = (host.read(locks.LEDGER) or b"").decode(errors="replace")
         lines[host.name] = text.count("\n")
-        problems += [f"{host.name}: line {number}" for number in broken_links(text, seal)]
-        count = text.count("\n") if text else None
-        if count is None and ledger_problem(
-            seal, count, has_releases=bool(read_host(host).releases)
-        ):
-            problems.append(f"{host.name}: line 1, there is no ledger beside its release records")
+        broken = [f"{host.name}: line {number}" for number in broken_links(text, seal)]
+        damage = () if broken else read_host(host).damage
+        problems += [
+            *broken,
+            *(f"{host.name}: {each.what}" for each in damage if not (each.of_edge or each.newer)),
+        ]
     if problems:
         raise AuditError(
             f"ledger lines were changed or removed, at or just before {', '.join(problems)}",
