@@ -17,6 +17,13 @@ from e2e.ship import Ship
 TITLE = "ship demo: a deploy under load, a crash, a slow release, a killed replica, a rollback"
 
 
+def brief(text: str) -> str:
+    """Returns the line of a failure's text that says what failed. The rest was shown while it happened."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["unknown"])[0]
+
+
 def main() -> int:
     """Tells the story on a sandbox of its own. Returns 1 if it didn't go as told."""
     parser = ArgumentParser()
@@ -30,7 +37,7 @@ def main() -> int:
         try:
             told, problem = tell(sandbox, Path(folder), screen), ""
         except AssertionError as error:
-            told, problem = Told(screen.seconds), str(error)
+            told, problem = Told(screen.seconds), brief(str(error))
         finally:
             if not arguments.keep:
                 sandbox.ship("down")

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from e2e.demo.__main__ import brief
 from e2e.demo.recording import LONGEST_PAUSE_S, ROWS, render, times
 from e2e.demo.screen import Line, Screen, Style
 
@@ -29,6 +30,13 @@ def test_lines_are_printed_as_they_come_and_kept_with_their_times() -> None:
         (3.0, "one"),
         (4.0, "two"),
     ]
+
+
+def test_a_failure_is_reported_in_one_line() -> None:
+    assert (
+        brief("exit 1\n  0.3 s  up\nerror: no space left\nnext: ./ship doctor") == "no space left"
+    )
+    assert brief("RuntimeError isn't in the output:\nx") == "RuntimeError isn't in the output:"
 
 
 def test_the_recording_shortens_pauses() -> None:
