@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.cli.output.columns import table
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
+from deploy.core.config import Environment
+from deploy.core.state.drift import ServicePhase
 from deploy.run.queries.status import status
+
+EXIT_UNKNOWN = 4
+"""The exit code if a host can't be observed."""
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -24,10 +30,38 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         wiring.connections.hosts(),
         tuple(wiring.settings.service(name) for name in names),
     )
-    urls = dict.fromkeys(names, environment.hosts[0].url)
+    return document_of(environment, found)
+
+
+def document_of(environment: Environment, services: Sequence[Mapping[str, Any]]) -> Document:
+    """Returns the document of what was observed. It has an exit code of its own if a host can't be observed."""
+    urls = {service["name"]: service["url"] for service in services}
     if environment.metrics:
         urls["prometheus"] = environment.metrics.prometheus_url
-    return {"environment": environment.name, "urls": urls, "services": found}
+    return {
+        **_failure(services),
+        "environment": environment.name,
+        "urls": urls,
+        "services": services,
+    }
+
+
+def _failure(services: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns what `ok`, `exit_code` and `error` say if a host can't be observed: a person has to look."""
+    unknown = {
+        host["name"]: host
+        for service in services
+        for host in service["hosts"]
+        if host["phase"] == ServicePhase.UNREACHABLE
+    }
+    if not unknown:
+        return {}
+    error = {
+        "type": "HostUnreachableError",
+        "message": "; ".join(host["problem"] for host in unknown.values()),
+        "hint": next((host["remedy"] for host in unknown.values() if host["remedy"]), ""),
+    }
+    return {"ok": False, "exit_code": EXIT_UNKNOWN, "error": error}
 
 
 def _show(document: Document) -> str:
@@ -52,7 +86,7 @@ def _headline(service: dict[str, Any]) -> str:
     held = (
         f", locked by {lock.get('who', 'unknown')} since {lock.get('since', '?')}" if lock else ""
     )
-    return f"{service['name']}: {service['release'] or 'nothing live'}, {replicas}{held}"
+    return f"{service['name']}: {service['summary']}, {replicas}{held}"
 
 
 VERB = Verb(_run, _add, _show)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.state.drift import drift, mixed, phase
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import Container, HostState
+
+NAMED_HOSTS = 4
+"""A summary counts the hosts of a larger group instead of naming them."""
 
 
 def service_status(
@@ -16,13 +20,15 @@ def service_status(
     """Returns an element of `services`. `fleet` has the environment's hosts in its order; `lock` says who holds it."""
     pairs = list(zip(environment.hosts, fleet, strict=True))
     hosts = [_host(config, service, host) for config, host in pairs]
-    live = {host.edge.live(service.name) for host in fleet}
+    # A host that can't be observed says nothing about what it serves.
+    live = {host.edge.live(service.name) for host in fleet if not host.problem}
     release = next(iter(live)) if len(live) == 1 else None
     record = fleet.release(service.name, release) if release else None
     routes = [route for host in fleet if (route := host.edge.route(service.name))]
     candidates = sorted({route.candidate for route in routes if route.candidate})
     return {
         "name": service.name,
+        "summary": summary(service, fleet),
         "release": release or None,
         "revision": record.revision if record else None,
         "image": record.image if record else None,
@@ -42,6 +48,25 @@ def service_status(
     }
 
 
+def summary(service: Service, fleet: FleetState) -> str:
+    """Returns in one line which hosts serve what, such as `live on web-1; web-2 unreachable (the login was refused)`."""
+    serving: dict[str | None, list[str]] = {}
+    for host in fleet:
+        if not host.problem:
+            serving.setdefault(host.edge.live(service.name), []).append(host.host)
+    parts = [f"{release or 'nothing'} live on {_list(names)}" for release, names in serving.items()]
+    parts += [
+        f"{host.host} unreachable ({host.problem.removeprefix(f'{host.host}: ')})"
+        for host in fleet
+        if host.problem
+    ]
+    return "; ".join(parts)
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= NAMED_HOSTS else f"{len(names)} hosts"
+
+
 def _host(config: HostConfig, service: Service, host: HostState) -> dict[str, Any]:
     live = host.edge.live(service.name)
     record = host.live(service.name)
@@ -56,7 +81,8 @@ def _host(config: HostConfig, service: Service, host: HostState) -> dict[str, An
         "ready": sum(replica.ready for replica in replicas),
         "url": config.url,
         "maintenance": bool(route and route.maintenance),
-        "problem": host.problem or None,
+        "problem": host.problem,
+        "remedy": host.remedy,
         "replicas": [_replica(replica, port) for replica in replicas],
     }
 

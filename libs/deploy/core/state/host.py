@@ -40,15 +40,16 @@ class Container:
 class HostState:
     """A snapshot of one host.
 
-    `problem` says why the host could not be observed; all else is empty then. `images` are the references by digest
-    that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
-    `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
-    the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who holds the lock:
-    who, since, verb, pipeline. It is None if nobody does.
+    `problem` says why the host could not be observed, `remedy` what to do about it; all else is empty then. `images`
+    are the references by digest that the engine holds. `stacks` are (name, key) of the running stacks, where two edges
+    may run for a while; `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape
+    targets. `now_s` is the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who
+    holds the lock: who, since, verb, pipeline. It is None if nobody does.
     """
 
     host: str
     problem: str | None = None
+    remedy: str | None = None
     engine_version: str = ""
     compose_version: str = ""
     disk_free_bytes: int = 0

@@ -20,7 +20,7 @@ def observe(hosts: Sequence[Host]) -> FleetState:
 
 
 def observe_reachable(hosts: Sequence[Host]) -> FleetState:
-    """Returns a snapshot of every host, in order; for a host that can't be observed it only has the `problem`."""
+    """Returns a snapshot of every host, in order; of one that can't be observed only the `problem` and `remedy`."""
     return FleetState(on_every(hosts, _observe_or_problem))
 
 
@@ -28,7 +28,7 @@ def _observe_or_problem(host: Host) -> HostState:
     try:
         return observe_host(host)
     except ShipError as error:
-        return HostState(host.name, problem=error.message)
+        return HostState(host.name, problem=error.message, remedy=error.hint or None)
 
 
 def observe_host(host: Host) -> HostState:
