@@ -49,7 +49,10 @@ def service_status(
 
 
 def summary(service: Service, fleet: FleetState) -> str:
-    """Returns in one line which hosts serve what, such as `live on web-1; web-2 unreachable (the login was refused)`."""
+    """Returns in one line which hosts serve what.
+
+    Such as `r000002-3f9c2ab live on web-1; web-2 unreachable (the login was refused)`.
+    """
     serving: dict[str | None, list[str]] = {}
     for host in fleet:
         if not host.problem:
