@@ -16,7 +16,7 @@ from deploy.core.analysis.verdict import Conclusion, RuleResult, Verdict
 from deploy.core.reports.charts import Bar, Line, line_chart, timeline_chart
 from deploy.core.reports.release_diff import Change, Commit
 from deploy.core.reports.rollout_log import RolloutLog
-from deploy.core.reports.traffic import INTERVAL_S, Moment
+from deploy.core.reports.traffic import INTERVAL_S, Moment, Traffic
 
 _OUTCOMES = {
     Conclusion.PASS: "passed",
@@ -35,8 +35,8 @@ _ORIGINS = {Origin.USERS: "users' requests", Origin.SYNTHETIC: "synthetic reques
 class Report:
     """What is known about one rollout; unknown facts are empty.
 
-    `image_bytes` are the sizes of the old and the new image, 0 if unknown. `traffic` has the requests by release,
-    `replicas` rows of (host, replica, release, condition), `shots` screenshots as (name, data URL).
+    `image_bytes` are the sizes of the old and the new image, 0 if unknown. `traffic` has the requests by release
+    and origin, `replicas` rows of (host, replica, release, condition), `shots` screenshots as (name, data URL).
     """
 
     log: RolloutLog
@@ -44,7 +44,7 @@ class Report:
     tool_version: str
     image_bytes: tuple[int, int] = (0, 0)
     verdicts: tuple[tuple[Stage, Verdict], ...] = ()
-    traffic: Mapping[str, Sequence[Moment]] | None = None
+    traffic: Traffic | None = None
     replicas: tuple[tuple[str, str, str, str], ...] = ()
     commits: tuple[Commit, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -89,6 +89,15 @@ class Chart:
 
     title: str
     svg: str
+
+
+@dataclass(frozen=True)
+class TrafficGroup:
+    """The charts of the requests of one origin."""
+
+    title: str
+    keys: tuple[TrafficKey, ...]
+    charts: tuple[Chart, ...]
 
 
 @dataclass(frozen=True)
@@ -140,8 +149,7 @@ class Page:
     verdicts: tuple[VerdictCard, ...]
     timeline: str
     traffic_note: str
-    traffic_keys: tuple[TrafficKey, ...]
-    charts: tuple[Chart, ...]
+    traffic: tuple[TrafficGroup, ...]
     commits: tuple[Commit, ...]
     changes: tuple[Change, ...]
     replica_diff: tuple[str, ...]
@@ -154,9 +162,9 @@ class Page:
 def page_of(report: Report) -> Page:
     """Returns the page model of a report."""
     log = report.log
-    charts = _charts(report)
-    note = "As logged by the edges, synthetic requests included. Times are from the start of the rollout."
-    if not charts:
+    traffic = _traffic(report)
+    note = "As logged by the edges. Times are from the start of the rollout."
+    if not traffic:
         note = "The edges have no log lines of that time: removed, or there were no requests."
     return Page(
         title=f"{log.service} {log.release}: {log.outcome}",
@@ -174,8 +182,7 @@ def page_of(report: Report) -> Page:
         verdicts=tuple(_card(stage, verdict) for stage, verdict in report.verdicts),
         timeline=_timeline(log),
         traffic_note=note,
-        traffic_keys=_traffic_keys(report),
-        charts=charts,
+        traffic=traffic,
         commits=report.commits,
         changes=report.changes,
         replica_diff=report.replica_diff,
@@ -191,15 +198,15 @@ def _tiles(report: Report) -> tuple[tuple[str, str], ...]:
     old, new = report.image_bytes
     size = f"{new / 1e6:.1f} MB" if new else "?"
     growth = f" ({(new - old) / 1e6:+.1f} MB)" if new and old else ""
-    stats = _total((report.traffic or {}).get(log.release, ()))
-    requests = f"{stats.requests:,}".replace(",", " ") if stats.requests else "?"
+    stats = _total((report.traffic or {}).get((log.release, Origin.USERS), ()))
+    requests = f"{stats.requests:,}".replace(",", " ") if report.traffic else "?"
     return (
         ("duration", _duration(log.seconds)),
         ("hosts", str(len({span.host for span in log.spans}))),
         ("steps", str(len(log.spans))),
         ("image", size + growth),
-        ("requests", requests),
-        ("failed", f"{stats.error_share:.2%}" if stats.requests else "?"),
+        ("users' requests", requests),
+        ("failed", f"{stats.error_share:.2%}" if stats.requests else "none"),
     )
 
 
@@ -242,20 +249,31 @@ def _kind(log: RolloutLog, release: str) -> str:
     return {log.previous: "old", log.release: "new"}.get(release, "other")
 
 
-def _traffic_keys(report: Report) -> tuple[TrafficKey, ...]:
-    return tuple(
-        TrafficKey(release, _kind(report.log, release), _total(moments).requests)
-        for release, moments in (report.traffic or {}).items()
-    )
-
-
-def _charts(report: Report) -> tuple[Chart, ...]:
-    """Returns the charts of requests, errors and latencies; none without any request."""
-    log, traffic = report.log, report.traffic or {}
+def _traffic(report: Report) -> tuple[TrafficGroup, ...]:
+    """Returns a group of charts for each origin that sent requests. All have the same times."""
+    traffic = report.traffic or {}
     times = [at for moments in traffic.values() for at, _ in moments]
     if not times:
         return ()
-    span = (min(times), max(*times, log.seconds))
+    span = (min(times), max(*times, report.log.seconds))
+    groups = []
+    for origin, title in _ORIGINS.items():
+        of_origin = {
+            release: moments for (release, sender), moments in traffic.items() if sender is origin
+        }
+        keys = tuple(
+            TrafficKey(release, _kind(report.log, release), _total(moments).requests)
+            for release, moments in of_origin.items()
+        )
+        charts = _charts(report.log, of_origin, span) if of_origin else ()
+        groups.append(TrafficGroup(title[0].upper() + title[1:], keys, charts))
+    return tuple(groups)
+
+
+def _charts(
+    log: RolloutLog, traffic: Mapping[str, Sequence[Moment]], span: tuple[float, float]
+) -> tuple[Chart, ...]:
+    """Returns the charts of requests, errors and latencies."""
     marks = {
         name: begun
         for name, begun, _ in log.phases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from deploy.core.ports import Host
 from deploy.core.reports.page import Report
 from deploy.core.reports.release_diff import changes, replica_diff
 from deploy.core.reports.rollout_log import RolloutLog, parse_rollout_log
-from deploy.core.reports.traffic import Moment, requests_over_time
+from deploy.core.reports.traffic import Traffic, requests_over_time
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, parse_ledger
 from deploy.core.state.release import Release
@@ -119,7 +119,7 @@ def _replicas(fleet: FleetState, log: RolloutLog) -> list[tuple[str, str, str, s
     ]
 
 
-def _traffic(hosts: Sequence[Host], log: RolloutLog) -> Mapping[str, Sequence[Moment]]:
+def _traffic(hosts: Sequence[Host], log: RolloutLog) -> Traffic:
     """Returns both releases' requests from `BEFORE_S` before the rollout to `AFTER_S` after it."""
     begun = datetime.fromisoformat(log.begun).timestamp()
     argv = access_log.by_second(begun - BEFORE_S, begun + log.seconds + AFTER_S)

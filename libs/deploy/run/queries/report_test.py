@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from deploy.adapters.report_page import render_page
+from deploy.core.analysis.access_log import Origin
 from deploy.core.commands import paths
 from deploy.core.reports.page import page_of
 from deploy.errors import UsageError
@@ -58,8 +59,12 @@ def test_the_report_of_a_live_release_has_phases_verdicts_requests_and_changes()
     assert (found.log.release, found.log.outcome) == (TWO, "live")
     assert [stage for stage, _ in found.verdicts] == ["trial", "users"]
     assert found.traffic is not None
-    assert sum(stats.requests for _, stats in found.traffic[TWO]) >= 600
-    assert sum(stats.requests for _, stats in found.traffic[ONE]) >= 300
+    sent = {
+        key: sum(stats.requests for _, stats in moments) for key, moments in found.traffic.items()
+    }
+    assert sent[TWO, Origin.SYNTHETIC] >= 600
+    assert sent[ONE, Origin.SYNTHETIC] >= 300
+    assert (TWO, Origin.USERS) not in sent
     assert {host for host, *_ in found.replicas} == {"host-1", "host-2"}
     assert [change.name for change in found.changes] == ["image"]
     assert found.image_bytes == (65_000_000, 65_000_000)
