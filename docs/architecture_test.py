@@ -75,6 +75,7 @@ RULES = {
 
 INSIDE_CORE = {
     "config": (),
+    "addresses": ("config",),
     "state": ("config",),
     "ports": ("config", "state"),
     "commands": ("state",),
@@ -82,8 +83,8 @@ INSIDE_CORE = {
     "analysis": ("config", "state"),
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
     "images": ("config", "ports"),
-    "ci": ("config",),
-    "reports": ("config", "state", "analysis"),
+    "ci": ("config", "addresses"),
+    "reports": ("config", "addresses", "state", "analysis"),
     "bootstrap": ("config", "commands"),
 }
 """What each part of `deploy.core` may import of the others."""

@@ -69,6 +69,8 @@ def _show(document: Document) -> str:
     for service in document["services"]:
         lines.append("")
         lines.append(_headline(service))
+        if service["reach"]:
+            lines.append(f"  {service['url']}, here: {service['reach']}")
         rows = [("HOST", "PHASE", "RELEASE", "READY", "URL")]
         for host in service["hosts"]:
             ready = f"{host['ready']}/{host['wanted']}"

@@ -60,8 +60,8 @@ _FIELD = r"""
   }"""
 
 # $1 since, $2 until: seconds since 1970 on the host's clock, with fractions. $3 prefix of all synthetic request ids,
-# $4 id of verification requests, $5 origin of journeys, $6 prefix of the synthetic ids to count. Status 499 means that the client left before
-# an answer, so it says nothing about the release.
+# $4 id of verification requests, $5 origin of journeys, $6 prefix of the synthetic ids to count. Status 499 means that
+# the client left before an answer, so it says nothing about the release.
 _COUNT = (
     r"""
 for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do

@@ -2,6 +2,7 @@
 
 import pytest
 
+from deploy.core.addresses import service_url
 from deploy.core.ci.child_pipeline import (
     ChildPipeline,
     Deployable,
@@ -10,7 +11,7 @@ from deploy.core.ci.child_pipeline import (
     render_dotenv,
 )
 from deploy.core.ci.selection_file import PublishedImages, SavedSelection
-from deploy.core.config import Environment, HostConfig, RegistryConfig
+from deploy.core.config import Environment, HostConfig, RegistryConfig, Route
 from deploy.errors import UsageError
 
 REGISTRY = RegistryConfig("123456789012", "eu-central-1")
@@ -140,6 +141,15 @@ def test_each_step_is_a_job_with_the_image_digest() -> None:
 
 def test_pipeline_with_nothing_to_deploy_prints_the_reason() -> None:
     assert render(ChildPipeline("production", "3f9c2ab" + "0" * 33, "a\nreason")) == EMPTY
+
+
+def test_the_url_of_a_service_is_that_of_its_route() -> None:
+    routes = {"shop": Route("/", "shop.test")}
+    child = make_child_pipeline(STAGING, SELECTED, PUBLISHED, revision="f" * 40, routes=routes)
+    assert [each.url for each in child.deployables] == [
+        service_url(STAGING.hosts[0].url, routes["shop"])
+    ]
+    assert "://shop.test" in render(child)
 
 
 def test_only_the_confirm_job_is_a_gitlab_deployment() -> None:

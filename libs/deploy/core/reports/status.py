@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deploy.core.addresses import how_to_reach, service_url
 from deploy.core.config import Environment, HostConfig, Service
 from deploy.core.state.drift import drift, mixed, phase
 from deploy.core.state.fleet import FleetState
@@ -37,7 +38,8 @@ def service_status(
             "wanted": sum(host["wanted"] for host in hosts),
             "ready": sum(host["ready"] for host in hosts),
         },
-        "url": environment.hosts[0].url,
+        "url": service_url(environment.hosts[0].url, service.route),
+        "reach": how_to_reach(environment.hosts[0].url, service.route),
         "candidate": next(iter(candidates), None),
         "drift": [
             *mixed(service, fleet),
@@ -82,7 +84,8 @@ def _host(config: HostConfig, service: Service, host: HostState) -> dict[str, An
         "release": live or None,
         "wanted": record.replicas if record else service.replicas,
         "ready": sum(replica.ready for replica in replicas),
-        "url": config.url,
+        "url": service_url(config.url, service.route),
+        "reach": how_to_reach(config.url, service.route),
         "maintenance": bool(route and route.maintenance),
         "problem": host.problem,
         "remedy": host.remedy,
