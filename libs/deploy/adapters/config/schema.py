@@ -189,6 +189,7 @@ class ServiceForm(OverrideForm):
     port: Port = LEFT_OUT
     metrics_port: Port = LEFT_OUT
     source: Url = LEFT_OUT
+    public_env: list[Variable] = LEFT_OUT
     journeys: Annotated[str, _like(r"[\w./-]+_test\.py", "a file such as e2e/journeys_test.py")] = (
         LEFT_OUT
     )

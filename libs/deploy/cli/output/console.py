@@ -38,8 +38,8 @@ def _stderr() -> TextIO:
 class Console:
     """Writes lines or a table to `stream`, and collects for the JSON document the steps and the waits among them.
 
-    `first_listener` gets every event before the console does. `verbose` shows details too. `terminal` enables colours and the table. `redact`
-    removes secrets before the table cuts a line.
+    `first_listener` gets every event before the console does. `verbose` shows details too. `terminal` enables colours
+    and the table. `redact` removes secrets before the table cuts a line.
     """
 
     terminal: bool = False

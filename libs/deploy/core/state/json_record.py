@@ -1,7 +1,8 @@
 """Reads and writes dataclasses as the JSON documents that hosts keep.
 
 A field's metadata may say what stands for it in the document: `key` is another name than the field's own, `none` is
-the value that stands for None.
+the value that stands for None, and with `optional` the field is left out of the document while it has its default, so
+that records of versions without it stay as they are.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def to_json(value: object) -> Any:
             return {
                 _key(field): field.metadata.get("none") if item is None else to_json(item)
                 for field, item in found
+                if not (field.metadata.get("optional") and item == field.default)
             }
         case _:
             return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -28,7 +28,7 @@ _MOUNT = {
     "read_only": True,
     "bind": {"create_host_path": False},
 }
-_NOT_HASHED = ("replicas", "image", "rollout", "gate", "journeys")
+_NOT_HASHED = ("replicas", "image", "rollout", "gate", "journeys", "public_env")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Release:
     `revision` is the checkout's HEAD ("unknown" without git) and `image` is `name@sha256:...`. `config_hash` covers the
     service's settings and environment. `compose` and `replica` are the texts of the compose files, `route` is where
     users reach it once it is live. `edge` is the edge that served it (image, nginx and compose text), None in records
-    of versions that didn't keep it. `secrets` are names, sources and versions without values.
+    of versions that didn't keep it. `secrets` are names, sources and versions without values. `public_env` are the
+    variables whose values a report may show.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Release:
     dirty: bool = False
     secrets: tuple[Pinned, ...] = ()
     edge: Stack | None = None
+    public_env: tuple[str, ...] = field(default=(), metadata={"optional": True})
 
     @property
     def project(self) -> str:
@@ -175,6 +177,7 @@ def make_release(
         dirty=origin.dirty,
         secrets=secrets,
         edge=edge,
+        public_env=service.public_env,
     )
 
 
