@@ -48,7 +48,7 @@ class _Document(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.links += [value for name, value in attrs if name == "href"]
-        if tag not in ("meta", "img", "line", "rect", "polyline", "polygon"):
+        if tag not in ("meta", "img", "line", "rect", "polyline", "polygon", "circle"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -156,6 +157,7 @@ class Page:
     hosts: tuple[HostReplicas, ...]
     shots: tuple[tuple[str, str], ...]
     steps: tuple[StepRow, ...]
+    unchanged: str
     footer: str
 
 
@@ -189,17 +191,29 @@ def page_of(report: Report) -> Page:
         hosts=_hosts(report.replicas),
         shots=report.shots,
         steps=_steps(log),
+        unchanged=_unchanged(report),
         footer=f"ship {report.tool_version} · {report.made_at}",
     )
+
+
+def _unchanged(report: Report) -> str:
+    """Returns what to say if there is neither a commit nor a setting to show."""
+    log = report.log
+    if log.changes is None:
+        return "The version of the tool that rolled this out kept no record of what changed."
+    if not log.images[0]:
+        return "This was the first release: there was none to compare it with."
+    return "Neither commits nor settings."
 
 
 def _tiles(report: Report) -> tuple[tuple[str, str], ...]:
     log = report.log
     old, new = report.image_bytes
-    size = f"{new / 1e6:.1f} MB" if new else "?"
+    # Hosts remove the image of a refused release; its digest still says which one it was.
+    size = f"{new / 1e6:.1f} MB" if new else _short(log.images[1]) or "unknown"
     growth = f" ({(new - old) / 1e6:+.1f} MB)" if new and old else ""
     stats = _total((report.traffic or {}).get((log.release, Origin.USERS), ()))
-    requests = f"{stats.requests:,}".replace(",", " ") if report.traffic else "?"
+    requests = f"{stats.requests:,}".replace(",", " ") if report.traffic else "unknown"
     return (
         ("duration", _duration(log.seconds)),
         ("hosts", str(len({span.host for span in log.spans}))),
@@ -208,6 +222,10 @@ def _tiles(report: Report) -> tuple[tuple[str, str], ...]:
         ("users' requests", requests),
         ("failed", f"{stats.error_share:.2%}" if stats.requests else "none"),
     )
+
+
+def _short(image: str) -> str:
+    return image.rpartition("@sha256:")[2][:12]
 
 
 def _card(stage: Stage, verdict: Verdict) -> VerdictCard:
@@ -282,16 +300,25 @@ def _charts(
     reverts = [begun for name, begun, _ in log.phases if name.startswith(("way back", "revert"))]
     marks |= {"reverted": reverts[0]} if reverts else {}
 
-    def chart(title: str, value: Callable[[RequestStats], float], *, area: bool = False) -> Chart:
+    def chart(
+        title: str,
+        value: Callable[[RequestStats], float],
+        *,
+        area: bool = False,
+        most: float = math.inf,
+    ) -> Chart:
         series = [
             Line(release, _kind(log, release), _points(moments, value))
             for release, moments in traffic.items()
         ]
-        return Chart(title, line_chart(series, span, unit=title, marks=marks, area=area))
+        svg = line_chart(
+            series, span, unit=title, marks=marks, area=area, gap_s=1.5 * INTERVAL_S, most=most
+        )
+        return Chart(title, svg)
 
     return (
         chart("requests a second", lambda stats: stats.requests / INTERVAL_S, area=True),
-        chart("errors, %", lambda stats: 100 * stats.error_share),
+        chart("errors, %", lambda stats: 100 * stats.error_share, most=100),
         chart("median, ms", lambda stats: 1000 * stats.quantile_s(0.5)),
         chart("95th percentile, ms", lambda stats: 1000 * stats.quantile_s(0.95)),
     )

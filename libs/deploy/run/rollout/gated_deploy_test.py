@@ -24,6 +24,7 @@ from deploy.run.rollout.events import (
     StepDone,
 )
 from deploy.run.rollout.rollout_fixture import ONE, TWO, context, deploy_command
+from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
@@ -51,8 +52,9 @@ class Scene:
         *,
         canary: int = 0,
         bad: ContainerBehaviour | None = None,
+        color: str = "",
     ) -> Result:
-        command = deploy_command(self.fleet, label)
+        command = deploy_command(self.fleet, label, factories.service(color=color))
         service = replace(command.service, gate=gate or Gate())
         if bad is not None:
             for host in self.fleet.hosts:
@@ -65,10 +67,15 @@ class Scene:
             assert self.fleet.violations == []
 
     def refused(
-        self, gate: Gate | None = None, *, bad: ContainerBehaviour, canary: int = 0
+        self,
+        gate: Gate | None = None,
+        *,
+        bad: ContainerBehaviour,
+        canary: int = 0,
+        color: str = "",
     ) -> RevertedError:
         with pytest.raises(RevertedError) as caught:
-            self.go("two", gate, bad=bad, canary=canary)
+            self.go("two", gate, bad=bad, canary=canary, color=color)
         return caught.value
 
     @property
