@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deploy.cli.output.columns import table
 from deploy.cli.output.console import Console
+from deploy.cli.output.status_screen import render
 from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
 from deploy.core.config import Environment
@@ -65,30 +67,8 @@ def _failure(services: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _show(document: Document) -> str:
-    lines = [f"environment {document['environment']}"]
-    for service in document["services"]:
-        lines.append("")
-        lines.append(_headline(service))
-        if service["reach"]:
-            lines.append(f"  {service['url']}, here: {service['reach']}")
-        rows = [("HOST", "PHASE", "RELEASE", "READY", "URL")]
-        for host in service["hosts"]:
-            ready = f"{host['ready']}/{host['wanted']}"
-            phase = f"{host['phase']}, closed" if host["maintenance"] else host["phase"]
-            rows.append((host["name"], phase, host["release"] or "-", ready, host["url"]))
-        lines += [f"  {line}" for line in table(rows).splitlines()]
-        lines += [f"  drift: {each}" for each in service["drift"]]
-    lines += ["", *(f"{name}: {url}" for name, url in document["urls"].items())]
-    return "\n".join(lines)
-
-
-def _headline(service: dict[str, Any]) -> str:
-    replicas = f"{service['replicas']['ready']}/{service['replicas']['wanted']} replicas ready"
-    lock = service["lock"]
-    held = (
-        f", locked by {lock.get('who', 'unknown')} since {lock.get('since', '?')}" if lock else ""
-    )
-    return f"{service['name']}: {service['summary']}, {replicas}{held}"
+    is_terminal = sys.stdout.isatty()
+    return render(document, shutil.get_terminal_size().lines if is_terminal else None)
 
 
 VERB = Verb(_run, _add, _show)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from deploy.core.commands import locks, paths
@@ -136,7 +137,30 @@ def container_of(inspected: dict[str, Any]) -> Container:
         health=(state.get("Health") or {}).get("Status"),
         address=networks.get(paths.NETWORK, {}).get("IPAddress", ""),
         restarts=inspected.get("RestartCount", 0),
+        since=_since(state),
     )
+
+
+def _since(state: dict[str, Any]) -> str | None:
+    """Returns when a container ended, or when its health check first failed (of the five that Docker keeps)."""
+    if state["Status"] != "running":
+        return _time(state.get("FinishedAt"))
+    since = state.get("StartedAt")
+    if (health := state.get("Health") or {}).get("Status") == "unhealthy":
+        for check in reversed(health.get("Log") or []):
+            if check.get("ExitCode") == 0:
+                break
+            since = check.get("Start", since)
+    return _time(since)
+
+
+def _time(text: object) -> str | None:
+    """Returns Docker's time to the second in UTC. It writes year 1 for what never happened."""
+    try:
+        at = datetime.fromisoformat(str(text))
+        return at.astimezone(UTC).isoformat(timespec="seconds") if at.year > 1 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _labels(inspected: dict[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from deploy.core.addresses import how_to_reach, service_url
@@ -20,6 +21,14 @@ def service_status(
 ) -> dict[str, Any]:
     """Returns an element of `services`. `fleet` has the environment's hosts in its order; `lock` says who holds it."""
     pairs = list(zip(environment.hosts, fleet, strict=True))
+    problems = [
+        *mixed(service, fleet),
+        *(problem for host in fleet for problem in drift(service, host)),
+    ]
+    if lock:
+        # What an operation that is still running has to do is no reason to start another one.
+        wait = f"wait until {lock.get('who', 'its holder')} is done, then ./ship status"
+        problems = [replace(problem, command=wait) for problem in problems]
     hosts = [_host(config, service, host) for config, host in pairs]
     # A host that can't be observed says nothing about what it serves.
     live = {host.edge.live(service.name) for host in fleet if not host.problem}
@@ -41,10 +50,8 @@ def service_status(
         "url": service_url(environment.hosts[0].url, service.route),
         "reach": how_to_reach(environment.hosts[0].url, service.route),
         "candidate": next(iter(candidates), None),
-        "drift": [
-            *mixed(service, fleet),
-            *(line for host in fleet for line in drift(service, host)),
-        ],
+        "drift": [problem.text for problem in problems],
+        "problems": [asdict(problem) for problem in problems],
         "lock": lock,
         "hosts": hosts,
     }

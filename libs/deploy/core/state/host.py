@@ -13,7 +13,10 @@ from deploy.core.state.release import Release, sequence_of
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a release. `health` is None for an image without a health check."""
+    """A container of a release. `health` is None for an image without a health check.
+
+    `since` is when it came into this condition (UTC, ISO 8601), None if the engine doesn't say.
+    """
 
     id: str
     name: str
@@ -24,6 +27,7 @@ class Container:
     health: str | None
     address: str
     restarts: int = 0
+    since: str | None = None
 
     @property
     def ready(self) -> bool:
