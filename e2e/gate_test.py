@@ -71,7 +71,6 @@ def test_release_with_five_percent_errors_is_refused_with_the_evidence(
     assert (report["outcome"], report["verdicts"][0]["outcome"]) == ("reverted", "fail")
     text = page.read_text()
     assert "the release gate refused" in text
-    assert "the release gate refused" in text
     assert "env FIXTURE_ERROR_SHARE" in text
     assert "<svg" in text
 
