@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,7 @@ INSIDE_CORE = {
     "toml_text": (),
     "yaml_text": (),
     "config": (),
+    "addresses": ("config",),
     "state": ("config", "yaml_text"),
     "ports": ("config", "state"),
     "commands": ("state", "yaml_text"),
@@ -99,8 +101,8 @@ INSIDE_CORE = {
     "planning": ("config", "state", "commands", "stacks", "analysis", "images"),
     "contract": ("ports", "commands"),
     "images": ("config", "ports", "commands"),
-    "ci": ("config", "printable", "references", "yaml_text"),
-    "reports": ("config", "state", "analysis"),
+    "ci": ("config", "addresses", "printable", "references", "yaml_text"),
+    "reports": ("config", "addresses", "state", "analysis"),
     "bootstrap": ("config", "commands"),
 }
 """What each part of `deploy.core` may import of the others."""
@@ -203,6 +205,25 @@ def test_tests_of_services_do_not_import_the_deploy_tool() -> None:
         if _lies_in(name, ("deploy", "sandbox", "toolchain"))
     ]
     assert found == []
+
+
+def test_a_new_service_needs_no_entry_in_the_linters_settings() -> None:
+    """Ruff sorts imports by whose they are, and takes what it isn't told about as ours."""
+    ruff = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]
+    isort = ruff["lint"]["isort"]
+    assert isort["default-section"] == "first-party"
+    assert "known-first-party" not in isort
+    files = (file for top in ("libs", "services", "e2e") for file in (ROOT / top).rglob("*.py"))
+    tops = {
+        name.partition(".")[0]
+        for file in files
+        for name in imported(file.read_text(encoding="utf-8"), "x.y")
+    }
+    services = {folder.name for folder in (ROOT / "services").iterdir()}
+    folders = {"bench", "docs", "e2e", "observability"}
+    others = tops - sys.stdlib_module_names - OURS - services - folders
+    missing = sorted(others - set(isort["known-third-party"]))
+    assert missing == [], "add these to known-third-party in pyproject.toml"
 
 
 TOUCHING = frozenset({

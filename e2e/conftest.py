@@ -23,7 +23,7 @@ from e2e.live_sandbox import Clone, LiveSandbox, checkout, terminated_as_interru
 from e2e.pages import DEADLINE_S
 from e2e.rollouts import Rollouts
 from e2e.ship import Ship
-from e2e.target import Target, output_folder, read_target
+from e2e.target import SYNTHETIC, Target, output_folder, read_target
 
 # These change the sandbox permanently, so they run last, in this order.
 _LAST = (
@@ -186,7 +186,10 @@ def context(
 ) -> Iterator[BrowserContext]:
     """A new browser context for each journey. A failed journey leaves its trace."""
     with browser.new_context(
-        base_url=target.url, reduced_motion="reduce", **request.param
+        base_url=target.url,
+        reduced_motion="reduce",
+        extra_http_headers=SYNTHETIC,
+        **request.param,
     ) as context:
         context.tracing.start(screenshots=True, snapshots=True)
         if os.environ.get("SHIP_E2E_PUSHGATEWAY"):

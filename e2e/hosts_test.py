@@ -36,9 +36,11 @@ def test_host_is_reached_through_a_jump_host(sandbox: LiveSandbox, tmp_path: Pat
     jump = f'jump = "deploy@127.0.0.1:{first["port"]}"'
     behind = f'address = "host-2"\nport = 22\n{jump}\n'
     environment = sandbox.variant(tmp_path, host=(direct, behind))
-    refused = (
-        sandbox.ship("status", "app", env=environment).expect_success().document["services"][0]
-    )
+    status = sandbox.ship("status", "app", env=environment)
+    refused = status.document["services"][0]
+    assert (status.code, status.kind) == (4, "HostUnreachableError")
+    assert refused["release"] == refused["hosts"][0]["release"]
+    assert "host-2 unreachable" in refused["summary"]
     assert "pins no key of host-2" in refused["hosts"][1]["problem"]
     known_hosts = environment.with_name("known_hosts")
     port = rf"\[127\.0\.0\.1\]:{second['port']}"

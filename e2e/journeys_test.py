@@ -16,7 +16,7 @@ from e2e.browser_log import EDGE_HEADERS, BrowserLog
 from e2e.loadgen.replicas import find_replicas
 from e2e.pages import DEADLINE_S, AnyPage, HomePage, InfoPage, MonitorPage
 from e2e.ship import until
-from e2e.target import Target
+from e2e.target import SYNTHETIC, Target
 
 SCREEN = (1280, 800)
 PHONE_SCREEN = (360, 740)
@@ -163,7 +163,7 @@ def test_table_is_filtered_by_typed_text(page: Page) -> None:
 def test_every_replica_serves_and_all_pages_show_one_release(
     page: Page, target: Target, browser_log: BrowserLog
 ) -> None:
-    replicas = find_replicas(target.url, count=target.replicas)
+    replicas = find_replicas(target.url, count=target.replicas, headers=SYNTHETIC)
     assert len(replicas) >= target.replicas
     releases = set()
     for path, page_class in (("/", HomePage), ("/info", InfoPage), ("/monitor", MonitorPage)):
@@ -278,7 +278,7 @@ def _get(target: Target, path: str, headers: dict[str, str]) -> tuple[int, dict[
     parts = urlsplit(target.url)
     connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=10)
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request("GET", path, headers={**SYNTHETIC, **headers})
         response = connection.getresponse()
         named = {name.lower(): value for name, value in response.getheaders()}
         return response.status, named, response.read().decode(errors="replace")

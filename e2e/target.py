@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+SYNTHETIC = {"X-Synthetic": "journeys"}
+"""The header that tells the edge that a request is no user's (deploy/nginx/nginx.conf)."""
+
 
 @dataclass(frozen=True)
 class Target:

@@ -23,6 +23,8 @@ ENVIRONMENT = Variable("environment", "Environment", "e2e_journeys")
 DEPLOYED_TO = Variable("environment", "Environment", "ship_deploy_seconds")
 
 _OF_SERVICE = 'service=~"$service"'
+# The edge counts the tool's own requests (the gate, the verification, browser journeys) apart.
+_USERS_OF_SERVICE = f'{_OF_SERVICE},origin="users"'
 _STABLE = f'job="replicas",track="stable",{_OF_SERVICE}'
 _RATE = "[$__rate_interval]"
 _RELEASES = QueryAnnotation(
@@ -49,7 +51,9 @@ def _quantile(quantile: float, metric: str, by: str, selector: str) -> str:
 
 
 def _requests(by: str, extra_selector: str = "") -> str:
-    return f"sum by ({by}) (rate(edge_requests_total{{{_OF_SERVICE}{extra_selector}}}{_RATE}))"
+    return (
+        f"sum by ({by}) (rate(edge_requests_total{{{_USERS_OF_SERVICE}{extra_selector}}}{_RATE}))"
+    )
 
 
 def _failed(by: str) -> str:
@@ -57,8 +61,8 @@ def _failed(by: str) -> str:
 
 
 _SLOW = (
-    f'1 - sum by (service) (rate(edge_request_duration_seconds_bucket{{{_OF_SERVICE},le="0.25"}}{_RATE}))'
-    f" / sum by (service) (rate(edge_request_duration_seconds_count{{{_OF_SERVICE}}}{_RATE}))"
+    f'1 - sum by (service) (rate(edge_request_duration_seconds_bucket{{{_USERS_OF_SERVICE},le="0.25"}}{_RATE}))'
+    f" / sum by (service) (rate(edge_request_duration_seconds_count{{{_USERS_OF_SERVICE}}}{_RATE}))"
 )
 
 OVERVIEW = Dashboard(
@@ -81,7 +85,7 @@ OVERVIEW = Dashboard(
             "reqps",
             (
                 Query(
-                    f"sum by (service) (rate(edge_requests_total{{{_OF_SERVICE}}}{_RATE}))",
+                    f"sum by (service) (rate(edge_requests_total{{{_USERS_OF_SERVICE}}}{_RATE}))",
                     "{{service}}",
                 ),
             ),
@@ -116,11 +120,11 @@ OVERVIEW = Dashboard(
         Panel(
             5,
             "Requests by release",
-            "Requests per second at the edge.",
+            "Users' requests per second at the edge.",
             "reqps",
             (
                 Query(
-                    f"sum by (service, release) (rate(edge_requests_total{{{_OF_SERVICE}}}{_RATE}))",
+                    f"sum by (service, release) (rate(edge_requests_total{{{_USERS_OF_SERVICE}}}{_RATE}))",
                     "{{service}} {{release}}",
                 ),
             ),
@@ -128,11 +132,11 @@ OVERVIEW = Dashboard(
         Panel(
             6,
             "Errors by release",
-            "5xx responses per second at the edge.",
+            "5xx responses to users per second at the edge.",
             "reqps",
             (
                 Query(
-                    f'sum by (service, release) (rate(edge_requests_total{{{_OF_SERVICE},status="5xx"}}{_RATE}))',
+                    f'sum by (service, release) (rate(edge_requests_total{{{_USERS_OF_SERVICE},status="5xx"}}{_RATE}))',
                     "{{service}} {{release}}",
                 ),
             ),
@@ -145,11 +149,11 @@ OVERVIEW = Dashboard(
             "s",
             (
                 Query(
-                    _quantile(0.5, "edge_request_duration_seconds", "release", _OF_SERVICE),
+                    _quantile(0.5, "edge_request_duration_seconds", "release", _USERS_OF_SERVICE),
                     "{{release}} 50 %",
                 ),
                 Query(
-                    _quantile(0.99, "edge_request_duration_seconds", "release", _OF_SERVICE),
+                    _quantile(0.99, "edge_request_duration_seconds", "release", _USERS_OF_SERVICE),
                     "{{release}} 99 %",
                 ),
             ),
@@ -234,6 +238,19 @@ OVERVIEW = Dashboard(
             "bytes",
             (Query(f"sum by (replica) (container_memory_bytes{{{_OF_SERVICE}}})", "{{replica}}"),),
         ),
+        Panel(
+            15,
+            "Requests by origin",
+            "Requests per second at the edge: from users, and the tool's own (the release gate, the verification and"
+            " browser journeys), which count nowhere else.",
+            "reqps",
+            (
+                Query(
+                    f"sum by (origin) (rate(edge_requests_total{{{_OF_SERVICE}}}{_RATE}))",
+                    "{{origin}}",
+                ),
+            ),
+        ),
     ),
     (SERVICE,),
     (_RELEASES, _DEPLOYS, _ALERTS),
@@ -287,7 +304,7 @@ ROLLOUT = Dashboard(
             "s",
             (
                 Query(
-                    _quantile(0.99, "edge_request_duration_seconds", "release", _OF_SERVICE),
+                    _quantile(0.99, "edge_request_duration_seconds", "release", _USERS_OF_SERVICE),
                     "{{release}}",
                 ),
             ),
@@ -299,7 +316,7 @@ ROLLOUT = Dashboard(
             "reqps",
             (
                 Query(
-                    f"sum by (host, release) (rate(edge_requests_total{{{_OF_SERVICE}}}{_RATE}))",
+                    f"sum by (host, release) (rate(edge_requests_total{{{_USERS_OF_SERVICE}}}{_RATE}))",
                     "{{host}} {{release}}",
                 ),
             ),

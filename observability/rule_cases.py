@@ -89,13 +89,21 @@ def _recording_case(rule: RecordingRule) -> RuleCase:
         "2xx": lambda age: 40 + age % 7,
         "4xx": lambda age: 5 + age % 3,
     }
+    users = 'service="app",origin="users"'
     series = {
         f'edge_requests_total{{{labels},status="{status}"}}': _counter(increase, count)
         for status, increase in increases.items()
         for labels in (
-            'service="app",release="r1",host="one"',
-            'service="app",release="r2",host="two"',
+            f'{users},release="r1",host="one"',
+            f'{users},release="r2",host="two"',
         )
+    }
+    # What the tool sends itself changes no value.
+    series |= {
+        f'edge_requests_total{{service="app",release="r1",origin="gate",status="{status}"}}': _counter(
+            lambda age: 70 + age % 5, count
+        )
+        for status in ("2xx", "5xx")
     }
     bucket_increases: dict[str, Callable[[int], int]] = {
         "0.1": lambda age: 10 + age % 5,
@@ -103,14 +111,17 @@ def _recording_case(rule: RecordingRule) -> RuleCase:
         "+Inf": lambda age: 50 + age // 2 % 40,
     }
     series |= {
-        f'edge_request_duration_seconds_bucket{{service="app",release="r1",le="{le}"}}': _counter(
+        f'edge_request_duration_seconds_bucket{{{users},release="r1",le="{le}"}}': _counter(
             increase, count
         )
         for le, increase in bucket_increases.items()
     }
-    series['edge_request_duration_seconds_count{service="app",release="r1"}'] = _counter(
+    series[f'edge_request_duration_seconds_count{{{users},release="r1"}}'] = _counter(
         bucket_increases["+Inf"], count
     )
+    gate = 'service="app",release="r1",origin="gate"'
+    for name in (f'bucket{{{gate},le="0.25"}}', f"count{{{gate}}}"):
+        series[f"edge_request_duration_seconds_{name}"] = _counter(lambda age: 90 - age % 7, count)
     # A window excludes its left end, so it has one step less than its length.
     ages = range(int(window_s / step_s) - 1)
     totals = {

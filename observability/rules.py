@@ -64,11 +64,16 @@ def traffic(window: str) -> str:
     return f"service:edge_requests:rate{window}"
 
 
+# Objectives are about users: the gate's own requests and browser journeys don't count.
+_USERS = 'origin="users"'
+
+
 def _indicators(window: str) -> tuple[Rule, ...]:
-    requests = f"sum by (service) (rate(edge_requests_total[{window}]))"
-    failed = f'sum by (service) (rate(edge_requests_total{{status="5xx"}}[{window}]))'
-    fast = f'sum by (service) (rate(edge_request_duration_seconds_bucket{{le="{slo.LATENCY_LIMIT_S:g}"}}[{window}]))'
-    timed = f"sum by (service) (rate(edge_request_duration_seconds_count[{window}]))"
+    limit = f'le="{slo.LATENCY_LIMIT_S:g}"'
+    requests = f"sum by (service) (rate(edge_requests_total{{{_USERS}}}[{window}]))"
+    failed = f'sum by (service) (rate(edge_requests_total{{{_USERS},status="5xx"}}[{window}]))'
+    fast = f"sum by (service) (rate(edge_request_duration_seconds_bucket{{{_USERS},{limit}}}[{window}]))"
+    timed = f"sum by (service) (rate(edge_request_duration_seconds_count{{{_USERS}}}[{window}]))"
     return (
         RecordingRule(traffic(window), requests),
         RecordingRule(errors(window), f"{failed} / {requests}"),

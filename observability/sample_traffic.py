@@ -1,9 +1,9 @@
 """Fifteen minutes of sample traffic, and the values that each panel must show for it.
 
 Service `app` has release r1 with five stable replicas and release r2 with one candidate, which starts after ten
-minutes. Each replica serves 2 good and 0.1 failed requests per second. The edge counts 9 good and 1 failed per
-second for r1, and 2.5 good ones for r2. 90 % of the requests to r1 take up to 100 ms and the rest up to a second;
-all requests to r2 take up to 100 ms.
+minutes. Each replica serves 2 good and 0.1 failed requests per second. Of users the edge counts 9 good and 1 failed
+per second for r1, and 2.5 good ones for r2. 90 % of those to r1 take up to 100 ms and the rest up to a second; all of
+those to r2 take up to 100 ms. The gate sends both releases two a second, which are slow and fail every fourth time.
 """
 
 from __future__ import annotations
@@ -37,19 +37,29 @@ def _counter(per_second: float) -> Curve:
 def series(end: float) -> dict[str, Curve]:
     """Returns every series by its name with labels. `end` is the last sample's Unix time."""
     all_series: dict[str, Curve] = {}
+    edge = 'service="app",host="one",job="exporter",origin="users"'
+    # The gate compares both releases, and every fourth of its requests fails.
+    for release in ("r1", "r2"):
+        gate = f'service="app",host="one",job="exporter",origin="gate",release="{release}"'
+        all_series[f'edge_requests_total{{{gate},status="2xx"}}'] = _counter(1.5)
+        all_series[f'edge_requests_total{{{gate},status="5xx"}}'] = _counter(0.5)
+        for le in ("0.1", "0.25", "1.0", "+Inf"):
+            bucket = f'edge_request_duration_seconds_bucket{{{gate},le="{le}"}}'
+            all_series[bucket] = _counter(2.0 if le == "+Inf" else 0.0)
+        all_series[f"edge_request_duration_seconds_count{{{gate}}}"] = _counter(2.0)
     for release, status, per_second in (
         ("r1", "2xx", 9.0),
         ("r1", "5xx", 1.0),
         ("r2", "2xx", 2.5),
         ("r2", "5xx", 0.0),
     ):
-        labels = f'service="app",release="{release}",host="one",job="exporter",status="{status}"'
+        labels = f'{edge},release="{release}",status="{status}"'
         all_series[f"edge_requests_total{{{labels}}}"] = _counter(per_second)
     for release, buckets in (
         ("r1", {"0.1": 9.0, "0.25": 9.0, "1.0": 10.0, "+Inf": 10.0}),
         ("r2", {"0.1": 2.5, "0.25": 2.5, "1.0": 2.5, "+Inf": 2.5}),
     ):
-        labels = f'service="app",release="{release}",host="one",job="exporter"'
+        labels = f'{edge},release="{release}"'
         for le, per_second in buckets.items():
             all_series[f'edge_request_duration_seconds_bucket{{{labels},le="{le}"}}'] = _counter(
                 per_second
@@ -214,6 +224,7 @@ EXPECTED_VALUES: dict[tuple[str, int], list[list[float]]] = {
     ("service", 12): [[3] * 6],
     ("service", 13): [[0.25] * 6],
     ("service", 14): [[50e6] * 6],
+    ("service", 15): [[4, 12.5]],
     ("rollout", 1): [[1, 5]],
     ("rollout", 2): [[0.2, 0.8]],
     ("rollout", 3): [[0, 0.1]],

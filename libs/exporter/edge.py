@@ -1,4 +1,6 @@
-"""Counts the edge's requests by service, release and status, from its access log.
+"""Counts the edge's requests by service, release, origin and status, from its access log.
+
+The origin tells users' requests from the tool's own (deploy/nginx/nginx.conf).
 
 The replicas' own metrics don't show requests that never reached a replica: a 502, a refused connection, a slow queue.
 """
@@ -23,6 +25,8 @@ MAX_RELEASES = 100
 """The release comes from a response header; this bounds the series if a replica invents names."""
 
 OTHER = "other"
+USERS = "users"
+ORIGINS = (USERS, "gate", "verification", "journeys")
 SEARCH_EVERY_S = 2.0
 
 
@@ -37,26 +41,29 @@ class RequestCounter:
     """Counts what all edges of a host have answered since this process started."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], _Counts] = {}
+        self._counts: dict[tuple[str, str, str], _Counts] = {}
+        self._releases: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def prepare(self, releases: Iterable[tuple[str, str]]) -> None:
-        """Creates the series of these (service, release) pairs at zero, so that a first error is an increase."""
+        """Creates the users' series of these (service, release) at zero, so that a first error is an increase."""
         with self._lock:
-            for release in releases:
-                self._of(release)
+            for service, release in releases:
+                self._of(service, release, USERS)
 
     def count(self, line: bytes) -> None:
         """Counts a line of the access log. Ignores a line that is no request to a service."""
         try:
             entry = json.loads(line)
-            key = (str(entry["service"]), str(entry["release"]))
+            service, release = str(entry["service"]), str(entry["release"])
+            # The edge of an earlier version logs no origin.
+            origin = entry.get("origin", USERS)
             status, seconds = f"{int(entry['status']) // 100}xx", float(entry["seconds"])
         except (ValueError, KeyError, TypeError):
             return
-        if key[0] and status in STATUS_CLASSES:
+        if service and origin in ORIGINS and status in STATUS_CLASSES:
             with self._lock:
-                counts = self._of(key)
+                counts = self._of(service, release, origin)
                 counts.by_class[status] += 1
                 counts.seconds += seconds
                 counts.buckets[_bucket(seconds)] += 1
@@ -72,8 +79,8 @@ class RequestCounter:
             "Time from a request's first byte to its response's last.",
         )
         with self._lock:
-            for (service, release), counts in self._counts.items():
-                labels = {"service": service, "release": release}
+            for (service, release, origin), counts in self._counts.items():
+                labels = {"service": service, "release": release, "origin": origin}
                 for status, count in counts.by_class.items():
                     requests.add(float(count), {**labels, "status": status})
                 below = 0
@@ -84,10 +91,12 @@ class RequestCounter:
                 duration.add(float(below), labels, "_count")
         return [requests, duration]
 
-    def _of(self, key: tuple[str, str]) -> _Counts:
-        if key not in self._counts and len(self._counts) >= MAX_RELEASES:
-            key = (key[0], OTHER)
-        return self._counts.setdefault(key, _Counts())
+    def _of(self, service: str, release: str, origin: str) -> _Counts:
+        if (service, release) not in self._releases and len(self._releases) >= MAX_RELEASES:
+            release = OTHER
+        else:
+            self._releases.add((service, release))
+        return self._counts.setdefault((service, release, origin), _Counts())
 
 
 def _bucket(seconds: float) -> int:

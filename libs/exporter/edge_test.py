@@ -13,9 +13,13 @@ from exporter.exposition import Family
 
 
 def line(
-    release: str = "r1", status: int = 200, seconds: float = 0.02, service: str = "app"
+    release: str = "r1",
+    status: int = 200,
+    seconds: float = 0.02,
+    service: str = "app",
+    **more: str,
 ) -> bytes:
-    entry = {"service": service, "release": release, "status": status, "seconds": seconds}
+    entry = {"service": service, "release": release, "status": status, "seconds": seconds, **more}
     return json.dumps(entry).encode()
 
 
@@ -27,8 +31,10 @@ def value(families: list[Family], name: str, suffix: str = "", **labels: str) ->
     return None
 
 
-def requests(counter: RequestCounter, status: str, release: str = "r1") -> float | None:
-    labels = {"service": "app", "release": release, "status": status}
+def requests(
+    counter: RequestCounter, status: str, release: str = "r1", origin: str = "users"
+) -> float | None:
+    labels = {"service": "app", "release": release, "origin": origin, "status": status}
     return value(counter.families(), "edge_requests_total", **labels)
 
 
@@ -44,11 +50,23 @@ def test_requests_are_counted_by_release_and_status_class() -> None:
     assert requests(counter, "5xx", "r2") == 0
 
 
+def test_the_tools_own_requests_have_series_of_their_own() -> None:
+    counter = RequestCounter()
+    counter.count(line(origin="users"))
+    for origin in ("gate", "journeys", "verification"):
+        counter.count(line(status=502, origin=origin))
+    counter.count(line(origin="somebody"))
+    assert (requests(counter, "2xx"), requests(counter, "5xx")) == (1, 0)
+    assert requests(counter, "5xx", origin="journeys") == 1
+    assert requests(counter, "5xx", origin="gate") == 1
+
+
 def test_the_histogram_counts_durations_below_each_bound() -> None:
     counter = RequestCounter()
     for seconds in (0.02, 0.2, 99.0):
         counter.count(line(seconds=seconds))
-    families, labels = counter.families(), {"service": "app", "release": "r1"}
+    families = counter.families()
+    labels = {"service": "app", "release": "r1", "origin": "users"}
     name = "edge_request_duration_seconds"
     below = [
         value(families, name, "_bucket", **labels, le=le)

@@ -125,6 +125,12 @@ def _parsers() -> tuple[ArgumentParser, Mapping[str, _VerbParser]]:
             help="another sandbox than the default one",
         )
         one.add_argument(
+            "-v",
+            "--verbose",
+            action="store_true",
+            help="show details, such as the gate's statistics",
+        )
+        one.add_argument(
             "--events", metavar="FILE", help="append each step to FILE as it happens, as JSON lines"
         )
         parsers[entry.name] = one
@@ -170,6 +176,7 @@ def _run(arguments: Namespace, console: Console, redaction: Redaction) -> dict[s
     from deploy.cli.wiring import Wiring
 
     verb: Verb = arguments.found
+    console.verbose = arguments.verbose
     if arguments.events:
         from deploy.cli.output.event_file import EventFile
 

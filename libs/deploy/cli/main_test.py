@@ -139,7 +139,9 @@ def test_later_jobs_learn_the_failed_release_and_do_not_revert_it(
         Verb(fail, lambda _: None, str),
         tmp_path / "app.env",
     )
-    arguments = Namespace(found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note))
+    arguments = Namespace(
+        found=verb, events="", env="sandbox", sandbox="none", dotenv=str(note), verbose=False
+    )
     with pytest.raises(StuckError):
         _run(arguments, Console(stream=StringIO()), Redaction())
     assert note.read_text() == f"APP_RELEASE={TWO}\nAPP_HELD=\n"

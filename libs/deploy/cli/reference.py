@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from deploy.cli.verb import Group, VerbEntry
 
 WIDTH = 100
-SHARED = ("--json", "--env", "--sandbox", "--events")
+SHARED = ("--json", "--env", "--sandbox", "--events", "--verbose")
 HEADER = """\
 # Command line
 
@@ -24,6 +24,7 @@ HEADER = """\
 - `--env NAME`: an environment of deploy/environments, or a path to an environment file (default: `sandbox`).
 - `--sandbox NAME`: another sandbox than the default one.
 - `--events FILE`: append each step to FILE as it happens, as JSON lines.
+- `-v`, `--verbose`: show details, such as the statistics behind a verdict of the release gate.
 
 Exit codes: 0 done, or nothing to do; 1 failed and reverted; 2 wrong usage or configuration; 3 locked by another
 operation; 4 a person is needed.

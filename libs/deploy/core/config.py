@@ -138,7 +138,8 @@ class SecretRef:
 class Service:
     """One service: its `service.toml`, merged with the environment's override.
 
-    `journeys` is the path of its browser journeys from the checkout's root, "" for none.
+    `journeys` is the path of its browser journeys from the checkout's root, "" for none. `public_env` are the names in
+    `env` whose values reports may show.
     """
 
     name: str
@@ -155,6 +156,7 @@ class Service:
     gate: Gate = field(default_factory=Gate)
     tasks: Tasks = field(default_factory=Tasks)
     env: Mapping[str, str] = field(default_factory=dict)
+    public_env: tuple[str, ...] = ()
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
 
 

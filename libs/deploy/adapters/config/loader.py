@@ -166,6 +166,7 @@ def _service(form: ServiceForm) -> Service:
     given["gate"] = Gate(**_gate(given.get("gate", {})))
     given["tasks"] = Tasks(**_tasks(given.get("tasks", {})))
     given["secrets"] = _secrets(given.get("secrets", {}))
+    given["public_env"] = tuple(given.get("public_env", ()))
     return Service(**given)
 
 

@@ -34,6 +34,7 @@ SERVICE = """
 name = "app"
 image = "services/app:image"
 replicas = 5
+public_env = ["COLOR"]
 
 [route]
 path = "/shop"
@@ -132,6 +133,7 @@ class TestServices:
                 route=Route(path="/shop"),
                 health=Health(interval_s=10.0, drain_s=2.5),
                 env={"LOG_LEVEL": "info"},
+                public_env=("COLOR",),
             )
         }
 

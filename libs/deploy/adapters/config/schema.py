@@ -216,6 +216,8 @@ class ServiceForm(OverrideForm):
     """Where it serves /metrics, which the edge never publishes. Example: 9100"""
     source: Url = LEFT_OUT
     """Where its source is, for people. Example: "https://gitlab.example.com/shop" """
+    public_env: list[Variable] = LEFT_OUT
+    """Variables of [env] whose values `ship report` may show; of the others only names. Example: ["LOG_LEVEL"]"""
     journeys: Annotated[
         str, like(r"(\w[\w-]*/)*\w+_test\.py", "a file such as e2e/journeys_test.py")
     ] = LEFT_OUT

@@ -22,7 +22,9 @@ REPORT = Report(
     tool_version="1.2.3",
     image_bytes=(60_000_000, 65_000_000),
     verdicts=((Stage.PREVIEW, Verdict((RESULT,), 2, Origin.SYNTHETIC)),),
-    traffic={"r000001-abc": [(0.0, RequestStats.from_requests([(0.01, False)] * 20))]},
+    traffic={
+        ("r000001-abc", Origin.USERS): [(0.0, RequestStats.from_requests([(0.01, False)] * 20))]
+    },
     replicas=(("host-1", "app-r000001-1", "r000001-abc", "healthy"),),
     commits=(Commit("abcdef0123456789", "2026-11-24", "ada", "Fix the cart"),),
     changes=(Change("env COLOR", "", "blue"),),
@@ -46,7 +48,7 @@ class _Document(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.links += [value for name, value in attrs if name == "href"]
-        if tag not in ("meta", "img", "line", "rect", "polyline", "polygon"):
+        if tag not in ("meta", "img", "line", "rect", "polyline", "polygon", "circle"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -86,6 +88,8 @@ def test_the_page_shows_every_section() -> None:
     ):
         assert text in found.text
     assert found.tags.count("svg") == 5
+    assert "Users' requests r000001-abc 20" in found.text
+    assert "Synthetic requests None at that time." in found.text
     assert found.tags.count("img") == 1
 
 
@@ -111,7 +115,7 @@ def test_text_from_elsewhere_is_escaped() -> None:
             ),
         ),
         verdicts=((Stage.USERS, Verdict((replace(RESULT, rule=HOSTILE, text=HOSTILE),))),),
-        traffic={HOSTILE: [(0.0, RequestStats.from_requests([(0.01, False)]))]},
+        traffic={(HOSTILE, Origin.USERS): [(0.0, RequestStats.from_requests([(0.01, False)]))]},
         replicas=((HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
         commits=(Commit(HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
         changes=(Change(HOSTILE, HOSTILE, HOSTILE),),

@@ -42,11 +42,12 @@ def _stderr() -> TextIO:
 class Console:
     """Writes lines or a table to `stream`, and collects for the JSON document the steps and the waits among them.
 
-    `first_listener` gets every event before the console does. `terminal` enables colours and the table. `redact`
-    removes secrets before the table cuts a line.
+    `first_listener` gets every event before the console does. `verbose` shows details too. `terminal` enables colours
+    and the table. `redact` removes secrets before the table cuts a line.
     """
 
     terminal: bool = False
+    verbose: bool = False
     redact: Callable[[str], str] = str
     steps: list[dict[str, object]] = field(default_factory=list)
     first_listener: Listener = lambda event: None
@@ -87,6 +88,8 @@ class Console:
         """Shows one event of a rollout."""
         self.first_listener(event)
         match event:
+            case Message(detail=True) if not self.verbose:
+                pass
             case Message(host=host, text=text):
                 complete = host is None or text.startswith(f"{host}: ")
                 self.say(text if complete else f"{host}: {text}")

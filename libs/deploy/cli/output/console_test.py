@@ -9,11 +9,13 @@ import sys
 import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from deploy.cli.output.console import RED, Console
+from deploy.run.rollout.events import Message
 from deploy.testing.terminal import Screen
 
 PROGRAM = Path(__file__).with_name("console_fixture.py")
@@ -130,6 +132,14 @@ def test_plain_lines_name_their_host_and_have_no_control_sequences(environ: dict
     steps = [line for line in lines if "] " in line]
     assert len(steps) > 20
     assert all("] host-1: " in line or "] host-2: " in line for line in steps)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_details_are_shown_only_if_verbose(*, verbose: bool) -> None:
+    stream = StringIO()
+    console = Console(verbose=verbose, stream=stream)
+    console.on_event(Message(None, "statistics of errors: p 1e-05", detail=True))
+    assert ("p 1e-05" in stream.getvalue()) is verbose
 
 
 def test_pipe_gets_plain_lines() -> None:

@@ -53,13 +53,14 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     published = files.published(arguments.images)
     children = [
         make_child_pipeline(
-            wiring.settings.named_environment(name),
+            environment,
             selected,
             published,
             revision=wiring.checkout.revision,
-            freezes=name in arguments.freezes,
+            routes=wiring.settings.routes(environment),
+            freezes=environment.name in arguments.freezes,
         )
-        for name in names
+        for environment in map(wiring.settings.named_environment, names)
     ]
     # Render all before writing any, so that an error leaves no file that could run.
     written = {f"{arguments.out}/{child.environment}.yml": render(child) for child in children}

@@ -31,7 +31,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         tool_version=__version__,
     )
     log = known.report.log
-    since = known.old.revision if known.old else ""
+    since = known.previous_revision
     commits = wiring.checkout.commits(since, log.revision) if since else []
     shots = files.shots(log.service) if log.outcome == "live" else []
     report = replace(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deploy.cli.output.columns import table
 from deploy.cli.output.console import Console
+from deploy.cli.output.status_screen import render
 from deploy.cli.verb import Document, Verb
 from deploy.cli.wiring import Wiring
+from deploy.core.config import Environment
+from deploy.core.state.drift import ServicePhase
 from deploy.run.queries.status import status
+
+EXIT_UNKNOWN = 4
+"""The exit code if a host can't be observed."""
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -24,37 +32,44 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         wiring.connections.hosts(),
         tuple(wiring.settings.service(name) for name in names),
     )
-    urls = dict.fromkeys(names, environment.hosts[0].url)
+    return document_of(environment, found)
+
+
+def document_of(environment: Environment, services: Sequence[Mapping[str, Any]]) -> Document:
+    """Returns the document of what was observed. It has an exit code of its own if a host can't be observed."""
+    urls = {service["name"]: service["url"] for service in services}
     if environment.metrics:
         urls["prometheus"] = environment.metrics.prometheus_url
-    damaged = any(host["phase"] == "damaged" for service in found for host in service["hosts"])
-    ended = {"ok": False, "exit_code": 4} if damaged else {}
-    return {**ended, "environment": environment.name, "urls": urls, "services": found}
+    return {
+        **_failure(services),
+        "environment": environment.name,
+        "urls": urls,
+        "services": services,
+    }
+
+
+def _failure(services: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns what `ok`, `exit_code` and `error` say if a host can't be observed: a person has to look."""
+    unknown = {
+        host["name"]: host
+        for service in services
+        for host in service["hosts"]
+        if host["phase"] in (ServicePhase.UNREACHABLE, ServicePhase.DAMAGED)
+    }
+    if not unknown:
+        return {}
+    damaged = any(host["phase"] == ServicePhase.DAMAGED for host in unknown.values())
+    error = {
+        "type": "RecordError" if damaged else "HostUnreachableError",
+        "message": "; ".join(host["problem"] for host in unknown.values()),
+        "hint": next((host["remedy"] for host in unknown.values() if host["remedy"]), ""),
+    }
+    return {"ok": False, "exit_code": EXIT_UNKNOWN, "error": error}
 
 
 def _show(document: Document) -> str:
-    lines = [f"environment {document['environment']}"]
-    for service in document["services"]:
-        lines.append("")
-        lines.append(_headline(service))
-        rows = [("HOST", "PHASE", "RELEASE", "READY", "URL")]
-        for host in service["hosts"]:
-            ready = f"{host['ready']}/{host['wanted']}"
-            phase = f"{host['phase']}, closed" if host["maintenance"] else host["phase"]
-            rows.append((host["name"], phase, host["release"] or "-", ready, host["url"]))
-        lines += [f"  {line}" for line in table(rows).splitlines()]
-        lines += [f"  drift: {each}" for each in service["drift"]]
-    lines += ["", *(f"{name}: {url}" for name, url in document["urls"].items())]
-    return "\n".join(lines)
-
-
-def _headline(service: dict[str, Any]) -> str:
-    replicas = f"{service['replicas']['ready']}/{service['replicas']['wanted']} replicas ready"
-    lock = service["lock"]
-    held = (
-        f", locked by {lock.get('who', 'unknown')} since {lock.get('since', '?')}" if lock else ""
-    )
-    return f"{service['name']}: {service['release'] or 'nothing live'}, {replicas}{held}"
+    is_terminal = sys.stdout.isatty()
+    return render(document, shutil.get_terminal_size().lines if is_terminal else None)
 
 
 VERB = Verb(_run, _add, _show)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from deploy.adapters import files
 from deploy.adapters.config import loader
-from deploy.core.config import Environment, HostConfig, JobImage, Service
+from deploy.core.addresses import service_url
+from deploy.core.config import Environment, HostConfig, JobImage, Route, Service
 from deploy.core.setting_sources import Given, Setting, settings_of
 from deploy.errors import UsageError
 from sandbox import state
@@ -85,6 +86,13 @@ class Settings:
             Given(shown.as_posix(), environment.overrides.get(name, {})),
         )
 
+    def routes(self, environment: Environment) -> dict[str, Route]:
+        """Returns the route of each service in an environment."""
+        return {
+            name: loader.for_environment(service, environment).route
+            for name, service in self.services.items()
+        }
+
     def names(self, names: Sequence[str]) -> list[str]:
         """Returns these services' names, or all if none is given. Raises UsageError for an unknown name."""
         for name in names:
@@ -103,7 +111,10 @@ class Settings:
     def urls(self) -> dict[str, str]:
         """Returns the URLs that people open, by name."""
         environment = self.environment()
-        urls = dict.fromkeys(sorted(self.services), environment.hosts[0].url)
+        urls = {
+            name: service_url(environment.hosts[0].url, route)
+            for name, route in sorted(self.routes(environment).items())
+        }
         if (metrics := environment.metrics) is None:
             return urls
         monitoring = {

@@ -15,7 +15,11 @@ from deploy.core.analysis.samples import FIRST_FAILURE, ReleaseStats, RequestSta
 
 
 class Origin(StrEnum):
-    """Who sent a request. Verification requests, which the tool sends itself, are never counted."""
+    """Whose requests count. Of the tool's own those of the gate are evidence; the others only show in a report.
+
+    The edge's log names the sender in `origin`: users, gate, verification or journeys. An edge of an earlier version
+    doesn't, so the ids are compared as well.
+    """
 
     USERS = "users"
     SYNTHETIC = "synthetic"
@@ -25,6 +29,8 @@ SYNTHETIC_PREFIX = "ship-gate-"
 """What the ids of synthetic requests begin with."""
 VERIFICATION_ID = "ship-verify"
 """The id of the requests with which the tool checks that a release answers."""
+JOURNEYS = "journeys"
+"""The origin of browser journeys, which send it as the header X-Synthetic."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class SecondCount:
     """Equal requests within one second. `at` is in seconds since 1970, `seconds` is how long each took."""
 
     at: float
+    origin: Origin
     upstream: str
     seconds: float
     failed: bool
@@ -53,18 +60,18 @@ _FIELD = r"""
   }"""
 
 # $1 since, $2 until: seconds since 1970 on the host's clock, with fractions. $3 prefix of all synthetic request ids,
-# $4 id of verification requests, $5 prefix of the synthetic ids to count. Status 499 means that the client left before
-# an answer, so it says nothing about the release.
+# $4 id of verification requests, $5 origin of journeys, $6 prefix of the synthetic ids to count. Status 499 means that
+# the client left before an answer, so it says nothing about the release.
 _COUNT = (
     r"""
 for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
   docker logs --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
-done | awk -v synthetic="$3" -v verification="$4" -v counted="$5" '"""
+done | awk -v synthetic="$3" -v verification="$4" -v journeys="$5" -v counted="$6" '"""
     + _FIELD
     + r"""
   {
     upstream = field("upstream"); id = field("request_id"); status = field("status")
-    if (upstream == "" || id == verification || status == 499) next
+    if (upstream == "" || id == verification || field("origin") == journeys || status == 499) next
     address = field("upstream_address"); sub(/.*[ ,]/, "", address)
     ms = int(field("seconds") * 1000 + 0.5)
     if (ms >= 1000) ms = int(ms / 50 + 0.5) * 50
@@ -77,20 +84,21 @@ done | awk -v synthetic="$3" -v verification="$4" -v counted="$5" '"""
 """
 )
 
-# $1 since, $2 until, $3 id of verification requests. Docker prefixes each line with its time in UTC.
+# $1 to $5 as above. Docker prefixes each line with its time in UTC.
 _BY_SECOND = (
     r"""
 for edge in $(docker ps --quiet --filter label=py-cicd.name=edge); do
   docker logs --timestamps --since "$1" --until "$2" "$edge" 2>/dev/null || exit 1
-done | awk -v verification="$3" '"""
+done | awk -v synthetic="$3" -v verification="$4" -v journeys="$5" '"""
     + _FIELD
     + r"""
   {
-    upstream = field("upstream")
-    if (upstream == "" || field("request_id") == verification) next
+    upstream = field("upstream"); id = field("request_id")
+    if (upstream == "" || id == verification) next
+    ours = substr(id, 1, length(synthetic)) == synthetic || field("origin") == journeys
     ms = int(field("seconds") * 1000 + 0.5)
     if (ms >= 100) ms = int(ms / 20 + 0.5) * 20
-    count[substr($1, 1, 19) " " upstream " " field("status") " " ms]++
+    count[substr($1, 1, 19) " " (ours ? "synthetic" : "users") " " upstream " " field("status") " " ms]++
   }
   END { for (key in count) print key, count[key] }'
 """
@@ -108,13 +116,14 @@ def count_requests(since: float, until: float, prefix: str = SYNTHETIC_PREFIX) -
     Synthetic requests count only if their id begins with `prefix`.
     """
     times = [f"{since:.3f}", f"{until:.3f}"]
-    ids = [SYNTHETIC_PREFIX, VERIFICATION_ID, prefix]
+    ids = [SYNTHETIC_PREFIX, VERIFICATION_ID, JOURNEYS, prefix]
     return ["sh", "-c", _COUNT, "requests", *times, *ids]
 
 
 def by_second(since: float, until: float) -> list[str]:
-    """Prints `UTC-second upstream status milliseconds count` for all but verification requests."""
-    return ["sh", "-c", _BY_SECOND, "seconds", f"{since:.3f}", f"{until:.3f}", VERIFICATION_ID]
+    """Prints `UTC-second origin upstream status milliseconds count` for all but verification requests."""
+    times = [f"{since:.3f}", f"{until:.3f}"]
+    return ["sh", "-c", _BY_SECOND, "seconds", *times, SYNTHETIC_PREFIX, VERIFICATION_ID, JOURNEYS]
 
 
 def parse_counts(text: str) -> Counts:
@@ -139,11 +148,12 @@ def parse_seconds(text: str) -> Iterator[SecondCount]:
     """Parses the output of `by_second`; skips lines of any other form."""
     for line in text.splitlines():
         words = line.split()
-        if len(words) != 5 or not all(word.isdecimal() for word in words[2:]):
+        if len(words) != 6 or words[1] not in Origin or not all(w.isdecimal() for w in words[3:]):
             continue
         try:
             at = datetime.fromisoformat(words[0]).replace(tzinfo=UTC).timestamp()
         except ValueError:
             continue
-        status, milliseconds, count = (int(word) for word in words[2:])
-        yield SecondCount(at, words[1], milliseconds / 1000, status >= FIRST_FAILURE, count)
+        status, milliseconds, count = (int(word) for word in words[3:])
+        failed = status >= FIRST_FAILURE
+        yield SecondCount(at, Origin(words[1]), words[2], milliseconds / 1000, failed, count)

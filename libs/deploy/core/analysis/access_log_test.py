@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.core.analysis.access_log import (
+    JOURNEYS,
     SYNTHETIC_PREFIX,
     VERIFICATION_ID,
     Origin,
@@ -98,6 +99,11 @@ def test_synthetic_requests_are_counted_apart_and_verification_requests_not_at_a
     }
 
 
+def test_browser_journeys_are_neither_users_nor_evidence(run: Run) -> None:
+    text = run(line(origin="journeys", status=502), line(origin="users"))
+    assert rows(text) == {f"users {NEW} 10.213.0.129:8080 200 12 1"}
+
+
 def test_synthetic_requests_of_another_analysis_are_not_counted(run: Run) -> None:
     ours, other = (line(request_id=f"{SYNTHETIC_PREFIX}{name}-1") for name in "ab")
     text = run(ours, other, ours, argv=count_requests(0, 9, f"{SYNTHETIC_PREFIX}a-"))
@@ -113,12 +119,16 @@ def test_a_path_cannot_imitate_another_field(run: Run) -> None:
     assert rows(text) == {f"users {NEW} 10.213.0.129:8080 200 12 1"}
 
 
-def test_seconds_count_all_but_verification_requests(run: Run) -> None:
+def test_seconds_count_users_and_synthetic_requests_apart_and_no_verification(run: Run) -> None:
     stamp = "2026-11-24T05:00:00.123456789Z "
     text = run(
         stamp + line(),
         stamp + line(request_id=f"{SYNTHETIC_PREFIX}7"),
+        stamp + line(origin=JOURNEYS),
         stamp + line(request_id=VERIFICATION_ID),
         argv=by_second(0, 9),
     )
-    assert rows(text) == {f"2026-11-24T05:00:00 {NEW} 200 12 2"}
+    assert rows(text) == {
+        f"2026-11-24T05:00:00 users {NEW} 200 12 1",
+        f"2026-11-24T05:00:00 synthetic {NEW} 200 12 2",
+    }

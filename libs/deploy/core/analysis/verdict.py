@@ -34,6 +34,9 @@ SHIFTED, SHIFTED_FROM_WORST = 0.33, 0.147
 # How many more errors or slow requests, as a share of all, are worth a rollback.
 MORE_ERRORS, MORE_SLOW = 0.005, 0.05
 _STATISTICS = ("p", "level", "delta", "delta_from_worst", "bound")
+_GROSS, _ERRORS = "gross errors", "errors"
+# Rules whose text is a sentence without their name.
+_PLAIN = frozenset({"data", _GROSS, _ERRORS, "latency", "tail", "watch"})
 # A p value between the level of the test and this one calls for another attempt.
 SUSPICIOUS = 0.05
 
@@ -63,6 +66,11 @@ class RuleResult:
     outcome: Conclusion
     text: str
     figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """What it found. A condition of the service is named, as its number alone says little."""
+        return self.text if self.rule in _PLAIN else f"{self.rule}: {self.text}"
 
     @property
     def statistics(self) -> str:
@@ -109,11 +117,13 @@ class Verdict:
 
     @property
     def why(self) -> str:
-        """The reason for the outcome in one line."""
-        return "; ".join(f"{result.rule}: {result.text}" for result in self.deciding)
+        """The reason for the outcome in one line. Gross errors say all that the comparison of errors could add."""
+        rules = {result.rule for result in self.deciding}
+        told = {_ERRORS} if _GROSS in rules else set()
+        return "; ".join(each.sentence for each in self.deciding if each.rule not in told)
 
     def lines(self) -> tuple[str, ...]:
-        """Returns the verdict for people: a heading and one line per rule."""
+        """Returns the verdict for people: a heading and one line per rule, without `statistics`."""
         basis = {
             Origin.USERS: ", users' requests",
             Origin.SYNTHETIC: ", synthetic requests",
@@ -122,8 +132,13 @@ class Verdict:
         heading = f"analysis attempt {self.attempt}{basis[self.basis]}: {self.outcome}"
         return (
             heading,
-            *(f"  {result.rule}: {result.outcome}, {result.text}" for result in self.results),
+            *(f"  {result.outcome}: {result.sentence}" for result in self.results),
         )
+
+    def statistics(self) -> tuple[str, ...]:
+        """Returns one line per rule that rests on statistics, for those who want to check it."""
+        found = ((result.rule, result.statistics) for result in self.results)
+        return tuple(f"  statistics of {rule}: {text}" for rule, text in found if text)
 
     @property
     def only_slower(self) -> bool:
@@ -218,10 +233,10 @@ def _gross(
                 f"{stats.errors} of {stats.requests} requests{to} failed (limit {percent(limit)})"
             )
             figures = {"bound": low, "allowed": limit}
-            return RuleResult("gross errors", Conclusion.FAIL, text, figures)
+            return RuleResult(_GROSS, Conclusion.FAIL, text, figures)
     low, _ = wilson(new.total.errors, new.total.requests, level)
     text = f"{new.total.errors} of {new.total.requests} requests failed"
-    return RuleResult("gross errors", Conclusion.PASS, text, {"bound": low, "allowed": limit})
+    return RuleResult(_GROSS, Conclusion.PASS, text, {"bound": low, "allowed": limit})
 
 
 def _errors(new: RequestStats, old: ReleaseStats, level: float) -> RuleResult:
@@ -235,7 +250,7 @@ def _errors(new: RequestStats, old: ReleaseStats, level: float) -> RuleResult:
         f"{new.errors} of {new.requests} requests failed ({percent(new.error_share, 2)}), "
         f"was {before.errors} of {before.requests} ({percent(before.error_share, 2)})"
     )
-    return RuleResult("errors", _outcome(p, level, large=more >= MORE_ERRORS), text, figures)
+    return RuleResult(_ERRORS, _outcome(p, level, large=more >= MORE_ERRORS), text, figures)
 
 
 def _latency(new: RequestStats, old: ReleaseStats, gate: Gate, level: float) -> RuleResult:

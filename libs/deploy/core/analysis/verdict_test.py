@@ -93,7 +93,7 @@ def test_a_first_release_is_only_compared_with_the_error_limit() -> None:
     assert outcomes(verdict) == {"data": Conclusion.PASS, "gross errors": Conclusion.PASS}
     bad = evaluated(stats(errors=30), None)
     assert bad.outcome is Conclusion.FAIL
-    assert bad.why == "gross errors: 30 of 300 requests failed (limit 2.0 %)"
+    assert bad.why == "30 of 300 requests failed (limit 2.0 %)"
 
 
 def test_gross_errors_fail_before_there_are_enough_requests() -> None:
@@ -124,7 +124,10 @@ def test_more_errors_than_the_old_release_fail() -> None:
     assert verdict.outcome is Conclusion.FAIL
     assert outcomes(verdict)["errors"] is Conclusion.FAIL
     assert not verdict.only_slower
-    assert "15 of 300 requests failed (5.00 %), was 0 of 300 (0.00 %)" in verdict.why
+    results = {result.rule: result for result in verdict.results}
+    assert results["errors"].sentence == (
+        "15 of 300 requests failed (5.00 %), was 0 of 300 (0.00 %)"
+    )
 
 
 def test_errors_that_may_be_chance_are_inconclusive() -> None:
@@ -158,7 +161,7 @@ def test_sixty_milliseconds_slower_fails() -> None:
     verdict = evaluated(stats(seconds=0.08), stats(seconds=0.02))
     assert outcomes(verdict)["latency"] is Conclusion.FAIL
     assert verdict.only_slower
-    assert "latency: median 83 ms, was 19 ms" in verdict.why
+    assert "median 83 ms, was 19 ms" in verdict.why
 
 
 def test_slower_by_less_than_the_policy_passes() -> None:
@@ -180,7 +183,7 @@ def test_a_slow_tail_fails_though_the_median_is_unchanged() -> None:
     assert outcomes(verdict)["latency"] is Conclusion.PASS
     assert outcomes(verdict)["tail"] is Conclusion.FAIL
     assert verdict.only_slower
-    assert "tail: 12.7 % of requests took more than " in verdict.why
+    assert "12.7 % of requests took more than " in verdict.why
     assert verdict.why.endswith(", was 0.0 %")
 
 
@@ -211,7 +214,7 @@ def test_requests_that_reached_no_replica_count_too() -> None:
     new = ReleaseStats({None: RequestStats(300, 300, stats(300).total.buckets)})
     verdict = evaluated(new, stats())
     assert verdict.outcome is Conclusion.FAIL
-    assert "300 of 300 requests failed (limit 2.4 %)" in verdict.why
+    assert verdict.why == "300 of 300 requests failed (limit 2.4 %)"
 
 
 def with_outcome(rule: str, outcome: Conclusion, attempt: int) -> Verdict:
@@ -255,12 +258,19 @@ def test_a_verdict_is_shown_as_a_heading_and_one_line_per_rule() -> None:
     lines = evaluated(stats(), stats()).lines()
     assert lines == (
         "analysis attempt 1, users' requests: pass",
-        "  data: pass, 300 requests to the new release, 300 to the old one",
-        "  gross errors: pass, 0 of 300 requests failed",
-        "  errors: pass, 0 of 300 requests failed (0.00 %), was 0 of 300 (0.00 %)",
-        "  latency: pass, median 19 ms, was 19 ms",
-        "  tail: pass, 0.0 % of requests took more than 55 ms, was 0.0 %",
+        "  pass: 300 requests to the new release, 300 to the old one",
+        "  pass: 0 of 300 requests failed",
+        "  pass: 0 of 300 requests failed (0.00 %), was 0 of 300 (0.00 %)",
+        "  pass: median 19 ms, was 19 ms",
+        "  pass: 0.0 % of requests took more than 55 ms, was 0.0 %",
     )
+
+
+def test_the_statistics_of_a_verdict_have_lines_of_their_own() -> None:
+    verdict = evaluated(stats(errors=15), stats())
+    lines = verdict.statistics()
+    assert lines[1] == "  statistics of errors: p 2.55e-05, level 0.00667"
+    assert not any(" p " in line or "delta" in line for line in (*verdict.lines(), verdict.why))
 
 
 def test_statistics_are_kept_as_figures_and_not_in_the_text() -> None:

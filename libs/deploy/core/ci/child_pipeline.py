@@ -12,9 +12,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from deploy.core.addresses import service_url
 from deploy.core.ci.base_revision import gitlab_environment
 from deploy.core.ci.selection_file import PublishedImages, SavedSelection
-from deploy.core.config import Environment
+from deploy.core.config import Environment, Route
 from deploy.core.printable import printable
 from deploy.core.references import REFERENCE
 from deploy.core.yaml_text import Plain, write_yaml
@@ -264,9 +265,13 @@ def make_child_pipeline(
     published: PublishedImages,
     *,
     revision: str,
+    routes: Mapping[str, Route] | None = None,
     freezes: bool = False,
 ) -> ChildPipeline:
-    """Returns the pipeline of an environment. Raises UsageError if the image of a pending service is not published."""
+    """Returns the pipeline of an environment, in which each service has the URL of its route (default: the edge's).
+
+    Raises UsageError if the image of a pending service is not published.
+    """
     if environment.name not in selection.deploys:
         known = ", ".join(sorted(selection.deploys)) or "none"
         raise UsageError(
@@ -288,8 +293,11 @@ def make_child_pipeline(
                 f"{environment.name}; nothing will be deployed",
                 hint="environments of one pipeline share a registry: compare their [registry]",
             )
-    url = environment.hosts[0].url
-    deployables = tuple(Deployable(name, images[name], url) for name in pending)
+    edge = environment.hosts[0].url
+    deployables = tuple(
+        Deployable(name, images[name], service_url(edge, (routes or {}).get(name, Route())))
+        for name in pending
+    )
     return ChildPipeline(
         environment.name, revision, selection.reason, deployables, freezes, published.tool
     )

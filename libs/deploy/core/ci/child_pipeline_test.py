@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from deploy.core.addresses import service_url
 from deploy.core.ci.child_pipeline import (
     ChildPipeline,
     Deployable,
@@ -15,7 +16,7 @@ from deploy.core.ci.child_pipeline import (
     render_dotenv,
 )
 from deploy.core.ci.selection_file import PublishedImages, SavedSelection
-from deploy.core.config import Environment, HostConfig, RegistryConfig
+from deploy.core.config import Environment, HostConfig, RegistryConfig, Route
 from deploy.core.printable import printable
 from deploy.errors import UsageError
 
@@ -130,6 +131,15 @@ def test_each_step_is_a_job_with_the_image_digest() -> None:
 def test_pipeline_with_nothing_to_deploy_prints_the_reason() -> None:
     child = ChildPipeline("production", "3f9c2ab" + "0" * 33, "a\nreason")
     assert json.loads(render(child)) == EMPTY
+
+
+def test_the_url_of_a_service_is_that_of_its_route() -> None:
+    routes = {"shop": Route("/", "shop.test")}
+    child = make_child_pipeline(STAGING, SELECTED, PUBLISHED, revision="f" * 40, routes=routes)
+    assert [each.url for each in child.deployables] == [
+        service_url(STAGING.hosts[0].url, routes["shop"])
+    ]
+    assert "://shop.test" in render(child)
 
 
 def test_only_the_confirm_job_is_a_gitlab_deployment() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from deploy.core.commands import edge_state, locks, paths
@@ -97,14 +98,36 @@ def take() -> list[str]:
 
 
 @dataclass(frozen=True)
+class _Check:
+    start: str = field(default="", metadata={"key": "Start"})
+    code: int = field(default=0, metadata={"key": "ExitCode"})
+
+
+@dataclass(frozen=True)
 class _Health:
     status: str = field(metadata={"key": "Status"})
+    log: tuple[_Check, ...] | None = field(default=None, metadata={"key": "Log"})
 
 
 @dataclass(frozen=True)
 class _ContainerState:
     status: str = field(metadata={"key": "Status"})
+    started: str = field(default="", metadata={"key": "StartedAt"})
+    finished: str = field(default="", metadata={"key": "FinishedAt"})
     health: _Health | None = field(default=None, metadata={"key": "Health"})
+
+    @property
+    def since(self) -> str | None:
+        """When the container ended, or when its health check first failed (of the five that Docker keeps)."""
+        if self.status != "running":
+            return _time(self.finished)
+        since = self.started
+        if self.health and self.health.status == "unhealthy":
+            for check in reversed(self.health.log or ()):
+                if check.code == 0:
+                    break
+                since = check.start or since
+        return _time(since)
 
 
 @dataclass(frozen=True)
@@ -155,6 +178,7 @@ class _Inspected:
             health=(self.state.health.status if self.state.health else "") or None,
             address=network.address if network else "",
             restarts=self.restarts,
+            since=self.state.since,
         )
 
 
@@ -228,6 +252,15 @@ def inspected_documents(text: str) -> list[dict[str, Any]]:
     for each in found:
         from_json(_Inspected, each, "container")
     return found
+
+
+def _time(text: str) -> str | None:
+    """Returns Docker's time to the second in UTC. It writes year 1 for what never happened."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC).isoformat(timespec="seconds") if at.year > 1 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _one(facts: dict[str, list[str]], key: str) -> str:

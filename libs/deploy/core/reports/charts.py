@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -38,9 +39,14 @@ def line_chart(
     unit: str,
     marks: Mapping[str, float] | None = None,
     area: bool = False,
+    gap_s: float = math.inf,
+    most: float = math.inf,
 ) -> str:
-    """Draws series over the seconds from `span[0]` to `span[1]`. `marks` are vertical lines with a name."""
-    top = _nice(max((y for line in series for _, y in line.points), default=0.0))
+    """Draws series over the seconds from `span[0]` to `span[1]`. `marks` are vertical lines with a name.
+
+    Points further apart than `gap_s` aren't joined. No value is above `most`, so the axis ends there at the latest.
+    """
+    top = min(_nice(max((y for line in series for _, y in line.points), default=0.0)), most)
     begin, end = span
 
     def x(value: float) -> float:
@@ -66,14 +72,18 @@ def line_chart(
                 f'text-anchor="{"start" if x(at) < WIDTH * 0.8 else "end"}">{escape(name)}</text>'
             )
     for line in series:
-        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line.points)
-        if not points:
-            continue
-        if area:
-            first, last = line.points[0][0], line.points[-1][0]
-            edge = f"{x(last):.1f},{y(0):.1f} {x(first):.1f},{y(0):.1f}"
-            parts.append(f'<polygon class="area {line.kind}" points="{points} {edge}"/>')
-        parts.append(f'<polyline class="line {line.kind}" points="{points}"/>')
+        for part in _parts(line.points, gap_s):
+            if len(part) == 1:
+                ((at, value),) = part
+                parts.append(
+                    f'<circle class="point {line.kind}" cx="{x(at):.1f}" cy="{y(value):.1f}" r="2.5"/>'
+                )
+                continue
+            points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in part)
+            if area:
+                edge = f"{x(part[-1][0]):.1f},{y(0):.1f} {x(part[0][0]):.1f},{y(0):.1f}"
+                parts.append(f'<polygon class="area {line.kind}" points="{points} {edge}"/>')
+            parts.append(f'<polyline class="line {line.kind}" points="{points}"/>')
     label = ", ".join(line.name for line in series)
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}, {escape(unit)}">'
@@ -114,13 +124,24 @@ def timeline_chart(bars: Sequence[Bar], end_s: float) -> str:
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="timeline">{"".join(parts)}</svg>'
 
 
+def _parts(
+    points: Sequence[tuple[float, float]], gap_s: float
+) -> Iterable[Sequence[tuple[float, float]]]:
+    """Yields the points in parts without a gap."""
+    begin = 0
+    for at in range(1, len(points) + 1):
+        if at == len(points) or points[at][0] - points[at - 1][0] > gap_s:
+            yield points[begin:at]
+            begin = at
+
+
 def _nice(most: float) -> float:
-    """Returns the next larger of 1, 2 or 5 times a power of ten; 1 for 0."""
+    """Returns the next larger round number, so that a chart is filled by more than half; 1 for 0."""
     if most <= 0:
         return 1.0
     power = 1e-6
     while power < 1e12:
-        for factor in (1, 2, 5):
+        for factor in (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8):
             if factor * power >= most * 1.02:
                 return max(factor * power, 1e-6)
         power *= 10

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,7 +17,7 @@ from deploy.core.analysis.verdict import Conclusion, RuleResult, Verdict
 from deploy.core.reports.charts import Bar, Line, line_chart, timeline_chart
 from deploy.core.reports.release_diff import Change, Commit
 from deploy.core.reports.rollout_log import RolloutLog
-from deploy.core.reports.traffic import INTERVAL_S, Moment
+from deploy.core.reports.traffic import INTERVAL_S, Moment, Traffic
 
 _OUTCOMES = {
     Conclusion.PASS: "passed",
@@ -35,8 +36,8 @@ _ORIGINS = {Origin.USERS: "users' requests", Origin.SYNTHETIC: "synthetic reques
 class Report:
     """What is known about one rollout; unknown facts are empty.
 
-    `image_bytes` are the sizes of the old and the new image, 0 if unknown. `traffic` has the requests by release,
-    `replicas` rows of (host, replica, release, condition), `shots` screenshots as (name, data URL).
+    `image_bytes` are the sizes of the old and the new image, 0 if unknown. `traffic` has the requests by release
+    and origin, `replicas` rows of (host, replica, release, condition), `shots` screenshots as (name, data URL).
     """
 
     log: RolloutLog
@@ -44,7 +45,7 @@ class Report:
     tool_version: str
     image_bytes: tuple[int, int] = (0, 0)
     verdicts: tuple[tuple[Stage, Verdict], ...] = ()
-    traffic: Mapping[str, Sequence[Moment]] | None = None
+    traffic: Traffic | None = None
     replicas: tuple[tuple[str, str, str, str], ...] = ()
     commits: tuple[Commit, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -89,6 +90,15 @@ class Chart:
 
     title: str
     svg: str
+
+
+@dataclass(frozen=True)
+class TrafficGroup:
+    """The charts of the requests of one origin."""
+
+    title: str
+    keys: tuple[TrafficKey, ...]
+    charts: tuple[Chart, ...]
 
 
 @dataclass(frozen=True)
@@ -144,23 +154,23 @@ class Page:
     verdicts: tuple[VerdictCard, ...]
     timeline: str
     traffic_note: str
-    traffic_keys: tuple[TrafficKey, ...]
-    charts: tuple[Chart, ...]
+    traffic: tuple[TrafficGroup, ...]
     commits: tuple[Commit, ...]
     changes: tuple[Change, ...]
     replica_diff: tuple[str, ...]
     hosts: tuple[HostReplicas, ...]
     shots: tuple[tuple[str, str], ...]
     steps: tuple[StepRow, ...]
+    unchanged: str
     footer: str
 
 
 def page_of(report: Report) -> Page:
     """Returns the page model of a report."""
     log = report.log
-    charts = _charts(report)
-    note = "As logged by the edges, synthetic requests included. Times are from the start of the rollout."
-    if not charts:
+    traffic = _traffic(report)
+    note = "As logged by the edges. Times are from the start of the rollout."
+    if not traffic:
         note = "The edges have no log lines of that time: removed, or there were no requests."
     return Page(
         title=f"{log.service} {log.release}: {log.outcome}",
@@ -179,33 +189,48 @@ def page_of(report: Report) -> Page:
         verdicts=tuple(_card(stage, verdict) for stage, verdict in report.verdicts),
         timeline=_timeline(log),
         traffic_note=note,
-        traffic_keys=_traffic_keys(report),
-        charts=charts,
+        traffic=traffic,
         commits=report.commits,
         changes=report.changes,
         replica_diff=report.replica_diff,
         hosts=_hosts(report.replicas),
         shots=report.shots,
         steps=_steps(log),
+        unchanged=_unchanged(report),
         footer=f"ship {report.tool_version} · {report.made_at}",
     )
+
+
+def _unchanged(report: Report) -> str:
+    """Returns what to say if there is neither a commit nor a setting to show."""
+    log = report.log
+    if log.changes is None:
+        return "The version of the tool that rolled this out kept no record of what changed."
+    if not log.images[0]:
+        return "This was the first release: there was none to compare it with."
+    return "Neither commits nor settings."
 
 
 def _tiles(report: Report) -> tuple[tuple[str, str], ...]:
     log = report.log
     old, new = report.image_bytes
-    size = f"{new / 1e6:.1f} MB" if new else "?"
+    # Hosts remove the image of a refused release; its digest still says which one it was.
+    size = f"{new / 1e6:.1f} MB" if new else _short(log.images[1]) or "unknown"
     growth = f" ({(new - old) / 1e6:+.1f} MB)" if new and old else ""
-    stats = _total((report.traffic or {}).get(log.release, ()))
-    requests = f"{stats.requests:,}".replace(",", " ") if stats.requests else "?"
+    stats = _total((report.traffic or {}).get((log.release, Origin.USERS), ()))
+    requests = f"{stats.requests:,}".replace(",", " ") if report.traffic else "unknown"
     return (
         ("duration", _duration(log.seconds)),
         ("hosts", str(len({span.host for span in log.spans}))),
         ("steps", str(len(log.spans))),
         ("image", size + growth),
-        ("requests", requests),
-        ("failed", f"{stats.error_share:.2%}" if stats.requests else "?"),
+        ("users' requests", requests),
+        ("failed", f"{stats.error_share:.2%}" if stats.requests else "none"),
     )
+
+
+def _short(image: str) -> str:
+    return image.rpartition("@sha256:")[2][:12]
 
 
 def _card(stage: Stage, verdict: Verdict) -> VerdictCard:
@@ -247,20 +272,31 @@ def _kind(log: RolloutLog, release: str) -> str:
     return {log.previous: "old", log.release: "new"}.get(release, "other")
 
 
-def _traffic_keys(report: Report) -> tuple[TrafficKey, ...]:
-    return tuple(
-        TrafficKey(release, _kind(report.log, release), _total(moments).requests)
-        for release, moments in (report.traffic or {}).items()
-    )
-
-
-def _charts(report: Report) -> tuple[Chart, ...]:
-    """Returns the charts of requests, errors and latencies; none without any request."""
-    log, traffic = report.log, report.traffic or {}
+def _traffic(report: Report) -> tuple[TrafficGroup, ...]:
+    """Returns a group of charts for each origin that sent requests. All have the same times."""
+    traffic = report.traffic or {}
     times = [at for moments in traffic.values() for at, _ in moments]
     if not times:
         return ()
-    span = (min(times), max(*times, log.seconds))
+    span = (min(times), max(*times, report.log.seconds))
+    groups = []
+    for origin, title in _ORIGINS.items():
+        of_origin = {
+            release: moments for (release, sender), moments in traffic.items() if sender is origin
+        }
+        keys = tuple(
+            TrafficKey(release, _kind(report.log, release), _total(moments).requests)
+            for release, moments in of_origin.items()
+        )
+        charts = _charts(report.log, of_origin, span) if of_origin else ()
+        groups.append(TrafficGroup(title[0].upper() + title[1:], keys, charts))
+    return tuple(groups)
+
+
+def _charts(
+    log: RolloutLog, traffic: Mapping[str, Sequence[Moment]], span: tuple[float, float]
+) -> tuple[Chart, ...]:
+    """Returns the charts of requests, errors and latencies."""
     marks = {
         name: begun
         for name, begun, _ in log.phases
@@ -269,16 +305,25 @@ def _charts(report: Report) -> tuple[Chart, ...]:
     reverts = [begun for name, begun, _ in log.phases if name.startswith(("way back", "revert"))]
     marks |= {"reverted": reverts[0]} if reverts else {}
 
-    def chart(title: str, value: Callable[[RequestStats], float], *, area: bool = False) -> Chart:
+    def chart(
+        title: str,
+        value: Callable[[RequestStats], float],
+        *,
+        area: bool = False,
+        most: float = math.inf,
+    ) -> Chart:
         series = [
             Line(release, _kind(log, release), _points(moments, value))
             for release, moments in traffic.items()
         ]
-        return Chart(title, line_chart(series, span, unit=title, marks=marks, area=area))
+        svg = line_chart(
+            series, span, unit=title, marks=marks, area=area, gap_s=1.5 * INTERVAL_S, most=most
+        )
+        return Chart(title, svg)
 
     return (
         chart("requests a second", lambda stats: stats.requests / INTERVAL_S, area=True),
-        chart("errors, %", lambda stats: 100 * stats.error_share),
+        chart("errors, %", lambda stats: 100 * stats.error_share, most=100),
         chart("median, ms", lambda stats: 1000 * stats.quantile_s(0.5)),
         chart("95th percentile, ms", lambda stats: 1000 * stats.quantile_s(0.95)),
     )

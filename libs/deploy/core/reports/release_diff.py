@@ -1,4 +1,8 @@
-"""Compares the records of two releases for people: settings, compose text, commits. Records contain no secrets."""
+"""Compares the records of two releases for people: settings, compose text, commits.
+
+Records contain no secrets that the tool knows of, but a variable in `env` may be one all the same: of those that the
+service doesn't mark as public, only the names are shown.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.core.state.release import Release
+
+HIDDEN, OTHER = "set", "set to another value"
+"""What stands for the value of a variable that isn't public: before, or alone, and after a change."""
 
 _SET_BY_SHIP = ("RELEASE", "REVISION", "CONFIG_HASH", "REPLICA")
 
@@ -36,10 +43,20 @@ def changes(old: Release, new: Release) -> tuple[Change, ...]:
     """Returns the settings that differ (image, number of replicas, route, environment, limits), sorted by name."""
     before, after = _settings(old), _settings(new)
     return tuple(
-        Change(name, before.get(name, ""), after.get(name, ""))
+        _change(name, before.get(name), after.get(name), old, new)
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     )
+
+
+def _change(name: str, before: str | None, after: str | None, old: Release, new: Release) -> Change:
+    kind, _, variable = name.partition(" ")
+    if kind == "env":
+        if before is not None and variable not in old.public_env:
+            before = HIDDEN
+        if after is not None and variable not in new.public_env:
+            after = HIDDEN if before is None else OTHER
+    return Change(name, before or "", after or "")
 
 
 def replica_diff(old: Release, new: Release) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from deploy.core.reports.release_diff import Change, changes, replica_diff
 from deploy.core.state.json_record import from_json, load, to_json
+from deploy.core.state.release import Release
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,12 @@ class Span:
 
 @dataclass(frozen=True)
 class RolloutLog:
-    """One rollout. `begun` is UTC in ISO 8601; `outcome` is live, reverted, held, aborted or stuck, `why` its cause."""
+    """One rollout. `begun` is UTC in ISO 8601; `outcome` is live, reverted, held, aborted or stuck, `why` its cause.
+
+    The last four fields are what the records of both releases said then: a record changes when its release is scaled,
+    and is removed with it. `changes` is None in logs of versions that didn't keep them. `images` are the previous
+    image and the new one.
+    """
 
     service: str
     release: str
@@ -44,6 +51,20 @@ class RolloutLog:
     revision: str
     pipeline: str
     spans: tuple[Span, ...]
+    changes: tuple[Change, ...] | None = field(default=None, metadata={"optional": True})
+    replica_diff: tuple[str, ...] = field(default=(), metadata={"optional": True})
+    images: tuple[str, str] = field(default=("", ""), metadata={"optional": True})
+    previous_revision: str = field(default="", metadata={"optional": True})
+
+    def comparing(self, old: Release | None, new: Release) -> RolloutLog:
+        """Returns the log with what changed from the old release (None: there was none) to the new one."""
+        return replace(
+            self,
+            changes=changes(old, new) if old else (),
+            replica_diff=replica_diff(old, new) if old else (),
+            images=(old.image if old else "", new.image),
+            previous_revision=old.revision if old else "",
+        )
 
     @property
     def cause(self) -> str:

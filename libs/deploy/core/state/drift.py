@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
 from deploy.core.config import Service
@@ -22,6 +23,15 @@ class ServicePhase(StrEnum):
     CANDIDATE = "candidate"
     LIVE = "live"
     DRAINING = "draining"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What differs from the records, since when (UTC, None if unknown), and the command that helps."""
+
+    text: str
+    command: str
+    since: str | None = None
 
 
 def phase(service: Service, host: HostState) -> ServicePhase:
@@ -45,30 +55,52 @@ def phase(service: Service, host: HostState) -> ServicePhase:
     return ServicePhase.STARTING if others else ServicePhase.LIVE
 
 
-def mixed(service: Service, fleet: FleetState) -> list[str]:
-    """Returns one line that says which host serves what, if they differ; unreachable hosts are left out."""
+def mixed(service: Service, fleet: FleetState) -> list[Problem]:
+    """Returns one problem that says which host serves what, if they differ; unreachable hosts are left out."""
     live = {host.host: host.edge.live(service.name) for host in fleet if not host.problem}
     if len(set(live.values())) < 2:
         return []
     serving = ", ".join(f"{host} serves {release or 'nothing'}" for host, release in live.items())
-    return [f"the fleet is mixed: {serving}"]
+    last = fleet.last_operation(service.name)
+    command = f"./ship deploy {service.name}"
+    return [Problem(f"the fleet is mixed: {serving}", command, last.when if last else None)]
 
 
-def drift(service: Service, host: HostState) -> list[str]:
-    """Returns a line for everything that is missing on a host, unhealthy, or runs without being live."""
+def drift(service: Service, host: HostState) -> list[Problem]:
+    """Returns a problem for everything that is missing on a host, unhealthy, or runs without being live."""
+    deploy, logs = (f"./ship {verb} {service.name}" for verb in ("deploy", "logs"))
     if host.problem:
-        return [host.problem]
+        return [Problem(host.problem, host.remedy or f"./ship host check {host.host}")]
     named, live = host.edge.live(service.name), host.live(service.name)
     if live is None:
-        return [f"{host.host}: {named} is live and its record is missing"] if named else []
+        text = f"{host.host}: {named} is live and its record is missing"
+        return [Problem(text, deploy)] if named else []
     found = {container.name: container for container in host.replicas(service.name, live.id)}
     others = [release for release in host.running_releases(service.name) if release != live.id]
     return [
-        *_stacks(host),
-        *(f"{host.host}: {name} is missing" for name in live.names if name not in found),
-        *(f"{host.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready),
-        *(f"{host.host}: {release} runs beside {live.id}" for release in others),
+        *(Problem(text, deploy) for text in _stacks(host)),
+        *(
+            Problem(f"{host.host}: {name} is missing", deploy)
+            for name in live.names
+            if name not in found
+        ),
+        *(
+            Problem(f"{host.host}: {c.name} is {c.condition}", logs, c.since)
+            for c in found.values()
+            if not c.ready
+        ),
+        *(
+            Problem(f"{host.host}: {release} runs beside {live.id}", _ends(service, host, release))
+            for release in others
+        ),
     ]
+
+
+def _ends(service: Service, host: HostState, release: str) -> str:
+    """Returns the command that ends a release beside the live one: a held one waits for a decision."""
+    hold = host.hold(service.name)
+    verb = f"promote {service.name} --release" if hold and hold.release == release else None
+    return f"./ship {verb} {release}" if verb else f"./ship deploy {service.name}"
 
 
 def _stacks(host: HostState) -> Iterator[str]:

@@ -13,7 +13,10 @@ from deploy.core.state.release import Release, sequence_of
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a release. `health` is None for an image without a health check."""
+    """A container of a release. `health` is None for an image without a health check.
+
+    `since` is when it came into this condition (UTC, ISO 8601), None if the engine doesn't say.
+    """
 
     id: str
     name: str
@@ -24,6 +27,7 @@ class Container:
     health: str | None
     address: str
     restarts: int = 0
+    since: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -52,9 +56,9 @@ class Damage:
 class HostState:
     """A snapshot of one host.
 
-    `problem` says why the host could not be observed; all else is empty then, unless its records are damaged: `damage`
-    lists how, and what they said is missing in the rest. `images` are the references by digest
-    that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
+    `problem` says why the host could not be observed, `remedy` what to do about it; all else is empty then, unless its
+    records are damaged: `damage` lists how, and what they said is missing in the rest. `images` are the references by
+    digest that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
     `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
     the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who holds the lock:
     who, since, verb, pipeline. It is None if nobody does. `kept_logs` are (service, release) of the logs of removed
@@ -64,6 +68,7 @@ class HostState:
     host: str
     problem: str | None = None
     damage: tuple[Damage, ...] = ()
+    remedy: str | None = None
     engine_version: str = ""
     compose_version: str = ""
     disk_free_bytes: int = 0

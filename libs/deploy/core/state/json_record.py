@@ -1,9 +1,10 @@
 """Reads and writes dataclasses as the JSON documents that hosts keep.
 
 A field's metadata may say what stands for it in the document: `key` is another name than the field's own, `none` is
-the value that stands for None. A dataclass keeps the keys that it doesn't know in a field with the metadata UNKNOWN, so
-that a record of a newer version is written again whole. A change that an older version must not overlook gets a higher
-number in the document's `format`, which `refuse_newer` checks.
+the value that stands for None, and with `optional` the field is left out of the document while it has its default, so
+that records of versions without it stay as they are. A dataclass keeps the keys that it doesn't know in a field with
+the metadata UNKNOWN, so that a record of a newer version is written again whole. A change that an older version must
+not overlook gets a higher number in the document's `format`, which `refuse_newer` checks.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def to_json(value: object) -> Any:
                 _key(each): each.metadata.get("none") if item is None else to_json(item)
                 for each, item in found
                 if not _keeps_unknown(each)
+                and not (each.metadata.get("optional") and item == each.default)
             }
             kept = (pair for each, item in found if _keeps_unknown(each) for pair in item)
             return known | {key: json.loads(text) for key, text in kept}

@@ -104,3 +104,15 @@ def test_an_integer_stays_one_where_a_float_is_allowed() -> None:
 def test_an_error_names_the_path(document: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         from_json(Drawing, document)
+
+
+@dataclass(frozen=True)
+class Grown:
+    name: str
+    marks: tuple[str, ...] = field(default=(), metadata={"optional": True})
+
+
+def test_an_optional_field_is_written_only_if_it_differs_from_its_default() -> None:
+    assert to_json(Grown("a")) == {"name": "a"}
+    assert to_json(Grown("a", ("x",))) == {"name": "a", "marks": ["x"]}
+    assert from_json(Grown, {"name": "a"}) == Grown("a")

@@ -40,7 +40,7 @@ _MOUNT = {
     "read_only": True,
     "bind": {"create_host_path": False},
 }
-_NOT_HASHED = ("replicas", "image", "rollout", "gate", "journeys")
+_NOT_HASHED = ("replicas", "image", "rollout", "gate", "journeys", "public_env")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Release:
     `revision` is the checkout's HEAD ("unknown" without git) and `image` is `name@sha256:...`. `config_hash` covers the
     service's settings and environment. `compose` and `replica` are the texts of the compose files, `route` is where
     users reach it once it is live. `edge` is the edge that served it (image, nginx and compose text), None in records
-    of versions that didn't keep it. `secrets` are names, sources and versions without values.
+    of versions that didn't keep it. `secrets` are names, sources and versions without values. `public_env` are the
+    variables whose values a report may show.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Release:
     dirty: bool = False
     secrets: tuple[Pinned, ...] = ()
     edge: Stack | None = None
+    public_env: tuple[str, ...] = field(default=(), metadata={"optional": True})
     unknown: UnknownKeys = field(default=(), metadata=UNKNOWN)
 
     @property
@@ -188,6 +190,7 @@ def make_release(
         dirty=origin.dirty,
         secrets=secrets,
         edge=edge,
+        public_env=service.public_env,
     )
 
 

@@ -24,9 +24,9 @@ def observe(hosts: Sequence[Host]) -> FleetState:
 
 
 def observe_reachable(hosts: Sequence[Host]) -> FleetState:
-    """Returns a snapshot of every host, in order; for a host that can't be observed it only has the `problem`.
+    """Returns a snapshot of every host, in order; of one that can't be observed only the `problem` and `remedy`.
 
-    A host with damaged records has a `problem` too, beside what could be read.
+    A host with damaged records has them too, beside what could be read.
     """
     return FleetState(on_every(hosts, _observe_or_problem))
 
@@ -35,8 +35,11 @@ def _observe_or_problem(host: Host) -> HostState:
     try:
         found = read_host(host)
     except ShipError as error:
-        return HostState(host.name, problem=error.message)
-    return replace(found, problem=damage_of(found).message) if found.damage else found
+        return HostState(host.name, problem=error.message, remedy=error.hint or None)
+    if not found.damage:
+        return found
+    damage = damage_of(found)
+    return replace(found, problem=damage.message, remedy=damage.hint or None)
 
 
 def observe_host(host: Host) -> HostState:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,9 +14,8 @@ from deploy.core.analysis.verdict import Verdict, parse_verdict
 from deploy.core.commands import kept_logs, locks, paths
 from deploy.core.ports import Host
 from deploy.core.reports.page import Report
-from deploy.core.reports.release_diff import changes, replica_diff
 from deploy.core.reports.rollout_log import RolloutLog, parse_rollout_log
-from deploy.core.reports.traffic import Moment, requests_over_time
+from deploy.core.reports.traffic import Traffic, requests_over_time
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.ledger import Entry, parse_ledger
 from deploy.core.state.release import Release, parse_release
@@ -29,11 +28,10 @@ BEFORE_S, AFTER_S = 60.0, 90.0
 
 @dataclass(frozen=True)
 class Known:
-    """The facts of a report, and the records of both releases (None if they were removed)."""
+    """The facts of a report, and the revision of the release before it ("" if unknown)."""
 
     report: Report
-    old: Release | None
-    new: Release | None
+    previous_revision: str
 
 
 def gather(
@@ -48,18 +46,20 @@ def gather(
     log = _log(hosts, service, release, entries)
     old = fleet.release(service, log.previous) if log.previous else None
     new = fleet.release(service, log.release) or _kept_record(hosts, log)
+    # A log of an earlier version has no images.
+    images = (log.images[0] or _image(old), log.images[1] or _image(new))
     report = Report(
         log=log,
         made_at=made_at,
         tool_version=tool_version,
-        image_bytes=(_size(hosts, old), _size(hosts, new)),
+        image_bytes=(_size(hosts, images[0]), _size(hosts, images[1])),
         verdicts=tuple(_verdicts(entries, log.turn)),
         traffic=_traffic(hosts, log),
         replicas=tuple(_replicas(fleet, log)),
-        changes=changes(old, new) if old and new else (),
-        replica_diff=replica_diff(old, new) if old and new else (),
+        changes=log.changes or (),
+        replica_diff=log.replica_diff,
     )
-    return Known(report, old, new)
+    return Known(report, log.previous_revision or (old.revision if old else ""))
 
 
 def _entries(hosts: Sequence[Host], service: str) -> tuple[Entry, ...]:
@@ -110,11 +110,13 @@ def _verdicts(entries: Sequence[Entry], turn: int) -> list[tuple[Stage, Verdict]
     return found
 
 
-def _size(hosts: Sequence[Host], release: Release | None) -> int:
-    if release is None:
-        return 0
-    for host in hosts:
-        done = host.run(["docker", "image", "inspect", "--format", "{{.Size}}", release.image])
+def _image(release: Release | None) -> str:
+    return release.image if release else ""
+
+
+def _size(hosts: Sequence[Host], image: str) -> int:
+    for host in hosts if image else ():
+        done = host.run(["docker", "image", "inspect", "--format", "{{.Size}}", image])
         if done.code == 0 and done.stdout.strip().isdigit():
             return int(done.stdout)
     return 0
@@ -129,7 +131,7 @@ def _replicas(fleet: FleetState, log: RolloutLog) -> list[tuple[str, str, str, s
     ]
 
 
-def _traffic(hosts: Sequence[Host], log: RolloutLog) -> Mapping[str, Sequence[Moment]]:
+def _traffic(hosts: Sequence[Host], log: RolloutLog) -> Traffic:
     """Returns both releases' requests from `BEFORE_S` before the rollout to `AFTER_S` after it."""
     begun = datetime.fromisoformat(log.begun).timestamp()
     argv = access_log.by_second(begun - BEFORE_S, begun + log.seconds + AFTER_S)

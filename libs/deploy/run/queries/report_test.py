@@ -8,12 +8,25 @@ from html.parser import HTMLParser
 import pytest
 
 from deploy.adapters.report_page import render_page
+from deploy.core.analysis.access_log import Origin
 from deploy.core.commands import paths
+from deploy.core.planning.requests import ScaleCommand
 from deploy.core.reports.page import page_of
+from deploy.core.reports.rollout_log import parse_rollout_log
 from deploy.errors import UsageError
 from deploy.run.queries.report import Known, gather
+from deploy.run.rollout.deploy import scale
 from deploy.run.rollout.gated_deploy_test import FAILS, Scene
-from deploy.run.rollout.rollout_fixture import ONE, TWO
+from deploy.run.rollout.rollout_fixture import (
+    ONE,
+    TWO,
+    context,
+    deploy_command,
+    live_fleet,
+    quiet,
+    run_deploy,
+)
+from deploy.testing import factories
 
 
 def known(scene: Scene, release: str | None = None) -> Known:
@@ -34,7 +47,7 @@ class _Tags(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img", "line", "rect", "polyline", "polygon"):
+        if tag not in ("meta", "img", "line", "rect", "polyline", "polygon", "circle"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -58,8 +71,12 @@ def test_the_report_of_a_live_release_has_phases_verdicts_requests_and_changes()
     assert (found.log.release, found.log.outcome) == (TWO, "live")
     assert [stage for stage, _ in found.verdicts] == ["trial", "users"]
     assert found.traffic is not None
-    assert sum(stats.requests for _, stats in found.traffic[TWO]) >= 600
-    assert sum(stats.requests for _, stats in found.traffic[ONE]) >= 300
+    sent = {
+        key: sum(stats.requests for _, stats in moments) for key, moments in found.traffic.items()
+    }
+    assert sent[TWO, Origin.SYNTHETIC] >= 600
+    assert sent[ONE, Origin.SYNTHETIC] >= 300
+    assert (TWO, Origin.USERS) not in sent
     assert {host for host, *_ in found.replicas} == {"host-1", "host-2"}
     assert [change.name for change in found.changes] == ["image"]
     assert found.image_bytes == (65_000_000, 65_000_000)
@@ -78,6 +95,33 @@ def test_the_report_of_a_reverted_release_says_why() -> None:
     assert "the release gate refused" in text
     assert "revert" in text
     assert 'class="pill fail"' in text
+
+
+def test_a_refused_release_with_a_changed_setting_shows_the_change_and_its_image() -> None:
+    scene = Scene()
+    scene.refused(bad=FAILS, color="blue")
+    found = known(scene).report
+    assert [change.name for change in found.changes] == ["env COLOR", "image"]
+    assert "env COLOR" in page(scene)
+    assert ">?<" not in page(scene)
+
+
+def test_values_are_those_of_the_rollout_and_not_of_today() -> None:
+    fleet = live_fleet("host-1")
+    run_deploy(fleet, deploy_command(fleet, "two", factories.service(color="blue")))
+    scaled = ScaleCommand(factories.service(), factories.ORIGIN, 5)
+    scale(scaled, context(fleet), quiet)
+
+    def names(release: str, turn: int) -> list[tuple[str, str, str]]:
+        log = fleet["host-1"].files[f"{paths.rollout_logs('app')}/{turn:06d}.json"]
+        found = parse_rollout_log(log.decode())
+        assert found.release == release
+        return [(each.name, each.before, each.after) for each in found.changes or ()]
+
+    assert [name for name, *_ in names(TWO, 2)] == ["env COLOR", "image"]
+    assert names(TWO, 3) == [("replicas", "3", "5")]
+    report = gather(fleet.hosts, "app", None, made_at="", tool_version="").report
+    assert [(each.name, each.before, each.after) for each in report.changes] == names(TWO, 3)
 
 
 def test_an_older_release_is_found_by_its_id() -> None:

@@ -93,6 +93,21 @@ def test_status_names_unreachable_hosts_and_the_holder_of_the_lock() -> None:
     assert found["drift"] == ["host-2: the connection was lost"]
 
 
+def test_a_host_that_does_not_answer_does_not_hide_what_the_others_serve() -> None:
+    fleet = live_fleet("host-1", "host-2")
+    fleet.gone.add("host-2")
+    found = app(fleet)
+    assert (found["release"], found["image"]) == (ONE, factories.image("one"))
+    assert found["summary"] == f"{ONE} live on host-1; host-2 unreachable (the connection was lost)"
+
+
+def test_the_summary_says_which_hosts_serve_what() -> None:
+    assert app(live_fleet("host-1", "host-2"))["summary"] == f"{ONE} live on host-1, host-2"
+    assert app(Fleet.of("host-1"))["summary"] == "nothing live on host-1"
+    many = live_fleet(*(f"host-{number}" for number in range(1, 6)))
+    assert app(many)["summary"] == f"{ONE} live on 5 hosts"
+
+
 def test_status_names_all_drift() -> None:
     fleet = live_fleet("host-1", "host-2")
     containers = fleet["host-1"].engine.containers

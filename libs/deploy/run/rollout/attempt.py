@@ -71,7 +71,11 @@ class Attempt:
         """Writes the log on every host and publishes it. A host that can't keep it doesn't change the outcome."""
         if (last := recorder.last) is None:
             return
-        document = dump_rollout_log(recorder.log(last, self.context.environment.name))
+        name, release = self.command.service.name, self.desired.release
+        # A scaled release has no other one before it, but its own record of then.
+        old = self.before.release(name, last.previous or release.id)
+        log = recorder.log(last, self.context.environment.name).comparing(old, release)
+        document = dump_rollout_log(log)
         text = self.context.secrets.redact(document)  # it quotes what hosts printed
         log = parse_rollout_log(text)
         argv = files.keep_rollout_log(log.service, log.turn)

@@ -11,10 +11,11 @@ from deploy.core.planning.steps import Step
 
 @dataclass(frozen=True)
 class Message:
-    """A line for people, about one host or, with None, about all."""
+    """A line for people, about one host or, with None, about all. A `detail` is for those who ask for it (`-v`)."""
 
     host: str | None
     text: str
+    detail: bool = False
 
 
 @dataclass(frozen=True)

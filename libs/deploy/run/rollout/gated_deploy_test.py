@@ -24,6 +24,7 @@ from deploy.run.rollout.events import (
     StepDone,
 )
 from deploy.run.rollout.rollout_fixture import ONE, TWO, context, deploy_command
+from deploy.testing import factories
 from deploy.testing.fleet.docker import ContainerBehaviour
 from deploy.testing.fleet.fleet import Fleet
 from deploy.testing.fleet.memory_host import MemoryHost
@@ -51,8 +52,9 @@ class Scene:
         *,
         canary: int = 0,
         bad: ContainerBehaviour | None = None,
+        color: str = "",
     ) -> Result:
-        command = deploy_command(self.fleet, label)
+        command = deploy_command(self.fleet, label, factories.service(color=color))
         service = replace(command.service, gate=gate or Gate())
         if bad is not None:
             for host in self.fleet.hosts:
@@ -65,10 +67,15 @@ class Scene:
             assert self.fleet.violations == []
 
     def refused(
-        self, gate: Gate | None = None, *, bad: ContainerBehaviour, canary: int = 0
+        self,
+        gate: Gate | None = None,
+        *,
+        bad: ContainerBehaviour,
+        canary: int = 0,
+        color: str = "",
     ) -> RevertedError:
         with pytest.raises(RevertedError) as caught:
-            self.go("two", gate, bad=bad, canary=canary)
+            self.go("two", gate, bad=bad, canary=canary, color=color)
         return caught.value
 
     @property
@@ -105,12 +112,11 @@ def test_release_with_five_percent_errors_is_reverted_before_a_user_reaches_it()
     scene = Scene()
     error = scene.refused(bad=FAILS)
     assert "the release gate refused" in error.message
-    assert "errors:" in error.message
-    assert "was 0 of 300" in error.message
+    assert " of 300 requests failed (" in error.message
     assert (error.result.release, error.result.previous) == (TWO, ONE)
     assert scene.fleet.served() == [ONE]
     assert "PointTraffic" not in scene.steps
-    assert "errors: fail" in scene.messages
+    assert "fail: " in scene.messages
     assert verdicts(scene.fleet["host-1"])[-1] == (TWO, "trial", "fail")
 
 
@@ -212,7 +218,7 @@ def test_clocks_five_minutes_apart_change_no_verdict(off_s: float, which: str) -
     )
     with pytest.raises(RevertedError) as caught:
         scene.go("three", bad=FAILS)
-    assert "errors:" in caught.value.message
+    assert " of 300 requests failed (" in caught.value.message
     assert scene.fleet.served() == [TWO, TWO]
 
 
@@ -240,7 +246,7 @@ def test_canary_that_fails_leaves_no_user_on_it() -> None:
     scene = Scene()
     gate = Gate(paths=(), looks=1, on_unclear="rollback")
     error = scene.refused(gate, bad=FAILS, canary=20)
-    assert "data: 0 requests to the new release" in error.message
+    assert ": 0 requests to the new release" in error.message
     host = scene.fleet["host-1"]
     assert host.nginx is not None
     assert "split_clients" not in host.nginx.text
@@ -252,7 +258,7 @@ def test_canary_that_fails_leaves_no_user_on_it() -> None:
 def test_slower_release_follows_its_policy(policy: str) -> None:
     scene = Scene()
     if policy == "rollback":
-        assert "latency: median" in scene.refused(Gate(on_slower=policy), bad=SLOW).message
+        assert ": median" in scene.refused(Gate(on_slower=policy), bad=SLOW).message
         assert scene.fleet.served() == [ONE]
     else:
         assert scene.go("two", Gate(on_slower=policy), bad=SLOW).outcome == "live"

@@ -95,6 +95,7 @@ class Operation:
             lambda: self.last_entry(Outcome.LIVE),
             lambda host, text: self.emit(Message(host, text)),
             deploy.secrets,
+            detail=lambda text: self.emit(Message(None, text, detail=True)),
         )
 
         def perform_step(step: Step, clock: Clock) -> None:

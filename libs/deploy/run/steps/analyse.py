@@ -44,12 +44,16 @@ class AnalysisScope:
 
 @dataclass(frozen=True)
 class AnalysisContext:
-    """The ports of an analysis: Prometheus (None: the environment has none), a clock, messages, the record."""
+    """The ports of an analysis: Prometheus (None: the environment has none), a clock, messages, the record.
+
+    `detail` gets what only those want who check a verdict.
+    """
 
     metrics: MetricsQuery | None
     clock: Clock
     say: Callable[[str], None]
     record: Callable[[Verdict], None] = lambda verdict: None
+    detail: Callable[[str], None] = lambda text: None
 
 
 def analyse_release(scope: AnalysisScope, context: AnalysisContext) -> Verdict:
@@ -80,6 +84,8 @@ class _Analysis:
             verdict = self._evaluate(attempt)
             for line in verdict.lines():
                 self._context.say(line)
+            for line in verdict.statistics():
+                self._context.detail(line)
             before_switch = self._scope.stage is not Stage.USERS
             decision = decide(verdict, self._gate, before_switch=before_switch)
             if decision is Decision.TRY_AGAIN:
@@ -122,8 +128,8 @@ class _Analysis:
             scope.hosts, self._gate.paths, scope.preview_port, self._prefix
         )
         releases = [(scope.release, new), *([(scope.previous, old)] if scope.previous else [])]
-        to_old = f" and {old} to {scope.previous.id}" if scope.previous else ""
-        self._context.say(f"too few user requests: sending {new} to {scope.release.id}{to_old}")
+        sent = " and ".join(f"{count} to {release.id}" for release, count in releases if count)
+        self._context.say(f"too few user requests: sending {sent}")
         if not self._warm:
             warm_up(requests, scope.release, clock)
             self._warm = True

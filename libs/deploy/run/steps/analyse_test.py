@@ -45,6 +45,7 @@ class Scene:
         self.fleet = Fleet.of(*names)
         self.metrics = MemoryMetrics()
         self.messages: list[str] = []
+        self.details: list[str] = []
         self.switched = switched
         for host in self.fleet.hosts:
             host.engine.network = True
@@ -87,7 +88,9 @@ class Scene:
             stage=stage or (Stage.USERS if self.switched else Stage.CANARY),
         )
         query = self.metrics if metrics else None
-        context = AnalysisContext(query, self.fleet.clock, self.messages.append)
+        context = AnalysisContext(
+            query, self.fleet.clock, self.messages.append, detail=self.details.append
+        )
         return analyse_release(scope, context)
 
     def refused(self, gate: Gate | None = None, *, metrics: bool = True) -> ReleaseRefusedError:
@@ -136,8 +139,7 @@ def test_five_percent_errors_are_refused_without_any_user() -> None:
     error = scene.refused()
     assert not error.holds
     assert error.message.startswith(f"the release gate refused {NEW.id}: ")
-    assert "errors:" in error.message
-    assert "was 0 of 300" in error.message
+    assert " of 300 requests failed (" in error.message
     assert f"\n  log: {NEW.names[0]} printed its last line" in error.message
     assert error.hint == f"./ship report app {NEW.id} shows the evidence"
     assert requests(scene)["synthetic"] >= 600
@@ -152,13 +154,26 @@ def test_sixty_milliseconds_slower_ends_as_the_policy_says(
 ) -> None:
     scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08), switched=switched)
     error = scene.refused(Gate(on_slower=policy))
-    assert "latency: median " in error.message
+    assert ": median " in error.message
     assert error.holds is holds
 
 
 def test_a_slower_release_proceeds_if_the_policy_is_continue() -> None:
     scene = Scene(bad=ContainerBehaviour(answers_in_s=0.08))
     assert scene.analyse(Gate(on_slower="continue")).outcome is Conclusion.FAIL
+
+
+def test_a_first_release_gets_all_synthetic_requests_and_no_other_is_named() -> None:
+    scene = Scene()
+    scene.analyse(previous=None)
+    assert f"too few user requests: sending 300 to {NEW.id}" in scene.messages
+
+
+def test_statistics_are_details() -> None:
+    scene = Scene()
+    scene.analyse()
+    assert any("delta" in line for line in scene.details)
+    assert not any("delta" in line for line in scene.messages)
 
 
 def test_enough_users_requests_are_the_evidence() -> None:
@@ -185,13 +200,13 @@ def test_only_the_old_releases_last_minutes_count() -> None:
 def test_gross_errors_for_a_few_users_refuse_a_release_that_passes_synthetic_requests() -> None:
     scene = Scene(bad=ContainerBehaviour(fails_every=2), switched=True)
     scene.users(40)
-    assert "gross errors" in scene.refused().message
+    assert " of 340 requests failed (limit 2.4 %)" in scene.refused().message
 
 
 def test_without_paths_and_users_the_analysis_is_inconclusive() -> None:
     scene = Scene()
     error = scene.refused(Gate(paths=()))
-    assert "data: 0 requests to the new release, 0 to the old one (300 needed)" in error.message
+    assert ": 0 requests to the new release, 0 to the old one (300 needed)" in error.message
     assert [line for line in scene.messages if line.startswith("analysis attempt")] == [
         f"analysis attempt {n}, synthetic requests: inconclusive" for n in (1, 2, 3)
     ]

@@ -74,7 +74,7 @@ class StepContext:
     """What performing a step needs, besides the locked host.
 
     `hosts` are all hosts of the environment, by name. `entry` returns the ledger entry of the operation if it ended
-    live now. `say` gets a line for people, about a host or (None) about all.
+    live now. `say` gets a line for people, about a host or (None) about all; `detail` gets what only some ask for.
     """
 
     environment: Environment
@@ -87,6 +87,7 @@ class StepContext:
     entry: Callable[[], Entry]
     say: Callable[[str | None, str], None]
     secrets: SecretResolver = field(default_factory=SecretResolver)
+    detail: Callable[[str], None] = lambda text: None
 
     def host(self, name: str) -> HostConfig:
         """Returns a host's configuration. Raises StopIteration for an unknown name."""
@@ -194,7 +195,7 @@ def _analyse(locked: LockedHost, context: StepContext, step: AnalyseRelease) -> 
         locked.record(replace(context.entry(), event=EntryEvent.JUDGED, outcome="", what=what))
 
     ports = AnalysisContext(
-        context.metrics, context.clock, lambda text: context.say(None, text), record
+        context.metrics, context.clock, lambda text: context.say(None, text), record, context.detail
     )
     analyse_release(scope, ports)
 

@@ -42,7 +42,10 @@ class AccessLog:
         for logged in self.requests:
             if since <= logged.at <= until and logged.request_id != VERIFICATION_ID:
                 second = datetime.fromtimestamp(logged.at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-                counts[f"{second} {logged.upstream} {logged.status} {logged.milliseconds}"] += 1
+                origin = self._origin(logged)
+                counts[
+                    f"{second} {origin} {logged.upstream} {logged.status} {logged.milliseconds}"
+                ] += 1
         return "".join(f"{key} {count}\n" for key, count in counts.items())
 
     def count(self, since: float, until: float, prefix: str) -> str:
@@ -51,10 +54,14 @@ class AccessLog:
         for logged in self.requests:
             if not since <= logged.at <= until or logged.request_id == VERIFICATION_ID:
                 continue
-            origin = "synthetic" if logged.request_id.startswith(SYNTHETIC_PREFIX) else "users"
+            origin = self._origin(logged)
             if origin == "synthetic" and not logged.request_id.startswith(prefix):
                 continue
             counts[
                 f"{origin} {logged.upstream} {logged.address} {logged.status} {logged.milliseconds}"
             ] += 1
         return "".join(f"{key} {count}\n" for key, count in counts.items())
+
+    @staticmethod
+    def _origin(logged: Logged) -> str:
+        return "synthetic" if logged.request_id.startswith(SYNTHETIC_PREFIX) else "users"

@@ -100,11 +100,11 @@ class CommandLine:
             case "snapshot", _:
                 assert_built(argv, snapshot.take())
                 return Completed(0, self._snapshot())
-            case "requests", [since, until, _, _, prefix]:
+            case "requests", [since, until, _, _, _, prefix]:
                 assert_built(argv, access_log.count_requests(float(since), float(until), prefix))
                 self._host.receive_visits(float(since))
                 return Completed(0, self._host.log.count(float(since), float(until), prefix))
-            case "seconds", [since, until, _]:
+            case "seconds", [since, until, _, _, _]:
                 assert_built(argv, access_log.by_second(float(since), float(until)))
                 return Completed(0, self._host.log.by_second(float(since), float(until)))
             case "keep", [folder, name, _]:
