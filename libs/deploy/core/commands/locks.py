@@ -76,7 +76,8 @@ record() (
 
 # holder LOCK HOLDER PID: prints who holds a lock, as JSON. The holder file says it if the process that wrote it still
 # has the lock open as its descriptor 8. Else another program holds the lock, which only /proc can tell; processes of
-# other users can't be seen there. Only its name is shown: a command line may contain secrets. A holder of an earlier version wrote no process id.
+# other users can't be seen there. Only its name is shown, because a command line may contain secrets. A holder of an
+# earlier version wrote no process id.
 HOLDER_FUNCTION = """
 holder() {
   pid=$(cat "$3")
