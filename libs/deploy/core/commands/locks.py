@@ -76,7 +76,8 @@ record() (
 
 # holder LOCK HOLDER PID: prints who holds a lock, as JSON. The holder file says it if the process that wrote it still
 # has the lock open as its descriptor 8. Else another program holds the lock, which only /proc can tell; processes of
-# other users can't be seen there. A holder of an earlier version wrote no process id.
+# other users can't be seen there. Only its name is shown, because a command line may contain secrets. A holder of an
+# earlier version wrote no process id.
 HOLDER_FUNCTION = """
 holder() {
   pid=$(cat "$3")
@@ -84,9 +85,9 @@ holder() {
   set -- "$(readlink -f "$1")"
   pid=$(find /proc/[0-9]*/fd -lname "$1" | cut -d / -f 3 | sort -un | head -n 1)
   user=$(stat -c %U "/proc/$pid")
-  command=$(tr '\\0' ' ' < "/proc/$pid/cmdline" | tr -d '"\\\\' | tr -c '[:print:]' ' ' | cut -c 1-80)
+  program=$(tr -dc 'A-Za-z0-9._-' < "/proc/$pid/comm")
   if [ -n "$pid" ] && [ -n "$user" ]; then
-    printf '{"who": "process %s of %s, which is no deploy", "verb": "%s"}\\n' "$pid" "$user" "${command% }"
+    printf '{"who": "process %s of %s, which is no deploy", "verb": "%s"}\\n' "$pid" "$user" "$program"
   else
     echo '{"who": "a process of another user, which is no deploy", "verb": "unknown"}'
   fi
