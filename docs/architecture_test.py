@@ -13,7 +13,16 @@ import pytest
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "services").is_dir())
 SERVICES = tuple(sorted(file.parent.name for file in ROOT.glob("services/*/web.py")))
-LIBRARIES = ("deploy", "engine_api", "exporter", "sandbox", "telemetry", "toolchain", "watchdog")
+LIBRARIES = (
+    "deploy",
+    "engine_api",
+    "exporter",
+    "pex_layers",
+    "sandbox",
+    "telemetry",
+    "toolchain",
+    "watchdog",
+)
 OURS = frozenset({*LIBRARIES, *SERVICES})
 
 PURE = frozenset({
@@ -65,6 +74,7 @@ RULES = {
     "deploy": Rule(standard=PURE, itself=2),
     "engine_api": Rule(),
     "exporter": Rule(("engine_api",)),
+    "pex_layers": Rule(),
     "sandbox": Rule((*CORE, "toolchain"), others=None),
     "telemetry": Rule(others=None),
     "toolchain": Rule(),

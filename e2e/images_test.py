@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import logging
 import os
 import shutil
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,9 +44,14 @@ from toolchain.tools.debian import mirror
 
 ACCOUNT = "123456789012"
 PASSWORD = f"{ACCOUNT}-auth-token"  # the password in moto's tokens
-BASE_LIMIT_MB = 60
-APP_LIMIT_MB = 25
 HEALTHCHECK_LIMIT_BYTES = 8192
+
+# The budgets of the service's image. Layers are compressed as the engine does for a push.
+LAYERS_LIMIT = 12  # the base included
+FILES_LIMIT = 2200
+COMPRESSED_LIMIT_MB = 18.0
+LINE_LIMIT_KB = 20.0  # pushed after a change of one line
+DISTRIBUTION_LIMIT_MB = 1.2  # the largest layer that a change of one pin pushes
 
 
 @pytest.fixture(scope="module")
@@ -335,12 +343,81 @@ def _output(command: list[str | Path]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_image_stays_within_its_size_limit(
-    image: BuiltImage, engine: DockerEngine, bases: Bases
+@dataclass(frozen=True)
+class Layer:
+    """A layer of an image: its bytes in a registry, and the files in it."""
+
+    digest: str
+    compressed: int
+    files: frozenset[str]
+
+
+def _layers(image: BuiltImage) -> list[Layer]:
+    """Returns the layers of an image, the base first."""
+    with tempfile.TemporaryFile() as saved:
+        for chunk in docker.from_env().images.get(image.reference).save():
+            saved.write(chunk)
+        saved.seek(0)
+        with tarfile.open(fileobj=saved) as archive:
+            (manifest,) = json.loads(_member(archive, "manifest.json"))
+            config = json.loads(_member(archive, manifest["Config"]))
+            contents = [_member(archive, name) for name in manifest["Layers"]]
+    return [
+        Layer(digest, len(gzip.compress(content, 6)), _files_in(content))
+        for digest, content in zip(config["rootfs"]["diff_ids"], contents, strict=True)
+    ]
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    reader = archive.extractfile(name)
+    assert reader is not None, name
+    return reader.read()
+
+
+def _files_in(content: bytes) -> frozenset[str]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as layer:
+        return frozenset(member.name for member in layer if not member.isdir())
+
+
+@pytest.fixture(scope="module")
+def layers(image: BuiltImage) -> list[Layer]:
+    return _layers(image)
+
+
+def test_image_stays_within_its_budgets(layers: list[Layer]) -> None:
+    assert len(layers) <= LAYERS_LIMIT
+    assert sum(len(layer.files) for layer in layers) <= FILES_LIMIT
+    sizes = [layer.compressed for layer in layers]
+    assert sum(sizes) <= COMPRESSED_LIMIT_MB * 1e6, sizes
+    assert max(sizes[1:]) <= DISTRIBUTION_LIMIT_MB * 1e6, sizes
+
+
+def test_a_distribution_is_in_one_layer(layers: list[Layer]) -> None:
+    for name in ("flask", "gunicorn", "werkzeug"):
+        folders = [f"site-packages/{name}/", f"site-packages/{name}-"]
+        found = [
+            layer.digest
+            for layer in layers
+            if any(folder in path for path in layer.files for folder in folders)
+        ]
+        assert len(found) == 1, name
+
+
+def test_a_change_of_one_line_pushes_one_small_layer(
+    build_clone: BuildClone, engine: DockerEngine, layers: list[Layer]
 ) -> None:
-    base = engine.size_bytes(bases.ensure("python"))
-    assert base < BASE_LIMIT_MB * 1e6
-    assert image.size_bytes - base < APP_LIMIT_MB * 1e6
+    known = {layer.digest for layer in layers}
+    for source in ("pages.py", "templates/home.html"):
+        path = build_clone.clone.root / "services" / "app" / source
+        path.write_text(path.read_text() + "\n")
+        try:
+            changed = build_clone.build()
+        finally:
+            build_clone.clone.restore()
+        pushed = [layer for layer in _layers(changed) if layer.digest not in known]
+        assert len(pushed) == 1, [sorted(layer.files) for layer in pushed]
+        configuration = engine.configuration(changed.reference)
+        assert pushed[0].compressed + len(configuration) <= LINE_LIMIT_KB * 1e3
 
 
 def test_publish_with_a_wrong_password_is_refused_and_leaves_no_tag(

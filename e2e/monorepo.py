@@ -40,24 +40,37 @@ docker_image(
     name="image",
     repository="py-cicd/NAME",
     image_tags=["packaged"],
-    dependencies=[":deps", ":srcs", "deploy/base:python"],
+    dependencies=[":deps", ":srcs", "deploy/base:python", "libs/pex_layers:program"],
 )
 """
 DOCKERFILE = """\
 ARG PYTHON_BASE
 FROM ${PYTHON_BASE} AS deps
 USER 0:0
-COPY services.NAME/deps.pex /
-RUN ["/usr/local/bin/unpack-pex", "/deps.pex", "deps", "/opt/app"]
+WORKDIR /build
+COPY libs/pex_layers pex_layers
+COPY services.NAME/deps.pex ./
+RUN ["python3", "-m", "pex_layers", "deps", "deps.pex", "/opt/app", "7"]
 
 FROM ${PYTHON_BASE} AS srcs
 USER 0:0
-COPY services.NAME/srcs.pex /
-RUN ["/usr/local/bin/unpack-pex", "/srcs.pex", "srcs", "/opt/app"]
+WORKDIR /build
+COPY libs/pex_layers pex_layers
+COPY services.NAME/srcs.pex ./
+RUN ["python3", "-m", "pex_layers", "srcs", "srcs.pex", "/opt/app", "4", "NAME"]
 
 FROM ${PYTHON_BASE}
-COPY --from=deps /out/ /
-COPY --from=srcs /out/ /
+COPY --from=deps /out/1/ /
+COPY --from=deps /out/2/ /
+COPY --from=deps /out/3/ /
+COPY --from=deps /out/4/ /
+COPY --from=deps /out/5/ /
+COPY --from=deps /out/6/ /
+COPY --from=deps /out/7/ /
+COPY --from=srcs /out/1/ /
+COPY --from=srcs /out/2/ /
+COPY --from=srcs /out/3/ /
+COPY --from=srcs /out/4/ /
 ENV PATH=/opt/app/bin:/usr/local/bin:/usr/bin:/bin
 EXPOSE 8080 9100
 STOPSIGNAL SIGTERM

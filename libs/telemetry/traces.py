@@ -1,10 +1,13 @@
-"""Exports a span per request by OTLP over HTTP. Imported only if an endpoint is set."""
+"""Exports a span per request by OTLP over HTTP in JSON. Imported only if an endpoint is set.
+
+JSON rather than protobuf, which would add 2 MB to the image of every service.
+"""
 
 from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter

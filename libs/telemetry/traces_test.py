@@ -1,8 +1,10 @@
 """Exported spans, collected in memory or received over HTTP."""
 
+import json
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from typing import Any
 
 from flask import Flask
 from opentelemetry import trace
@@ -15,6 +17,7 @@ from telemetry.middleware import Middleware
 from telemetry.testing import running
 from telemetry.traces import RequestTracer
 
+SERVER = 2  # SPAN_KIND_SERVER of OTLP
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
 IDENTITY = Identity("shop", "r1", "abc", "unknown", "shop-1")
@@ -86,11 +89,11 @@ def test_a_crash_sets_the_spans_status_to_error() -> None:
 
 
 class OtlpReceiver(HTTPServer):
-    """Receives OTLP over HTTP and keeps the bytes."""
+    """Receives OTLP over HTTP and keeps the documents."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _OtlpHandler)
-        self.received = b""
+        self.received: list[dict[str, Any]] = []
         Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -99,7 +102,8 @@ class _OtlpHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.received += body
+        assert self.headers["Content-Type"] == "application/json"
+        self.server.received.append(json.loads(body))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -116,6 +120,12 @@ def test_the_last_spans_are_sent_before_the_worker_exits() -> None:
         server.get("/item/7")
         server.terminate()
         assert server.wait() == 0
-    assert b"GET /item/<int:number>" in receiver.received
+    (document,) = receiver.received
+    (resource,) = document["resourceSpans"]
+    assert {"key": "service.name", "value": {"stringValue": "shop"}} in resource["resource"][
+        "attributes"
+    ]
+    kinds = {span["name"]: span["kind"] for span in resource["scopeSpans"][0]["spans"]}
+    assert kinds["GET /item/<int:number>"] == SERVER
     receiver.shutdown()
     receiver.server_close()

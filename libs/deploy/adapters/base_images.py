@@ -32,7 +32,12 @@ from deploy.errors import BuildError, ConfigError, UsageError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 COMPILE_C = "/usr/bin/tcc -Wall -Werror -nostdlib -static"
-COMPILE = "/usr/bin/python3.13 -m compileall -q -f --invalidation-mode unchecked-hash"
+PYTHON = "/usr/bin/python3.13"
+COMPILEALL = "-m compileall -q -f --invalidation-mode unchecked-hash"
+COMPILE = f"{PYTHON} {COMPILEALL}"
+# Beside the source (-b), where Python finds byte code that has none. What helps only beside a source is left out:
+# columns of a line, docstrings, assertions (-o 2). That stores a third less and takes 1.4 MB less memory of a service.
+COMPILE_SOURCELESS = f"{PYTHON} -X no_debug_ranges {COMPILEALL} -b -o 2"
 MOST_BUILDS = 2
 """How many base images are built at the same time."""
 
@@ -169,7 +174,13 @@ def bootstrap_command(
     """Returns mmdebstrap's argv. It takes packages from `kept` if they are there, and leaves all packages in `debs`."""
     packages = " ".join(recipe.unpacked)
     simulate = f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq -s install {packages}'
-    compiled = [f'--extract-hook=chroot "$1" {COMPILE} {folder}' for folder in recipe.compile]
+    compiled = [
+        *(f'--extract-hook=chroot "$1" {COMPILE} {folder}' for folder in recipe.compile),
+        *(
+            f'--extract-hook=chroot "$1" {COMPILE_SOURCELESS} {folder}'
+            for folder in recipe.sourceless
+        ),
+    ]
     programs = [
         f'--extract-hook=mkdir -p "$1"/{PurePosixPath(path).parent} && '
         f'chroot "$1" {COMPILE_C} -o /{path} {ARCHIVES}/{_source_name(path)}'

@@ -109,7 +109,8 @@ def test_command_line_of_mmdebstrap() -> None:
     assert give == "--setup-hook=sync-in '/kept in/k' /var/cache/apt/archives"
     assert "install base-files python3.13-minimal" in resolve
     assert take == "--extract-hook=sync-out /var/cache/apt/archives '/kept in/d'"
-    assert compiled.endswith("unchecked-hash /usr/lib/python3.13")
+    assert "python3.13 -X no_debug_ranges -m compileall" in compiled
+    assert compiled.endswith("unchecked-hash -b -o 2 /usr/lib/python3.13")
     assert '"$1"/usr/local/bin && chroot "$1" /usr/bin/tcc' in program
     assert program.endswith("-o /usr/local/bin/healthcheck /var/cache/apt/archives/healthcheck.c")
 

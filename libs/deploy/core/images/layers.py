@@ -9,7 +9,6 @@ from collections.abc import Buffer, Container, Iterator
 from typing import IO
 
 from deploy.core.images.recipes import (
-    ALWAYS_DROPPED,
     OwnFile,
     Recipe,
     matcher,
@@ -67,7 +66,7 @@ def _copy(
     absent: Container[str],
     joined: dict[str, list[tuple[str, bytes]]],
 ) -> None:
-    dropped = matcher((*ALWAYS_DROPPED, *recipe.drop))
+    dropped = matcher(recipe.dropped)
     joins = {path: matcher((pattern,)) for path, pattern in recipe.joins.items()}
     replaced = {
         *(file.path for file in recipe.files),

@@ -56,8 +56,9 @@ class Recipe:
 
     `without` names dependencies that are left out. `drop` has glob patterns from the root, with braces and `**`.
     `joins` maps a file to the pattern of the files that are concatenated into it. `day` is the time of the image's
-    files; a later day rebuilds the image with the archive's newer packages. `programs` maps the path of a program to
-    the C source that it is compiled from.
+    files; a later day rebuilds the image with the archive's newer packages. `compile` names folders of Python modules
+    that get byte code, `sourceless` those that have byte code alone. `programs` maps the path of a program to the C
+    source that it is compiled from.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Recipe:
     without: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     compile: tuple[str, ...] = ()
+    sourceless: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, Owned] = field(default_factory=dict)
     joins: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +86,13 @@ class Recipe:
     def left_out(self) -> tuple[str, ...]:
         """Returns the packages whose files are not in the image."""
         return (*self.without, COMPILER) if self.programs else self.without
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Returns the patterns of the files that are not in the image."""
+        # Compiling leaves byte code of what it imports in __pycache__, where only modules with a source use it.
+        sources = (f"{folder.strip('/')}/**/{{*.py,__pycache__}}" for folder in self.sourceless)
+        return (*ALWAYS_DROPPED, *self.drop, *sources)
 
     @property
     def image(self) -> str:
@@ -103,6 +112,7 @@ KNOWN = {
     "without",
     "drop",
     "compile",
+    "sourceless",
     "links",
     "folders",
     "joins",
@@ -143,6 +153,7 @@ def parse_recipe(
         without=tuple(values.get("without", ())),
         drop=tuple(values.get("drop", ())),
         compile=tuple(values.get("compile", ())),
+        sourceless=tuple(values.get("sourceless", ())),
         links=values.get("links", {}),
         folders={path: _owned(text) for path, text in values.get("folders", {}).items()},
         joins=values.get("joins", {}),

@@ -51,6 +51,20 @@ def test_a_compiler_is_unpacked_for_programs_and_left_out_of_the_image() -> None
     assert (recipe.unpacked, recipe.left_out) == (("base-files", "tcc"), ("mawk", "tcc"))
 
 
+def test_a_sourceless_folder_has_no_sources_and_no_other_byte_code() -> None:
+    recipe = parse_recipe("python", b"", {**VALUES, "sourceless": ["/usr/lib/py"]}, ())
+    dropped = matcher(recipe.dropped)
+    for path in ("usr/lib/py/os.py", "usr/lib/py/a/b.py", "usr/lib/py/a/__pycache__/b.pyc"):
+        assert dropped.fullmatch(path), path
+    for path in (
+        "usr/lib/py/os.pyc",
+        "usr/lib/py/a/b.pyc",
+        "usr/lib/py/a/data.txt",
+        "usr/lib/p.py",
+    ):
+        assert not dropped.fullmatch(path), path
+
+
 def test_a_programs_source_is_part_of_the_key() -> None:
     keys = {
         parse_recipe("python", b"", VALUES, (), programs).key
