@@ -392,22 +392,18 @@ class Layer:
 
 def _layers(image: BuiltImage) -> list[Layer]:
     """Returns the layers of an image, the base first."""
-    with tarfile.open(fileobj=_saved(image)) as archive:
-        (manifest,) = json.loads(_member(archive, "manifest.json"))
-        config = json.loads(_member(archive, manifest["Config"]))
-        contents = [_member(archive, name) for name in manifest["Layers"]]
+    with tempfile.TemporaryFile() as saved:
+        for chunk in docker.from_env().images.get(image.reference).save():
+            saved.write(chunk)
+        saved.seek(0)
+        with tarfile.open(fileobj=saved) as archive:
+            (manifest,) = json.loads(_member(archive, "manifest.json"))
+            config = json.loads(_member(archive, manifest["Config"]))
+            contents = [_member(archive, name) for name in manifest["Layers"]]
     return [
         Layer(digest, len(gzip.compress(content, 6)), _files_in(content))
         for digest, content in zip(config["rootfs"]["diff_ids"], contents, strict=True)
     ]
-
-
-def _saved(image: BuiltImage) -> IO[bytes]:
-    archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    for chunk in docker.from_env().images.get(image.reference).save():
-        archive.write(chunk)
-    archive.seek(0)
-    return archive
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
