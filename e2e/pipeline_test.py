@@ -52,7 +52,7 @@ KINDS = {
             *PLAN_AND_VERIFY,
             *(
                 f"verify: proofs: [{name}]"
-                for name in ("worst", "gate", "bare", "firstweek", "soak")
+                for name in ("worst", "gate", "busy", "bare", "firstweek", "damage", "soak")
             ),
             "verify: delivery",
             "verify: upgrade",
