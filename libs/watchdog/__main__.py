@@ -18,6 +18,7 @@ from typing import assert_never
 
 from engine_api.client import EngineApiError, EngineClient
 from watchdog.containers import Container
+from watchdog.drains import Drains
 from watchdog.health import Action, HealthRecord, Verb
 from watchdog.record import Effect, append
 
@@ -44,6 +45,7 @@ class Watchdog:
         self._engine = engine
         self._root = root
         self._health = HealthRecord()
+        self._drains = Drains(engine, root, now_s=time.time, log=log)
 
     def check(self, now_s: float) -> list[Action]:
         """Checks all containers once and acts. Returns the actions. Raises EngineApiError if the engine is down."""
@@ -55,6 +57,7 @@ class Watchdog:
             actions = self._health.decide(routes, containers, now_s)
             for action in actions:
                 self._perform(action)
+            self._drains.check(routes, containers)
         return actions
 
     def _routes(self) -> str:

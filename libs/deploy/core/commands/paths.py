@@ -7,6 +7,7 @@ NETWORK = "py-cicd"
 EDGE_CONF = f"{ROOT}/edge/conf"
 ROUTES = f"{EDGE_CONF}/routes.conf"
 TARGETS = f"{ROOT}/metrics/conf/targets"
+DRAINING_LOCK = f"{ROOT}/draining.lock"
 
 
 def service_folder(service: str) -> str:
@@ -22,6 +23,11 @@ def release_folder(service: str, release: str) -> str:
 def hold_file(service: str) -> str:
     """Returns the file with the record of a held candidate."""
     return f"{service_folder(service)}/hold.json"
+
+
+def draining_file(service: str, release: str) -> str:
+    """Returns the file with the record of a release's drain."""
+    return f"{service_folder(service)}/draining/{release}.json"
 
 
 def rollout_logs(service: str) -> str:

@@ -33,6 +33,8 @@ class EntryEvent(StrEnum):
     """The task `what` of a release ran to its end; `outcome` is "done" or "failed", `why` the end of its output."""
     JUDGED = "judged"
     """The analysis reached a verdict: `what`, as JSON."""
+    DRAINED = "drained"
+    """The replicas that the operation replaced have ended, `seconds` after their drain began; `what` says how."""
 
 
 class Outcome(StrEnum):
