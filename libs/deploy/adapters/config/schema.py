@@ -107,7 +107,8 @@ class HealthForm(Form):
     min_healthy_s: Pause = LEFT_OUT
     startup_deadline_s: Seconds = LEFT_OUT
     healthy_deadline_s: Seconds = LEFT_OUT
-    drain_s: Pause = LEFT_OUT
+    # Below nginx's worker_shutdown_timeout (deploy/nginx/nginx.conf), which would end requests before it.
+    drain_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = LEFT_OUT
 
 
 class RolloutForm(Form):

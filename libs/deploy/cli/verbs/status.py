@@ -41,9 +41,15 @@ def _show(document: Document) -> str:
             phase = f"{host['phase']}, closed" if host["maintenance"] else host["phase"]
             rows.append((host["name"], phase, host["release"] or "-", ready, host["url"]))
         lines += [f"  {line}" for line in table(rows).splitlines()]
+        lines += [f"  draining: {_draining(each)}" for each in service["draining"]]
         lines += [f"  drift: {each}" for each in service["drift"]]
     lines += ["", *(f"{name}: {url}" for name, url in document["urls"].items())]
     return "\n".join(lines)
+
+
+def _draining(drain: dict[str, Any]) -> str:
+    ends = f"ends within {max(0.0, drain['ends_in_s']):.0f} s"
+    return f"{drain['release']} on {drain['host']}, replicas: {drain['replicas']}, {ends}"
 
 
 def _headline(service: dict[str, Any]) -> str:

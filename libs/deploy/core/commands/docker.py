@@ -131,11 +131,11 @@ def remove_containers(names: Iterable[str]) -> list[str]:
 
 
 def stop_containers(names: Iterable[str]) -> list[str]:
-    """Stops containers, each within its own grace period, and removes them."""
+    """Stops containers, each within its own grace period, and removes them. A missing one is no error."""
     return [
         "sh",
         "-c",
-        'docker stop "$@" >/dev/null && docker rm "$@" >/dev/null',
+        'docker stop "$@" >/dev/null; docker rm --force "$@" >/dev/null',
         "stop",
         *names,
     ]

@@ -5,7 +5,7 @@ The watchdog takes the same lock before it changes a record (`watchdog.drains`).
 
 from __future__ import annotations
 
-from deploy.core.commands.paths import DRAINING_LOCK, draining_file
+from deploy.core.commands.paths import DRAINING_LOCK, draining_file, service_folder
 from deploy.core.commands.stacks import LIST_EDGES, PROCESSES_FUNCTION
 
 MARK = ".signalled"
@@ -26,6 +26,13 @@ cat > "$2.new" && [ "$(wc -c < "$2.new")" -eq "$4" ] && rm -f "$3" || exit 1
 sync "$2.new" && mv "$2.new" "$2" && sync "$folder"
 """
 
+# $1 folder of the records.
+_RECORDS = """
+for record in "$1"/*.json; do
+  if [ -e "$record" ]; then cat "$record"; fi
+done
+"""
+
 # $1 lock, $2 record, $3 mark. Containers that were signalled end, so they are removed, before the record is.
 _CANCEL = """
 [ -e "$2" ] || exit 0
@@ -33,6 +40,11 @@ exec 7>> "$1" && flock 7 || exit 1
 if [ -e "$3" ]; then xargs -r docker rm --force < "$3" >/dev/null || exit 1; fi
 rm -f "$2" "$3"
 """
+
+
+def records(service: str) -> list[str]:
+    """Prints the records of a service's drains, one a line."""
+    return ["sh", "-c", _RECORDS, "draining-records", f"{service_folder(service)}/draining"]
 
 
 def look() -> list[str]:

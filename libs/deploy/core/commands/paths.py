@@ -7,6 +7,9 @@ NETWORK = "py-cicd"
 EDGE_CONF = f"{ROOT}/edge/conf"
 ROUTES = f"{EDGE_CONF}/routes.conf"
 TARGETS = f"{ROOT}/metrics/conf/targets"
+WATCHDOG_PAUSES = (f"{ROOT}/watchdog.pause", f"{ROOT}/keeper.pause")
+"""Either pauses the watchdog; earlier versions read the second one."""
+
 DRAINING_LOCK = f"{ROOT}/draining.lock"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from deploy.core.commands import locks, paths
 from deploy.core.commands.paths import ROOT
+from deploy.core.state.draining import DRAINS_LABEL, parse_draining
 from deploy.core.state.edge import parse_edge
 from deploy.core.state.hold import parse_hold
 from deploy.core.state.host import Container, HostState
@@ -30,12 +31,12 @@ _ENGINE = (
 )
 
 
-# Effects and results of analyses are most of a ledger, and no plan needs them.
-_LEFT_OUT_EVENTS = ("effect", "judged")
+# Effects, results of analyses and ends of drains are most of a ledger, and no plan needs them.
+_LEFT_OUT_EVENTS = ("effect", "judged", "drained")
 _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
 # $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out,
-# $5 lock, $6 holder file.
+# $5 lock, $6 holder file, $7 and $8 files that pause the watchdog.
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
 # of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, for
 # example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
@@ -63,6 +64,10 @@ _SNAPSHOT = f"""
   for hold in "$1"/services/*/hold.json; do
     [ -e "$hold" ] && printf 'hold %s\\n' "$(cat "$hold")"
   done
+  for draining in "$1"/services/*/draining/*.json; do
+    [ -e "$draining" ] && printf 'draining %s\n' "$(cat "$draining")"
+  done
+  if [ -e "$7" ] || [ -e "$8" ]; then echo 'paused watchdog'; fi
 }} 2>/dev/null | {{
   docker image ls --all --digests --format 'image {{{{.Repository}}}}@{{{{.Digest}}}}' && echo 'complete images'
   cat
@@ -84,6 +89,7 @@ _SNAPSHOT = f"""
 def take() -> list[str]:
     """Prints everything that a plan is made from."""
     values = [ROOT, _CONTAINER, _ENGINE, _LEFT_OUT, locks.LOCK, locks.HOLDER]
+    values += paths.WATCHDOG_PAUSES
     return ["sh", "-c", _SNAPSHOT, "snapshot", *values]
 
 
@@ -115,7 +121,14 @@ def parse_snapshot(name: str, text: str) -> HostState:
         now_s=float(_one(facts, "now") or 0),
         listening=frozenset(_ports(facts.get("socket", []))),
         holder=locks.parse_holder(facts["holder"][0]) if "holder" in facts else None,
+        draining=tuple(parse_draining(line) for line in facts.get("draining", [])),
+        finishes_drains="paused" not in facts and any(map(_finishes_drains, inspected)),
     )
+
+
+def _finishes_drains(inspected: dict[str, Any]) -> bool:
+    runs = inspected["State"]["Status"] == "running"
+    return runs and _labels(inspected).get(DRAINS_LABEL) == "1"
 
 
 def _is_replica(inspected: dict[str, Any]) -> bool:

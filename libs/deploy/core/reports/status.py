@@ -37,6 +37,7 @@ def service_status(
             *mixed(service, fleet),
             *(line for host in fleet for line in drift(service, host)),
         ],
+        "draining": [each for host in fleet for each in _draining(service, host)],
         "lock": lock,
         "hosts": hosts,
     }
@@ -59,6 +60,19 @@ def _host(config: HostConfig, service: Service, host: HostState) -> dict[str, An
         "problem": host.problem or None,
         "replicas": [_replica(replica, port) for replica in replicas],
     }
+
+
+def _draining(service: Service, host: HostState) -> list[dict[str, Any]]:
+    return [
+        {
+            "host": host.host,
+            "release": drain.release,
+            "replicas": len(drain.replicas),
+            "ends_in_s": round(drain.deadline_s - host.now_s, 1),
+        }
+        for drain in host.draining
+        if drain.service == service.name
+    ]
 
 
 def _replica(container: Container, port: int) -> dict[str, Any]:

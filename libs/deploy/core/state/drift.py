@@ -26,7 +26,8 @@ class ServicePhase(StrEnum):
 def phase(service: Service, host: HostState) -> ServicePhase:
     """Returns how far the service's rollout is on a host.
 
-    Replicas of a release older than the live one are draining, those of a newer one are starting.
+    Replicas of a release older than the live one are draining, and so are those that the host stops; those of a newer
+    one are starting.
     """
     if host.problem:
         return ServicePhase.UNREACHABLE
@@ -37,7 +38,8 @@ def phase(service: Service, host: HostState) -> ServicePhase:
     others = [release for release in host.running_releases(service.name) if release != live]
     if live is None:
         return ServicePhase.STARTING if others else ServicePhase.EMPTY
-    if any(sequence_of(release) < sequence_of(live) for release in others):
+    draining = {drain.release for drain in host.draining if drain.service == service.name}
+    if draining or any(sequence_of(release) < sequence_of(live) for release in others):
         return ServicePhase.DRAINING
     return ServicePhase.STARTING if others else ServicePhase.LIVE
 
@@ -64,7 +66,16 @@ def drift(service: Service, host: HostState) -> list[str]:
         *_stacks(host),
         *(f"{host.host}: {name} is missing" for name in live.names if name not in found),
         *(f"{host.host}: {c.name} is {c.condition}" for c in found.values() if not c.ready),
-        *(f"{host.host}: {release} runs beside {live.id}" for release in others),
+        *(
+            f"{host.host}: {release} runs beside {live.id}"
+            for release in others
+            if host.drain(service.name, release) is None
+        ),
+        *(
+            f"{host.host}: {drain.release} should have drained {host.now_s - drain.deadline_s:.0f} s ago"
+            for drain in host.draining
+            if drain.service == service.name and drain.is_overdue(host.now_s)
+        ),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deploy.core.state.draining import Draining
 from deploy.core.state.edge import EdgeState
 from deploy.core.state.hold import Hold
 from deploy.core.state.ledger import Entry
@@ -44,7 +45,8 @@ class HostState:
     that the engine holds. `stacks` are (name, key) of the running stacks, where two edges may run for a while;
     `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
     the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who holds the lock:
-    who, since, verb, pipeline. It is None if nobody does.
+    who, since, verb, pipeline. It is None if nobody does. `draining` are the drains that the host has yet to finish;
+    `finishes_drains` says whether a watchdog runs that does so and isn't paused.
     """
 
     host: str
@@ -65,6 +67,8 @@ class HostState:
     now_s: float = 0.0
     listening: frozenset[int] = frozenset()
     holder: Mapping[str, str] | None = None
+    draining: tuple[Draining, ...] = ()
+    finishes_drains: bool = False
 
     def replicas(self, service: str, release: str | None) -> tuple[Container, ...]:
         """Returns the containers of a release, by name; none for None."""
@@ -96,6 +100,13 @@ class HostState:
     def hold(self, service: str) -> Hold | None:
         """Returns the service's hold, expired or not, None if there is none."""
         return next((hold for hold in self.holds if hold.service == service), None)
+
+    def drain(self, service: str, release: str) -> Draining | None:
+        """Returns the drain of a release's replicas, None if there is none."""
+        found = (
+            each for each in self.draining if (each.service, each.release) == (service, release)
+        )
+        return next(found, None)
 
     def running_releases(self, service: str) -> tuple[str, ...]:
         """Returns the ids of all releases that have containers on this host, oldest first."""

@@ -16,7 +16,9 @@ from deploy.core.planning.steps import (
     AnalyseRelease,
     AwaitDrained,
     AwaitHealthy,
+    BeginDraining,
     DropHold,
+    EndDraining,
     OfferCandidate,
     PointTraffic,
     PrepareHost,
@@ -51,6 +53,7 @@ from deploy.core.state.release import Release, dump_release
 from deploy.errors import RegistryAuthError, RegistryError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.steps import (
+    draining,
     edges,
     replicas,
     stacks,
@@ -155,7 +158,13 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
         case RecordLive():
             locked.record(context.entry())
         case AwaitDrained(deadline_s=deadline_s):
-            edges.await_drained(host, clock, deadline_s=deadline_s)
+            if not draining.wait(locked, clock, step, context.entry()):
+                text = f"connections are still open after {deadline_s:g} s; they end with their replicas"
+                context.say(host.name, text)
+        case BeginDraining():
+            draining.begin(locked, step, context.entry().turn)
+        case EndDraining():
+            draining.end(locked, step)
         case StopRelease(service=service, release=identity):
             locked.run_checked(
                 docker.stop_replicas(service, identity),

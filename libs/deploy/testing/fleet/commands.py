@@ -8,6 +8,7 @@ import json
 from deploy.core.analysis import access_log
 from deploy.core.commands import (
     docker,
+    draining,
     files,
     locks,
     paths,
@@ -131,6 +132,25 @@ class CommandLine:
             case "processes", []:
                 assert_built(argv, stacks.edge_processes())
                 return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
+            case "draining-records", [folder]:
+                found = sorted(path for path in self._host.files if path.startswith(f"{folder}/"))
+                texts = [self._host.files[path] for path in found if path.endswith(".json")]
+                return Completed(0, b"".join(texts).decode())
+            case "draining-look", []:
+                assert_built(argv, draining.look())
+                time = f"{self._host.log.now(self._host.clock.monotonic()):.3f}\n"
+                top = "".join(nginx.top() for nginx in self._host.running_edges())
+                return Completed(0, time + top)
+            case "begin-draining", [_, file, mark, size]:
+                assert len(stdin) == int(size)
+                self._host.files.pop(mark, None)
+                self._host.files[file] = stdin
+            case "cancel-draining", [_, file, mark]:
+                ended = self._host.files.get(mark, b"").decode().split()
+                self._host.engine.remove_ids(ended)
+                if not half:
+                    self._host.files.pop(file, None)
+                    self._host.files.pop(mark, None)
             case "start-replicas", [project, folder]:
                 assert all(
                     shares == {"cpu_shares": docker.STARTING_SHARES}
@@ -293,6 +313,10 @@ class CommandLine:
         for path, content in sorted(self._host.files.items()):
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")
+            if "/draining/" in path and path.endswith(".json"):
+                lines.append(f"draining {content.decode().strip()}")
+        if any(path in self._host.files for path in paths.WATCHDOG_PAUSES):
+            lines.append("paused watchdog")
         ledger = self._host.files.get(locks.LEDGER, b"").decode()
         kept = (line for line in ledger.splitlines() if not _is_omitted(line))
         return "\n".join([*lines, *(f"ledger {line}" for line in kept)]) + "\n"
@@ -305,4 +329,4 @@ def assert_built(argv: list[str], built: list[str]) -> None:
 
 
 def _is_omitted(line: str) -> bool:
-    return any(f'"event": "{event}"' in line for event in ("effect", "judged"))
+    return any(f'"event": "{event}"' in line for event in ("effect", "judged", "drained"))
