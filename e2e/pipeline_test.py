@@ -43,7 +43,7 @@ KINDS = {
         {**PUSH, "CI_PIPELINE_SOURCE": "schedule"},
         [
             *PLAN_AND_VERIFY,
-            *(f"verify: proofs: [{name}]" for name in ("worst", "gate", "bare", "soak")),
+            *(f"verify: proofs: [{name}]" for name in ("worst", "gate", "bare", "soak", "drain")),
             "verify: delivery",
             "verify: upgrade",
             "verify: many hosts",
