@@ -203,7 +203,7 @@ class CommandLine:
                 engine.remove(names)
             case ["compose", _, _, "--project-directory", folder, "config", "--quiet"]:
                 return self._check_compose(folder)
-            case ["compose", "--project-name", project, "down"]:
+            case ["compose", "--project-name", project, "down", "--timeout", _]:
                 engine.down(project)
             case _:
                 raise AssertionError(f"{self._host.name}: unknown docker command: {words}")
