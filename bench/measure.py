@@ -79,13 +79,19 @@ class Redeploy:
         return max(others, default=self.begun) - self.begun
 
 
-def redeploy_under_load(url: str, redeploy: Callable[[], object]) -> Redeploy:
-    """Redeploys under a load of `RATE` requests a second, on new and kept connections, until none fails any more."""
+def redeploy_under_load(
+    url: str, redeploy: Callable[[], object], is_over: Callable[[], bool] = lambda: True
+) -> Redeploy:
+    """Redeploys under a load of `RATE` requests a second, on new and kept connections, until none fails any more.
+
+    The load goes on until `is_over`, for what the host does after the command has ended, such as a drain.
+    """
     with running_gets(url, rate=RATE) as load:
         load.await_rows(int(RATE) + 1)
         begun = time.time()
         redeploy()
         seconds = time.time() - begun
+        until(is_over, within_s=90)
         until(lambda: _no_loss_for(load, 2.0), within_s=90)
     return Redeploy(begun, seconds, load.record)
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import boto3
@@ -72,11 +72,11 @@ class _Benchmark:
             .expect_success()
             .document["images"][0]["image"]
         )
+        ship = replace(stack.ship.of(clone.root), waits_drained=False)
         redeploy = redeploy_under_load(
             stack.url,
-            lambda: stack.ship.of(clone.root)(
-                "deploy", "app", "--image", published
-            ).expect_success(),
+            lambda: ship("deploy", "app", "--image", published).expect_success(),
+            lambda: not stack.service()["draining"],
         )
         size = pushed(self._blobs(before), self._blobs(published))
         return _results(self._size(local), size, first, requests, redeploy)
