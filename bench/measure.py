@@ -127,11 +127,17 @@ class Redeploy:
 
 
 def redeploy_under_load(
-    url: str, redeploy: Callable[[], object], *, rate: float = RATE, quiet_s: float = 1.0
+    url: str,
+    redeploy: Callable[[], object],
+    *,
+    rate: float = RATE,
+    quiet_s: float = 1.0,
+    is_over: Callable[[], bool] = lambda: True,
 ) -> Redeploy:
     """Redeploys under a load of `rate` requests a second, on new and kept connections, until none fails any more.
 
-    The load begins `quiet_s` before the redeploy.
+    The load begins `quiet_s` before the redeploy and goes on until `is_over`, for what the host does after the command
+    has ended, such as a drain.
     """
     with running_gets(url, rate=rate) as load:
         load.await_rows(1)
@@ -139,6 +145,7 @@ def redeploy_under_load(
         begun = time.time()
         redeploy()
         seconds = time.time() - begun
+        until(is_over, within_s=90)
         until(lambda: _no_loss_for(load, rate, 2.0), within_s=90)
     return Redeploy(begun, seconds, load.record)
 

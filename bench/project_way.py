@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import docker
@@ -29,7 +29,6 @@ from bench.measurements import Measurements
 from bench.registry import RegistryAccount, pushed
 from bench.results import Bar
 from e2e.live_sandbox import Clone, LiveSandbox
-from e2e.ship import Ship
 
 PAGE = "services/app/templates/home.html"
 LINE = "One service, many replicas"
@@ -61,7 +60,9 @@ class ProjectWay:
     def using_clone(self) -> Iterator[None]:
         """Clones the checkout, to change it. Stops the clone's Pants daemon at the end."""
         self._clone = Clone.of(self.sandbox.ship.root, self.work / "clone")
-        self._ship = Ship(self._clone.root, self.sandbox.name, self.work / "notes")
+        # Commands as a person's: they end while replaced replicas still drain.
+        self._tool = replace(self.sandbox.ship, waits_drained=False)
+        self._ship = replace(self._tool, root=self._clone.root)
         try:
             yield
         finally:
@@ -146,7 +147,9 @@ class ProjectWay:
 
     def _rollback(self) -> Mapping[str, float]:
         redeploy = redeploy_under_load(
-            self.sandbox.url, lambda: self.sandbox.ship("rollback", "app").expect_success()
+            self.sandbox.url,
+            lambda: self._tool("rollback", "app").expect_success(),
+            is_over=self._has_drained,
         )
         return {"rollback_live_s": redeploy.live_after_s, "rollback_s": redeploy.seconds}
 
@@ -190,12 +193,16 @@ class ProjectWay:
         words = ("deploy", "app", "--image", image, "--events", str(events))
         redeploy = redeploy_under_load(
             self.sandbox.url,
-            lambda: self.sandbox.ship(*words).expect_success(),
+            lambda: self._tool(*words).expect_success(),
             rate=rate,
             quiet_s=quiet_s,
+            is_over=self._has_drained,
         )
         ended = redeploy.begun + redeploy.seconds
         return redeploy, read_steps(events, redeploy.begun, ended, healthy_s=MIN_HEALTHY_S)
+
+    def _has_drained(self) -> bool:
+        return not self.sandbox.service()["draining"]
 
     def _change_line(self) -> None:
         new = f"{LINE}, changed at {time.monotonic_ns()}"

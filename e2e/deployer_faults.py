@@ -40,7 +40,7 @@ FAULT_STEPS = frozenset(
         ),
         *("WriteTargets", "OfferCandidate", "VerifyPreview", "RunTask", "PointTraffic"),
         *("VerifyOutside", "WatchRelease", "AnalyseRelease", "RecordLive", "SettleEdge"),
-        *("StopStack", "AwaitDrained", "StopRelease"),
+        *("StopStack", "BeginDraining"),
     }
 )
 """The kinds of steps at which the short proof injects faults."""
@@ -53,6 +53,9 @@ SIMULATED_STEPS = {
     "RemoveStack": "only in the first deploy after the watchdog replaced the keeper; no user's request passes either",
     "ReplaceUnhealthy": "only in a run after a kill, whose candidate has no users yet",
     "KeepLogs": "only before replicas are stopped that failed or that a rollback replaced; users have left them",
+    "AwaitDrained": "only where no watchdog finishes drains, and in a revert; docs/adr/0034",
+    "StopRelease": "as AwaitDrained",
+    "EndDraining": "only in a rollback to a release that drains, before any user is sent to it",
     "ScaleDown": "only in a change to a smaller scale, one step after a switch like a deploy's",
     "SetMaintenance": "only in maintenance, which is one step",
     "WriteHold": "only with --hold; writes one file that users don't notice",

@@ -52,7 +52,9 @@ KINDS = {
             *PLAN_AND_VERIFY,
             *(
                 f"verify: proofs: [{name}]"
-                for name in ("worst", "gate", "busy", "bare", "firstweek", "damage", "soak")
+                for name in (
+                    *("worst", "gate", "busy", "bare", "firstweek", "damage", "soak", "drain"),
+                )
             ),
             "verify: delivery",
             "verify: upgrade",

@@ -29,7 +29,7 @@ def test_status_document_has_release_image_and_replicas(sandbox: LiveSandbox) ->
     (service,) = document["services"]
     assert set(service) == {
         *("name", "release", "revision", "image", "config_hash", "replicas", "url", "candidate"),
-        *("summary", "reach", "drift", "problems", "lock", "hosts"),
+        *("summary", "reach", "drift", "problems", "draining", "lock", "hosts"),
     }
     assert RELEASE_ID.fullmatch(service["release"])
     assert re.fullmatch(

@@ -8,11 +8,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 _QUIET = {"NO_COLOR": "1"}
+_DRAINING_VERBS = ("deploy", "rollback", "promote", "scale")
+_FORMER = {"--confirm", "--release", "--help"}
+"""Options of former spellings and others that don't end with a drain."""
+
 # Variables that would lead the tool's Python to other modules than the checkout's.
 _DROPPED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PEX_PATH")
 
@@ -72,12 +76,16 @@ class ShipCall:
 
 @dataclass(frozen=True)
 class Ship:
-    """./ship of one checkout, for one sandbox. The output of its commands is kept in `logs`."""
+    """./ship of one checkout, for one sandbox. The output of its commands is kept in `logs`.
+
+    With `waits_drained` rollouts end when every host has drained, so that what tests load and count includes that.
+    """
 
     root: Path
     sandbox: str
     logs: Path
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    waits_drained: bool = True
 
     def __call__(
         self, *words: str, env: Path | None = None, cwd: str = ".", within_s: float = 600
@@ -90,8 +98,10 @@ class Ship:
         self.logs.mkdir(parents=True, exist_ok=True)
         stem = f"{time.monotonic_ns()}-{words[0]}"
         out, err = self.logs / f"{stem}.out", self.logs / f"{stem}.err"
-        env_option = ["--env", str(env)] if env else []
-        argv = [str(self.root / "ship"), *words, "--json", "--sandbox", self.sandbox, *env_option]
+        options = ["--env", str(env)] if env else []
+        if self.waits_drained and words[0] in _DRAINING_VERBS and not _FORMER & {*words}:
+            options.append("--wait-drained")
+        argv = [str(self.root / "ship"), *words, "--json", "--sandbox", self.sandbox, *options]
         environ = {
             name: value for name, value in self.environ.items() if name not in _DROPPED
         } | _QUIET
@@ -112,7 +122,7 @@ class Ship:
 
         It runs without a Pants daemon, which would outlive a temporary checkout.
         """
-        return Ship(root, self.sandbox, self.logs, {**self.environ, "PANTS_PANTSD": "false"})
+        return replace(self, root=root, environ={**self.environ, "PANTS_PANTSD": "false"})
 
 
 def until[T](read: Callable[[], T | None], *, within_s: float, every_s: float = 0.1) -> T:

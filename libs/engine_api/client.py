@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 SOCKET = "/var/run/docker.sock"
+NOT_FOUND, CONFLICT = 404, 409
 
 
 DEFAULT_STOP_GRACE_S = 10.0
@@ -53,14 +54,56 @@ class EngineClient:
         """Starts a container. One that runs already is no error."""
         self._post(f"/containers/{container}/start")
 
-    def signal(self, container: str, name: str) -> None:
-        """Sends a signal, such as SIGTERM, to the first process of a container. Doesn't wait for what it does."""
-        self._post(f"/containers/{container}/kill", signal=name)
+    def kill(self, container: str) -> None:
+        """Kills a container. The engine won't start it again."""
+        self._post(f"/containers/{container}/kill", signal="SIGKILL")
 
     def stop_grace_s(self, container: str) -> float:
         """Returns how many seconds a container has between SIGTERM and SIGKILL, by its own configuration."""
         config = self.get(f"/containers/{container}/json").get("Config") or {}
         return float(config.get("StopTimeout") or DEFAULT_STOP_GRACE_S)
+
+    def signal(self, container: str) -> bool:
+        """Sends a container the signal that asks it to stop, and doesn't wait. The engine won't start it again.
+
+        Returns False if it doesn't run any more.
+        """
+        try:
+            found = self.get(f"/containers/{container}/json")
+            stop_signal = found["Config"].get("StopSignal") or "SIGTERM"
+            self._post(f"/containers/{container}/kill", signal=stop_signal)
+        except EngineApiError as error:
+            if error.status in (NOT_FOUND, CONFLICT):
+                return False
+            raise
+        return True
+
+    def remove(self, container: str) -> None:
+        """Removes a container, killing it if it runs. A missing one is no error."""
+        try:
+            with self._request(
+                "DELETE", f"/containers/{container}", {"force": "1"}, self._timeout_s
+            ) as response:
+                response.read()
+        except EngineApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    def processes(self, container: str) -> list[tuple[int, str]]:
+        """Returns the id, as on the host, and the title of each process of a running container."""
+        listed = self.get(f"/containers/{container}/top", ps_args="-eo pid,args")
+        rows: list[list[str]] = listed["Processes"] or []
+        return [(int(row[0]), " ".join(row[1:])) for row in rows]
+
+    def error_lines(self, container: str, *, since: float) -> list[str]:
+        """Returns the lines that a container has written to stderr since a time (seconds since 1970)."""
+        query = {"stderr": "1", "since": f"{since:.6f}"}
+        text = b""
+        path = f"/containers/{container}/logs"
+        with self._request("GET", path, query, self._timeout_s) as response:
+            while len(header := response.read(8)) == 8:
+                text += response.read(int.from_bytes(header[4:]))
+        return text.decode(errors="replace").splitlines()
 
     def container_events(self, *actions: str) -> Iterator[str]:
         """Yields the action of each event of these kinds ("die", "start", ...) until the engine stops."""

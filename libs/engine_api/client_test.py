@@ -56,11 +56,11 @@ def test_the_containers_of_the_deploy_tool_are_found_by_their_label(
     assert json.loads(query["filters"][0]) == {"label": ["py-cicd.name"]}
 
 
-def test_containers_are_started_and_signalled(engine: Make, requests: Requests) -> None:
+def test_containers_are_started_and_killed(engine: Make, requests: Requests) -> None:
     client = engine(b"", 204)
     client.start("0c1d")
-    client.signal("0c1d", "SIGTERM")
-    assert requests == ["POST /containers/0c1d/start", "POST /containers/0c1d/kill?signal=SIGTERM"]
+    client.kill("0c1d")
+    assert requests == ["POST /containers/0c1d/start", "POST /containers/0c1d/kill?signal=SIGKILL"]
 
 
 @pytest.mark.parametrize(

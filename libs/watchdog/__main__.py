@@ -18,9 +18,10 @@ from typing import assert_never
 
 from engine_api.client import EngineApiError, EngineClient
 from watchdog.containers import Container
+from watchdog.drains import Drains
 from watchdog.health import Action, HealthRecord, Verb
 from watchdog.record import Effect, append
-from watchdog.routes import RoutesError, Served, served
+from watchdog.routes import RoutesError, Served, routed_addresses, served
 
 ROOT = Path("/srv/py-cicd")
 PAUSE_FILES = ("watchdog.pause", "keeper.pause")
@@ -49,6 +50,7 @@ class Watchdog:
         self._engine = engine
         self._root = root
         self._health = HealthRecord()
+        self._drains = Drains(engine, root, now_s=time.time, log=log)
 
     def check(self, now_s: float) -> list[Action]:
         """Checks all containers once and acts. Returns the actions. Raises EngineApiError if the engine is down."""
@@ -59,6 +61,7 @@ class Watchdog:
             actions = self._health.decide(self._served(containers), containers, now_s)
             for action in actions:
                 self._perform(action, now_s)
+            self._drains.check(self._routed(), containers)
         return actions
 
     def _served(self, containers: Iterable[Container]) -> dict[str, Served]:
@@ -73,6 +76,14 @@ class Watchdog:
             return {}
         self._note(None)
         return live
+
+    def _routed(self) -> frozenset[str] | None:
+        """Returns the addresses of all replicas that the edge knows, None while that can't be told."""
+        try:
+            text = self._routes()
+            return routed_addresses(text, self._state) if text else None
+        except RoutesError:
+            return None
 
     def _routes(self) -> str:
         try:
@@ -90,7 +101,8 @@ class Watchdog:
         path = self._root / PROBLEM_FILE
         try:
             if problem is None:
-                path.unlink(missing_ok=True)
+                if path.exists():
+                    path.unlink()
             elif not path.exists() or path.read_bytes() != problem.encode():
                 log("replicas are left as they are", error=problem)
                 path.write_bytes(problem.encode())
@@ -113,10 +125,10 @@ class Watchdog:
                 case Verb.RESTART:
                     # Waiting for its end here would keep a deploy waiting for the lock of effects.
                     grace_s = self._engine.stop_grace_s(action.container.id)
-                    self._engine.signal(action.container.id, "SIGTERM")
+                    self._engine.signal(action.container.id)
                     self._health.restart_begun(action.container, now_s, grace_s)
                 case Verb.KILL:
-                    self._engine.signal(action.container.id, "SIGKILL")
+                    self._engine.kill(action.container.id)
                 case _:
                     assert_never(action.verb)
         except EngineApiError as error:

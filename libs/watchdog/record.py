@@ -39,7 +39,38 @@ class Effect:
         }
 
 
-def append(ledger: Path, effect: Effect) -> None:
+@dataclass(frozen=True)
+class Drained:
+    """A drain that has ended, `seconds` after it began. `turn` is the operation that began it, `cut` the requests that
+    were still open when their replica ended."""
+
+    when: str
+    service: str
+    release: str
+    turn: int
+    seconds: float
+    replicas: int
+    cut: int
+
+    def entry(self) -> dict[str, object]:
+        """Returns the ledger entry, which belongs to the operation that began the drain."""
+        what = {"replicas": self.replicas, "cut": self.cut}
+        return {
+            "turn": self.turn,
+            "when": self.when,
+            "who": "watchdog",
+            "verb": "drain",
+            "service": self.service,
+            "release": self.release,
+            "sequence": 0,
+            "event": "drained",
+            "seconds": self.seconds,
+            "what": json.dumps(what, sort_keys=True),
+            "code": 0,
+        }
+
+
+def append(ledger: Path, effect: Effect | Drained) -> None:
     """Appends one line under the ledger's lock, with the hash of the line before it. Raises OSError."""
     with ledger.open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

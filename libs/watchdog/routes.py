@@ -33,8 +33,35 @@ def served(routes: str, read_state: Callable[[str], str] = lambda name: "") -> d
     `read_state` returns the content of a state's file, or raises OSError. Raises RoutesError for a text whose first
     line was lost, is damaged or is of a newer format, or whose state's file is.
     """
-    if not routes:
-        return {}
+    return (
+        {}
+        if not routes
+        else _read(
+            routes,
+            read_state,
+            lambda found: {route["service"]: _served(route) for route in found if route["live"]},
+        )
+    )
+
+
+def routed_addresses(routes: str, read_state: Callable[[str], str]) -> frozenset[str]:
+    """Returns the addresses of all replicas that the edge's state names, of any release. Raises RoutesError."""
+    return _read(
+        routes,
+        read_state,
+        lambda found: frozenset(
+            server.partition(":")[0]
+            for route in found
+            for upstream in route["upstreams"]
+            for server in upstream["servers"]
+        ),
+    )
+
+
+def _read[T](
+    routes: str, read_state: Callable[[str], str], of: Callable[[list[dict[str, Any]]], T]
+) -> T:
+    """Returns what `of` reads from the routes in the edge's state. Raises RoutesError if that can't be read."""
     first = routes.partition("\n")[0]
     if not first.startswith(HEADER):
         raise RoutesError("routes.conf has lost its first line, the edge's state")
@@ -44,7 +71,7 @@ def served(routes: str, read_state: Callable[[str], str] = lambda name: "") -> d
             document = _stored(document["state"], read_state)
         elif document.get("format", 1) != 1:
             raise RoutesError(f"routes.conf has format {document['format']}, which is newer")
-        return {route["service"]: _served(route) for route in document["routes"] if route["live"]}
+        return of(document["routes"])
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise RoutesError(
             f"the edge's state can't be read: {type(error).__name__} {error}"

@@ -24,7 +24,7 @@ class Health:
     A deploy asks each replica for `path`. A replica must pass within `startup_deadline_s` of its start and stay
     healthy for `min_healthy_s`; all replicas of a release must be healthy within `healthy_deadline_s`. Then each must
     answer `path` through the edge `successes` times in a row, before it gets requests of users. When
-    a release is replaced, its open connections have `drain_s` to end.
+    a release is replaced, its open connections have `drain_s` to end; its replicas stop then (docs/adr/0034).
 
     Docker checks every `interval_s` whether a replica lives. One that is merely busy does; it is hung, and gets
     restarted, when all its threads are taken and for `hung_after_s` no request started, sent a chunk or ended.

@@ -204,6 +204,7 @@ class TestServices:
                 "health.interval_s: should be a finite number",
             ),
             ("drain_s = 2.5", "drain_s = -1", "health.drain_s: should be at least 0"),
+            ("drain_s = 2.5", "drain_s = 601", "health.drain_s: should be at most 600"),
             (
                 "LOG_LEVEL",
                 "RELEASE",

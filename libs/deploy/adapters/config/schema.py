@@ -77,7 +77,8 @@ class HealthForm(Form):
     """How long a replica may take from its start until it is healthy. Example: 60"""
     healthy_deadline_s: Seconds = LEFT_OUT
     """How long all replicas of a release together may take until they are healthy. Example: 120"""
-    drain_s: Pause = LEFT_OUT
+    # Below nginx's worker_shutdown_timeout (deploy/nginx/nginx.conf), which would end requests before it.
+    drain_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = LEFT_OUT
     """How long the connections of a release may stay open after it was replaced. Example: 30"""
     hung_after_s: Annotated[float, Field(ge=1, le=86400, allow_inf_nan=False)] = LEFT_OUT
     """After how long without any progress a replica whose threads are all taken counts as hung. Example: 60"""

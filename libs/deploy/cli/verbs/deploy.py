@@ -8,7 +8,7 @@ from dataclasses import replace
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs import confirm
-from deploy.cli.verbs.outcome import add_wait, document_of, show
+from deploy.cli.verbs.outcome import add_wait, add_wait_drained, finished, show
 from deploy.cli.wiring import Wiring
 from deploy.core.planning.admission import require_canary_analysis
 from deploy.errors import UsageError
@@ -35,6 +35,7 @@ def _add(parser: ArgumentParser) -> None:
         help="stop before the switch: the candidate answers on the preview route only",
     )
     add_wait(parser)
+    add_wait_drained(parser)
     parser.add_argument(
         "--confirm",
         action="store_true",
@@ -79,7 +80,7 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         wait=arguments.wait,
         complete=lambda command: wiring.commands.complete(command, published=not arguments.image),
     )
-    return document_of(result, console)
+    return finished(result, arguments, context, console)
 
 
 def _options(arguments: Namespace) -> tuple[str, ...]:

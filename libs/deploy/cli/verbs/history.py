@@ -19,7 +19,18 @@ from deploy.run.queries.history import (
 )
 from deploy.run.queries.kept_logs import releases_with_logs
 
-HEADINGS = ("TURN", "WHEN", "VERB", "RELEASE", "REVISION", "OUTCOME", "SECONDS", "WHO", "WHY")
+HEADINGS = (
+    "TURN",
+    "WHEN",
+    "VERB",
+    "RELEASE",
+    "REVISION",
+    "OUTCOME",
+    "SECONDS",
+    "DRAIN",
+    "WHO",
+    "WHY",
+)
 COMMANDS = ("WHEN", "HOST", "RELEASE", "CODE", "WHO", "COMMAND")
 
 
@@ -93,9 +104,18 @@ def _row(operation: Mapping[str, Any]) -> tuple[str, ...]:
         operation["revision"][:12],
         operation["outcome"],
         f"{operation['seconds']:.1f}",
+        _drain(operation),
         operation["who"],
         operation["why"],
     )
+
+
+def _drain(operation: Mapping[str, Any]) -> str:
+    seconds = operation["durations"].get("drain")
+    if seconds is None:
+        return "-"
+    cut = operation["requests_cut"]
+    return f"{seconds:.1f}" + (f", {cut} cut" if cut else "")
 
 
 VERB = Verb(_run, _add, _show)

@@ -12,6 +12,8 @@ RELEASE = {
     "revision": "3f9c2ab1d2e3",
     "outcome": "live",
     "seconds": 12.34,
+    "durations": {"command": 12.34, "drain": 30.44},
+    "requests_cut": 0,
     "who": "ada",
     "why": "",
     "logs": None,
@@ -34,8 +36,8 @@ def test_history_lists_commands_and_verified_ledgers_below_the_releases() -> Non
         "verified": {"host-2": 9},
     }
     assert VERB.show(document).splitlines() == [
-        "TURN  WHEN                       VERB    RELEASE          REVISION      OUTCOME  SECONDS  WHO  WHY",
-        "1     2026-11-02T09:00:00+00:00  deploy  r000001-3f9c2ab  3f9c2ab1d2e3  live     12.3     ada",
+        "TURN  WHEN                       VERB    RELEASE          REVISION      OUTCOME  SECONDS  DRAIN  WHO  WHY",
+        "1     2026-11-02T09:00:00+00:00  deploy  r000001-3f9c2ab  3f9c2ab1d2e3  live     12.3     30.4   ada",
         "",
         "WHEN                       HOST    RELEASE          CODE  WHO    COMMAND",
         "2026-11-02T10:00:00+00:00  host-2  r000001-3f9c2ab  3     grace  psql --password '***'",
@@ -57,3 +59,8 @@ def test_history_names_the_command_for_each_release_with_kept_logs() -> None:
         "kept logs of failed or removed replicas:",
         f"  {command}",
     ]
+
+
+def test_history_counts_the_requests_that_a_drain_cut() -> None:
+    document = {"service": "app", "releases": [{**RELEASE, "requests_cut": 2}], "commands": []}
+    assert "30.4, 2 cut" in VERB.show(document)

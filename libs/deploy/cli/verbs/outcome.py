@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document
-from deploy.run.rollout.deploy import Result
+from deploy.run.rollout.deploy import DeployContext, Result
+from deploy.run.rollout.draining import await_drained
 
 
 def add_wait(parser: ArgumentParser) -> None:
     """Adds --wait, which every verb that takes the lock has."""
     parser.add_argument("--wait", action="store_true", help="wait for the lock instead of failing")
+
+
+def add_wait_drained(parser: ArgumentParser) -> None:
+    """Adds --wait-drained, which every verb that replaces replicas has."""
+    parser.add_argument(
+        "--wait-drained",
+        action="store_true",
+        help="end when the replaced replicas have stopped; without it the hosts stop them afterwards",
+    )
+
+
+def finished(
+    result: Result, arguments: Namespace, context: DeployContext, console: Console
+) -> Document:
+    """Returns the JSON document of an operation, after its drain if --wait-drained was given."""
+    if arguments.wait_drained:
+        await_drained(context, result, console.on_event)
+    return document_of(result, console)
 
 
 def document_of(result: Result, console: Console) -> Document:

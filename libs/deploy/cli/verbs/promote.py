@@ -6,7 +6,13 @@ from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
-from deploy.cli.verbs.outcome import add_wait, document_of, show
+from deploy.cli.verbs.outcome import (
+    add_wait,
+    add_wait_drained,
+    document_of,
+    finished,
+    show,
+)
 from deploy.cli.wiring import Wiring
 from deploy.run.rollout.deploy import abort, promote
 
@@ -23,11 +29,16 @@ def _add(parser: ArgumentParser) -> None:
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
+def _add_promote(parser: ArgumentParser) -> None:
+    _add(parser)
+    add_wait_drained(parser)
+
+
 def _promote(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     command = wiring.commands.promote(arguments.service, arguments.release, why=arguments.why)
-    return document_of(
-        promote(command, wiring.context(), console.on_event, wait=arguments.wait), console
-    )
+    context = wiring.context()
+    result = promote(command, context, console.on_event, wait=arguments.wait)
+    return finished(result, arguments, context, console)
 
 
 def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
@@ -37,5 +48,5 @@ def _abort(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
     )
 
 
-PROMOTE = Verb(_promote, _add, show)
+PROMOTE = Verb(_promote, _add_promote, show)
 ABORT = Verb(_abort, _add, show)

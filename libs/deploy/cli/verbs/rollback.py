@@ -7,7 +7,7 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
 from deploy.cli.verbs import revert
-from deploy.cli.verbs.outcome import add_wait, document_of, show
+from deploy.cli.verbs.outcome import add_wait, add_wait_drained, finished, show
 from deploy.cli.wiring import Wiring
 from deploy.errors import UsageError
 from deploy.run.rollout.deploy import rollback
@@ -27,6 +27,7 @@ def _add(parser: ArgumentParser) -> None:
         help=SUPPRESS,  # the former spelling of `ship revert`
     )
     add_wait(parser)
+    add_wait_drained(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
@@ -39,9 +40,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
         )
         return revert.run(arguments, wiring, console)
     command = wiring.commands.rollback(arguments.service, arguments.to, why=arguments.why)
-    return document_of(
-        rollback(command, wiring.context(), console.on_event, wait=arguments.wait), console
-    )
+    context = wiring.context()
+    result = rollback(command, context, console.on_event, wait=arguments.wait)
+    return finished(result, arguments, context, console)
 
 
 VERB = Verb(_run, _add, show)

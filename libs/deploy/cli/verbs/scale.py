@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from deploy.cli.output.console import Console
 from deploy.cli.verb import Document, Verb
-from deploy.cli.verbs.outcome import add_wait, document_of, show
+from deploy.cli.verbs.outcome import add_wait, add_wait_drained, finished, show
 from deploy.cli.wiring import Wiring
 from deploy.core.state.release import MOST_REPLICAS
 from deploy.errors import UsageError
@@ -18,6 +18,7 @@ def _add(parser: ArgumentParser) -> None:
         "target", metavar="SERVICE=N", help="the service, and how many replicas on each host"
     )
     add_wait(parser)
+    add_wait_drained(parser)
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason for the record")
 
 
@@ -29,9 +30,9 @@ def _run(arguments: Namespace, wiring: Wiring, console: Console) -> Document:
             hint=f"./ship scale {name or 'SERVICE'}=N, with N from 1 to {MOST_REPLICAS}",
         )
     command = wiring.commands.scale(name, int(count), why=arguments.why)
-    return document_of(
-        scale(command, wiring.context(), console.on_event, wait=arguments.wait), console
-    )
+    context = wiring.context()
+    result = scale(command, context, console.on_event, wait=arguments.wait)
+    return finished(result, arguments, context, console)
 
 
 VERB = Verb(_run, _add, show)

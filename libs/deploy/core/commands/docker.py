@@ -15,6 +15,9 @@ PULL_DEADLINE_S = 600.0
 FILES_REFUSED = 65
 LOGIN_FAILED = 66
 
+STOP_WITHIN_S = 10
+"""How long a replica may take to stop after its drain. Its own grace period begins with the drain and is longer."""
+
 STARTING_SHARES, FULL_SHARES = 128, 1024
 """CPU shares of replicas that start, and of those that users reach. The engine's default is 1024."""
 
@@ -121,8 +124,9 @@ def check_compose(release: Release) -> list[str]:
 
 
 def stop_replicas(service: str, release: str) -> list[str]:
-    """Stops and removes a release's containers, each within its own grace period."""
-    return ["docker", "compose", "--project-name", f"{service}-{release}", "down"]
+    """Stops and removes a release's containers, whose requests have drained or had their time to."""
+    grace = ["--timeout", str(STOP_WITHIN_S)]
+    return ["docker", "compose", "--project-name", f"{service}-{release}", "down", *grace]
 
 
 def remove_containers(names: Iterable[str]) -> list[str]:
@@ -131,11 +135,11 @@ def remove_containers(names: Iterable[str]) -> list[str]:
 
 
 def stop_containers(names: Iterable[str]) -> list[str]:
-    """Stops containers, each within its own grace period, and removes them."""
+    """Stops and removes containers, as `stop_replicas` does. A missing one is no error."""
     return [
         "sh",
         "-c",
-        'docker stop "$@" >/dev/null && docker rm "$@" >/dev/null',
+        f'docker stop -t {STOP_WITHIN_S} "$@" >/dev/null; docker rm --force "$@" >/dev/null',
         "stop",
         *names,
     ]

@@ -8,6 +8,10 @@ EDGE_CONF = f"{ROOT}/edge/conf"
 ROUTES = f"{EDGE_CONF}/routes.conf"
 STATES = f"{ROOT}/edge/states"
 TARGETS = f"{ROOT}/metrics/conf/targets"
+WATCHDOG_PAUSES = (f"{ROOT}/watchdog.pause", f"{ROOT}/keeper.pause")
+"""Either pauses the watchdog; earlier versions read the second one."""
+
+DRAINING_LOCK = f"{ROOT}/draining.lock"
 
 
 def state_file(name: str) -> str:
@@ -28,6 +32,11 @@ def release_folder(service: str, release: str) -> str:
 def hold_file(service: str) -> str:
     """Returns the file with the record of a held candidate."""
     return f"{service_folder(service)}/hold.json"
+
+
+def draining_file(service: str, release: str) -> str:
+    """Returns the file with the record of a release's drain."""
+    return f"{service_folder(service)}/draining/{release}.json"
 
 
 def rollout_logs(service: str) -> str:

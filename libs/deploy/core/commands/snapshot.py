@@ -9,6 +9,7 @@ from typing import Any
 
 from deploy.core.commands import edge_state, locks, paths
 from deploy.core.commands.paths import ROOT
+from deploy.core.state.draining import DRAINS_LABEL, parse_draining
 from deploy.core.state.edge import HEADER, EdgeState, parse_edge
 from deploy.core.state.hold import parse_hold
 from deploy.core.state.host import Container, Damage, HostState
@@ -35,12 +36,12 @@ _ENGINE = (
 LAST_SECOND = 253_402_300_800.0
 """The year 10000, in seconds since 1970."""
 
-# Effects and results of analyses are most of a ledger, and no plan needs them.
-_LEFT_OUT_EVENTS = ("effect", "judged")
+# Effects, results of analyses and ends of drains are most of a ledger, and no plan needs them.
+_LEFT_OUT_EVENTS = ("effect", "judged", "drained")
 _LEFT_OUT = f'"event" *: *"({"|".join(_LEFT_OUT_EVENTS)})"'
 
 # $1 root, $2 template for a container, $3 for the engine, $4 extended regular expression of ledger lines to leave out,
-# $5 lock, $6 holder file, $7 file with the holder's process.
+# $5 lock, $6 holder file, $7 file with the holder's process, $8 and $9 files that pause the watchdog.
 # Prints one fact per line, each after its kind. The groups run at the same time, because starting the client takes most
 # of the time: each prints its own lines, then those of the group before it. A list that the engine didn't give, for
 # example while it starts, must not pass for an empty one: the last group fails unless both lists are complete.
@@ -73,6 +74,10 @@ _SNAPSHOT = f"""{edge_state.FUNCTION}{locks.HOLDER_FUNCTION}
   for kept in "$1"/services/*/logs/*; do
     [ -e "$kept" ] && printf 'kept %s\\n' "${{kept#"$1"/services/}}"
   done
+  for draining in "$1"/services/*/draining/*.json; do
+    [ -e "$draining" ] && printf 'draining %s\\n' "$(cat "$draining")"
+  done
+  if [ -e "$8" ] || [ -e "$9" ]; then echo 'paused watchdog'; fi
 }} 2>/dev/null | {{
   docker image ls --all --digests --format 'image {{{{.Repository}}}}@{{{{.Digest}}}}' && echo 'complete images'
   cat
@@ -94,6 +99,7 @@ _SNAPSHOT = f"""{edge_state.FUNCTION}{locks.HOLDER_FUNCTION}
 def take() -> list[str]:
     """Prints everything that a plan is made from."""
     values = [ROOT, _CONTAINER, _ENGINE, _LEFT_OUT, locks.LOCK, locks.HOLDER, locks.HOLDER_PID]
+    values += paths.WATCHDOG_PAUSES
     return ["sh", "-c", _SNAPSHOT, "snapshot", *values]
 
 
@@ -161,6 +167,11 @@ class _Inspected:
     @property
     def labels(self) -> Mapping[str, str]:
         return self.config.labels or {}
+
+    @property
+    def finishes_drains(self) -> bool:
+        """Whether it is a watchdog that runs and finishes drains."""
+        return self.state.status == "running" and self.labels.get(DRAINS_LABEL) == "1"
 
     @property
     def is_replica(self) -> bool:
@@ -234,6 +245,8 @@ def parse_snapshot(name: str, text: str) -> HostState:
         listening=frozenset(_ports(facts.get("socket", []))),
         holder=locks.parse_holder(facts["holder"][0]) if "holder" in facts else None,
         kept_logs=tuple(_kept_logs(facts.get("kept", []))),
+        draining=tuple(parse_draining(line) for line in facts.get("draining", [])),
+        finishes_drains="paused" not in facts and any(each.finishes_drains for each in inspected),
     )
 
 

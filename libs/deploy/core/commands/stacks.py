@@ -13,14 +13,14 @@ from deploy.core.state.stack import Stack
 
 NGINX_REFUSED = 65
 
-LEFT_KEPT_MIN = 10
+LEFT_KEPT_MIN = 15
 """Minutes for which the files of old generations are kept, longer than a worker lives (worker_shutdown_timeout)."""
 
 START_WAIT_S = 60
 """Seconds for which compose waits until a stack runs."""
 
 # Reads lines of the id and key of an edge. Prints its processes: the edge's key, the process's id and title.
-_PROCESSES_FUNCTION = """
+PROCESSES_FUNCTION = """
 processes() {
   while read -r id key; do
     titles=$(docker top "$id" -eo pid,args </dev/null) || exit 1
@@ -28,6 +28,9 @@ processes() {
   done
 }
 """
+
+LIST_EDGES = "edges=$(docker ps --filter label=py-cicd.name=edge --format '{{.ID}} {{.Label \"py-cicd.key\"}}')"
+"""Sets `edges` to lines for PROCESSES_FUNCTION."""
 
 # $1 conf folder, $2 size in bytes, $3 old generation, $4 new generation, $5 minutes for which the files of old
 # generations and the files of unreferenced states are kept, $6 folder of the states, $7 name and $8 size of the new
@@ -37,12 +40,12 @@ processes() {
 # generation see its file in `left` and forward their requests (docs/adr/0024). If the disk is too full for that file,
 # they keep answering from the old routes. The edges' processes are listed while the text is checked: each call of the
 # client takes about 60 ms, and users wait for the switch.
-_ROUTES = f"""{_PROCESSES_FUNCTION}
+_ROUTES = f"""{PROCESSES_FUNCTION}
 cd "$1" || exit 1
 (umask 077; mkdir -p "$6" && head -c "$8" > "$6/.next") || exit 1
 [ "$(sha256sum < "$6/.next" | cut -c 1-64)" = "$7" ] || exit 1
 cat > routes.next.conf && [ "$(wc -c < routes.next.conf)" -eq "$2" ] || exit 1
-edges=$(docker ps --filter label=py-cicd.name=edge --format '{{{{.ID}}}} {{{{.Label "py-cicd.key"}}}}') || exit 1
+{LIST_EDGES} || exit 1
 [ -n "$edges" ] || {{ echo "no edge runs" >&2; exit 65; }}
 printf '%s\\n' "$edges" | processes 2>/dev/null &
 printf '%s\\n' "$edges" | while read -r id key; do
@@ -60,8 +63,8 @@ wait
 exit 0
 """
 
-_PROCESSES = f"""{_PROCESSES_FUNCTION}
-edges=$(docker ps --filter label=py-cicd.name=edge --format '{{{{.ID}}}} {{{{.Label "py-cicd.key"}}}}') || exit 1
+_PROCESSES = f"""{PROCESSES_FUNCTION}
+{LIST_EDGES} || exit 1
 [ -n "$edges" ] || exit 0
 printf '%s\\n' "$edges" | processes
 """

@@ -6,14 +6,16 @@ A function yields nothing if the host is in the desired state already.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from deploy.core.planning import log_steps, stack_steps
 from deploy.core.planning.plan import DesiredState
 from deploy.core.planning.steps import (
     AwaitDrained,
     AwaitHealthy,
+    BeginDraining,
     DropHold,
+    EndDraining,
     OfferCandidate,
     PointTraffic,
     PrepareHost,
@@ -33,19 +35,26 @@ from deploy.core.planning.steps import (
     WriteTargets,
 )
 from deploy.core.stacks.prometheus import targets_digest
+from deploy.core.state.draining import DrainingReplica
 from deploy.core.state.edge import EdgeRoute
 from deploy.core.state.host import Container, HostState
 from deploy.core.state.ledger import EntryEvent, verified
 from deploy.core.state.release import Release
 from deploy.core.state.secrets import changed
 
-# A little longer than nginx's worker_shutdown_timeout (90 s, deploy/nginx/nginx.conf), which ends old workers.
-DRAIN_DEADLINE_S = 105.0
-
 
 def prepare(desired: DesiredState, host: HostState) -> Iterator[Step]:
     """Yields what must be on the host before replicas start: network, images, record, secrets, stacks."""
     name, release = host.host, desired.release
+    anew = is_draining(release, host) and _has_other_secrets(release, host)
+    if anew:
+        names = tuple(replica.name for replica in host.replicas(release.service, release.id))
+        yield AwaitDrained(name, desired.service.health.drain_s, "requests in flight finish first")
+        yield ReplaceUnhealthy(
+            name, names, "their secrets are older than those of the live release"
+        )
+    if is_draining(release, host):
+        yield EndDraining(name, release.service, release.id, "it is wanted again")
     if not host.network:
         yield PrepareHost(name, "the host is new")
     images = dict.fromkeys([release.image, *(stack.image for stack in desired.stacks)])
@@ -58,9 +67,14 @@ def prepare(desired: DesiredState, host: HostState) -> Iterator[Step]:
         same = known.replicas == release.replicas
         why = "its edge changed" if same else f"it has {known.replicas} now"
         yield WriteRelease(name, release, why)
-    if release.secrets and not host.replicas(release.service, release.id):
+    if release.secrets and (anew or not host.replicas(release.service, release.id)):
         yield WriteSecrets(name, release, _why_secrets(release, host.live(release.service)))
     yield from stack_steps.start(desired, host)
+
+
+def _has_other_secrets(release: Release, host: HostState) -> bool:
+    live = host.live(release.service)
+    return live is not None and bool(changed(live.secrets, release.secrets))
 
 
 def _why_secrets(release: Release, live: Release | None) -> str:
@@ -71,7 +85,15 @@ def _why_secrets(release: Release, live: Release | None) -> str:
 
 def _ready(desired: DesiredState, host: HostState) -> bool:
     replicas = host.replicas(desired.service.name, desired.release.id)
-    return {replica.name for replica in replicas if replica.ready} >= set(desired.release.names)
+    ready = {replica.name for replica in replicas if replica.ready}
+    # Any replica of a drain may end at any moment, until the drain is ended.
+    return ready >= set(desired.release.names) and not is_draining(desired.release, host)
+
+
+def is_draining(release: Release, host: HostState) -> bool:
+    """Returns whether the host is about to stop replicas of this release that should run."""
+    drain = host.drain(release.service, release.id)
+    return drain is not None and drain.names_any(release.names)
 
 
 def is_live(desired: DesiredState, host: HostState) -> bool:
@@ -189,41 +211,135 @@ def watch(desired: DesiredState, host: HostState, watch_s: float, because: str) 
         yield WatchRelease(host.host, desired.release, watch_s, because)
 
 
-def tidy(desired: DesiredState, host: HostState) -> Iterator[Step]:
-    """Yields the removal of all that the live release has replaced."""
+def tidy(desired: DesiredState, host: HostState, *, hand_over: bool = True) -> Iterator[Step]:
+    """Yields the removal of all that the live release has replaced.
+
+    With `hand_over`, releases that were live are left to the host, which stops them when they have drained.
+    """
     service, release = desired.service.name, desired.release
     switched = host.edge.route(service) if serves(desired, host) else _live_route(desired, host)
     after = _live_route(desired, host).settle()
-    others = [running for running in host.running_releases(service) if running != release.id]
     if switched != after:
         yield SettleEdge(host.host, after, f"only {release.id} is live")
     yield from stack_steps.stop_old(desired, host)
-    surplus = _surplus(release, host)
-    if others or surplus:
-        yield AwaitDrained(host.host, DRAIN_DEADLINE_S, "requests in flight finish first")
-    once_live = {
-        host.edge.live(service),
-        *(entry.release for entry in verified(host.ledger, service)),
-    }
-    for other in others:
-        why = "live before" if other in once_live else "never went live"
-        # The release that a new one replaces did well; one that never went live or that a rollback replaces did not.
-        if desired.is_rollback or other not in once_live:
-            yield from log_steps.keep_logs(host, service, host.replicas(service, other), why)
-        yield StopRelease(host.host, service, other, why)
-    if surplus:
-        yield ScaleDown(host.host, surplus, f"scaled to {release.replicas}")
+    yield from _stop_replaced(desired, host, hand_over=hand_over)
     stable = ((release, "stable"),)
     if not is_live(desired, host) or host.target(service) != targets_digest(host.host, stable):
         yield WriteTargets(host.host, service, stable, "live now")
-    yield from _prune(desired, host)
+    yield from _prune(desired, host, hand_over=hand_over)
     if host.hold(service):
         yield DropHold(host.host, service, "no candidate is left")
 
 
-def _surplus(release: Release, host: HostState) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Replaced:
+    """Replicas that the live release doesn't need: all of another release, or the live one's surplus."""
+
+    release: str
+    replicas: tuple[Container, ...]
+
+
+def _replaced(desired: DesiredState, host: HostState) -> Iterator[_Replaced]:
+    service, release = desired.service.name, desired.release
+    for other in host.running_releases(service):
+        if other != release.id:
+            yield _Replaced(other, host.replicas(service, other))
+    if surplus := _surplus(release, host):
+        yield _Replaced(release.id, surplus)
+
+
+def _is_left_to_the_host(replaced: _Replaced, release: Release, host: HostState) -> bool:
+    """Returns whether these replicas are draining, and the host will stop them in time.
+
+    A drain that names replicas of the wanted release ends before it starts (`prepare`).
+    """
+    service = release.service
+    drain = host.drain(service, replaced.release)
+    ended = replaced.release == release.id and is_draining(release, host)
+    return (
+        drain is not None
+        and not ended
+        and host.finishes_drains
+        and not drain.is_overdue(host.now_s)
+        and drain.covers(replica.id for replica in replaced.replicas)
+    )
+
+
+def _stop_replaced(desired: DesiredState, host: HostState, *, hand_over: bool) -> Iterator[Step]:
+    service, drain_s = desired.service.name, desired.service.health.drain_s
+    found = tuple(_replaced(desired, host))
+    left = tuple(each for each in found if not _is_left_to_the_host(each, desired.release, host))
+    given = tuple(each for each in left if hand_over and _can_hand_over(each, desired, host))
+    for each in given:
+        yield from _keep_logs(each, desired, host)
+        replicas = tuple(DrainingReplica(c.id, c.name, c.address) for c in each.replicas)
+        yield BeginDraining(
+            host.host, service, each.release, replicas, drain_s, _why_replaced(each, desired, host)
+        )
+    own = tuple(each for each in left if each not in given)
+    yield from _end_drains(found, own, service, host)
+    if own:
+        yield AwaitDrained(host.host, drain_s, "requests in flight finish first")
+    for each in own:
+        why = _why_replaced(each, desired, host)
+        if each.release == desired.release.id:
+            yield ScaleDown(host.host, tuple(c.name for c in each.replicas), why)
+        else:
+            yield from _keep_logs(each, desired, host)
+            yield StopRelease(host.host, service, each.release, why)
+
+
+def _keep_logs(replaced: _Replaced, desired: DesiredState, host: HostState) -> Iterator[Step]:
+    """Yields a step unless a release that did well is replaced by a new one, or some of its replicas by a scale."""
+    did_well = not desired.is_rollback and _was_live(replaced.release, desired, host)
+    if replaced.release != desired.release.id and not did_well:
+        why = _why_replaced(replaced, desired, host)
+        yield from log_steps.keep_logs(host, desired.service.name, replaced.replicas, why)
+
+
+def _end_drains(
+    found: tuple[_Replaced, ...], own: tuple[_Replaced, ...], service: str, host: HostState
+) -> Iterator[Step]:
+    """Yields the end of drains that this rollout finishes itself, and of those that nobody finishes."""
+    running, ours = {each.release for each in found}, {each.release for each in own}
+    for drain in host.draining:
+        if drain.service != service:
+            continue
+        if drain.release in ours:
+            why = "it is overdue" if drain.is_overdue(host.now_s) else "no watchdog finishes it"
+            yield EndDraining(host.host, service, drain.release, why)
+        elif drain.release not in running and not host.finishes_drains:
+            yield EndDraining(host.host, service, drain.release, "its replicas are gone")
+
+
+def _can_hand_over(replaced: _Replaced, desired: DesiredState, host: HostState) -> bool:
+    """Returns whether the host can stop these replicas: a watchdog does so, and no earlier drain of theirs has failed.
+
+    A release that was never verified is pruned with this rollout, so its replicas must be gone by then.
+    """
+    service = desired.service.name
+    drain = host.drain(service, replaced.release)
+    failed = drain is not None and drain.is_overdue(host.now_s)
+    known = {entry.release for entry in verified(host.ledger, service)}
+    keeps = replaced.release in {desired.release.id, *known}
+    return host.finishes_drains and not failed and keeps
+
+
+def _was_live(release: str, desired: DesiredState, host: HostState) -> bool:
+    service = desired.service.name
+    known = {entry.release for entry in verified(host.ledger, service)}
+    return release in {desired.release.id, host.edge.live(service), *known}
+
+
+def _why_replaced(replaced: _Replaced, desired: DesiredState, host: HostState) -> str:
+    if replaced.release == desired.release.id:
+        return f"scaled to {desired.release.replicas}"
+    return "live before" if _was_live(replaced.release, desired, host) else "never went live"
+
+
+def _surplus(release: Release, host: HostState) -> tuple[Container, ...]:
     found = host.replicas(release.service, release.id)
-    return tuple(replica.name for replica in found if replica.name not in release.names)
+    return tuple(replica for replica in found if replica.name not in release.names)
 
 
 def may_have_been_live(sequence: int, release: str, host: HostState) -> bool:
@@ -233,7 +349,7 @@ def may_have_been_live(sequence: int, release: str, host: HostState) -> bool:
     return release not in known or sequence <= max(repaired, default=0)
 
 
-def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
+def _prune(desired: DesiredState, host: HostState, *, hand_over: bool) -> Iterator[Step]:
     """Yields the removal of old releases and images.
 
     The releases verified last are kept, the target of a rollback among them. Those aren't always the newest ones: after
@@ -256,6 +372,13 @@ def _prune(desired: DesiredState, host: HostState) -> Iterator[Step]:
         if r.id not in verified_turns and may_have_been_live(r.sequence, r.id, host)
     ]
     kept = [*by_turn, *doubtful][: desired.keep_releases - 1]
+    draining = {
+        each.release
+        for each in _replaced(desired, host)
+        if _is_left_to_the_host(each, desired.release, host)
+        or (hand_over and _can_hand_over(each, desired, host))
+    }
+    kept += [record for record in others if record not in kept and record.id in draining]
     old = [record for record in others if record not in kept]
     named = (*kept, release, *(r for r in host.releases if r.service != service))
     used = {image for r in named for image in (r.image, r.edge and r.edge.image)}

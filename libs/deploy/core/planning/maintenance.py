@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from deploy.core.planning.host_steps import DRAIN_DEADLINE_S
 from deploy.core.planning.plan import Phase, PhaseKind, Plan
 from deploy.core.planning.steps import AwaitDrained, SetMaintenance, Step, VerifyOutside
 from deploy.core.state.fleet import FleetState
 from deploy.core.state.host import HostState
+
+DRAIN_DEADLINE_S = 105.0
+"""How long requests that began before the change may take."""
 
 
 def plan_maintenance(service: str, fleet: FleetState, *, on: bool) -> Plan:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from deploy.core.config import Service
 from deploy.core.planning import host_steps, log_steps, stack_steps
 from deploy.core.planning.plan import DesiredState, Phase, PhaseKind, Plan, Strategy
 from deploy.core.planning.steps import (
@@ -47,7 +48,7 @@ def plan_revert(
     steps: list[Step] = []
     for old, host in zip(before, now, strict=True):
         if to is None or not (old.edge.live(service) or verified(old.ledger, service)):
-            steps += _clear(service, host)
+            steps += _clear(desired.service, host)
         else:
             lost = stack_steps.lost(desired, old, host)
             target = replace(desired, release=to, stacks=lost, strategy=Strategy.ROLLBACK)
@@ -65,7 +66,8 @@ def _restore(target: DesiredState, host: HostState) -> Iterator[Step]:
     elif target.stacks or _record_or_route_changed(target, host):
         for plan in (host_steps.prepare, host_steps.switch, host_steps.verify):
             yield from plan(target, host)
-    yield from host_steps.tidy(target, host)
+    # A revert ends with nothing of the failed release left, so it waits for the drain itself.
+    yield from host_steps.tidy(target, host, hand_over=False)
 
 
 def _record_or_route_changed(target: DesiredState, host: HostState) -> bool:
@@ -74,8 +76,9 @@ def _record_or_route_changed(target: DesiredState, host: HostState) -> bool:
     return known != target.release or not host_steps.serves(target, host)
 
 
-def _clear(service: str, host: HostState) -> Iterator[Step]:
+def _clear(settings: Service, host: HostState) -> Iterator[Step]:
     """Removes everything of the service; the edge stays and answers 503."""
+    service = settings.name
     name, route, running = host.host, host.edge.route(service), host.running_releases(service)
     if route is not None and route.upstreams:
         nothing = replace(route, live=None, candidate=None, upstreams=())
@@ -83,7 +86,7 @@ def _clear(service: str, host: HostState) -> Iterator[Step]:
     if host.target(service) and host.target(service) != targets_digest(name, ()):
         yield WriteTargets(name, service, (), "nothing is live")
     if running:
-        yield AwaitDrained(name, host_steps.DRAIN_DEADLINE_S, "requests in flight finish first")
+        yield AwaitDrained(name, settings.health.drain_s, "requests in flight finish first")
     for release in running:
         replicas = host.replicas(service, release)
         yield from log_steps.keep_logs(host, service, replicas, "never went live")

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from deploy.core.analysis.stage import Stage
 from deploy.core.config import Task
+from deploy.core.state.draining import DrainingReplica
 from deploy.core.state.edge import EdgeRoute
 from deploy.core.state.hold import Hold
 from deploy.core.state.release import Release
@@ -418,6 +419,39 @@ class KeepLogs:
 
 
 @dataclass(frozen=True)
+class BeginDraining:
+    """Leaves replicas to the host, which stops them once their connections are closed, at most after `drain_s`."""
+
+    host: str
+    service: str
+    release: str
+    replicas: tuple[DrainingReplica, ...]
+    drain_s: float
+    because: str
+
+    @property
+    def subject(self) -> str:
+        count = _count(len(self.replicas))
+        return (
+            f"leave {count} of {self.service} {self.release} to drain for up to {self.drain_s:g} s"
+        )
+
+
+@dataclass(frozen=True)
+class EndDraining:
+    """Takes replicas back from the host: it stops them no more. Those that it has signalled are removed."""
+
+    host: str
+    service: str
+    release: str
+    because: str
+
+    @property
+    def subject(self) -> str:
+        return f"end the drain of {self.service} {self.release}"
+
+
+@dataclass(frozen=True)
 class StopRelease:
     """Stops and removes a release's replicas gracefully; its folder stays."""
 
@@ -489,6 +523,8 @@ Step = (
     | SetMaintenance
     | AwaitDrained
     | KeepLogs
+    | BeginDraining
+    | EndDraining
     | StopRelease
     | ScaleDown
     | Prune

@@ -52,6 +52,7 @@ def service_status(
         "candidate": next(iter(candidates), None),
         "drift": [problem.text for problem in problems],
         "problems": [asdict(problem) for problem in problems],
+        "draining": [each for host in fleet for each in _draining(service, host)],
         "lock": lock,
         "hosts": hosts,
     }
@@ -98,6 +99,19 @@ def _host(config: HostConfig, service: Service, host: HostState) -> dict[str, An
         "remedy": host.remedy,
         "replicas": [_replica(replica, port) for replica in replicas],
     }
+
+
+def _draining(service: Service, host: HostState) -> list[dict[str, Any]]:
+    return [
+        {
+            "host": host.host,
+            "release": drain.release,
+            "replicas": len(drain.replicas),
+            "ends_in_s": round(drain.deadline_s - host.now_s, 1),
+        }
+        for drain in host.draining
+        if drain.service == service.name
+    ]
 
 
 def _replica(container: Container, port: int) -> dict[str, Any]:

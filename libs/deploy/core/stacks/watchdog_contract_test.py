@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import engine_api
 import exporter
 import watchdog
 from deploy.adapters.files import read_package
+from deploy.core.commands import draining as draining_commands
 from deploy.core.commands import locks, paths
 from deploy.core.commands.locks import LEDGER, SEAL, TOKEN
 from deploy.core.config import Edge, Metrics
@@ -27,19 +28,30 @@ from deploy.core.stacks.definitions import (
     watchdog_stack,
 )
 from deploy.core.stacks.nginx_conf import render_edge
+from deploy.core.state.draining import (
+    DRAINS_LABEL,
+    DrainEnd,
+    Draining,
+    DrainingReplica,
+    dump_draining,
+    parse_drain_end,
+)
 from deploy.core.state.edge import HEADER, EdgeRoute, EdgeState, dump_edge, state_name
-from deploy.core.state.ledger import broken_links, head_of, parse_ledger
+from deploy.core.state.ledger import EntryEvent, broken_links, head_of, parse_ledger
 from deploy.core.state.release import Release, make_release
 from deploy.core.state.stack import REPLACED, Stack
 from deploy.testing import factories
 from deploy.testing.local_root import LocalRoot
 from engine_api.client import EngineClient
+from watchdog import drains
 from watchdog.__main__ import PROBLEM_FILE, ROOT, Watchdog
 from watchdog.containers import Container
+from watchdog.draining import parse_drain
 from watchdog.health import SUPERVISED, HealthRecord
-from watchdog.record import Effect, append
+from watchdog.record import Drained, Effect, append
 from watchdog.routes import RoutesError, Served, served
 
+SHIPPED = Path(__file__).parents[4] / "deploy"
 EFFECT = Effect(
     "2026-11-02T09:00:00+00:00", "app", "r000001-aaaaaaa", "start app-1: it had ended", 0
 )
@@ -161,6 +173,33 @@ def test_both_use_the_same_paths_on_a_host(tmp_path: Path) -> None:
     assert effects.exists()
     (entry,) = parse_ledger(ledger.read_text())
     assert (entry.who, entry.service, entry.release) == ("watchdog", "app", live.id)
+
+
+def test_the_watchdog_reads_the_record_of_a_drain() -> None:
+    replica = DrainingReplica("0c1d", "app-r000001-1", "10.213.0.65")
+    draining = Draining("app", "r000001-aaaaaaa", 7, (replica,), 1000.5, 1030.5, (71, 72))
+    read = parse_drain(dump_draining(draining))
+    written = {**asdict(draining), "workers": {71, 72}}
+    assert asdict(read) == {key: value for key, value in written.items() if key != "format"}
+
+
+def test_both_use_the_same_files_for_a_drain(tmp_path: Path) -> None:
+    assert Path(paths.DRAINING_LOCK) == ROOT / drains.LOCK
+    record = Path(paths.draining_file("app", "r000001-aaaaaaa"))
+    assert record.relative_to(ROOT).match("services/*/draining/*.json")
+    mark = draining_commands.cancel("app", "r000001-aaaaaaa")[-1]
+    assert Path(mark) == record.with_suffix(drains.MARK)
+
+
+def test_the_deploy_tool_reads_how_a_drain_ended(tmp_path: Path) -> None:
+    append(tmp_path / "ledger.jsonl", Drained(EFFECT.when, "app", "r000001-aaaaaaa", 7, 30.5, 2, 3))
+    (entry,) = parse_ledger((tmp_path / "ledger.jsonl").read_text())
+    assert (entry.turn, entry.event, entry.seconds) == (7, EntryEvent.DRAINED, 30.5)
+    assert parse_drain_end(entry.what) == DrainEnd(replicas=2, cut=3)
+
+
+def test_the_shipped_watchdog_announces_that_it_finishes_drains() -> None:
+    assert f'{DRAINS_LABEL}: "1"' in (SHIPPED / "watchdog.yml").read_text()
 
 
 class FakeEngine(EngineClient):

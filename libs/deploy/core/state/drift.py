@@ -37,7 +37,8 @@ class Problem:
 def phase(service: Service, host: HostState) -> ServicePhase:
     """Returns how far the service's rollout is on a host.
 
-    Replicas of a release older than the live one are draining, those of a newer one are starting.
+    Replicas of a release older than the live one are draining, and so are those that the host stops; those of a newer
+    one are starting.
     """
     if host.damage:
         return ServicePhase.DAMAGED
@@ -50,7 +51,8 @@ def phase(service: Service, host: HostState) -> ServicePhase:
     others = [release for release in host.running_releases(service.name) if release != live]
     if live is None:
         return ServicePhase.STARTING if others else ServicePhase.EMPTY
-    if any(sequence_of(release) < sequence_of(live) for release in others):
+    draining = {drain.release for drain in host.draining if drain.service == service.name}
+    if draining or any(sequence_of(release) < sequence_of(live) for release in others):
         return ServicePhase.DRAINING
     return ServicePhase.STARTING if others else ServicePhase.LIVE
 
@@ -92,6 +94,15 @@ def drift(service: Service, host: HostState) -> list[Problem]:
         *(
             Problem(f"{host.host}: {release} runs beside {live.id}", _ends(service, host, release))
             for release in others
+            if host.drain(service.name, release) is None
+        ),
+        *(
+            Problem(
+                f"{host.host}: {drain.release} should have drained {host.now_s - drain.deadline_s:.0f} s ago",
+                deploy,
+            )
+            for drain in host.draining
+            if drain.service == service.name and drain.is_overdue(host.now_s)
         ),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deploy.core.state.draining import Draining
 from deploy.core.state.edge import EdgeState
 from deploy.core.state.hold import Hold
 from deploy.core.state.ledger import Entry
@@ -62,7 +63,8 @@ class HostState:
     `stopped_stacks` are those that don't run. `targets` are the SHA-256 of each service's scrape targets. `now_s` is
     the host's clock, in seconds since 1970. `listening` are the TCP ports in use. `holder` says who holds the lock:
     who, since, verb, pipeline. It is None if nobody does. `kept_logs` are (service, release) of the logs of removed
-    replicas.
+    replicas. `draining` are the drains that the host has yet to finish; `finishes_drains` says whether a watchdog runs
+    that does so and isn't paused.
     """
 
     host: str
@@ -86,6 +88,8 @@ class HostState:
     listening: frozenset[int] = frozenset()
     holder: Mapping[str, str] | None = None
     kept_logs: tuple[tuple[str, str], ...] = ()
+    draining: tuple[Draining, ...] = ()
+    finishes_drains: bool = False
 
     def replicas(self, service: str, release: str | None) -> tuple[Container, ...]:
         """Returns the containers of a release, by name; none for None."""
@@ -117,6 +121,13 @@ class HostState:
     def hold(self, service: str) -> Hold | None:
         """Returns the service's hold, expired or not, None if there is none."""
         return next((hold for hold in self.holds if hold.service == service), None)
+
+    def drain(self, service: str, release: str) -> Draining | None:
+        """Returns the drain of a release's replicas, None if there is none."""
+        found = (
+            each for each in self.draining if (each.service, each.release) == (service, release)
+        )
+        return next(found, None)
 
     def running_releases(self, service: str) -> tuple[str, ...]:
         """Returns the ids of all releases that have containers on this host, oldest first."""

@@ -35,6 +35,8 @@ class EntryEvent(StrEnum):
     """The ledger was damaged: nothing is certain about releases up to `sequence` that no line verifies."""
     JUDGED = "judged"
     """The analysis reached a verdict: `what`, as JSON."""
+    DRAINED = "drained"
+    """The replicas that the operation replaced have ended, `seconds` after their drain began; `what` says how."""
 
 
 class Outcome(StrEnum):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deploy.core.commands import locks
 from deploy.core.ports import Host
+from deploy.core.state.draining import parse_drain_end
 from deploy.core.state.ledger import (
     EXEC,
     Entry,
@@ -21,15 +22,32 @@ from deploy.run.hosts.observe import read_host
 
 
 @dataclass(frozen=True)
+class Drain:
+    """How the replicas that an operation replaced ended: after how long on the slowest host, and requests cut by it."""
+
+    seconds: float
+    cut: int
+
+
+@dataclass(frozen=True)
 class Operation:
-    """An operation on the fleet and its outcome, "interrupted" if no host recorded its end."""
+    """An operation on the fleet and its outcome, "interrupted" if no host recorded its end.
+
+    `drain` is None if nothing drained, or hasn't ended yet.
+    """
 
     entry: Entry
     hosts: tuple[str, ...]
+    drain: Drain | None = None
 
     def document(self) -> dict[str, Any]:
-        """Returns the JSON document of it."""
-        return {**asdict(self.entry), "hosts": list(self.hosts)}
+        """Returns the JSON document of it. `durations` has each by its name, in seconds."""
+        durations = {"command": self.entry.seconds}
+        if self.drain is not None:
+            durations["drain"] = self.drain.seconds
+        cut = self.drain.cut if self.drain is not None else 0
+        hosts = list(self.hosts)
+        return {**asdict(self.entry), "hosts": hosts, "durations": durations, "requests_cut": cut}
 
 
 @dataclass(frozen=True)
@@ -56,11 +74,28 @@ class Executed:
 def history(hosts: Sequence[Host], service: str) -> tuple[Operation, ...]:
     """Returns all operations on a service, oldest first, merged from all hosts."""
     turns: dict[int, Operation] = {}
+    drained: dict[tuple[int, str, str], Entry] = {}
     for host, entries in zip(hosts, on_every(hosts, _entries), strict=True):
         for entry in entries:
             if entry.service == service and entry.event in ("begun", "ended"):
                 turns[entry.turn] = _merged(turns.get(entry.turn), entry, host.name)
-    return tuple(turns[turn] for turn in sorted(turns))
+            if entry.service == service and entry.event == EntryEvent.DRAINED:
+                # A watchdog that ended after it had written this wrote it again.
+                drained.setdefault((entry.turn, host.name, entry.release), entry)
+    return tuple(replace(turns[turn], drain=_drain(turn, drained)) for turn in sorted(turns))
+
+
+def drain_of(operations: Sequence[Operation]) -> Drain | None:
+    """Returns the drain of the last operation that had one."""
+    return next((each.drain for each in reversed(operations) if each.drain is not None), None)
+
+
+def _drain(turn: int, drained: Mapping[tuple[int, str, str], Entry]) -> Drain | None:
+    found = [entry for (of, _, _), entry in drained.items() if of == turn]
+    if not found:
+        return None
+    cut = sum(parse_drain_end(entry.what).cut for entry in found)
+    return Drain(max(entry.seconds for entry in found), cut)
 
 
 def executed(hosts: Sequence[Host], service: str) -> tuple[Executed, ...]:

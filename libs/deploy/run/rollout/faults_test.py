@@ -295,6 +295,9 @@ def _rerun_ends_well(fleet: Fleet, command: DeployCommand, where: str) -> None:
     assert set(fleet.served()) == {result.release}, where
     assert fleet.violations == [], where
     assert plan(command, context(fleet)).steps == (), where
+    fleet.await_drained()
+    assert fleet.violations == [], where
+    assert plan(command, context(fleet)).steps == (), where
     for host in fleet.hosts:
         running = {c.labels.get("py-cicd.release") for c in host.engine.containers.values()}
         assert running - {None} == {result.release}, where

@@ -87,7 +87,11 @@ def break_a_path(fleet: Fleet) -> None:
 
 
 def is_whole(fleet: Fleet, release: str) -> bool:
-    """Returns whether this release alone runs everywhere, nothing is held, and no invariant was violated."""
+    """Returns whether this release alone runs everywhere, nothing is held, and no invariant was violated.
+
+    First it lets the hosts finish their drains.
+    """
+    fleet.await_drained()
     running = {
         c.labels["py-cicd.release"]
         for host in fleet.hosts

@@ -123,7 +123,8 @@ def test_status_and_ledger_show_maintenance(fleet: Fleet) -> None:
     assert [host["maintenance"] for host in service["hosts"]] == [True, True]
     entries = parse_ledger(fleet["host-1"].files[locks.LEDGER].decode())
     found = [entry for entry in entries if entry.verb == "maintenance on"]
-    events = [(entry.event, entry.outcome or entry.what) for entry in found]
+    assert found[2].event == "drained"
+    events = [(entry.event, entry.outcome or entry.what) for entry in (*found[:2], *found[3:])]
     assert found[1].what.startswith("routing app")
     assert events == [("begun", ""), ("effect", found[1].what), ("ended", "closed")]
     assert {(entry.service, entry.release) for entry in found} == {("app", ONE)}

@@ -125,4 +125,4 @@ def test_fleet_is_not_mixed_after_any_host_failed_at_any_step(
 
 def test_plan_that_is_broken_has_the_steps_of_an_upgrade() -> None:
     _, _, _, steps = _built()
-    assert {"PullImages", "WriteRelease", "PointTraffic", "RecordLive", "StopRelease"} <= {*steps}
+    assert {"PullImages", "WriteRelease", "PointTraffic", "RecordLive", "BeginDraining"} <= {*steps}

@@ -49,14 +49,18 @@ def run_deploy(
     edge: str = "1",
 ) -> Result:
     service = factories.service(name, replicas=2, color=color, path=path)
-    return deploy(deploy_command(fleet, label, service, stacks=edge), context(fleet), quiet)
+    result = deploy(deploy_command(fleet, label, service, stacks=edge), context(fleet), quiet)
+    fleet.await_drained()
+    return result
 
 
 def roll_back(fleet: Fleet, to: str | None = None, listen: Listener = quiet) -> Result:
     try:
-        return rollback(
+        result = rollback(
             RollbackCommand(factories.service(), factories.ORIGIN, to), context(fleet), listen
         )
+        fleet.await_drained()
+        return result
     finally:
         assert fleet.violations == []
 

@@ -54,11 +54,14 @@ def run_deploy(
 ) -> Result:
     """Deploys, and checks that no invariant was violated and that the deploy has released its locks.
 
+    It returns when the hosts have finished all drains.
     Tests that lock a host for somebody else while it runs use the token "another".
     """
     before = {host.locked_by for host in fleet.hosts}
     try:
-        return deploy(command, context(fleet, keep_releases=keep_releases), listen)
+        result = deploy(command, context(fleet, keep_releases=keep_releases), listen)
+        fleet.await_drained()
+        return result
     finally:
         assert fleet.violations == []
         assert {host.locked_by for host in fleet.hosts} <= before | {"", "another"}

@@ -81,6 +81,7 @@ def test_deploy_asks_each_host_and_the_registry_a_bounded_number_of_times() -> N
 def test_rollback_asks_each_host_a_bounded_number_of_times_and_no_registry() -> None:
     fleet = ready()
     deploy(deploy_command(fleet, "two", SERVICE), context(fleet), quiet)
+    fleet.await_drained()
     reset(fleet)
     back = RollbackCommand(SERVICE, factories.ORIGIN, None)
     assert rollback(back, context(fleet), until_switch := UntilSwitch(fleet)).release == ONE

@@ -141,12 +141,24 @@ def _generation(host: Host, preview_port: int) -> tuple[str, str]:
     return generation, key
 
 
-def await_drained(host: Host, clock: Clock, *, deadline_s: float) -> None:
-    """Waits for the workers of any edge that are shutting down now. Raises VerifyError at the deadline."""
+def draining_workers(text: str) -> tuple[int, ...]:
+    """Returns the ids of the workers that are shutting down, from the output of `stacks.edge_processes`."""
+    found = (process for process in _parse_processes(text) if process.is_draining)
+    return tuple(sorted(int(process.pid) for process in found))
+
+
+def await_drained(host: Host, clock: Clock, *, deadline_s: float) -> bool:
+    """Waits for the workers of any edge that are shutting down now. Returns whether they have ended in time.
+
+    Raises VerifyError if they could not be listed until the deadline.
+    """
     workers = _DrainingWorkers(host)
-    if not wait_until(workers.are_gone, clock, deadline_s=deadline_s, every_s=0.5):
-        problem = "still run" if workers.pids else "can't be listed"
-        raise VerifyError(f"{host.name}: old workers of the edge {problem} after {deadline_s:g} s")
+    if wait_until(workers.are_gone, clock, deadline_s=deadline_s, every_s=0.5):
+        return True
+    if workers.pids is None:
+        problem = f"old workers of the edge can't be listed after {deadline_s:g} s"
+        raise VerifyError(f"{host.name}: {problem}")
+    return False
 
 
 @dataclass(frozen=True)

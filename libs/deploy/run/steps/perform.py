@@ -16,7 +16,9 @@ from deploy.core.planning.steps import (
     AnalyseRelease,
     AwaitDrained,
     AwaitHealthy,
+    BeginDraining,
     DropHold,
+    EndDraining,
     KeepLogs,
     OfferCandidate,
     PointTraffic,
@@ -52,6 +54,7 @@ from deploy.core.state.release import Release, dump_release
 from deploy.errors import RegistryAuthError, RegistryError
 from deploy.run.hosts.locked_host import LockedHost, last_line
 from deploy.run.steps import (
+    draining,
     edges,
     replicas,
     stacks,
@@ -158,7 +161,13 @@ def perform(step: Step, locked: LockedHost, context: StepContext) -> None:
         case RecordLive():
             locked.record(context.entry())
         case AwaitDrained(deadline_s=deadline_s):
-            edges.await_drained(host, clock, deadline_s=deadline_s)
+            if not draining.wait(locked, clock, step, context.entry()):
+                text = f"connections are still open after {deadline_s:g} s; they end with their replicas"
+                context.say(host.name, text)
+        case BeginDraining():
+            draining.begin(locked, step, context.entry().turn)
+        case EndDraining():
+            draining.end(locked, step)
         case KeepLogs():
             keep_logs(
                 locked, step, context.secrets.redact, lambda text: context.say(host.name, text)

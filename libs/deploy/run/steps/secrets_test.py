@@ -83,13 +83,17 @@ class Scene:
 
     def deploy(self, label: str = "one", *, why: str = "") -> Result:
         try:
-            return deploy(self.command(label, why=why), self.context(), self.events.append)
+            result = deploy(self.command(label, why=why), self.context(), self.events.append)
+            self.fleet.await_drained()
+            return result
         finally:
             assert self.fleet.violations == []
 
     def back(self, to: str | None = None) -> Result:
         command = RollbackCommand(self.command().service, factories.ORIGIN, to)
-        return rollback(command, self.context(), self.events.append)
+        result = rollback(command, self.context(), self.events.append)
+        self.fleet.await_drained()
+        return result
 
     def secrets(self) -> list[dict[str, str]]:
         """Returns the distinct sets of secrets that replicas see."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from deploy.core.analysis import access_log
 from deploy.core.commands import (
     docker,
+    draining,
     edge_state,
     files,
     kept_logs,
@@ -177,6 +178,25 @@ class CommandLine:
             case "processes", []:
                 assert_built(argv, stacks.edge_processes())
                 return Completed(0, "".join(nginx.top() for nginx in self._host.running_edges()))
+            case "draining-records", [folder]:
+                found = sorted(path for path in self._host.files if path.startswith(f"{folder}/"))
+                texts = [self._host.files[path] for path in found if path.endswith(".json")]
+                return Completed(0, b"".join(texts).decode())
+            case "draining-look", []:
+                assert_built(argv, draining.look())
+                time = f"{self._host.log.now(self._host.clock.monotonic()):.3f}\n"
+                top = "".join(nginx.top() for nginx in self._host.running_edges())
+                return Completed(0, time + top)
+            case "begin-draining", [_, file, mark, size]:
+                assert len(stdin) == int(size)
+                self._host.files.pop(mark, None)
+                self._host.files[file] = stdin
+            case "cancel-draining", [_, file, mark]:
+                ended = self._host.files.get(mark, b"").decode().split()
+                self._host.engine.remove_ids(ended)
+                if not half:
+                    self._host.files.pop(file, None)
+                    self._host.files.pop(mark, None)
             case "start-replicas", [project, folder]:
                 assert all(
                     shares == {"cpu_shares": docker.STARTING_SHARES}
@@ -229,7 +249,7 @@ class CommandLine:
                 engine.remove(names)
             case ["compose", _, _, "--project-directory", folder, "config", "--quiet"]:
                 return self._check_compose(folder)
-            case ["compose", "--project-name", project, "down"]:
+            case ["compose", "--project-name", project, "down", "--timeout", _]:
                 engine.down(project)
             case _:
                 raise AssertionError(f"{self._host.name}: unknown docker command: {words}")
@@ -381,6 +401,10 @@ class CommandLine:
         for path, content in sorted(self._host.files.items()):
             if path.endswith("/hold.json"):
                 lines.append(f"hold {content.decode().strip()}")
+            if "/draining/" in path and path.endswith(".json"):
+                lines.append(f"draining {content.decode().strip()}")
+        if any(path in self._host.files for path in paths.WATCHDOG_PAUSES):
+            lines.append("paused watchdog")
         services = f"{paths.ROOT}/services/"
         folders = {
             path.rpartition("/")[0] for path in self._host.files if path.startswith(services)
@@ -403,4 +427,4 @@ def assert_built(argv: list[str], built: list[str]) -> None:
 
 
 def _is_omitted(line: str) -> bool:
-    return any(f'"event": "{event}"' in line for event in ("effect", "judged"))
+    return any(f'"event": "{event}"' in line for event in ("effect", "judged", "drained"))

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.core.state.draining import DRAINS_LABEL
+
 
 @dataclass(frozen=True)
 class ContainerBehaviour:
@@ -56,6 +58,12 @@ class SimulatedContainer:
     restarted: int = 0
     requests: int = 0
     cpu_shares: int = 1024
+    signalled: bool = False
+
+    @property
+    def id(self) -> str:
+        """Its id, another one after each creation."""
+        return hashlib.sha256(f"{self.name}{self.started_s}".encode()).hexdigest()
 
     @property
     def pid(self) -> int:
@@ -75,7 +83,7 @@ class SimulatedContainer:
 
     def status(self, now_s: float) -> str:
         """Returns State.Status of `docker inspect`."""
-        dies = self.behaviour.dies_after_s
+        dies = 0 if self.signalled else self.behaviour.dies_after_s
         return "exited" if dies is not None and now_s - self.started_s >= dies else "running"
 
     def health(self, now_s: float) -> str:
@@ -111,7 +119,7 @@ class SimulatedContainer:
             output = "" if health == "healthy" else self.behaviour.check_output
             state["Health"] = {"Status": health, "Log": [{"Output": output}]}
         return {
-            "Id": hashlib.sha256(f"{self.name}{self.started_s}".encode()).hexdigest(),
+            "Id": self.id,
             "Name": f"/{self.name}",
             "Path": "gunicorn",
             "Args": ["app.web:create_app()"],
@@ -128,7 +136,10 @@ class EngineRefusedError(Exception):
 
 @dataclass
 class SimulatedEngine:
-    """Images, the network and containers of one host. `behaviours` are by image reference."""
+    """Images, the network and containers of one host. `behaviours` are by image reference.
+
+    Its watchdog finishes drains if `watchdog_drains`; those of earlier versions don't.
+    """
 
     behaviours: dict[str, ContainerBehaviour] = field(default_factory=dict)
     version: str = "28.5.2"
@@ -137,6 +148,7 @@ class SimulatedEngine:
     network: bool = False
     images: set[str] = field(default_factory=set)
     containers: dict[str, SimulatedContainer] = field(default_factory=dict)
+    watchdog_drains: bool = True
 
     def create_network(self) -> None:
         """Creates the network. Raises EngineRefusedError if it exists."""
@@ -191,9 +203,12 @@ class SimulatedEngine:
         self._check(image)
         container = project
         found = self.containers.get(container)
-        if found is not None and (found.image, found.labels["py-cicd.key"]) == (image, key):
+        same = found is not None and (found.image, found.labels["py-cicd.key"]) == (image, key)
+        if found is not None and same and found.status(now_s) == "running":
             return False
         labels = {"py-cicd.name": name, "py-cicd.key": key}
+        if name == "watchdog" and self.watchdog_drains:
+            labels[DRAINS_LABEL] = "1"
         behaviour = self.behaviours.get(image, GOOD)
         self.containers[container] = SimulatedContainer(
             container, project, image, labels, behaviour, now_s, has_check=False
@@ -213,8 +228,12 @@ class SimulatedEngine:
     def stop_stack(self, name: str, key: str) -> None:
         """Stops and removes a stack's containers with this key."""
         labels = {"py-cicd.name": name, "py-cicd.key": key}
-        found = [n for n, c in self.containers.items() if dict(c.labels) == labels]
+        found = [n for n, c in self.containers.items() if labels.items() <= c.labels.items()]
         self.remove(found)
+
+    def remove_ids(self, ids: list[str]) -> None:
+        """Kills and removes containers by id. Missing ones are no error."""
+        self.remove([name for name, c in self.containers.items() if c.id in ids])
 
     def halt_stack(self, name: str) -> None:
         """Stops the containers of a stack, whatever their key."""

@@ -9,6 +9,7 @@ from deploy.core.config import Edge, Environment, HostConfig, RegistryConfig
 from deploy.core.ports import Answer, Clock
 from deploy.core.state.stack import REPLACED
 from deploy.errors import HostUnreachableError, RegistryAuthError
+from deploy.testing.fleet import watchdog
 from deploy.testing.fleet.clock import OwnLock, SimulatedClock
 from deploy.testing.fleet.faults import (
     Fault,
@@ -57,10 +58,10 @@ class Fleet:
     """Hosts behind one wire, under one clock.
 
     `violations` collects broken invariants: a host that serves two releases or an unhealthy one, or one with few CPU
-    shares, old workers whose replicas are gone, a stack beside one that it replaces, an unknown command. `must_serve`
-    are the names of hosts that must have a live release, `away` of those that don't answer at their URL,
-    `damaged` of those whose records a test damaged: on all others the edge's state must be readable. Unless
-    `wide`, only the called host is checked, which makes fleets of hundreds affordable.
+    shares, old workers whose replicas are gone before `drain_s` has passed, a stack beside one that it replaces, an
+    unknown command. `must_serve` are the names of hosts that must have a live release, `away` of those that don't
+    answer at their URL, `damaged` of those whose records a test damaged: on all others the edge's state must be
+    readable. Unless `wide`, only the called host is checked, which makes fleets of hundreds affordable.
     """
 
     hosts: tuple[MemoryHost, ...] = ()
@@ -76,6 +77,7 @@ class Fleet:
     after_call: Callable[[MemoryHost], None] = lambda host: None
     killed: bool = False
     calls: dict[str, int] = field(default_factory=dict)
+    drain_s: float = 5.0
     watched: bool = True
     wide: bool = True
     _wire: OwnLock = field(default_factory=OwnLock)
@@ -110,6 +112,25 @@ class Fleet:
             edge=Edge(preview_port=PREVIEW_PORT),
             keep_releases=keep_releases,
         )
+
+    def await_drained(self, within_s: float = 120.0) -> None:
+        """Lets time pass until the watchdogs have finished all drains. Raises AssertionError if they don't."""
+        ends = self.clock.monotonic() + within_s
+        while any(self.draining()):
+            assert self.clock.monotonic() < ends, f"still draining: {self.draining()}"
+            for host in self.hosts:
+                watchdog.check(host)
+            self.check()
+            self.clock.sleep(1.0)
+
+    def draining(self) -> list[str]:
+        """Returns the records of all drains that have not ended: host and file."""
+        return [
+            f"{host.name}{path}"
+            for host in self.hosts
+            for path in host.files
+            if "/draining/" in path
+        ]
 
     def revive(self) -> None:
         """Lets a new deploy tool connect: faults end, and the old one's connections and locks are gone."""
@@ -172,6 +193,7 @@ class Fleet:
 
     def _apply[T](self, host: MemoryHost, effect: Callable[[bool], T], *, half: bool) -> T:
         try:
+            watchdog.check(host)
             return effect(half)
         except AssertionError as unknown:
             self.violations.append(str(unknown))
@@ -228,7 +250,9 @@ def _violations(fleet: Fleet, host: MemoryHost) -> list[str]:
         if {name, old} <= running
     ]
     for nginx in edges:
-        for pid, _, conf in nginx.leaving:
+        for pid, ends, conf in nginx.leaving:
+            if fleet.clock.monotonic() >= ends - nginx.lingers_s + fleet.drain_s:
+                continue  # drain_s bounds what they may wait for
             for servers in _upstreams(conf):
                 violations += _unfit(host, servers, f"has an old worker {pid} that still uses")
     return violations

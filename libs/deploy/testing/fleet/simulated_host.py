@@ -33,7 +33,8 @@ class SimulatedHost:
 
     `locked_by` is the token of the lock's holder, "" if it is free. `sources` are the images that can be pulled.
     `log` is what the edge logged, `visits` are requests that arrive before the log is counted. `tasks` are the one-off
-    commands that ran, `task_ends` is the result of each.
+    commands that ran, `task_ends` is the result of each. `watchdog_steps` counts the steps of drains that the watchdog
+    has done; it ends before the one with the number `watchdog_dies_before`.
     """
 
     name: str
@@ -54,6 +55,8 @@ class SimulatedHost:
     visits: tuple[Visits, ...] = ()
     visited_since: set[float] = field(default_factory=set)
     tasks: list[str] = field(default_factory=list)
+    watchdog_dies_before: int | None = None
+    watchdog_steps: int = 0
     task_ends: Completed = field(default_factory=lambda: Completed(0, "did it\n"))
 
     def answer(self, port: int, host: str, path: str, request_id: str = "") -> Answer:
