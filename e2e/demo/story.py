@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,8 @@ from e2e.ship import ShipCall, ShipResult, until
 RATE = 50.0
 HEALED_WITHIN_S = 60.0
 POLL_S = 0.2
+_OWN_OPTIONS = re.compile(r" --env \S+ --sandbox \S+")
+"""What hints add for the demo's own environment files and sandbox."""
 SLOWER = 'gate = {on_slower = "rollback", min_requests = 150}'
 
 
@@ -117,7 +120,7 @@ class _Story:
             complete = text if ended else text[: text.rfind("\n") + 1]
             position += len(complete)
             if complete.strip():
-                self.screen.show(Style.OUTPUT, complete.rstrip("\n"))
+                self.screen.show(Style.OUTPUT, _OWN_OPTIONS.sub("", complete.rstrip("\n")))
             if ended:
                 return call.wait()
             time.sleep(POLL_S)
