@@ -29,12 +29,12 @@ def split_dependencies(venv: Path, out: Path, layers: int) -> None:
     for number, names in enumerate(groups, 1):
         print(f"layer {number}: {', '.join(names)}")
     numbers = {name: number for number, names in enumerate(groups) for name in names}
-    _split(venv, out, layers, lambda path: numbers[owners[path]] if path in owners else 0)
+    _split("deps", venv, out, layers, lambda path: numbers[owners[path]] if path in owners else 0)
 
 
 def split_sources(venv: Path, out: Path, layers: int, own: str) -> None:
     """Splits our own code: libraries in the bottom layer, the files of the package `own` over them."""
-    _split(venv, out, layers, lambda path: layer_of_source(source_of(path), own, layers))
+    _split("srcs", venv, out, layers, lambda path: layer_of_source(source_of(path), own, layers))
 
 
 def source_of(path: str) -> str:
@@ -69,11 +69,17 @@ def _files(folder: Path) -> Iterator[str]:
             yield str((Path(parent) / name).relative_to(folder))
 
 
-def _split(venv: Path, out: Path, layers: int, layer_of: LayerOf) -> None:
-    """Moves the venv's files to their layers, each with the folders that it stands in."""
+def _split(scope: str, venv: Path, out: Path, layers: int, layer_of: LayerOf) -> None:
+    """Moves the venv's files to their layers, each with the folders that it stands in.
+
+    Each layer also gets an empty file with a name of its own: docker build without BuildKit fails with "layer does not
+    exist" if a COPY changes nothing, as it would where there are fewer files than layers.
+    """
     roots = [out / str(number) for number in range(1, layers + 1)]
     for root in roots:
-        root.mkdir(parents=True)
+        mark = root / venv.relative_to("/") / ".layers" / f"{scope}-{root.name}"
+        mark.parent.mkdir(parents=True)
+        mark.touch()
     for path in list(_files(venv)):
         inside = path.removeprefix(f"{SITE}/")
         root = roots[layer_of(inside) if inside != path else 0]

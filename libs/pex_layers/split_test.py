@@ -40,15 +40,19 @@ def distribution(venv: Path, name: str, *files: str, size: int = 1) -> None:
 
 
 def layers(out: Path, venv: Path) -> list[set[str]]:
-    """The files of each layer, relative to the venv."""
+    """The files of each layer, relative to the venv, without the marks."""
     return [
-        {
-            str(path.relative_to(layer / venv.relative_to("/")))
-            for path in layer.rglob("*")
-            if path.is_symlink() or path.is_file()
-        }
+        {path for path in files(layer / venv.relative_to("/")) if not path.startswith(".layers/")}
         for layer in sorted(out.iterdir())
     ]
+
+
+def files(folder: Path) -> set[str]:
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
 
 
 def test_distributions_in_one_folder_go_to_their_layers(venv: Path, tmp_path: Path) -> None:
@@ -91,6 +95,13 @@ def test_byte_code_is_in_the_layer_of_its_source(venv: Path, tmp_path: Path) -> 
         assert [{source, code} & layer for layer in upper if {source, code} & layer] == [
             {source, code}
         ]
+
+
+def test_each_layer_has_a_file_of_its_own(venv: Path, tmp_path: Path) -> None:
+    split_sources(venv, tmp_path / "out", 3, "app")
+    contents = [files(layer) for layer in sorted((tmp_path / "out").iterdir())]
+    assert all(contents)
+    assert len(set.union(*contents)) == sum(map(len, contents))
 
 
 def test_every_file_and_folder_has_the_same_time(venv: Path, tmp_path: Path) -> None:
