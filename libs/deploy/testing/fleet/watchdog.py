@@ -13,7 +13,6 @@ from deploy.core.state.draining import (
     dump_drain_end,
     parse_draining,
 )
-from deploy.core.state.edge import parse_edge
 from deploy.core.state.ledger import Entry, EntryEvent, head_of
 from deploy.testing.fleet.docker import SimulatedContainer
 from deploy.testing.fleet.files import record
@@ -65,7 +64,7 @@ def _advance(host: SimulatedHost, file: str, drain: Draining) -> None:
 
 
 def _left(host: SimulatedHost, drain: Draining) -> list[SimulatedContainer]:
-    routes = parse_edge(host.files.get(paths.ROUTES, b"").decode()).routes
+    routes = host.edge_state.routes
     servers = {
         server.partition(":")[0]
         for route in routes
