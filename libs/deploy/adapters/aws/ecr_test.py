@@ -84,6 +84,21 @@ def test_credentials_of_the_default_chain_are_made_known(
     assert {"a-secret-key-of-the-chain", "a-session-token", f"{ACCOUNT}-auth-token"} <= values
 
 
+def test_credentials_of_an_assumed_role_are_made_known(
+    config: RegistryConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("a.token")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/push")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", str(config.endpoint_url))
+    known: list[Secret] = []
+    EcrRegistry(replace(config, credentials=None), known.append).login()
+    assert len({secret.reveal() for secret in known}) >= 3  # the role's key and token, the password
+
+
 def test_digest_comes_from_the_registry(
     config: RegistryConfig, registry_server: RegistryServer
 ) -> None:

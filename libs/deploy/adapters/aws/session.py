@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import boto3
 from botocore.config import Config
 from botocore.credentials import SharedCredentialProvider
@@ -40,7 +42,8 @@ def session(region: str, credentials: str | None, know: Know = unknown) -> boto3
     """
     if credentials is None:
         chain = boto3.Session(region_name=region)
-        chain.events.register("before-sign", lambda **_: _tell(chain, know))
+        telling = _Telling(chain, know)
+        chain.events.register("before-sign", lambda **_: telling.tell())
         return chain
     found = SharedCredentialProvider(credentials, "default").load()
     if found is None:
@@ -58,8 +61,28 @@ def session(region: str, credentials: str | None, know: Know = unknown) -> boto3
     )
 
 
-def _tell(chain: boto3.Session, know: Know) -> None:
-    if (found := chain.get_credentials()) is not None:
-        frozen = found.get_frozen_credentials()
-        for value in (frozen.secret_key, frozen.token):
-            know(Secret(value or ""))
+class _Telling(threading.local):
+    """Tells the filter a chain's credentials.
+
+    Reading them may send a request of its own, to assume a role, which is signed too: botocore holds a lock meanwhile
+    that a second reading by the same thread would wait for.
+    """
+
+    def __init__(self, chain: boto3.Session, know: Know) -> None:
+        self._chain = chain
+        self._know = know
+        self._reads = False
+
+    def tell(self) -> None:
+        """Reads the credentials, unless this thread is about to, and tells them."""
+        if self._reads:
+            return
+        self._reads = True
+        try:
+            found = self._chain.get_credentials()
+            frozen = found.get_frozen_credentials() if found else None
+        finally:
+            self._reads = False
+        if frozen:
+            for value in (frozen.secret_key, frozen.token):
+                self._know(Secret(value or ""))
