@@ -27,6 +27,7 @@ def daemon(checkout: Path, *more: str, name: str = "pantsd [x]") -> Iterator[sub
     with subprocess.Popen(
         [name, "-c", DAEMON, str(file), *more],
         executable=sys.executable,
+        env={"PYTHONHOME": sys.base_prefix},  # else Python looks for its library beside the name
         cwd=checkout,
         stdout=subprocess.PIPE,
         text=True,
