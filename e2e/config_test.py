@@ -111,7 +111,7 @@ def test_widest_accepted_values_are_accepted_together(checker: Checker, tmp_path
         "memory": "16384g",
         "replicas": 63,
         "route": {"host": longest, "path": "/" + "a" * 199},
-        "health": {"interval_s": 0.1, "startup_deadline_s": 86_400, "drain_s": 86_400},
+        "health": {"interval_s": 0.1, "startup_deadline_s": 86_400, "drain_s": 600},
         "env": {"A": '😀 \t $HOME ${X} " \\ é \ufeff'},
     }
     service = _load(tmp_path, "a" * 31, document)

@@ -141,7 +141,7 @@ def test_longest_host_name_and_the_widest_numbers_are_accepted(tmp_path: Path) -
     }
     service = load(tmp_path, document)
     assert service is not None
-    assert render(service)[1]["stop_grace_period"] == "86410s"
+    assert render(service)[1]["stop_grace_period"] == "610s"
 
 
 def test_no_service_has_the_name_of_an_image_of_the_tool() -> None:
