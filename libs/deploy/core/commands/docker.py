@@ -18,6 +18,8 @@ LOGIN_FAILED = 66
 STOP_WITHIN_S = 10
 """How long a replica may take to stop after its drain. Its own grace period begins with the drain and is longer."""
 
+_STOP = f'docker stop -t {STOP_WITHIN_S} "$@" >/dev/null; docker rm --force "$@" >/dev/null'
+
 STARTING_SHARES, FULL_SHARES = 128, 1024
 """CPU shares of replicas that start, and of those that users reach. The engine's default is 1024."""
 
@@ -136,13 +138,7 @@ def remove_containers(names: Iterable[str]) -> list[str]:
 
 def stop_containers(names: Iterable[str]) -> list[str]:
     """Stops and removes containers, as `stop_replicas` does. A missing one is no error."""
-    return [
-        "sh",
-        "-c",
-        f'docker stop -t {STOP_WITHIN_S} "$@" >/dev/null; docker rm --force "$@" >/dev/null',
-        "stop",
-        *names,
-    ]
+    return ["sh", "-c", _STOP, "stop", *names]
 
 
 def inspect(names: Iterable[str]) -> list[str]:
