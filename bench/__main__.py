@@ -1,7 +1,8 @@
 """`python3 -m bench`: compares a deploy with this project to plain Docker Compose. Needs a Docker engine.
 
 `python3 -m bench telemetry` measures the time that metrics, logs and traces add to a request. `python3 -m bench gate
-[ROLLOUTS]` simulates how often the gate decides correctly. Any Python can start these: they run in ship's virtual
+[ROLLOUTS]` simulates how often the gate decides correctly. `python3 -m bench page [RUN EARLIER]` writes
+docs/benchmarks.md from two results. Any Python can start these: they run in ship's virtual
 environment.
 """
 
@@ -12,7 +13,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES_WITHOUT_DOCKER = {"telemetry": "bench.telemetry", "gate": "bench.gate_rates"}
+MODULES_WITHOUT_DOCKER = {
+    "telemetry": "bench.telemetry",
+    "gate": "bench.gate_rates",
+    "page": "bench.page",
+}
 
 
 def start() -> None:
