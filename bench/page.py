@@ -110,7 +110,7 @@ def draw(run: Run, earlier: Run | None) -> str:
 def _bar(bar: Bar, y: int, scale: float) -> str:
     left, width = LEFT + bar.begun_s * scale, max(bar.seconds * scale, 1.0)
     name = bar.name.partition(": ")[2] or bar.name
-    name = name if len(name) <= 52 else f"{name[:50]}..."
+    name = name if len(name) <= 46 else f"{name[:44]}..."
     return (
         f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{html.escape(name)}</text>'
         f'<rect x="{left:.1f}" y="{y + 3}" width="{width:.1f}" height="{ROW - 5}" '

@@ -29,6 +29,7 @@ from bench.measurements import Measurements
 from bench.registry import RegistryAccount, pushed
 from bench.results import Bar
 from e2e.live_sandbox import Clone, LiveSandbox
+from e2e.ship import until
 
 PAGE = "services/app/templates/home.html"
 LINE = "One service, many replicas"
@@ -189,6 +190,7 @@ class ProjectWay:
     def _timed_deploy(
         self, image: str, *, rate: float = 50.0, quiet_s: float = 1.0
     ) -> tuple[Redeploy, DeploySteps]:
+        until(self._has_drained, within_s=90)  # else the deploy would first take back what drains
         events = self.work / f"events-{time.monotonic_ns()}.jsonl"
         words = ("deploy", "app", "--image", image, "--events", str(events))
         redeploy = redeploy_under_load(
