@@ -52,6 +52,15 @@ def idle_usage(host: HostContainer, *, seconds: float) -> tuple[Mapping[str, Usa
     return used, 100 * (host_after - host_before) / elapsed_ns
 
 
+def mean_of(used: Mapping[str, Usage], prefix: str) -> Usage:
+    """Returns the mean usage of the containers whose names start so."""
+    found = [usage for name, usage in used.items() if name.startswith(prefix)]
+    count = len(found)
+    return Usage(
+        sum(each.memory for each in found) / count, sum(each.cpu for each in found) / count
+    )
+
+
 def cpu_seconds(host: HostContainer) -> Mapping[str, float]:
     """Returns the seconds of CPU that each container on a host has used, by name."""
     ids, names = _containers(host)

@@ -12,7 +12,7 @@ from pathlib import Path
 import boto3
 import docker
 
-from bench.idle import idle_usage
+from bench.idle import idle_usage, mean_of
 from bench.measure import (
     MONITOR,
     first_answer,
@@ -139,11 +139,8 @@ class PlainWay:
 
     def _idle(self) -> Mapping[str, float]:
         used, _ = idle_usage(self._compose.host, seconds=IDLE_S / 2)
-        replicas = [usage for name, usage in used.items() if name.startswith("plain-app-")]
-        return {
-            "replica_memory_bytes": sum(usage.memory for usage in replicas) / len(replicas),
-            "replica_cpu": sum(usage.cpu for usage in replicas) / len(replicas),
-        }
+        replica = mean_of(used, "plain-app-")
+        return {"replica_memory_bytes": replica.memory, "replica_cpu": replica.cpu}
 
     def _build(self, tag: str) -> None:
         self._built.append(

@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 
 from bench.deploy_steps import DeploySteps, read_steps
-from bench.idle import idle_usage
+from bench.idle import idle_usage, mean_of
 from bench.measure import (
     MONITOR,
     Redeploy,
@@ -177,11 +177,11 @@ class ProjectWay:
         self.sandbox.ship("deploy", "app", "--image", self._images[-1], env=env).expect_success()
         time.sleep(SETTLE_S)
         used, host_cpu = idle_usage(self.sandbox.host(), seconds=IDLE_S)
-        replicas = [usage for name, usage in used.items() if name.startswith("app-")]
+        replica = mean_of(used, "app-")
         stacks = [usage for name, usage in used.items() if not name.startswith("app-")]
         return {
-            "replica_memory_bytes": sum(usage.memory for usage in replicas) / len(replicas),
-            "replica_cpu": sum(usage.cpu for usage in replicas) / len(replicas),
+            "replica_memory_bytes": replica.memory,
+            "replica_cpu": replica.cpu,
             "stacks_memory_bytes": sum(usage.memory for usage in stacks),
             "stacks_cpu": sum(usage.cpu for usage in stacks),
             "host_cpu": host_cpu,

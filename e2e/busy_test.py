@@ -86,12 +86,12 @@ def test_replicas_whose_threads_all_serve_streams_are_not_restarted(
 ) -> None:
     before, begun = _starts(live), list[str]()
     streams = [
-        pool.submit(_get, live, f"/stream?s={BUSY_S}", begun) for _ in range(REPLICAS * THREADS + 2)
+        pool.submit(_get, live, f"/events?s={BUSY_S}", begun) for _ in range(REPLICAS * THREADS + 2)
     ]
     until(lambda: len(begun) >= REPLICAS * THREADS, within_s=BUSY_S - 2)
     waiting = [pool.submit(_get, live, "/") for _ in range(30)]
     assert _lost([*streams, *waiting]) == []
-    assert all(stream.result().endswith(b"end\n") for stream in streams)
+    assert all(stream.result().endswith(b"data: end\n\n") for stream in streams)
     assert _starts(live) == before
     assert _watchdogs_words(live) == []
 

@@ -252,9 +252,12 @@ def parse_snapshot(name: str, text: str) -> HostState:
 
 def parse_inspected(text: str) -> tuple[Container, ...]:
     """Returns the containers in the output of `docker inspect`. Raises ValueError if it isn't such an output."""
-    return tuple(
-        from_json(_Inspected, each, "container").container() for each in inspected_documents(text)
-    )
+    return tuple(container_of(each) for each in inspected_documents(text))
+
+
+def container_of(document: Mapping[str, Any]) -> Container:
+    """Returns the container of one element of `docker inspect`. Raises ValueError if it isn't one."""
+    return from_json(_Inspected, document, "container").container()
 
 
 def inspected_documents(text: str) -> list[dict[str, Any]]:

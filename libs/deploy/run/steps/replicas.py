@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.core.commands import docker
-from deploy.core.commands.snapshot import inspected_documents, parse_inspected
+from deploy.core.commands.snapshot import container_of, inspected_documents
 from deploy.core.contract import SILENT_AFTER_S
 from deploy.core.planning.steps import AwaitHealthy
 from deploy.core.ports import Clock, Completed, Host
@@ -67,8 +67,8 @@ class _Progress:
         done = self.host.run(docker.inspect(names))
         self.inspect_at = self.clock.monotonic() + again_after_s
         try:
-            self.replicas = parse_inspected(done.stdout)
             documents = inspected_documents(done.stdout)
+            self.replicas = tuple(map(container_of, documents))
         except ValueError as error:
             raise CommandError(
                 f"{self.host.name}: what docker inspect prints can't be read: {error}"
