@@ -97,7 +97,7 @@ def test_damaged_state_stops_every_verb_but_no_request_and_is_repaired(
     damaged.sh(damage)
     code, kind, text = damaged.deploy()
     assert (code, kind) == (4, "RecordError"), text
-    assert f"./ship host repair {HOST}" in text
+    assert f"./ship host --sandbox {damaged.sandbox.name} repair {HOST}" in text
     status = damaged.sandbox.ship("status", "app")
     assert status.code == 4
     assert [host["phase"] for host in status.document["services"][0]["hosts"]] == ["damaged"]

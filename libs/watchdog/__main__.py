@@ -68,9 +68,10 @@ class Watchdog:
         """Returns what serves each service; nothing while that can't be told, which leaves replicas as they are."""
         has_replicas = any("py-cicd.release" in container.labels for container in containers)
         try:
-            live = served(self._routes(), self._state)
-            if not live and has_replicas and not (self._root / ROUTES).exists():
-                raise RoutesError("routes.conf is missing")
+            text = self._routes()
+            if has_replicas and not text:
+                raise RoutesError("routes.conf is missing or empty")
+            live = served(text, self._state)
         except RoutesError as error:
             self._note(str(error))
             return {}

@@ -155,6 +155,7 @@ def test_a_pause_file_stops_all_actions(engine: FakeEngine, root: Path, name: st
 @pytest.mark.parametrize(
     "damage",
     [
+        None,
         b"",
         b"\xff\xfe",
         b"# py-cicd edge: {",
@@ -163,14 +164,14 @@ def test_a_pause_file_stops_all_actions(engine: FakeEngine, root: Path, name: st
     ],
 )
 def test_damaged_routes_leave_replicas_as_they_are_until_they_can_be_read(
-    engine: FakeEngine, root: Path, damage: bytes
+    engine: FakeEngine, root: Path, damage: bytes | None
 ) -> None:
     routes, watchdog = root / "edge" / "conf" / "routes.conf", Watchdog(engine.client, root)
     whole = routes.read_bytes()
-    if damage:
-        routes.write_bytes(damage)
-    else:
+    if damage is None:
         routes.unlink()
+    else:
+        routes.write_bytes(damage)
     assert [watchdog.check(now_s) for now_s in (0, 2, 20)] == [[], [], []]
     assert (
         "routes" in (root / PROBLEM_FILE).read_text()
